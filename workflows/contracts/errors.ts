@@ -1,0 +1,13 @@
+/** Every `ApplicationFailure.type` there is. Adapters decide what may be retried; workflows only route on these. */
+export const FAILURES = {
+  /** An upgrade ended otherwise than at its target; `details[0]` is its `UpgradeResult`. */
+  upgrade: 'UpgradeFailed',
+  /** A rollout ended `Failed`; `details[0]` is its `RolloutResult`. */
+  rollout: 'RolloutFailed',
+  /** The account, its credentials or its endpoint cannot be used as configured. */
+  account: 'AccountUnusable',
+  /** The cloud says no, and will say so again. */
+  refused: 'RefusedByCloud',
+  /** A read that may go better next time. */
+  transient: 'CloudUnavailable',
+} as const;

@@ -1,0 +1,28 @@
+/** Every workflow id is built here. */
+import type { ResourceRef } from './upgrade.js';
+
+/**
+ * The upgrade's id is the lease on its resource: one running upgrade per resource within a namespace. Without API
+ * version or account, since both GES APIs and every account of a project reach the same graph.
+ */
+export function upgradeWorkflowId(resource: Pick<ResourceRef, 'cloud' | 'family' | 'region' | 'id'>): string {
+  return `upgrade/${resource.cloud}/${resource.family}/${resource.region}/${resource.id}`;
+}
+
+export function rolloutWorkflowId(rollout: string): string {
+  return `rollout/${rollout}`;
+}
+
+/** Carries the rollout's run, so that a later run of the same plan never meets the waves of an earlier one. */
+export function waveWorkflowId(rollout: string, rolloutRun: string, index: number): string {
+  return `wave/${rollout}/${rolloutRun.slice(0, 8)}/${index}`;
+}
+
+export function shardWorkflowId(waveId: string, shard: number): string {
+  return `${waveId.replace(/^wave\//, 'shard/')}/${shard}`;
+}
+
+/** How many shards a wave of `total` upgrades has. */
+export function shardCount(total: number, size: number): number {
+  return Math.ceil(total / size);
+}

@@ -1,0 +1,5 @@
+/** Names of all queries, signals and updates. */
+export const MESSAGES = {
+  rolloutStatus: 'rolloutStatus',
+  shardStatus: 'shardStatus',
+} as const;

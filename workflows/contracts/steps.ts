@@ -1,0 +1,96 @@
+/** The four steps of an upgrade as the workflow sees them: what each activity is given and what it answers. */
+import type { Finding, Operation, SentCall, Timing, UpgradeSpec } from './upgrade.js';
+
+export interface StepInput {
+  readonly rollout: string;
+  readonly rolloutRun: string;
+  readonly spec: UpgradeSpec;
+  readonly timing: Timing;
+}
+
+export interface PrecheckResult {
+  readonly verdict: 'clear' | 'already-at-target' | 'upgrading' | 'busy' | 'refused';
+  readonly reason: string;
+  readonly version: string | null;
+  readonly status: string | null;
+  readonly findings: readonly Finding[];
+}
+
+export interface SubmitInput extends StepInput {
+  /** The version the precheck read; a resource that no longer has it is not what was planned. */
+  readonly expectedVersion: string | null;
+  /** Advances only on a proven end or a proven non-acceptance; part of the client token. */
+  readonly submission: number;
+  /** ISO 8601: set when an earlier send's outcome is still unknown. Then evidence or a settling time comes first. */
+  readonly unresolvedSince: string | null;
+}
+
+export interface SubmitResult {
+  /**
+   * `submitted`: this upgrade's own submit was accepted. `adopted`: an upgrade that we did not submit is running.
+   * `busy`/`deferred`: not sent, try again later. `unknown`: sent, and the truth could not be read yet.
+   */
+  readonly verdict:
+    | 'submitted'
+    | 'adopted'
+    | 'already-at-target'
+    | 'refused'
+    | 'drifted'
+    | 'busy'
+    | 'deferred'
+    | 'unknown';
+  readonly reason: string;
+  readonly operation: Operation | null;
+  readonly calls: readonly SentCall[];
+  /** Milliseconds after which another try makes sense, with `busy` and `deferred`. */
+  readonly retryInMs: number;
+}
+
+export interface AwaitInput extends StepInput {
+  readonly operation: Operation;
+  /** Past its expected time: polled at a slow interval. */
+  readonly overdue: boolean;
+}
+
+/** What an `await` beats to the server: shown under Pending Activities, and where the next attempt goes on. */
+export interface AwaitHeartbeat {
+  readonly state: string;
+  readonly percent: number | null;
+  readonly polls: number;
+  /** Reads in a row that failed. */
+  readonly failedReads: number;
+  readonly lastPolledAt: string;
+}
+
+export interface AwaitResult {
+  /** `false`: the deadline passed and the operation still runs. */
+  readonly ended: boolean;
+  /** What the provider's job or records say. Never the outcome by itself: verify reads the resource. */
+  readonly providerSays: 'succeeded' | 'failed' | 'rolled-back' | 'vanished' | 'running';
+  readonly reason: string;
+  readonly polls: number;
+}
+
+export interface VerifyResult {
+  readonly verdict: 'at-target' | 'not-at-target' | 'unhealthy' | 'still-running' | 'unreadable';
+  readonly version: string | null;
+  readonly status: string | null;
+  readonly health: string | null;
+  readonly reason: string;
+}
+
+/** Short reads: seconds, safe to repeat. */
+export interface ReadSteps {
+  precheck(input: StepInput): Promise<PrecheckResult>;
+}
+
+/** The only step that changes anything at a cloud. */
+export interface SubmitSteps {
+  submit(input: SubmitInput): Promise<SubmitResult>;
+}
+
+/** Long waits: minutes to hours, heartbeating. */
+export interface WaitSteps {
+  awaitOperation(input: AwaitInput): Promise<AwaitResult>;
+  verify(input: StepInput): Promise<VerifyResult>;
+}

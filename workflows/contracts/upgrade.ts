@@ -1,0 +1,116 @@
+import type { Json } from './json.js';
+
+/** One graph, engine, cache instance or cluster. Nothing in it is secret: an account is named, never carried. */
+export interface ResourceRef {
+  /** Name of the account in the accounts file; only activities resolve it. */
+  readonly account: string;
+  readonly cloud: string;
+  /** The API that the resource is reached by, as written in the plan: `ges-v1`, `elasticsearch`, … */
+  readonly service: string;
+  /** The service without its API version (`ges`): two APIs of one family reach the same resource. */
+  readonly family: string;
+  readonly region: string;
+  readonly id: string;
+}
+
+/** One resource and where it shall go. */
+export interface UpgradeSpec {
+  readonly resource: ResourceRef;
+  /** The target in the service's own shape; opaque to workflows, parsed by the adapter on receipt. */
+  readonly target: Json;
+  /** The target as people read it: `2.4.1`. */
+  readonly targetLabel: string;
+  /** The version that was read when the rollout was planned; `null` when it was not. */
+  readonly plannedFrom: string | null;
+}
+
+/** How fast the clockwork turns. */
+export interface Timing {
+  /**
+   * Every bound, interval and settling time is multiplied by it. 1 is production; rehearsals against the simulator,
+   * whose operations take seconds, use less.
+   */
+  readonly scale: number;
+}
+
+export interface UpgradeInput {
+  /** The rollout's id, as `uplift status` takes it. */
+  readonly rollout: string;
+  /** The rollout's first run: part of the client token, so that a later run of the same plan has tokens of its own. */
+  readonly rolloutRun: string;
+  readonly wave: string;
+  readonly spec: UpgradeSpec;
+  readonly timing: Timing;
+}
+
+/** Where an upgrade stands; kept in the search attribute `UpliftPhase`. */
+export type Phase = 'Precheck' | 'Waiting' | 'Submit' | 'Await' | 'Overdue' | 'Verify' | 'Held' | 'Ended';
+
+/** How an upgrade ended. */
+export type Outcome =
+  | 'Succeeded'
+  | 'AlreadyAtTarget'
+  | 'Adopted'
+  | 'Refused'
+  | 'Failed'
+  | 'RolledBack'
+  | 'Held'
+  | 'Skipped'
+  | 'NotStarted';
+
+/** One check of a precheck or dry run, with what it found. */
+export interface Finding {
+  readonly check: string;
+  /** The provider's word; anything but `success` blocks. */
+  readonly status: string;
+  readonly problems: readonly Problem[];
+}
+
+export interface Problem {
+  readonly type: string;
+  readonly code: string;
+  readonly message: string;
+}
+
+/** A mutating call as it was really sent: the report lists every one. */
+export interface SentCall {
+  /** ISO 8601, UTC: right before the socket write. */
+  readonly at: string;
+  readonly method: string;
+  readonly path: string;
+  /** One of the seven classes of answers. */
+  readonly answer: string;
+  readonly status: number | null;
+  /** The cloud's own id of the request; `null` when no answer was read. */
+  readonly requestId: string | null;
+}
+
+/** What the cloud runs after a submit; `id` is `null` where the API gives none. */
+export interface Operation {
+  readonly id: string | null;
+  /** ISO 8601, UTC: when it was accepted or first seen. */
+  readonly since: string;
+}
+
+export interface UpgradeResult {
+  readonly resource: ResourceRef;
+  readonly targetLabel: string;
+  readonly outcome: Outcome;
+  /** One line for a person: why this outcome. */
+  readonly reason: string;
+  readonly fromVersion: string | null;
+  readonly toVersion: string | null;
+  readonly operation: Operation | null;
+  readonly findings: readonly Finding[];
+  readonly calls: readonly SentCall[];
+  readonly polls: number;
+  /** ISO 8601, UTC. */
+  readonly startedAt: string;
+  readonly endedAt: string;
+}
+
+/** Outcomes after which the resource is where the plan wants it. */
+export const GOOD_OUTCOMES: readonly Outcome[] = ['Succeeded', 'AlreadyAtTarget', 'Adopted'];
+
+/** Outcomes that are charged to the failure budget. */
+export const FAILED_OUTCOMES: readonly Outcome[] = ['Refused', 'Failed', 'RolledBack', 'Held'];
