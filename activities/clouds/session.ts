@@ -12,8 +12,15 @@ export type Sent =
 
 /** The only thing that can change something at a cloud. `activities/submit.ts` alone may hold one (lint enforces it). */
 export interface CloudSender {
-  /** Never throws for anything the network or the cloud does. `sendBy` (epoch ms) is checked right before the socket write. */
-  send(request: MutatingRequest, sendBy: number): Promise<Sent>;
+  /** Sends once; never throws for anything the network or the cloud does. */
+  send(request: MutatingRequest, bounds: SendBounds): Promise<Sent>;
+}
+
+export interface SendBounds {
+  /** Epoch ms: checked right before the socket write; past it the answer is `not-sent`. */
+  readonly sendBy: number;
+  /** From the socket write to the whole answer; past it the answer is `unanswered`. */
+  readonly timeoutMs: number;
 }
 
 export interface Sessions {

@@ -2,4 +2,5 @@
 export const MESSAGES = {
   rolloutStatus: 'rolloutStatus',
   shardStatus: 'shardStatus',
+  shardProgress: 'shardProgress',
 } as const;

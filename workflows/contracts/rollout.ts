@@ -22,6 +22,8 @@ export interface RolloutInput {
   readonly startedBy: string;
   readonly waves: readonly WavePlan[];
   readonly budget: FailureBudget;
+  /** The most upgrades in flight per account; an account that is not named has no limit of its own. */
+  readonly accountLimits: Readonly<Record<string, number>>;
   readonly timing: Timing;
 }
 
@@ -34,6 +36,7 @@ export interface WaveInput {
   readonly index: number;
   readonly failuresLeft: number;
   readonly mode: FailureBudget['mode'];
+  readonly accountLimits: Readonly<Record<string, number>>;
   readonly timing: Timing;
 }
 
@@ -99,6 +102,19 @@ export interface WaveStatus {
   readonly state: 'Pending' | 'Running' | 'Done' | 'Stopped' | 'NotStarted';
   readonly total: number;
   readonly counts: Counts;
+}
+
+/**
+ * A shard's word to its rollout, so that the rollout's page shows progress: sent about ten times a shard, however many
+ * upgrades it has.
+ */
+export interface ShardProgress {
+  readonly wave: number;
+  readonly shard: number;
+  readonly inFlight: number;
+  readonly counts: Counts;
+  /** The latest failure: resource and reason. */
+  readonly failure: string | null;
 }
 
 /** Answer of the query `shardStatus`. */

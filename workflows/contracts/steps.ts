@@ -14,6 +14,8 @@ export interface PrecheckResult {
   readonly version: string | null;
   readonly status: string | null;
   readonly findings: readonly Finding[];
+  /** Ids of the resource's operations that the cloud knew before anything was sent: never evidence of a submit. */
+  readonly knownOperations: readonly string[];
 }
 
 export interface SubmitInput extends StepInput {
@@ -23,6 +25,9 @@ export interface SubmitInput extends StepInput {
   readonly submission: number;
   /** ISO 8601: set when an earlier send's outcome is still unknown. Then evidence or a settling time comes first. */
   readonly unresolvedSince: string | null;
+  readonly knownOperations: readonly string[];
+  /** ISO 8601: when the upgrade began. Operations that began before it are not its own. */
+  readonly startedAt: string;
 }
 
 export interface SubmitResult {
@@ -31,19 +36,16 @@ export interface SubmitResult {
    * `busy`/`deferred`: not sent, try again later. `unknown`: sent, and the truth could not be read yet.
    */
   readonly verdict:
-    | 'submitted'
-    | 'adopted'
-    | 'already-at-target'
-    | 'refused'
-    | 'drifted'
-    | 'busy'
-    | 'deferred'
-    | 'unknown';
+    'submitted' | 'adopted' | 'already-at-target' | 'refused' | 'drifted' | 'busy' | 'deferred' | 'unknown';
   readonly reason: string;
   readonly operation: Operation | null;
   readonly calls: readonly SentCall[];
-  /** Milliseconds after which another try makes sense, with `busy` and `deferred`. */
+  /** Milliseconds after which another try makes sense, with `busy`, `deferred` and `unknown`. */
   readonly retryInMs: number;
+  /** The number that the next send has to carry. */
+  readonly submission: number;
+  /** As in the input, for the next try. */
+  readonly unresolvedSince: string | null;
 }
 
 export interface AwaitInput extends StepInput {
@@ -79,6 +81,10 @@ export interface VerifyResult {
   readonly reason: string;
 }
 
+export interface VerifyInput extends StepInput {
+  readonly operation: Operation;
+}
+
 /** Short reads: seconds, safe to repeat. */
 export interface ReadSteps {
   precheck(input: StepInput): Promise<PrecheckResult>;
@@ -92,5 +98,5 @@ export interface SubmitSteps {
 /** Long waits: minutes to hours, heartbeating. */
 export interface WaitSteps {
   awaitOperation(input: AwaitInput): Promise<AwaitResult>;
-  verify(input: StepInput): Promise<VerifyResult>;
+  verify(input: VerifyInput): Promise<VerifyResult>;
 }

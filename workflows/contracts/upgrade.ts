@@ -48,15 +48,7 @@ export type Phase = 'Precheck' | 'Waiting' | 'Submit' | 'Await' | 'Overdue' | 'V
 
 /** How an upgrade ended. */
 export type Outcome =
-  | 'Succeeded'
-  | 'AlreadyAtTarget'
-  | 'Adopted'
-  | 'Refused'
-  | 'Failed'
-  | 'RolledBack'
-  | 'Held'
-  | 'Skipped'
-  | 'NotStarted';
+  'Succeeded' | 'AlreadyAtTarget' | 'Adopted' | 'Refused' | 'Failed' | 'RolledBack' | 'Held' | 'Skipped' | 'NotStarted';
 
 /** One check of a precheck or dry run, with what it found. */
 export interface Finding {

@@ -1,0 +1,35 @@
+/**
+ * The time bounds of the submit protocol, in milliseconds at scale 1. `settlingMs` has to outlast everything that could
+ * still bring an earlier send to the cloud, or hide one that arrived.
+ */
+import type { Pace } from './clouds/port.js';
+
+/** An attempt may send only this long after it began; checked right before the socket write. */
+const SEND_WINDOW_MS = 30_000;
+/** A send that has no whole answer after this is `unknown`. */
+const SEND_TIMEOUT_MS = 30_000;
+/** Clocks of two of our machines may differ by this much. */
+const CLOCK_SKEW_MS = 10_000;
+/** Time between two looks for a trace of a submit. */
+const LOOK_EVERY_MS = 5_000;
+/** An attempt that still cannot read the truth hands back to the workflow, which shows `Held` and tries again. */
+const SUBMIT_PATIENCE_MS = 300_000;
+
+export interface SubmitBounds {
+  readonly sendWindowMs: number;
+  readonly sendTimeoutMs: number;
+  readonly settlingMs: number;
+  readonly lookEveryMs: number;
+  readonly patienceMs: number;
+}
+
+/** The bounds for one service at a scale: all shrink together, so their order holds at any scale. */
+export function submitBounds(pace: Pace, scale: number): SubmitBounds {
+  return {
+    sendWindowMs: SEND_WINDOW_MS * scale,
+    sendTimeoutMs: SEND_TIMEOUT_MS * scale,
+    settlingMs: (SEND_WINDOW_MS + SEND_TIMEOUT_MS + CLOCK_SKEW_MS + pace.visibilityLagMs) * scale,
+    lookEveryMs: LOOK_EVERY_MS * scale,
+    patienceMs: SUBMIT_PATIENCE_MS * scale,
+  };
+}

@@ -1,0 +1,65 @@
+/** How ends become outcomes: pure, so that every case stands in a table of tests. */
+import type { AwaitResult, VerifyResult } from './steps.js';
+import type { Counts, FailureBudget, RolloutOutcome } from './rollout.js';
+import { GOOD_OUTCOMES, type Outcome } from './upgrade.js';
+
+/**
+ * The outcome of an upgrade that was submitted and ended. The resource decides, not the job: a job that reports
+ * success over the old version was rolled back.
+ */
+export function upgradeOutcome(
+  verified: Pick<VerifyResult, 'verdict'>,
+  end: Pick<AwaitResult, 'providerSays'>,
+  adopted: boolean,
+): Outcome {
+  switch (verified.verdict) {
+    case 'at-target':
+      return adopted ? 'Adopted' : 'Succeeded';
+    case 'not-at-target':
+      return end.providerSays === 'rolled-back' || end.providerSays === 'succeeded' ? 'RolledBack' : 'Failed';
+    case 'unhealthy':
+      return 'Failed';
+    case 'still-running':
+    case 'unreadable':
+      return 'Held';
+  }
+}
+
+export interface RolloutEnd {
+  readonly total: number;
+  readonly counts: Counts;
+  readonly failures: number;
+  readonly budget: FailureBudget;
+  readonly stopped: boolean;
+}
+
+/** The outcome of a rollout: only a rollout whose every resource is at its target has `Succeeded`. */
+export function rolloutOutcome(end: RolloutEnd): { outcome: RolloutOutcome; reason: string } {
+  const good = GOOD_OUTCOMES.reduce((sum, outcome) => sum + (end.counts[outcome] ?? 0), 0);
+  const tally = `${good} of ${end.total} at target, ${end.failures} failed`;
+  if (end.failures > end.budget.max) {
+    return { outcome: 'Failed', reason: `failure budget of ${end.budget.max} exceeded: ${tally}` };
+  }
+  if (end.stopped) return { outcome: 'Stopped', reason: `stopped: ${tally}` };
+  if (good === end.total) return { outcome: 'Succeeded', reason: tally };
+  if (good === 0) return { outcome: 'Failed', reason: tally };
+  return { outcome: 'SucceededWithFailures', reason: tally };
+}
+
+/** Adds two tallies. */
+export function addCounts(a: Counts, b: Counts): Counts {
+  const sum: Partial<Record<Outcome, number>> = { ...a };
+  for (const [outcome, count] of Object.entries(b) as [Outcome, number][]) sum[outcome] = (sum[outcome] ?? 0) + count;
+  return sum;
+}
+
+/** How many upgrades may be in flight now, so that a strict budget is never exceeded by more than one. */
+export function allowedInFlight(
+  concurrency: number,
+  failuresLeft: number,
+  failures: number,
+  mode: FailureBudget['mode'],
+): number {
+  if (failures > failuresLeft) return 0;
+  return mode === 'strict' ? Math.min(concurrency, failuresLeft + 1 - failures) : concurrency;
+}
