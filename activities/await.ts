@@ -1,0 +1,92 @@
+/**
+ * Step 3: follow the operation to its end. One activity polls and heartbeats, so that an upgrade's history does not
+ * grow with its duration. It gives up on nothing: failed reads are counted and shown, and a deadline only says so.
+ */
+import { activityInfo, Context } from '@temporalio/activity';
+import type { AwaitHeartbeat, AwaitInput, AwaitResult } from '../workflows/contracts/steps.js';
+import { iso } from './clock.js';
+import { AccountError, CloudError } from './clouds/errors.js';
+import type { Pace, Progress } from './clouds/port.js';
+import { apiAndTarget, asFailure, beating, type StepDeps } from './step.js';
+
+/** Below the workflow's heartbeat time-out by enough to survive two lost beats. */
+const BEAT_MS = 8_000;
+/** An overdue operation is looked at this much more slowly, and handed back after a while to keep the history honest. */
+const OVERDUE_SLOWDOWN = 10;
+const OVERDUE_SPELL_MS = 6 * 3_600_000;
+/** A record that is gone is believed after this many looks. */
+const VANISHED_READS = 3;
+
+export async function awaitOperation(deps: StepDeps, input: AwaitInput): Promise<AwaitResult> {
+  try {
+    return await follow(deps, input);
+  } catch (error) {
+    throw asFailure(error, false);
+  }
+}
+
+async function follow(deps: StepDeps, input: AwaitInput): Promise<AwaitResult> {
+  const { api, target } = apiAndTarget(deps, input);
+  const { resource } = input.spec;
+  const { scale } = input.timing;
+  const signal = Context.current().cancellationSignal;
+  const since = Date.parse(input.operation.since);
+  const deadline = input.overdue ? deps.clock.now() + OVERDUE_SPELL_MS * scale : since + api.pace.deadlineMs * scale;
+
+  // An attempt before this one may have left word of what it saw.
+  const before = activityInfo().heartbeatDetails as AwaitHeartbeat | undefined;
+  let seen: AwaitHeartbeat = before ?? {
+    state: 'not polled yet',
+    percent: null,
+    polls: 0,
+    failedReads: 0,
+    lastPolledAt: iso(deps.clock.now()),
+  };
+  let vanished = 0;
+
+  const pollToTheEnd = async (): Promise<AwaitResult> => {
+    const reader = deps.sessions.reader(api, resource.account, signal);
+    for (;;) {
+      let progress: Progress | null = null;
+      try {
+        progress = await api.poll(reader, resource.id, target, input.operation);
+        seen = { ...seen, state: progress.detail, percent: progress.percent, failedReads: 0 };
+      } catch (error) {
+        signal.throwIfAborted();
+        if (!(error instanceof CloudError || error instanceof AccountError)) throw error;
+        seen = { ...seen, state: error.message, failedReads: seen.failedReads + 1 };
+      }
+      const now = deps.clock.now();
+      seen = { ...seen, polls: seen.polls + 1, lastPolledAt: iso(now) };
+      vanished = progress?.state === 'vanished' ? vanished + 1 : 0;
+
+      const hasEnded = progress !== null && progress.state !== 'running' && progress.state !== 'vanished';
+      if (progress !== null && (hasEnded || vanished >= VANISHED_READS)) {
+        return { ended: true, providerSays: progress.state, reason: progress.detail, polls: seen.polls };
+      }
+      if (now >= deadline) return { ended: false, providerSays: 'running', reason: seen.state, polls: seen.polls };
+
+      const slow = input.overdue ? OVERDUE_SLOWDOWN : 1;
+      const interval = nextPollMs(api.pace, now - since, scale, progress?.remainingMs ?? null) * slow;
+      // Never sleep past the deadline by more than the shortest interval: the end is told in time.
+      const untilDeadline = Math.max(deadline - now, api.pace.pollMinMs * scale);
+      await deps.clock.sleep(Math.min(jittered(interval), untilDeadline), signal);
+    }
+  };
+
+  return beating(BEAT_MS * scale, () => seen, pollToTheEnd);
+}
+
+/**
+ * Milliseconds until the next poll: often around the expected end, seldom far from it, and by the provider's own
+ * estimate where it gives one.
+ */
+export function nextPollMs(pace: Pace, elapsedMs: number, scale: number, remainingMs: number | null): number {
+  const awayFromEnd = remainingMs ?? Math.abs(pace.expectedMs * scale - elapsedMs);
+  return Math.min(Math.max(awayFromEnd / 10, pace.pollMinMs * scale), pace.pollMaxMs * scale);
+}
+
+/** ± 20 %, so that a wave's polls do not come in step. */
+function jittered(ms: number): number {
+  return ms * (0.8 + Math.random() * 0.4);
+}

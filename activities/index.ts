@@ -1,0 +1,18 @@
+/** The activities, by the task queue whose slots they use. */
+import type { ReadSteps, SubmitSteps, WaitSteps } from '../workflows/contracts/steps.js';
+import { awaitOperation } from './await.js';
+import { precheck } from './precheck.js';
+import type { StepDeps } from './step.js';
+import { submit } from './submit.js';
+import { verify } from './verify.js';
+
+export function createActivities(deps: StepDeps): { reads: ReadSteps; submits: SubmitSteps; waits: WaitSteps } {
+  return {
+    reads: { precheck: (input) => precheck(deps, input) },
+    submits: { submit: (input) => submit(deps, input) },
+    waits: {
+      awaitOperation: (input) => awaitOperation(deps, input),
+      verify: (input) => verify(deps, input),
+    },
+  };
+}

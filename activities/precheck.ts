@@ -1,0 +1,84 @@
+/** Step 1: read the resource, compare versions, ask the provider's own dry run. Changes nothing. */
+import { Context } from '@temporalio/activity';
+import type { PrecheckResult, StepInput } from '../workflows/contracts/steps.js';
+import type { Finding } from '../workflows/contracts/upgrade.js';
+import type { CloudApi, ResourceState } from './clouds/port.js';
+import { apiAndTarget, asFailure, beating, type StepDeps } from './step.js';
+import { clientToken } from './token.js';
+
+const BEAT_MS = 5_000;
+/** Operations this old are history to everyone. */
+const KNOWN_OPERATIONS_MS = 24 * 3_600_000;
+
+export async function precheck(deps: StepDeps, input: StepInput): Promise<PrecheckResult> {
+  const { resource, targetLabel } = input.spec;
+  try {
+    const { api, target } = apiAndTarget(deps, input);
+    return await beating(
+      BEAT_MS * input.timing.scale,
+      () => ({ step: 'precheck' }),
+      async () => {
+        const reader = deps.sessions.reader(api, resource.account, Context.current().cancellationSignal);
+        const state = await api.describe(reader, resource.id);
+        const known = await api.operations(reader, resource.id, deps.clock.now() - KNOWN_OPERATIONS_MS);
+        const seen = {
+          version: state.version,
+          status: state.status,
+          findings: [],
+          knownOperations: known.flatMap(({ operation }) => operation.id ?? []),
+        };
+        const standing = verdictOf(api, state, target);
+        if (standing !== null) return { ...seen, ...standing };
+
+        const token = clientToken({ rolloutRun: input.rolloutRun, resource, targetLabel, submission: 'dry-run' });
+        const findings = await api.precheck(reader, resource.id, target, token);
+        const blocking = findings.filter((finding) => finding.status !== 'success');
+        return blocking.length > 0
+          ? {
+              ...seen,
+              findings,
+              verdict: 'refused',
+              reason: `precheck failed: ${blocking.map(findingLine).join('; ')}`,
+            }
+          : { ...seen, findings, verdict: 'clear', reason: `${state.version}, status ${state.status}` };
+      },
+    );
+  } catch (error) {
+    throw asFailure(error, true);
+  }
+}
+
+/** What the resource's state alone decides; `null` when the provider's own checks have the next word. */
+export function verdictOf(
+  api: CloudApi,
+  state: ResourceState,
+  target: unknown,
+): Pick<PrecheckResult, 'verdict' | 'reason'> | null {
+  const is = `version ${state.version}, status ${state.status}`;
+  const standing = api.standing(state, target);
+  switch (state.condition) {
+    case 'upgrading':
+      return { verdict: 'upgrading', reason: `an upgrade is running: ${is}` };
+    case 'busy':
+    case 'rolling-back':
+      return { verdict: 'busy', reason: `busy: ${is}` };
+    case 'stopped':
+    case 'broken':
+      return { verdict: 'refused', reason: `takes no upgrade: ${is}` };
+    case 'ready':
+      break;
+  }
+  if (standing === 'at') return { verdict: 'already-at-target', reason: `is at its target: ${is}` };
+  if (standing === 'above') {
+    return { verdict: 'refused', reason: `target ${api.label(target)} is not above the current version: ${is}` };
+  }
+  return null;
+}
+
+/** One finding as one line: `checkClusterHealth failed: clusterStatus ClusterStatusNotHealth …`. */
+export function findingLine(finding: Finding): string {
+  const problems = finding.problems.map(({ type, code, message }) =>
+    [type, code, message === code ? '' : message].filter((part) => part !== '').join(' '),
+  );
+  return `${finding.check} ${finding.status}${problems.length > 0 ? `: ${problems.join(', ')}` : ''}`;
+}

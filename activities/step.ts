@@ -1,0 +1,65 @@
+/** What the four steps share: their dependencies, the parsed target, heartbeats and the errors a workflow may see. */
+import { Context } from '@temporalio/activity';
+import { ApplicationFailure } from '@temporalio/common';
+import { FAILURES } from '../workflows/contracts/errors.js';
+import type { StepInput } from '../workflows/contracts/steps.js';
+import type { Clock } from './clock.js';
+import { AccountError, CloudError } from './clouds/errors.js';
+import type { CloudApi } from './clouds/port.js';
+import { apiFor } from './clouds/index.js';
+import type { Sessions } from './clouds/session.js';
+
+export interface StepDeps {
+  readonly apis: readonly CloudApi[];
+  readonly sessions: Sessions;
+  readonly clock: Clock;
+}
+
+/**
+ * The adapter and the parsed target of a step: validated where it was written, parsed again where it is used.
+ *
+ * @throws AccountError when this worker is too old for the plan.
+ */
+export function apiAndTarget(deps: StepDeps, { spec }: StepInput): { api: CloudApi; target: unknown } {
+  const api = apiFor(deps.apis, spec.resource.service);
+  if (api === undefined) throw new AccountError(`this worker knows no service ${spec.resource.service}: update it`);
+  const target = api.target.safeParse(spec.target);
+  if (!target.success) throw new AccountError(`this worker cannot read the target of ${spec.resource.id}: update it`);
+  return { api, target: target.data };
+}
+
+/** `false` for an answer that would come again however often one asks. */
+export function isWorthRetrying(error: unknown): boolean {
+  if (error instanceof AccountError) return false;
+  if (!(error instanceof CloudError)) return false;
+  return !['permanent', 'not-found', 'denied'].includes(error.errorClass);
+}
+
+/**
+ * A cloud's or an account's error as the workflow sees it: one line and a type. `mayEnd` is `false` for a step that
+ * follows something already sent: then no error is final, and the server tries again for as long as it takes.
+ */
+export function asFailure(error: unknown, mayEnd: boolean): unknown {
+  if (!(error instanceof AccountError || error instanceof CloudError)) return error;
+  const nonRetryable = mayEnd && !isWorthRetrying(error);
+  const type = error instanceof AccountError ? FAILURES.account : nonRetryable ? FAILURES.refused : FAILURES.transient;
+  return ApplicationFailure.create({ message: error.message, type, nonRetryable });
+}
+
+/**
+ * Runs a step while beating to the server in the background: calls wait for the account's rate and for slow answers,
+ * which must not look like a dead worker. `details` is read at each beat.
+ */
+export async function beating<T>(everyMs: number, details: () => unknown, step: () => Promise<T>): Promise<T> {
+  const { heartbeat } = Context.current();
+  const beat = () => {
+    heartbeat(details());
+  };
+  beat();
+  const timer = setInterval(beat, everyMs);
+  try {
+    return await step();
+  } finally {
+    clearInterval(timer);
+  }
+}

@@ -1,0 +1,232 @@
+/**
+ * Step 2, and the one path by which anything is changed at a cloud: look, decide, send once, classify the answer, and
+ * where the answer was lost, look until evidence decides. See docs/submit-protocol.md.
+ */
+import { activityInfo, Context } from '@temporalio/activity';
+import type { SubmitInput, SubmitResult } from '../workflows/contracts/steps.js';
+import type { SentCall } from '../workflows/contracts/upgrade.js';
+import { submitBounds, type SubmitBounds } from './bounds.js';
+import { iso } from './clock.js';
+import { AccountError, CloudError } from './clouds/errors.js';
+import type { CloudApi, CloudReader, MutatingRequest, SubmitAnswer } from './clouds/port.js';
+import { answerOf, requestIdOf } from './answer.js';
+import type { CloudSender, Sent } from './clouds/session.js';
+import { decide, type Decision } from './decide.js';
+import { apiAndTarget, asFailure, beating, isWorthRetrying, type StepDeps } from './step.js';
+import { clientToken } from './token.js';
+
+const BEAT_MS = 3_000;
+/** A busy resource is asked again after this long. */
+const BUSY_RETRY_MS = 60_000;
+/** The clouds refuse requests whose clock is off by more: so far may an operation's begin be dated before ours. */
+const CLOUD_CLOCK_SKEW_MS = 15 * 60_000;
+
+export async function submit(deps: StepDeps, input: SubmitInput): Promise<SubmitResult> {
+  try {
+    const { api, target } = apiAndTarget(deps, input);
+    const attempt = new SubmitAttempt(deps, api, target, input);
+    return await beating(
+      BEAT_MS * input.timing.scale,
+      () => attempt.seen,
+      () => attempt.run(),
+    );
+  } catch (error) {
+    const mayHaveSent = activityInfo().attempt > 1 || input.unresolvedSince !== null;
+    throw asFailure(error, !mayHaveSent);
+  }
+}
+
+/** One attempt of the activity: its bounds are fixed when it begins. */
+class SubmitAttempt {
+  /** What a person sees under Pending Activities. */
+  seen = 'looking';
+  private readonly deps: StepDeps;
+  private readonly api: CloudApi;
+  private readonly target: unknown;
+  private readonly input: SubmitInput;
+  private readonly bounds: SubmitBounds;
+  private readonly reader: CloudReader;
+  private readonly sender: CloudSender;
+  private readonly beganAt: number;
+  private readonly calls: SentCall[] = [];
+  /** Epoch ms after which no earlier send can arrive or be invisible any more; `null` when none can be out. */
+  private settlesAt: number | null;
+  private unresolvedSince: string | null;
+
+  constructor(deps: StepDeps, api: CloudApi, target: unknown, input: SubmitInput) {
+    this.deps = deps;
+    this.api = api;
+    this.target = target;
+    this.input = input;
+    this.bounds = submitBounds(api.pace, input.timing.scale);
+    this.reader = deps.sessions.reader(api, input.spec.resource.account, Context.current().cancellationSignal);
+    this.sender = deps.sessions.sender(api, input.spec.resource.account);
+    this.beganAt = deps.clock.now();
+    this.unresolvedSince = input.unresolvedSince;
+    const { attempt } = activityInfo();
+    // A later attempt knows nothing of what an earlier one did: that one may even be alive and send until its window
+    // closes, so the settling time counts from here.
+    const mayBeOut = [
+      ...(attempt > 1 ? [this.beganAt] : []),
+      ...(input.unresolvedSince === null ? [] : [Date.parse(input.unresolvedSince)]),
+    ];
+    this.settlesAt = mayBeOut.length === 0 ? null : Math.max(...mayBeOut) + this.bounds.settlingMs;
+  }
+
+  async run(): Promise<SubmitResult> {
+    for (;;) {
+      const decision = await this.look();
+      this.seen = 'reason' in decision ? decision.reason : 'sending';
+      switch (decision.do) {
+        case 'done':
+          return this.result(decision.own ? 'submitted' : 'already-at-target', decision.reason, {
+            operation: decision.own ? { id: null, since: this.unresolvedSince ?? iso(this.beganAt) } : null,
+          });
+        case 'follow':
+          return this.result(decision.own ? 'submitted' : 'adopted', decision.reason, {
+            operation: decision.operation,
+          });
+        case 'refuse':
+          return this.result('refused', decision.reason);
+        case 'drifted':
+          return this.result('drifted', decision.reason);
+        case 'wait':
+          return this.result('busy', decision.reason, { retryInMs: BUSY_RETRY_MS * this.input.timing.scale });
+        case 'look-again':
+          if (this.isOutOfPatience()) return this.result('unknown', decision.reason);
+          await this.deps.clock.sleep(this.bounds.lookEveryMs, Context.current().cancellationSignal);
+          continue;
+        case 'send': {
+          if (this.settlesAt !== null) return this.provenNotAccepted();
+          const ended = await this.send();
+          if (ended !== null) return ended;
+        }
+      }
+    }
+  }
+
+  /** Reads until the evidence is whole; a read that fails for good ends the step only if nothing can have been sent. */
+  private async look(): Promise<Decision> {
+    const { resource } = this.input.spec;
+    const since = Date.parse(this.input.startedAt) - CLOUD_CLOCK_SKEW_MS;
+    for (;;) {
+      try {
+        const state = await this.api.describe(this.reader, resource.id);
+        const records = await this.api.operations(this.reader, resource.id, since);
+        const now = this.deps.clock.now();
+        return decide({
+          state,
+          standing: this.api.standing(state, this.target),
+          operations: records.filter(({ operation }) => !this.input.knownOperations.includes(operation.id ?? '')),
+          expectedVersion: this.input.expectedVersion,
+          mayHaveSent: this.settlesAt !== null,
+          settled: this.settlesAt !== null && now >= this.settlesAt,
+          seenAt: iso(now),
+        });
+      } catch (error) {
+        if (!(error instanceof CloudError || error instanceof AccountError)) throw error;
+        this.seen = error.message;
+        if (this.settlesAt === null && !isWorthRetrying(error)) return { do: 'refuse', reason: error.message };
+        if (this.isOutOfPatience()) {
+          return this.settlesAt === null
+            ? { do: 'wait', reason: error.message }
+            : { do: 'look-again', reason: `sent, and the truth cannot be read: ${error.message}` };
+        }
+        await this.deps.clock.sleep(this.bounds.lookEveryMs, Context.current().cancellationSignal);
+      }
+    }
+  }
+
+  /** Sends once and classifies the answer; `null` means that evidence must decide now. */
+  private async send(): Promise<SubmitResult | null> {
+    const { resource, targetLabel } = this.input.spec;
+    const token = clientToken({
+      rolloutRun: this.input.rolloutRun,
+      resource,
+      targetLabel,
+      submission: this.input.submission,
+    });
+    const request = this.api.submission({ projectId: this.reader.projectId }, resource.id, this.target, token);
+    const sent = await this.sender.send(request, {
+      sendBy: this.beganAt + this.bounds.sendWindowMs,
+      timeoutMs: this.bounds.sendTimeoutMs,
+    });
+    const answer = answerOf(this.api, sent, resource.id);
+    if (sent.kind !== 'not-sent') this.calls.push(record(request, sent, answer));
+    switch (answer.kind) {
+      case 'accepted':
+        return this.result('submitted', `accepted as ${answer.operationId ?? 'an operation without id'}`, {
+          operation: { id: answer.operationId, since: iso(sentAt(sent, this.deps)) },
+        });
+      case 'refused':
+        return this.result('refused', answer.reason);
+      case 'busy':
+        return this.result('busy', answer.reason, { retryInMs: BUSY_RETRY_MS * this.input.timing.scale });
+      case 'throttled':
+      case 'not-sent':
+        return this.result('deferred', answer.reason, {
+          retryInMs: sent.kind === 'not-sent' ? sent.retryInMs : BUSY_RETRY_MS * this.input.timing.scale,
+        });
+      case 'already-done':
+        return this.checkAlreadyDone(answer.reason);
+      case 'unknown':
+        this.unresolvedSince = iso(sentAt(sent, this.deps));
+        this.settlesAt = this.deps.clock.now() + this.bounds.settlingMs;
+        this.seen = answer.reason;
+        return null;
+    }
+  }
+
+  /** The cloud refused since it holds the target to be reached: true only if the resource says so too. */
+  private async checkAlreadyDone(answer: string): Promise<SubmitResult> {
+    const decision = await this.look();
+    if (decision.do === 'done') return this.result('already-at-target', decision.reason);
+    if (decision.do === 'follow') return this.result('adopted', decision.reason, { operation: decision.operation });
+    return this.result('refused', answer);
+  }
+
+  /** The settling time passed without a trace: the earlier send was not accepted, and the next one is a new one. */
+  private provenNotAccepted(): SubmitResult {
+    this.unresolvedSince = null;
+    return this.result('deferred', 'the earlier submit left no trace within its settling time: not accepted', {
+      submission: this.input.submission + 1,
+    });
+  }
+
+  private isOutOfPatience(): boolean {
+    return this.deps.clock.now() >= this.beganAt + this.bounds.patienceMs;
+  }
+
+  private result(
+    verdict: SubmitResult['verdict'],
+    reason: string,
+    more: Partial<Pick<SubmitResult, 'operation' | 'retryInMs' | 'submission'>> = {},
+  ): SubmitResult {
+    return {
+      verdict,
+      reason,
+      operation: null,
+      calls: this.calls,
+      retryInMs: 0,
+      submission: this.input.submission,
+      unresolvedSince: verdict === 'unknown' ? (this.unresolvedSince ?? iso(this.beganAt)) : null,
+      ...more,
+    };
+  }
+}
+
+function sentAt(sent: Sent, deps: StepDeps): number {
+  return sent.kind === 'not-sent' ? deps.clock.now() : sent.at;
+}
+
+function record(request: MutatingRequest, sent: Exclude<Sent, { kind: 'not-sent' }>, answer: SubmitAnswer): SentCall {
+  const response = sent.kind === 'answered' ? sent.response : null;
+  return {
+    at: iso(sent.at),
+    method: request.method,
+    path: `/${request.path.join('/')}`,
+    answer: answer.kind,
+    status: response?.status ?? null,
+    requestId: response === null ? null : requestIdOf(response),
+  };
+}

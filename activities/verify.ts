@@ -1,0 +1,87 @@
+/** Step 4: the provider's own version and health, read back until they hold still. Only this makes an upgrade done. */
+import { Context } from '@temporalio/activity';
+import type { VerifyInput, VerifyResult } from '../workflows/contracts/steps.js';
+import { AccountError, CloudError } from './clouds/errors.js';
+import type { Health, ResourceState } from './clouds/port.js';
+import { apiAndTarget, asFailure, beating, type StepDeps } from './step.js';
+
+const BEAT_MS = 8_000;
+/** A resource that is still not settled after this is reported as it is. */
+const PATIENCE_MS = 30 * 60_000;
+
+/** One read's verdict; `settled` ones have to come several times in a row. */
+interface Reading {
+  readonly verdict: VerifyResult['verdict'];
+  readonly reason: string;
+  readonly state: ResourceState | null;
+  readonly health: Health | null;
+}
+
+export async function verify(deps: StepDeps, input: VerifyInput): Promise<VerifyResult> {
+  try {
+    return await readUntilSettled(deps, input);
+  } catch (error) {
+    throw asFailure(error, false);
+  }
+}
+
+async function readUntilSettled(deps: StepDeps, input: VerifyInput): Promise<VerifyResult> {
+  const { api, target } = apiAndTarget(deps, input);
+  const { resource } = input.spec;
+  const { scale } = input.timing;
+  const signal = Context.current().cancellationSignal;
+  const deadline = deps.clock.now() + PATIENCE_MS * scale;
+  let seen = 'reading back';
+
+  const readBack = async (): Promise<Reading> => {
+    const reader = deps.sessions.reader(api, resource.account, signal);
+    let state: ResourceState | null = null;
+    try {
+      state = await api.describe(reader, resource.id);
+      if (state.condition === 'upgrading' || state.condition === 'rolling-back' || state.condition === 'busy') {
+        return { verdict: 'still-running', reason: `not settled: ${describeState(state)}`, state, health: null };
+      }
+      if (api.standing(state, target) !== 'at') {
+        return { verdict: 'not-at-target', reason: `not at its target: ${describeState(state)}`, state, health: null };
+      }
+      const health = await api.health(reader, resource.id, state);
+      return health.healthy && state.condition === 'ready'
+        ? { verdict: 'at-target', reason: `${describeState(state)}, ${health.detail}`, state, health }
+        : { verdict: 'unhealthy', reason: `unhealthy: ${describeState(state)}, ${health.detail}`, state, health };
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!(error instanceof CloudError || error instanceof AccountError)) throw error;
+      return { verdict: 'unreadable', reason: error.message, state, health: null };
+    }
+  };
+
+  const settle = async (): Promise<VerifyResult> => {
+    let alike = 0;
+    let last: Reading['verdict'] | null = null;
+    for (;;) {
+      const reading = await readBack();
+      alike = reading.verdict === last ? alike + 1 : 1;
+      last = reading.verdict;
+      seen = `${reading.reason} (read ${alike} of ${api.pace.stableReads})`;
+      const isSettled = reading.verdict === 'at-target' || reading.verdict === 'not-at-target';
+      if ((isSettled && alike >= api.pace.stableReads) || deps.clock.now() >= deadline) return toResult(reading);
+      await deps.clock.sleep(api.pace.stableEveryMs * scale, signal);
+    }
+  };
+
+  return beating(BEAT_MS * scale, () => seen, settle);
+}
+
+function describeState(state: ResourceState): string {
+  return `version ${state.version}, status ${state.status}`;
+}
+
+function toResult({ verdict, reason, state, health }: Reading): VerifyResult {
+  return {
+    verdict,
+    reason,
+    version: state?.version ?? null,
+    status: state?.status ?? null,
+    health: health?.detail ?? null,
+  };
+}

@@ -1,0 +1,62 @@
+import { describe, expect, it } from 'vitest';
+import { allowedInFlight, rolloutOutcome, upgradeOutcome } from '../../workflows/contracts/outcome.js';
+import type { AwaitResult, VerifyResult } from '../../workflows/contracts/steps.js';
+import type { Outcome } from '../../workflows/contracts/upgrade.js';
+
+describe('upgradeOutcome', () => {
+  const cases: readonly [VerifyResult['verdict'], AwaitResult['providerSays'], boolean, Outcome][] = [
+    ['at-target', 'succeeded', false, 'Succeeded'],
+    ['at-target', 'succeeded', true, 'Adopted'],
+    // The resource decides: a job that failed or is gone over the right version is a success.
+    ['at-target', 'failed', false, 'Succeeded'],
+    ['at-target', 'vanished', false, 'Succeeded'],
+    // GES ends on status 200 with the old version after it rolled back by itself.
+    ['not-at-target', 'succeeded', false, 'RolledBack'],
+    ['not-at-target', 'rolled-back', false, 'RolledBack'],
+    ['not-at-target', 'failed', false, 'Failed'],
+    ['not-at-target', 'vanished', false, 'Failed'],
+    ['not-at-target', 'succeeded', true, 'RolledBack'],
+    ['unhealthy', 'succeeded', false, 'Failed'],
+    ['unreadable', 'succeeded', false, 'Held'],
+    ['still-running', 'running', false, 'Held'],
+  ];
+  it.each(cases)('verify %s, provider %s, adopted %s: %s', (verdict, providerSays, adopted, expected) => {
+    expect(upgradeOutcome({ verdict }, { providerSays }, adopted)).toBe(expected);
+  });
+});
+
+describe('rolloutOutcome', () => {
+  const budget = { max: 2, mode: 'strict' } as const;
+  const at = (counts: Partial<Record<Outcome, number>>, failures: number, stopped = false) =>
+    rolloutOutcome({ total: 10, counts, failures, budget, stopped }).outcome;
+
+  it('succeeds only when every resource is at its target', () => {
+    expect(at({ Succeeded: 8, AlreadyAtTarget: 1, Adopted: 1 }, 0)).toBe('Succeeded');
+    expect(at({ Succeeded: 9, Skipped: 1 }, 0)).toBe('SucceededWithFailures');
+  });
+  it('tolerates as many failures as the budget says and not one more', () => {
+    expect(at({ Succeeded: 8, Failed: 2 }, 2)).toBe('SucceededWithFailures');
+    expect(at({ Succeeded: 7, Failed: 3 }, 3)).toBe('Failed');
+  });
+  it('reports nothing as completed at 0 %', () => {
+    expect(at({ Failed: 2, Skipped: 8 }, 2)).toBe('Failed');
+  });
+  it('says that it was stopped, unless the budget was spent as well', () => {
+    expect(at({ Succeeded: 3, NotStarted: 7 }, 0, true)).toBe('Stopped');
+    expect(at({ Succeeded: 3, Failed: 3, NotStarted: 4 }, 3, true)).toBe('Failed');
+  });
+});
+
+describe('allowedInFlight', () => {
+  it('lets a strict budget never be exceeded by more than one', () => {
+    expect(allowedInFlight(10, 0, 0, 'strict')).toBe(1);
+    expect(allowedInFlight(10, 3, 0, 'strict')).toBe(4);
+    expect(allowedInFlight(10, 3, 2, 'strict')).toBe(2);
+    expect(allowedInFlight(2, 3, 0, 'strict')).toBe(2);
+    expect(allowedInFlight(10, 3, 4, 'strict')).toBe(0);
+  });
+  it('leaves a loose budget its concurrency until it is spent', () => {
+    expect(allowedInFlight(10, 0, 0, 'loose')).toBe(10);
+    expect(allowedInFlight(10, 0, 1, 'loose')).toBe(0);
+  });
+});

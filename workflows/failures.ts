@@ -1,0 +1,18 @@
+import { ActivityFailure, ApplicationFailure, ChildWorkflowFailure, TemporalFailure } from '@temporalio/workflow';
+import { FAILURES } from './contracts/errors.js';
+import type { UpgradeResult } from './contracts/upgrade.js';
+
+/** The innermost message of a failure: what the person needs, without the platform's wrapping. */
+export function rootReason(error: unknown): string {
+  let inner = error;
+  while (inner instanceof TemporalFailure && inner.cause !== undefined) inner = inner.cause;
+  return inner instanceof Error ? inner.message : String(inner);
+}
+
+/** The result that a failed upgrade carries; `null` when it failed otherwise (terminated, for one). */
+export function failedUpgrade(error: unknown): UpgradeResult | null {
+  if (!(error instanceof ChildWorkflowFailure || error instanceof ActivityFailure)) return null;
+  const { cause } = error;
+  if (!(cause instanceof ApplicationFailure) || cause.type !== FAILURES.upgrade) return null;
+  return (cause.details?.[0] as UpgradeResult | undefined) ?? null;
+}

@@ -1,0 +1,5 @@
+/** The workflow types. Every name exported here can be started on a server, so nothing else is. */
+export { rollout } from './rollout.js';
+export { wave } from './wave.js';
+export { shard } from './shard.js';
+export { upgrade } from './upgrade.js';

@@ -1,0 +1,214 @@
+/** Many upgrades under one plan: wave after wave, until the last one ends, the budget is spent, or it is stopped. */
+import {
+  ApplicationFailure,
+  CancellationScope,
+  ChildWorkflowCancellationType,
+  executeChild,
+  isCancellation,
+  ParentClosePolicy,
+  setCurrentDetails,
+  setHandler,
+  upsertSearchAttributes,
+  workflowInfo,
+} from '@temporalio/workflow';
+import { FAILURES } from './contracts/errors.js';
+import { waveWorkflowId } from './contracts/ids.js';
+import { addCounts, rolloutOutcome } from './contracts/outcome.js';
+import type {
+  Counts,
+  RolloutInput,
+  RolloutResult,
+  RolloutStatus,
+  ShardProgress,
+  WavePlan,
+  WaveResult,
+  WaveStatus,
+} from './contracts/rollout.js';
+import { ATTRIBUTES } from './contracts/search-attributes.js';
+import { GOOD_OUTCOMES } from './contracts/upgrade.js';
+import { rolloutStatusQuery, shardProgressSignal } from './messages.js';
+import type { wave as waveWorkflow } from './wave.js';
+
+export async function rollout(input: RolloutInput): Promise<RolloutResult> {
+  const run = new RolloutRun(input);
+  setHandler(rolloutStatusQuery, () => run.status());
+  setHandler(shardProgressSignal, (progress) => {
+    run.hear(progress);
+  });
+
+  for (const index of input.waves.keys()) {
+    if (run.isOver()) break;
+    await run.wave(index);
+  }
+  return run.end();
+}
+
+interface WaveState {
+  readonly plan: WavePlan;
+  readonly workflowId: string;
+  state: WaveStatus['state'];
+  /** Final once the wave ended; until then the sum of what its shards told. */
+  counts: Counts;
+  failures: number;
+  readonly shards: Map<number, ShardProgress>;
+}
+
+class RolloutRun {
+  private readonly input: RolloutInput;
+  private readonly runId = workflowInfo().firstExecutionRunId;
+  private readonly waves: WaveState[];
+  private stopped = false;
+  private lastFailure: string | null = null;
+  private result: RolloutResult | null = null;
+
+  constructor(input: RolloutInput) {
+    this.input = input;
+    this.waves = input.waves.map((plan, index) => ({
+      plan,
+      workflowId: waveWorkflowId(input.rollout, this.runId, index + 1),
+      state: 'Pending',
+      counts: {},
+      failures: 0,
+      shards: new Map(),
+    }));
+    this.show();
+  }
+
+  /** Runs one wave to its end; a cancelled rollout waits here for what was submitted. */
+  async wave(index: number): Promise<void> {
+    const wave = this.waves[index];
+    if (wave === undefined) return;
+    wave.state = 'Running';
+    this.show();
+    const ended = await this.runWave(wave, index + 1);
+    wave.counts = ended.counts;
+    wave.failures = ended.failures;
+    wave.state = ended.stopped ? 'Stopped' : 'Done';
+    this.stopped ||= ended.stopped || CancellationScope.current().consideredCancelled;
+    this.show();
+  }
+
+  isOver(): boolean {
+    return this.stopped || this.failures > this.input.budget.max;
+  }
+
+  /** The honest end. A failed rollout fails its workflow: red, with its reason, in the UI. */
+  end(): RolloutResult {
+    let counts: Counts = {};
+    for (const wave of this.waves) {
+      if (wave.state === 'Pending') {
+        wave.state = 'NotStarted';
+        wave.counts = { NotStarted: wave.plan.upgrades.length };
+      }
+      counts = addCounts(counts, wave.counts);
+    }
+    const { budget } = this.input;
+    const total = this.waves.reduce((sum, { plan }) => sum + plan.upgrades.length, 0);
+    const { failures, stopped } = this;
+    this.result = { ...rolloutOutcome({ total, counts, failures, budget, stopped }), counts, failures, budget };
+    upsertSearchAttributes([{ key: ATTRIBUTES.outcome, value: this.result.outcome }]);
+    this.show();
+    if (this.result.outcome === 'Failed') {
+      throw ApplicationFailure.create({
+        type: FAILURES.rollout,
+        message: this.result.reason,
+        nonRetryable: true,
+        details: [this.result],
+      });
+    }
+    return this.result;
+  }
+
+  hear(progress: ShardProgress): void {
+    const wave = this.waves[progress.wave - 1];
+    if (wave?.state !== 'Running') return;
+    wave.shards.set(progress.shard, progress);
+    wave.counts = [...wave.shards.values()].reduce<Counts>((sum, { counts }) => addCounts(sum, counts), {});
+    this.lastFailure = progress.failure ?? this.lastFailure;
+    this.show();
+  }
+
+  status(): RolloutStatus {
+    return {
+      rollout: this.input.rollout,
+      planDigest: this.input.planDigest,
+      ...this.stateAndReason(),
+      budget: this.input.budget,
+      failures: this.failures,
+      waves: this.waves.map(({ plan, workflowId, state, counts }) => ({
+        name: plan.name,
+        workflowId,
+        state,
+        total: plan.upgrades.length,
+        counts,
+      })),
+    };
+  }
+
+  private async runWave(wave: WaveState, index: number): Promise<WaveResult> {
+    const { rollout, budget, accountLimits, timing } = this.input;
+    try {
+      return await executeChild<typeof waveWorkflow>('wave', {
+        workflowId: wave.workflowId,
+        args: [
+          {
+            rollout,
+            rolloutRun: this.runId,
+            wave: wave.plan,
+            index,
+            failuresLeft: budget.max - this.failures,
+            mode: budget.mode,
+            accountLimits,
+            timing,
+          },
+        ],
+        parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
+        cancellationType: ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
+        staticSummary: `${wave.plan.name}: ${wave.plan.upgrades.length} upgrades`,
+        typedSearchAttributes: [{ key: ATTRIBUTES.rollout, value: rollout }],
+      });
+    } catch (error) {
+      // Cancelled before its first task: nothing of it was started.
+      if (!isCancellation(error)) throw error;
+      return { counts: { NotStarted: wave.plan.upgrades.length }, failures: 0, stopped: true };
+    }
+  }
+
+  private get failures(): number {
+    return this.waves.reduce((sum, wave) => sum + wave.failures, 0);
+  }
+
+  private stateAndReason(): Pick<RolloutStatus, 'state' | 'reason'> {
+    if (this.result !== null) return { state: this.result.outcome, reason: this.result.reason };
+    if (this.stopped || CancellationScope.current().consideredCancelled) {
+      return { state: 'Stopping', reason: 'stopped: what was submitted is followed to its end' };
+    }
+    const running = this.waves.find(({ state }) => state === 'Running');
+    return {
+      state: 'Running',
+      reason: running === undefined ? 'about to start' : `wave ${running.plan.name} is running`,
+    };
+  }
+
+  private show(): void {
+    const { state, reason } = this.stateAndReason();
+    const pending = this.waves.find((wave) => wave.state === 'Pending');
+    const { budget } = this.input;
+    setCurrentDetails(
+      [
+        `**${state}**: ${reason}`,
+        `**Next:** ${this.result !== null ? 'nothing: this is the end' : pending === undefined ? 'the report' : `wave ${pending.plan.name}`}`,
+        `**Why:** failure budget ${budget.max} (${budget.mode}), ${this.failures} used`,
+        ...(this.lastFailure === null ? [] : [`**Latest failure:** ${this.lastFailure}`]),
+        '',
+        '| wave | state | at target | failed | ended | total |',
+        '|---|---|---|---|---|---|',
+        ...this.waves.map((wave) => {
+          const ended = Object.values(wave.counts).reduce((sum, count) => sum + count, 0);
+          const good = GOOD_OUTCOMES.reduce((sum, outcome) => sum + (wave.counts[outcome] ?? 0), 0);
+          return `| ${wave.plan.name} | ${wave.state} | ${good} | ${wave.failures} | ${ended} | ${wave.plan.upgrades.length} |`;
+        }),
+      ].join('\n'),
+    );
+  }
+}

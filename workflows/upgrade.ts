@@ -1,0 +1,321 @@
+/** One resource to one target: precheck → submit → await → verify. At most 32 events when nothing disturbs it. */
+import {
+  ApplicationFailure,
+  CancellationScope,
+  isCancellation,
+  setCurrentDetails,
+  sleep,
+  upsertSearchAttributes,
+  workflowInfo,
+} from '@temporalio/workflow';
+import { FAILURES } from './contracts/errors.js';
+import { upgradeOutcome } from './contracts/outcome.js';
+import { ATTRIBUTES } from './contracts/search-attributes.js';
+import type {
+  AwaitResult,
+  PrecheckResult,
+  StepInput,
+  SubmitInput,
+  SubmitResult,
+  VerifyResult,
+} from './contracts/steps.js';
+import {
+  FAILED_OUTCOMES,
+  type Finding,
+  type Operation,
+  type Outcome,
+  type Phase,
+  type SentCall,
+  type UpgradeInput,
+  type UpgradeResult,
+} from './contracts/upgrade.js';
+import { rootReason } from './failures.js';
+import { stepsAt, type Steps } from './steps.js';
+
+/** A busy resource is waited for this long, then refused: it never became free. Milliseconds at scale 1. */
+const BUSY_PATIENCE_MS = 2 * 3_600_000;
+/** While the truth cannot be read, it is asked for again this seldom. */
+const HELD_RETRY_MS = 10 * 60_000;
+
+export async function upgrade(input: UpgradeInput): Promise<UpgradeResult> {
+  const run = new UpgradeRun(input);
+
+  const checked = await run.precheck();
+  if (!run.mayGoOn(checked)) return run.end();
+
+  const submitted = await run.submit(checked);
+  if (submitted.operation === null) return run.end();
+
+  const verified = await run.follow(submitted.operation);
+  return run.conclude(verified);
+}
+
+/** The state of one upgrade and its named steps. */
+class UpgradeRun {
+  private readonly input: UpgradeInput;
+  private readonly step: StepInput;
+  private readonly steps: (summary: string) => Steps;
+  private readonly startedAt = new Date().toISOString();
+  private outcome: Outcome = 'NotStarted';
+  private reason = 'stopped before anything was sent';
+  private fromVersion: string | null;
+  private toVersion: string | null = null;
+  private operation: Operation | null = null;
+  private adopted = false;
+  private findings: readonly Finding[] = [];
+  private calls: SentCall[] = [];
+  private polls = 0;
+  private providerSays: AwaitResult['providerSays'] = 'running';
+
+  constructor(input: UpgradeInput) {
+    this.input = input;
+    this.step = {
+      rollout: input.rollout,
+      rolloutRun: input.rolloutRun,
+      spec: input.spec,
+      timing: input.timing,
+    };
+    this.steps = stepsAt(input.timing.scale);
+    this.fromVersion = input.spec.plannedFrom;
+    this.show('Precheck', 'submit, if nothing speaks against it', 'checks run first');
+  }
+
+  /** Reads only; cancelling here ends the upgrade, since nothing was sent. Busy is waited for. */
+  async precheck(): Promise<PrecheckResult | null> {
+    const giveUpAt = Date.now() + BUSY_PATIENCE_MS * this.input.timing.scale;
+    try {
+      for (;;) {
+        const checked = await this.steps(`Precheck ${this.title}`).reads.precheck(this.step);
+        this.fromVersion = checked.version ?? this.fromVersion;
+        this.findings = checked.findings;
+        if (checked.verdict !== 'busy' || Date.now() >= giveUpAt) return checked;
+        await this.waitFor(60_000, checked.reason);
+      }
+    } catch (error) {
+      if (isCancellation(error)) return null;
+      this.settle('Refused', rootReason(error));
+      return null;
+    }
+  }
+
+  /** Routes on the precheck's verdict; `true` when a submit may follow. */
+  mayGoOn(checked: PrecheckResult | null): checked is PrecheckResult {
+    if (checked === null) return false;
+    switch (checked.verdict) {
+      case 'already-at-target':
+        this.toVersion = checked.version;
+        this.settle('AlreadyAtTarget', checked.reason);
+        return false;
+      case 'refused':
+        this.settle('Refused', checked.reason);
+        return false;
+      case 'busy':
+        this.settle('Refused', `still ${checked.reason}`);
+        return false;
+      case 'clear':
+      case 'upgrading':
+        return !CancellationScope.current().consideredCancelled;
+    }
+  }
+
+  /**
+   * The one submit, looked after until its outcome is known. Once it may have been sent nothing cancels it; while it
+   * provably was not, a cancel ends the upgrade.
+   */
+  async submit(checked: PrecheckResult): Promise<SubmitResult> {
+    const giveUpAt = Date.now() + BUSY_PATIENCE_MS * this.input.timing.scale;
+    let next: SubmitInput = {
+      ...this.step,
+      expectedVersion: checked.version,
+      submission: 1,
+      unresolvedSince: null,
+      knownOperations: checked.knownOperations,
+      startedAt: this.startedAt,
+    };
+    this.show('Submit', 'await, once the cloud has accepted', 'prechecks are clear');
+    for (;;) {
+      const submitted = await this.submitOnce(next);
+      this.calls.push(...submitted.calls);
+      next = { ...next, submission: submitted.submission, unresolvedSince: submitted.unresolvedSince };
+      switch (submitted.verdict) {
+        case 'submitted':
+        case 'adopted':
+          this.operation = submitted.operation;
+          this.adopted = submitted.verdict === 'adopted';
+          return submitted;
+        case 'already-at-target':
+          this.toVersion = checked.version;
+          this.settle('AlreadyAtTarget', submitted.reason);
+          return submitted;
+        case 'refused':
+        case 'drifted':
+          this.settle('Refused', submitted.reason);
+          return submitted;
+        case 'unknown':
+          this.show('Held', 'another look at the cloud', submitted.reason);
+          await CancellationScope.nonCancellable(() => this.pause(HELD_RETRY_MS, submitted.reason));
+          continue;
+        case 'busy':
+        case 'deferred':
+          if (submitted.verdict === 'busy' && Date.now() >= giveUpAt) {
+            this.settle('Refused', `still ${submitted.reason}`);
+            return submitted;
+          }
+          try {
+            await this.waitFor(submitted.retryInMs / this.input.timing.scale, submitted.reason);
+          } catch (error) {
+            if (!isCancellation(error)) throw error;
+            return submitted;
+          }
+      }
+    }
+  }
+
+  /** Until the operation ended and the resource was read back; never abandoned, whatever is cancelled above. */
+  async follow(operation: Operation): Promise<VerifyResult> {
+    return CancellationScope.nonCancellable(async () => {
+      for (;;) {
+        await this.awaitEnd(operation);
+        this.show('Verify', 'the outcome', `the operation ended: ${this.reason}`, true);
+        const { waits } = this.steps(`Verify ${this.title}: version, status and health`);
+        const verified = await waits.verify({ ...this.step, operation });
+        this.toVersion = verified.version;
+        if (verified.verdict !== 'unreadable' && verified.verdict !== 'still-running') return verified;
+        this.show('Held', 'another look at the cloud', verified.reason, true);
+        await this.pause(HELD_RETRY_MS, verified.reason);
+      }
+    });
+  }
+
+  async conclude(verified: VerifyResult): Promise<UpgradeResult> {
+    const outcome = upgradeOutcome(verified, { providerSays: this.providerSays }, this.adopted);
+    const isWhole = outcome === 'Succeeded' || outcome === 'Adopted';
+    this.settle(outcome, isWhole ? verified.reason : `${verified.reason}; the provider said: ${this.reason}`);
+    return this.end();
+  }
+
+  /** The result; a failed upgrade fails its workflow, so that it is red in the UI and its reason stands on its page. */
+  end(): UpgradeResult {
+    const result: UpgradeResult = {
+      resource: this.input.spec.resource,
+      targetLabel: this.input.spec.targetLabel,
+      outcome: this.outcome,
+      reason: this.reason,
+      fromVersion: this.fromVersion,
+      toVersion: this.toVersion,
+      operation: this.operation,
+      findings: this.findings,
+      calls: this.calls,
+      polls: this.polls,
+      startedAt: this.startedAt,
+      endedAt: new Date().toISOString(),
+    };
+    upsertSearchAttributes([
+      { key: ATTRIBUTES.phase, value: 'Ended' satisfies Phase },
+      { key: ATTRIBUTES.outcome, value: this.outcome },
+    ]);
+    this.describe(this.outcome, 'nothing: this is the end', this.reason);
+    if (FAILED_OUTCOMES.includes(this.outcome)) {
+      throw ApplicationFailure.create({
+        type: FAILURES.upgrade,
+        message: `${this.outcome}: ${this.reason}`,
+        nonRetryable: true,
+        details: [result],
+      });
+    }
+    return result;
+  }
+
+  private async submitOnce(next: SubmitInput): Promise<SubmitResult> {
+    return CancellationScope.nonCancellable(async () => {
+      try {
+        return await this.steps(`Submit ${this.title}`).submits.submit(next);
+      } catch (error) {
+        // Only errors before the first look end here: the activity itself answers for everything after it.
+        return {
+          verdict: 'refused',
+          reason: rootReason(error),
+          operation: null,
+          calls: [],
+          retryInMs: 0,
+          submission: next.submission,
+          unresolvedSince: null,
+        };
+      }
+    });
+  }
+
+  private async awaitEnd(operation: Operation): Promise<void> {
+    const name = operation.id === null ? 'the operation' : `operation ${operation.id}`;
+    this.show('Await', `the end of ${name}`, this.adopted ? 'adopted: it was running already' : 'submitted', true);
+    const { waits } = this.steps(`Await ${name} of ${this.input.spec.resource.id}`);
+    for (let overdue = false; ; overdue = true) {
+      const end = await waits.awaitOperation({ ...this.step, operation, overdue });
+      this.polls += end.polls;
+      this.providerSays = end.providerSays;
+      this.reason = end.reason;
+      if (end.ended) return;
+      this.show('Overdue', `the end of ${name}, polled slowly`, end.reason, true);
+    }
+  }
+
+  private async waitFor(atScaleOneMs: number, reason: string): Promise<void> {
+    this.show('Waiting', 'another try', reason);
+    await this.pause(atScaleOneMs, reason);
+  }
+
+  private async pause(atScaleOneMs: number, reason: string): Promise<void> {
+    await sleep(Math.max(atScaleOneMs * this.input.timing.scale, 1_000), { summary: short(reason) });
+  }
+
+  private settle(outcome: Outcome, reason: string): void {
+    this.outcome = outcome;
+    this.reason = reason;
+  }
+
+  /**
+   * Tells people where it stands. The search attribute costs an event, so it is written only for phases that last:
+   * waiting for the cloud's rate or a busy resource, the operation itself, and what needs a person.
+   */
+  private show(phase: Phase, next: string, reason: string, upsert = phase === 'Waiting' || phase === 'Held'): void {
+    if (upsert && workflowInfo().typedSearchAttributes.get(ATTRIBUTES.phase) !== phase) {
+      upsertSearchAttributes([{ key: ATTRIBUTES.phase, value: phase }]);
+    }
+    this.describe(phase, next, reason);
+  }
+
+  private describe(state: string, next: string, reason: string): void {
+    const { resource, targetLabel } = this.input.spec;
+    setCurrentDetails(
+      [
+        `**${state}** since ${new Date().toISOString()}`,
+        `**Next:** ${next}`,
+        `**Why:** ${reason}`,
+        '',
+        `| resource | service | account | region | from | target |`,
+        `|---|---|---|---|---|---|`,
+        `| ${resource.id} | ${resource.service} | ${resource.account} | ${resource.region} | ${this.fromVersion ?? '?'} | ${targetLabel} |`,
+        ...(this.findings.length === 0
+          ? []
+          : [
+              '',
+              '| check | status | found |',
+              '|---|---|---|',
+              ...this.findings.map(
+                (f) => `| ${f.check} | ${f.status} | ${f.problems.map((p) => `${p.type} ${p.code}`).join(', ')} |`,
+              ),
+            ]),
+      ].join('\n'),
+    );
+  }
+
+  private get title(): string {
+    const { resource, targetLabel } = this.input.spec;
+    return `${resource.id} to ${targetLabel}`;
+  }
+}
+
+/** Summaries hold at most 400 bytes (measured); a third of it stays readable on a timeline. */
+function short(text: string): string {
+  return text.length <= 120 ? text : `${text.slice(0, 117)}…`;
+}

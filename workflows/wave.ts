@@ -1,0 +1,85 @@
+/** A wave: its upgrades in shards of at most 400, one shard after the other, under what is left of the budget. */
+import {
+  ChildWorkflowCancellationType,
+  executeChild,
+  isCancellation,
+  ParentClosePolicy,
+  setCurrentDetails,
+  workflowInfo,
+  CancellationScope,
+} from '@temporalio/workflow';
+import { shardWorkflowId } from './contracts/ids.js';
+import { addCounts } from './contracts/outcome.js';
+import { SHARD_SIZE, type Counts, type ShardResult, type WaveInput, type WaveResult } from './contracts/rollout.js';
+import { ATTRIBUTES } from './contracts/search-attributes.js';
+import { FAILED_OUTCOMES, type UpgradeSpec } from './contracts/upgrade.js';
+import type { shard } from './shard.js';
+
+export async function wave(input: WaveInput): Promise<WaveResult> {
+  const shards = inShards(input.wave.upgrades);
+  let counts: Counts = {};
+  let failures = 0;
+  let stopped = false;
+
+  for (const [index, upgrades] of shards.entries()) {
+    show(input, shards.length, index, counts, failures);
+    const isOver = stopped || failures > input.failuresLeft;
+    if (isOver) {
+      counts = addCounts(counts, { NotStarted: upgrades.length });
+      continue;
+    }
+    const ended = await runShard(input, index + 1, upgrades, input.failuresLeft - failures);
+    for (const { outcome } of ended.ends) {
+      counts = addCounts(counts, { [outcome]: 1 });
+      if (FAILED_OUTCOMES.includes(outcome)) failures += 1;
+    }
+    stopped ||= ended.stopped || CancellationScope.current().consideredCancelled;
+  }
+  show(input, shards.length, shards.length, counts, failures);
+  return { counts, failures, stopped };
+}
+
+async function runShard(
+  { wave: plan, ...input }: WaveInput,
+  number: number,
+  upgrades: readonly UpgradeSpec[],
+  failuresLeft: number,
+): Promise<ShardResult> {
+  try {
+    return await executeChild<typeof shard>('shard', {
+      workflowId: shardWorkflowId(workflowInfo().workflowId, number),
+      args: [{ ...input, wave: plan.name, shard: number, concurrency: plan.concurrency, upgrades, failuresLeft }],
+      parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
+      cancellationType: ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
+      staticSummary: `${plan.name}, shard ${number}: ${upgrades.length} upgrades`,
+      typedSearchAttributes: [{ key: ATTRIBUTES.rollout, value: input.rollout }],
+    });
+  } catch (error) {
+    // Cancelled before its first task: nothing of it was started.
+    if (isCancellation(error)) return { ends: [], stopped: true };
+    throw error;
+  }
+}
+
+function inShards(upgrades: readonly UpgradeSpec[]): UpgradeSpec[][] {
+  const shards: UpgradeSpec[][] = [];
+  for (let start = 0; start < upgrades.length; start += SHARD_SIZE) {
+    shards.push(upgrades.slice(start, start + SHARD_SIZE));
+  }
+  return shards;
+}
+
+function show(input: WaveInput, shards: number, done: number, counts: Counts, failures: number): void {
+  const { name, concurrency, upgrades } = input.wave;
+  setCurrentDetails(
+    [
+      `**Wave ${name}**: ${done} of ${shards} shards ended, ${upgrades.length} upgrades, up to ${concurrency} at a time`,
+      `**Next:** ${done === shards ? 'nothing: this is the end' : `the end of shard ${done + 1}`}`,
+      `**Why:** ${failures} failed, ${input.failuresLeft} tolerated`,
+      '',
+      '| outcome | upgrades |',
+      '|---|---|',
+      ...Object.entries(counts).map(([outcome, count]) => `| ${outcome} | ${count} |`),
+    ].join('\n'),
+  );
+}
