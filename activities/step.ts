@@ -6,7 +6,6 @@ import type { StepInput } from '../workflows/contracts/steps.js';
 import type { Clock } from './clock.js';
 import { AccountError, CloudError } from './clouds/errors.js';
 import type { CloudApi } from './clouds/port.js';
-import { apiFor } from './clouds/index.js';
 import type { Sessions } from './clouds/session.js';
 
 export interface StepDeps {
@@ -21,7 +20,7 @@ export interface StepDeps {
  * @throws AccountError when this worker is too old for the plan.
  */
 export function apiAndTarget(deps: StepDeps, { spec }: StepInput): { api: CloudApi; target: unknown } {
-  const api = apiFor(deps.apis, spec.resource.service);
+  const api = deps.apis.find(({ service }) => service === spec.resource.service);
   if (api === undefined) throw new AccountError(`this worker knows no service ${spec.resource.service}: update it`);
   const target = api.target.safeParse(spec.target);
   if (!target.success) throw new AccountError(`this worker cannot read the target of ${spec.resource.id}: update it`);
