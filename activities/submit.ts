@@ -16,8 +16,8 @@ import { apiAndTarget, asFailure, beating, isWorthRetrying, type StepDeps } from
 import { clientToken } from './token.js';
 
 const BEAT_MS = 3_000;
-/** A busy resource is asked again after this long. */
-const BUSY_RETRY_MS = 60_000;
+/** Throttled by the cloud: its penalties last minutes. */
+const THROTTLED_RETRY_MS = 60_000;
 /** The clouds refuse requests whose clock is off by more: so far may an operation's begin be dated before ours. */
 const CLOUD_CLOCK_SKEW_MS = 15 * 60_000;
 
@@ -91,7 +91,7 @@ class SubmitAttempt {
         case 'drifted':
           return this.result('drifted', decision.reason);
         case 'wait':
-          return this.result('busy', decision.reason, { retryInMs: BUSY_RETRY_MS * this.input.timing.scale });
+          return this.result('busy', decision.reason);
         case 'look-again':
           if (this.isOutOfPatience()) return this.result('unknown', decision.reason);
           await this.deps.clock.sleep(this.bounds.lookEveryMs, Context.current().cancellationSignal);
@@ -161,11 +161,11 @@ class SubmitAttempt {
       case 'refused':
         return this.result('refused', answer.reason);
       case 'busy':
-        return this.result('busy', answer.reason, { retryInMs: BUSY_RETRY_MS * this.input.timing.scale });
+        return this.result('busy', answer.reason);
       case 'throttled':
       case 'not-sent':
         return this.result('deferred', answer.reason, {
-          retryInMs: sent.kind === 'not-sent' ? sent.retryInMs : BUSY_RETRY_MS * this.input.timing.scale,
+          retryInMs: sent.kind === 'not-sent' ? sent.retryInMs / this.input.timing.scale : THROTTLED_RETRY_MS,
         });
       case 'already-done':
         return this.checkAlreadyDone(answer.reason);

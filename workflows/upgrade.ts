@@ -34,6 +34,8 @@ import { stepsAt, type Steps } from './steps.js';
 
 /** A busy resource is waited for this long, then refused: it never became free. Milliseconds at scale 1. */
 const BUSY_PATIENCE_MS = 2 * 3_600_000;
+/** A busy resource is asked again after a minute, then ever more seldom: two hours of it cost a dozen looks. */
+const BUSY_RETRY_MS = { first: 60_000, longest: 15 * 60_000 };
 /** While the truth cannot be read, it is asked for again this seldom. */
 const HELD_RETRY_MS = 10 * 60_000;
 
@@ -84,12 +86,12 @@ class UpgradeRun {
   async precheck(): Promise<PrecheckResult | null> {
     const giveUpAt = Date.now() + BUSY_PATIENCE_MS * this.input.timing.scale;
     try {
-      for (;;) {
+      for (let look = 0; ; look += 1) {
         const checked = await this.steps(`Precheck ${this.title}`).reads.precheck(this.step);
         this.fromVersion = checked.version ?? this.fromVersion;
         this.findings = checked.findings;
         if (checked.verdict !== 'busy' || Date.now() >= giveUpAt) return checked;
-        await this.waitFor(60_000, checked.reason);
+        await this.waitFor(busyRetryMs(look), checked.reason);
       }
     } catch (error) {
       if (isCancellation(error)) return null;
@@ -133,7 +135,7 @@ class UpgradeRun {
       startedAt: this.startedAt,
     };
     this.show('Submit', 'await, once the cloud has accepted', 'prechecks are clear');
-    for (;;) {
+    for (let look = 0; ; look += 1) {
       const submitted = await this.submitOnce(next);
       this.calls.push(...submitted.calls);
       next = { ...next, submission: submitted.submission, unresolvedSince: submitted.unresolvedSince };
@@ -162,7 +164,10 @@ class UpgradeRun {
             return submitted;
           }
           try {
-            await this.waitFor(submitted.retryInMs / this.input.timing.scale, submitted.reason);
+            await this.waitFor(
+              submitted.verdict === 'busy' ? busyRetryMs(look) : submitted.retryInMs,
+              submitted.reason,
+            );
           } catch (error) {
             if (!isCancellation(error)) throw error;
             return submitted;
@@ -313,6 +318,10 @@ class UpgradeRun {
     const { resource, targetLabel } = this.input.spec;
     return `${resource.id} to ${targetLabel}`;
   }
+}
+
+function busyRetryMs(look: number): number {
+  return Math.min(BUSY_RETRY_MS.first * 2 ** look, BUSY_RETRY_MS.longest);
 }
 
 /** Summaries hold at most 400 bytes (measured); a third of it stays readable on a timeline. */

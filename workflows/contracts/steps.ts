@@ -40,7 +40,7 @@ export interface SubmitResult {
   readonly reason: string;
   readonly operation: Operation | null;
   readonly calls: readonly SentCall[];
-  /** Milliseconds after which another try makes sense, with `busy`, `deferred` and `unknown`. */
+  /** With `deferred`: after how many milliseconds at scale 1 another try makes sense. */
   readonly retryInMs: number;
   /** The number that the next send has to carry. */
   readonly submission: number;

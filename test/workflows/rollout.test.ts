@@ -1,0 +1,202 @@
+import type { TestWorkflowEnvironment } from '@temporalio/testing';
+import { ApplicationFailure } from '@temporalio/common';
+import { WorkflowFailedError, type WorkflowHandle } from '@temporalio/client';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { FAILURES } from '../../workflows/contracts/errors.js';
+import { rolloutWorkflowId, upgradeWorkflowId } from '../../workflows/contracts/ids.js';
+import { MESSAGES } from '../../workflows/contracts/messages.js';
+import { QUEUES } from '../../workflows/contracts/queues.js';
+import type { RolloutInput, RolloutResult, RolloutStatus } from '../../workflows/contracts/rollout.js';
+import type { rollout } from '../../workflows/rollout.js';
+import { timeSkippingEnvironment } from '../support/environment.js';
+import { type Script, scriptedSteps, spec } from './scripted-steps.js';
+import { withScriptedWorkers } from './scripted-workers.js';
+
+let env: TestWorkflowEnvironment;
+let number = 0;
+
+beforeAll(async () => {
+  env = await timeSkippingEnvironment();
+});
+afterAll(async () => {
+  await env.teardown();
+});
+
+interface Plan {
+  /** Resources per wave, and how many at a time. */
+  readonly waves: readonly { ids: readonly string[]; concurrency: number }[];
+  readonly budget?: RolloutInput['budget'];
+  readonly accountLimits?: RolloutInput['accountLimits'];
+}
+
+interface Ran {
+  readonly result: RolloutResult;
+  readonly status: RolloutStatus;
+  readonly called: readonly string[];
+  /** The most upgrades that were between submit and verify at one time. */
+  readonly peak: number;
+}
+
+/** Resource ids are unique per test, since their workflow ids are leases. */
+function ids(prefix: string, count: number): string[] {
+  return Array.from({ length: count }, (_, index) => `${prefix}${(number += 1)}-${index}`);
+}
+
+async function run(
+  plan: Plan,
+  script: Script = {},
+  meanwhile: (handle: WorkflowHandle<typeof rollout>) => Promise<void> = () => Promise.resolve(),
+): Promise<Ran> {
+  let now = 0;
+  let peak = 0;
+  const steps = scriptedSteps({
+    ...script,
+    submit: async (input, call) => {
+      now += 1;
+      peak = Math.max(peak, now);
+      return (await script.submit?.(input, call)) ?? {};
+    },
+    verify: async (input, call) => {
+      now -= 1;
+      return (await script.verify?.(input, call)) ?? {};
+    },
+  });
+  const id = `r-${(number += 1)}`;
+  return withScriptedWorkers(env, steps, async () => {
+    const handle = await env.client.workflow.start<typeof rollout>('rollout', {
+      workflowId: rolloutWorkflowId(id),
+      taskQueue: QUEUES.main,
+      args: [
+        {
+          rollout: id,
+          planDigest: 'digest',
+          startedBy: 'test',
+          waves: plan.waves.map((wave, index) => ({
+            name: `wave ${index + 1}`,
+            concurrency: wave.concurrency,
+            upgrades: wave.ids.map((resource) => spec(resource)),
+          })),
+          budget: plan.budget ?? { max: 0, mode: 'strict' },
+          accountLimits: plan.accountLimits ?? {},
+          timing: { scale: 1 },
+        },
+      ],
+    });
+    await meanwhile(handle);
+    const result = await handle.result().catch((error: unknown) => {
+      if (error instanceof WorkflowFailedError && error.cause instanceof ApplicationFailure) {
+        expect(error.cause.type).toBe(FAILURES.rollout);
+        return error.cause.details?.[0] as RolloutResult;
+      }
+      throw error;
+    });
+    const status = await handle.query<RolloutStatus>(MESSAGES.rolloutStatus);
+    return { result, status, called: steps.called, peak };
+  });
+}
+
+/** Resolves once a cancel has come down the tree to this workflow. */
+async function cancelRequested(workflowId: string): Promise<void> {
+  for (;;) {
+    const { events } = await env.client.workflow.getHandle(workflowId).fetchHistory();
+    if (events?.some((event) => event.workflowExecutionCancelRequestedEventAttributes != null)) return;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
+const rolledBack = { verdict: 'not-at-target', version: '1', reason: 'version 1' } as const;
+
+describe('rollout', () => {
+  it('runs wave after wave, and succeeds when every resource is at its target', async () => {
+    const [first, second] = [ids('a', 3), ids('a', 2)];
+    const { result, status, called } = await run({
+      waves: [
+        { ids: first, concurrency: 3 },
+        { ids: second, concurrency: 2 },
+      ],
+      budget: { max: 5, mode: 'loose' },
+    });
+    expect(result).toMatchObject({ outcome: 'Succeeded', counts: { Succeeded: 5 }, failures: 0 });
+    expect(status.waves.map(({ state }) => state)).toEqual(['Done', 'Done']);
+    const of = (entry: string) => entry.split(' ')[1] ?? '';
+    const lastOfFirst = called.findLastIndex((entry) => first.includes(of(entry)));
+    const firstOfSecond = called.findIndex((entry) => second.includes(of(entry)));
+    expect(lastOfFirst).toBeLessThan(firstOfSecond);
+  });
+
+  it('keeps a strict budget: one at a time with 0, and stops at the first failure', async () => {
+    const { result, status, peak } = await run(
+      {
+        waves: [
+          { ids: ids('b', 5), concurrency: 5 },
+          { ids: ids('b', 2), concurrency: 1 },
+        ],
+      },
+      { verify: (input) => (input.spec.resource.id.endsWith('-1') ? rolledBack : {}) },
+    );
+    expect(peak).toBe(1);
+    expect(result).toMatchObject({ outcome: 'Failed', failures: 1 });
+    expect(result.counts).toEqual({ Succeeded: 1, RolledBack: 1, NotStarted: 5 });
+    expect(status.waves.map(({ state }) => state)).toEqual(['Done', 'NotStarted']);
+  });
+
+  it('tolerates failures up to the budget and says so', async () => {
+    const { result, peak } = await run(
+      { waves: [{ ids: ids('c', 6), concurrency: 6 }], budget: { max: 2, mode: 'strict' } },
+      { verify: (input) => (input.spec.resource.id.endsWith('-0') ? rolledBack : {}) },
+    );
+    expect(peak).toBeLessThanOrEqual(3);
+    expect(result).toMatchObject({ outcome: 'SucceededWithFailures', failures: 1 });
+  });
+
+  it('never has more in flight in an account than the account allows', async () => {
+    const { result, peak } = await run({
+      waves: [{ ids: ids('d', 8), concurrency: 8 }],
+      budget: { max: 9, mode: 'loose' },
+      accountLimits: { prod: 2 },
+    });
+    expect(result.outcome).toBe('Succeeded');
+    expect(peak).toBeLessThanOrEqual(2);
+  });
+
+  it('cancelled: starts nothing more, follows what was submitted, and says that it was stopped', async () => {
+    const resources = ids('e', 4);
+    let submitted = () => {};
+    const wasSubmitted = new Promise<void>((resolve) => (submitted = resolve));
+    let release = () => {};
+    const wasCancelled = new Promise<void>((resolve) => (release = resolve));
+    const { result, called } = await run(
+      {
+        waves: [
+          { ids: resources, concurrency: 1 },
+          { ids: ids('e', 1), concurrency: 1 },
+        ],
+      },
+      {
+        awaitOperation: async () => {
+          submitted();
+          await wasCancelled;
+          return {};
+        },
+      },
+      async (handle) => {
+        await wasSubmitted;
+        await handle.cancel();
+        await cancelRequested(upgradeWorkflowId(spec(resources[0] ?? '').resource));
+        release();
+      },
+    );
+    expect(called).toEqual(['precheck', 'submit', 'await', 'verify'].map((step) => `${step} ${resources[0]}`));
+    expect(result).toMatchObject({ outcome: 'Stopped', counts: { Succeeded: 1, NotStarted: 4 } });
+  });
+
+  it('skips a resource whose lease somebody else holds, and names the lease', async () => {
+    const resources = ids('f', 2);
+    const lease = upgradeWorkflowId(spec(resources[0] ?? '').resource);
+    await env.client.workflow.start('upgrade', { workflowId: lease, taskQueue: 'nobody', args: [] });
+    const { result, status } = await run({ waves: [{ ids: resources, concurrency: 1 }] });
+    await env.client.workflow.getHandle(lease).terminate();
+    expect(result).toMatchObject({ outcome: 'SucceededWithFailures', counts: { Skipped: 1, Succeeded: 1 } });
+    expect(status.failures).toBe(0);
+  });
+});

@@ -1,0 +1,107 @@
+/** Steps that answer from a script, so that a workflow's routing is tested without a cloud. */
+import type {
+  AwaitInput,
+  AwaitResult,
+  PrecheckResult,
+  ReadSteps,
+  StepInput,
+  SubmitInput,
+  SubmitResult,
+  SubmitSteps,
+  VerifyInput,
+  VerifyResult,
+  WaitSteps,
+} from '../../workflows/contracts/steps.js';
+import type { UpgradeInput, UpgradeSpec } from '../../workflows/contracts/upgrade.js';
+
+export interface Script {
+  precheck?: (input: StepInput, call: number) => Partial<PrecheckResult> | Promise<Partial<PrecheckResult>>;
+  submit?: (input: SubmitInput, call: number) => Partial<SubmitResult> | Promise<Partial<SubmitResult>>;
+  awaitOperation?: (input: AwaitInput, call: number) => Partial<AwaitResult> | Promise<Partial<AwaitResult>>;
+  verify?: (input: VerifyInput, call: number) => Partial<VerifyResult> | Promise<Partial<VerifyResult>>;
+}
+
+export interface ScriptedSteps {
+  readonly reads: ReadSteps;
+  readonly submits: SubmitSteps;
+  readonly waits: WaitSteps;
+  /** What was called, in order: `precheck g1`. */
+  readonly called: string[];
+}
+
+/** Without a script, every step goes well. */
+export function scriptedSteps(script: Script = {}): ScriptedSteps {
+  const called: string[] = [];
+  const count = (step: string, { spec }: StepInput): number => {
+    called.push(`${step} ${spec.resource.id}`);
+    return called.filter((entry) => entry === `${step} ${spec.resource.id}`).length;
+  };
+  return {
+    called,
+    reads: {
+      precheck: async (input) => {
+        const call = count('precheck', input);
+        return {
+          verdict: 'clear',
+          reason: 'version 1, status 200',
+          version: '1',
+          status: '200',
+          findings: [],
+          knownOperations: [],
+          ...(await script.precheck?.(input, call)),
+        };
+      },
+    },
+    submits: {
+      submit: async (input) => {
+        const call = count('submit', input);
+        return {
+          verdict: 'submitted',
+          reason: 'accepted as job-1',
+          operation: { id: 'job-1', since: '2026-11-21T10:00:00.000Z' },
+          calls: [],
+          retryInMs: 0,
+          submission: input.submission,
+          unresolvedSince: null,
+          ...(await script.submit?.(input, call)),
+        };
+      },
+    },
+    waits: {
+      awaitOperation: async (input) => {
+        const call = count('await', input);
+        return {
+          ended: true,
+          providerSays: 'succeeded',
+          reason: 'job success',
+          polls: 3,
+          ...(await script.awaitOperation?.(input, call)),
+        };
+      },
+      verify: async (input) => {
+        const call = count('verify', input);
+        return {
+          verdict: 'at-target',
+          version: '2',
+          status: '200',
+          health: 'status 200',
+          reason: 'version 2, status 200',
+          ...(await script.verify?.(input, call)),
+        };
+      },
+    },
+  };
+}
+
+export function spec(id: string, account = 'prod'): UpgradeSpec {
+  return {
+    resource: { account, cloud: 'huawei', service: 'ges-v2', family: 'ges', region: 'cn-north-4', id },
+    target: { version: '2' },
+    targetLabel: '2',
+    plannedFrom: '1',
+  };
+}
+
+export function upgradeInput(id: string): UpgradeInput {
+  return { rollout: 'r-1', rolloutRun: 'run-1', wave: 'one', spec: spec(id), timing: { scale: 1 } };
+}

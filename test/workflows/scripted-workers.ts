@@ -1,0 +1,25 @@
+import type { TestWorkflowEnvironment } from '@temporalio/testing';
+import { Worker } from '@temporalio/worker';
+import { QUEUES } from '../../workflows/contracts/queues.js';
+import { workflowBundle } from '../support/environment.js';
+import type { ScriptedSteps } from './scripted-steps.js';
+
+/** Runs `body` while workers for all three queues serve the scripted steps. */
+export async function withScriptedWorkers<T>(
+  env: TestWorkflowEnvironment,
+  steps: ScriptedSteps,
+  body: () => Promise<T>,
+): Promise<T> {
+  const common = { connection: env.nativeConnection, namespace: env.namespace ?? 'default' };
+  const main = await Worker.create({
+    ...common,
+    taskQueue: QUEUES.main,
+    workflowBundle: await workflowBundle(),
+    activities: { ...steps.reads },
+    // Every task replays the history from its start, so that a non-deterministic workflow fails here.
+    maxCachedWorkflows: 0,
+  });
+  const submits = await Worker.create({ ...common, taskQueue: QUEUES.submit, activities: { ...steps.submits } });
+  const waits = await Worker.create({ ...common, taskQueue: QUEUES.wait, activities: { ...steps.waits } });
+  return main.runUntil(() => submits.runUntil(() => waits.runUntil(body)));
+}

@@ -1,0 +1,184 @@
+import type { TestWorkflowEnvironment } from '@temporalio/testing';
+import { ApplicationFailure } from '@temporalio/common';
+import { WorkflowFailedError, type WorkflowHandle } from '@temporalio/client';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { FAILURES } from '../../workflows/contracts/errors.js';
+import { upgradeWorkflowId } from '../../workflows/contracts/ids.js';
+import { QUEUES } from '../../workflows/contracts/queues.js';
+import type { UpgradeResult } from '../../workflows/contracts/upgrade.js';
+import type { upgrade } from '../../workflows/upgrade.js';
+import { timeSkippingEnvironment } from '../support/environment.js';
+import { withScriptedWorkers } from './scripted-workers.js';
+import { type Script, scriptedSteps, upgradeInput } from './scripted-steps.js';
+
+let env: TestWorkflowEnvironment;
+let number = 0;
+
+beforeAll(async () => {
+  env = await timeSkippingEnvironment();
+});
+afterAll(async () => {
+  await env.teardown();
+});
+
+interface Ran {
+  readonly result: UpgradeResult;
+  readonly called: readonly string[];
+  readonly events: number;
+}
+
+/** Runs one upgrade under a script; a failed one gives the result that its failure carries. */
+async function run(
+  script: Script,
+  meanwhile: (handle: WorkflowHandle<typeof upgrade>) => Promise<void> = () => Promise.resolve(),
+): Promise<Ran> {
+  const steps = scriptedSteps(script);
+  const input = upgradeInput(`g${(number += 1)}`);
+  return withScriptedWorkers(env, steps, async () => {
+    const handle = await env.client.workflow.start<typeof upgrade>('upgrade', {
+      workflowId: upgradeWorkflowId(input.spec.resource),
+      taskQueue: QUEUES.main,
+      args: [input],
+    });
+    await meanwhile(handle);
+    const result = await handle.result().catch((error: unknown) => {
+      if (error instanceof WorkflowFailedError && error.cause instanceof ApplicationFailure) {
+        expect(error.cause.type).toBe(FAILURES.upgrade);
+        return error.cause.details?.[0] as UpgradeResult;
+      }
+      throw error;
+    });
+    const { events } = await handle.fetchHistory();
+    const called = steps.called.map((entry) => entry.replace(/ .*/, ''));
+    return { result, called, events: events?.length ?? 0 };
+  });
+}
+
+describe('upgrade', () => {
+  it('goes through its four steps in at most 32 events', async () => {
+    const { result, called, events } = await run({});
+    expect(called).toEqual(['precheck', 'submit', 'await', 'verify']);
+    expect(result).toMatchObject({ outcome: 'Succeeded', fromVersion: '1', toVersion: '2', polls: 3 });
+    console.log(`history events of an undisturbed upgrade: ${events}`);
+    expect(events).toBeLessThanOrEqual(32);
+  });
+
+  it.each([
+    ['already-at-target', 'AlreadyAtTarget'],
+    ['refused', 'Refused'],
+  ] as const)('sends nothing after a precheck that says %s', async (verdict, outcome) => {
+    const { result, called } = await run({ precheck: () => ({ verdict, reason: 'as scripted' }) });
+    expect(called).toEqual(['precheck']);
+    expect(result).toMatchObject({ outcome, reason: 'as scripted' });
+  });
+
+  it('ends as refused, with the reason, when the precheck cannot be made', async () => {
+    const { result, called } = await run({
+      precheck: () => {
+        throw ApplicationFailure.nonRetryable('account prod: CLOUD_SDK_AK is not set', FAILURES.account);
+      },
+    });
+    expect(called).toEqual(['precheck']);
+    expect(result).toMatchObject({ outcome: 'Refused', reason: 'account prod: CLOUD_SDK_AK is not set' });
+  });
+
+  it('waits while the resource is busy, and refuses after two hours of it', async () => {
+    const soon = await run({ precheck: (_input, call) => (call < 3 ? { verdict: 'busy', reason: 'exporting' } : {}) });
+    expect(soon.called).toEqual(['precheck', 'precheck', 'precheck', 'submit', 'await', 'verify']);
+
+    const never = await run({ precheck: () => ({ verdict: 'busy', reason: 'exporting' }) });
+    expect(never.result).toMatchObject({ outcome: 'Refused', reason: 'still exporting' });
+  });
+
+  it('adopts an upgrade that it did not submit', async () => {
+    const { result } = await run({ submit: () => ({ verdict: 'adopted', reason: 'an upgrade is running' }) });
+    expect(result.outcome).toBe('Adopted');
+  });
+
+  it('sends again after a proven non-acceptance, under the next submission number', async () => {
+    const numbers: number[] = [];
+    const { result } = await run({
+      submit: (input, call) => {
+        numbers.push(input.submission);
+        return call === 1 ? { verdict: 'deferred', operation: null, submission: 2, reason: 'left no trace' } : {};
+      },
+    });
+    expect(numbers).toEqual([1, 2]);
+    expect(result.outcome).toBe('Succeeded');
+  });
+
+  it('holds an upgrade whose truth cannot be read, and carries the time of the lost answer on', async () => {
+    const unresolved: (string | null)[] = [];
+    const { result } = await run({
+      submit: (input, call) => {
+        unresolved.push(input.unresolvedSince);
+        return call === 1
+          ? { verdict: 'unknown', operation: null, unresolvedSince: '2026-11-21T10:00:00.000Z', reason: 'HTTP 503' }
+          : {};
+      },
+    });
+    expect(unresolved).toEqual([null, '2026-11-21T10:00:00.000Z']);
+    expect(result.outcome).toBe('Succeeded');
+  });
+
+  it('follows an operation past its deadline, slowly', async () => {
+    const overdue: boolean[] = [];
+    const { result } = await run({
+      awaitOperation: (input, call) => {
+        overdue.push(input.overdue);
+        return call < 3 ? { ended: false, providerSays: 'running', reason: 'still upgrading' } : {};
+      },
+    });
+    expect(overdue).toEqual([false, true, true]);
+    expect(result).toMatchObject({ outcome: 'Succeeded', polls: 9 });
+  });
+
+  it('reports a rollback by the version, whatever the job says', async () => {
+    const { result } = await run({
+      verify: () => ({ verdict: 'not-at-target', version: '1', reason: 'not at its target: version 1, status 200' }),
+    });
+    expect(result).toMatchObject({ outcome: 'RolledBack', toVersion: '1' });
+    expect(result.reason).toContain('the provider said: job success');
+  });
+
+  it('looks again while the read-back is unreadable, and ends only on evidence', async () => {
+    const { result, called } = await run({
+      verify: (_input, call) => (call < 3 ? { verdict: 'unreadable', version: null, reason: 'HTTP 502' } : {}),
+    });
+    expect(called.filter((step) => step === 'verify')).toHaveLength(3);
+    expect(result.outcome).toBe('Succeeded');
+  });
+
+  describe('cancelled', () => {
+    it('before its submit: ends with nothing sent', async () => {
+      const { result, called } = await run({ precheck: () => ({ verdict: 'busy', reason: 'exporting' }) }, (handle) =>
+        handle.cancel().then(() => undefined),
+      );
+      expect(called).not.toContain('submit');
+      expect(result).toMatchObject({ outcome: 'NotStarted', reason: 'stopped before anything was sent' });
+    });
+
+    it('after its submit: is followed to the end', async () => {
+      let submitted = () => {};
+      const wasSubmitted = new Promise<void>((resolve) => (submitted = resolve));
+      let release = () => {};
+      const cancelled = new Promise<void>((resolve) => (release = resolve));
+      const { result, called } = await run(
+        {
+          awaitOperation: async () => {
+            submitted();
+            await cancelled;
+            return {};
+          },
+        },
+        async (handle) => {
+          await wasSubmitted;
+          await handle.cancel();
+          release();
+        },
+      );
+      expect(called).toEqual(['precheck', 'submit', 'await', 'verify']);
+      expect(result.outcome).toBe('Succeeded');
+    });
+  });
+});
