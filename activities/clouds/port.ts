@@ -69,7 +69,10 @@ export interface Health {
 /** Exactly one of the seven classes of answers to a submit. */
 export type SubmitAnswer =
   | { readonly kind: 'accepted'; readonly operationId: string | null }
-  | { readonly kind: 'refused' | 'busy' | 'already-done' | 'throttled' | 'not-sent' | 'unknown'; readonly reason: string };
+  | {
+      readonly kind: 'refused' | 'busy' | 'already-done' | 'throttled' | 'not-sent' | 'unknown';
+      readonly reason: string;
+    };
 
 /** A mutating call, described and not sent: `plan` lists it, only the submit path sends it. */
 export interface MutatingRequest {
@@ -88,6 +91,8 @@ export interface ReadRequest {
   readonly query?: Readonly<Record<string, string | undefined>>;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: Readonly<Record<string, unknown>>;
+  /** The answer's error fields are part of what was asked for: a job tells of its own failure in them. */
+  readonly errorFieldsAreData?: boolean;
 }
 
 /** A whole answer, its body already parsed where it was JSON. */
@@ -111,7 +116,10 @@ export interface CloudReader {
    */
   read<T>(request: ReadRequest, schema: z.ZodType<T>): Promise<T>;
   /** As `read`, with the answer's headers: some lists have their total there. */
-  readWithHeaders<T>(request: ReadRequest, schema: z.ZodType<T>): Promise<{ body: T; headers: CloudResponse['headers'] }>;
+  readWithHeaders<T>(
+    request: ReadRequest,
+    schema: z.ZodType<T>,
+  ): Promise<{ body: T; headers: CloudResponse['headers'] }>;
 }
 
 /** What the documents say of how long an upgrade takes, and how to look at it. All in milliseconds, at scale 1. */
@@ -151,7 +159,7 @@ export interface CloudApi<Target = unknown> {
   objection(target: Target): string | null;
 
   describe(reader: CloudReader, id: string): Promise<ResourceState>;
-  /** One page of the account's resources; `next` is the argument for the following one. */
+  /** One page of the account's resources, from page 0 on; `next` is the argument for the following one. */
   list(reader: CloudReader, page: number): Promise<{ resources: ResourceState[]; next: number | null }>;
   /** The state's version against the target: pure. */
   standing(state: ResourceState, target: Target): Standing;

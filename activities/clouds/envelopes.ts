@@ -1,0 +1,61 @@
+/** How the clouds say that something went wrong: four shapes at Huawei Cloud (facts/cloud-apis.md 1), one at Alibaba. */
+import type { CloudResponse } from './port.js';
+
+/** A cloud's error as it names it. */
+export interface Envelope {
+  readonly code: string;
+  /** One line. */
+  readonly message: string;
+}
+
+/** Code and message fields that appear together. */
+const SHAPES = [
+  ['errorCode', ['errorMessage', 'errorMsg']],
+  ['errCode', ['externalMessage']],
+  ['error_code', ['error_msg']],
+  ['Code', ['Message']],
+] as const;
+
+/** Codes that some answers carry although nothing went wrong. */
+const NO_ERROR = /^(0|200|ok|success)?$/i;
+const LONGEST_MESSAGE = 300;
+
+/** The error inside an answer's body, whatever its HTTP status; `null` when there is none. */
+export function errorOf(json: unknown): Envelope | null {
+  if (!isObject(json)) return null;
+  for (const [codeField, messageFields] of SHAPES) {
+    const code = textOf(json[codeField]);
+    if (NO_ERROR.test(code)) continue;
+    const message = messageFields.map((field) => textOf(json[field])).find((text) => text !== '');
+    return { code, message: oneLine(message ?? 'no message') };
+  }
+  const nested = json['error'];
+  if (!isObject(nested) || NO_ERROR.test(textOf(nested['code']))) return null;
+  return { code: textOf(nested['code']), message: oneLine(textOf(nested['message']) || 'no message') };
+}
+
+/** The cloud's own id of a request, by which its support finds it. */
+export function requestIdOf(response: Pick<CloudResponse, 'headers' | 'json'>): string | null {
+  const body = isObject(response.json) ? response.json : {};
+  const candidates = [
+    body['RequestId'],
+    body['request_id'],
+    response.headers['x-request-id'],
+    response.headers['x-acs-request-id'],
+  ];
+  return candidates.map(textOf).find((text) => text !== '') ?? null;
+}
+
+/** A foreign text as a part of one line. */
+export function oneLine(text: string): string {
+  const line = text.replace(/\s+/g, ' ').trim();
+  return line.length > LONGEST_MESSAGE ? `${line.slice(0, LONGEST_MESSAGE)}…` : line;
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : typeof value === 'number' ? String(value) : '';
+}
