@@ -18,8 +18,6 @@ import { clientToken } from './token.js';
 const BEAT_MS = 3_000;
 /** Throttled by the cloud: its penalties last minutes. */
 const THROTTLED_RETRY_MS = 60_000;
-/** The clouds refuse requests whose clock is off by more: so far may an operation's begin be dated before ours. */
-const CLOUD_CLOCK_SKEW_MS = 15 * 60_000;
 
 export async function submit(deps: StepDeps, input: SubmitInput): Promise<SubmitResult> {
   try {
@@ -108,7 +106,7 @@ class SubmitAttempt {
   /** Reads until the evidence is whole; a read that fails for good ends the step only if nothing can have been sent. */
   private async look(): Promise<Decision> {
     const { resource } = this.input.spec;
-    const since = Date.parse(this.input.startedAt) - CLOUD_CLOCK_SKEW_MS;
+    const since = Date.parse(this.input.startedAt);
     for (;;) {
       try {
         const state = await this.api.describe(this.reader, resource.id);

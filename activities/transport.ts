@@ -98,7 +98,7 @@ interface Limits {
   readonly sendBy: number;
 }
 
-function exchange(
+async function exchange(
   dispatcher: Dispatcher,
   call: HttpCall & { readonly timeoutMs: number },
   { clock, connectTimeoutMs, maxBodyBytes, sendBy }: Limits,

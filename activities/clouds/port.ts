@@ -171,7 +171,10 @@ export interface CloudApi<Target = unknown> {
   /** What a 2xx answer to `submission` means: `accepted`, or `unknown` when it is not what the document promises. */
   accepted(response: CloudResponse, id: string): SubmitAnswer;
 
-  /** Upgrades of this resource that the cloud's records know of and that began at `since` or later; newest first. */
+  /**
+   * Upgrades of this resource that the cloud's records know of and that began at `since` (epoch ms, our clock) or
+   * later, allowing for the cloud's clock to be off; newest first.
+   */
   operations(reader: CloudReader, id: string, since: number): Promise<OperationRecord[]>;
   /** One poll. A record that is gone is `vanished`: the resource then decides. */
   poll(reader: CloudReader, id: string, target: Target, operation: Operation): Promise<Progress>;

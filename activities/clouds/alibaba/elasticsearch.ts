@@ -34,9 +34,9 @@ const ES_ERRORS: ErrorTable = {
   ],
   // At HTTP 400 as well as 429.
   throttled: ['Throttling*', 'Rejected.Throttling', 'QPS Limit Exceeded'],
-  transient: ['ServiceUnavailable', 'InternalServerError'],
+  // No nonce of ours repeats: whoever repeated one may have brought the first request there as well.
+  transient: ['ServiceUnavailable', 'InternalServerError', 'SignatureNonceUsed'],
   'already-done': ['RepetitionOperationError'],
-  token: ['SignatureNonceUsed'],
   'clock-skew': ['InvalidTimeStamp.Expired'],
   denied: ['SignatureDoesNotMatch', 'InvalidAccessKeyId*', 'InvalidSecurityToken*', 'Forbidden*', 'NoPermission*'],
 };
@@ -66,6 +66,8 @@ const RECORDS_PAGE_SIZE = 50;
 const RECORDS_PAGES = 20;
 /** The cloud accepts calls whose clock is 15 minutes off, so its records may be dated that much before ours. */
 const CLOCK_TOLERANCE_MS = 15 * 60_000;
+/** A record may be dated a little before the answer that told of it. */
+const RECORD_BEFORE_ANSWER_MS = 60_000;
 /** An upgrade takes an hour and never this long: older records are not of the one that runs. */
 const RECORDS_REACH_MS = 24 * 3_600_000;
 
@@ -235,7 +237,10 @@ async function poll(
   const since = Date.parse(operation.since);
   const { status } = await readInstance(reader, id);
   const records = await upgrades(reader, id, since);
-  const entry = records.find(({ requestId }) => operation.id !== null && requestId === operation.id) ?? records[0];
+  // That a record carries the submit's request id is documented and unproven; else the first one since then is meant.
+  const entry =
+    records.find(({ requestId }) => operation.id !== null && requestId === operation.id) ??
+    records.findLast(({ startTime }) => startTime >= since - RECORD_BEFORE_ANSWER_MS);
   const progress = (state: Progress['state'], detail: string, percent: number | null = null): Progress => ({
     state,
     detail: `status ${status}, ${detail}`,

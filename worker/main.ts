@@ -1,0 +1,59 @@
+/** The worker process: accounts, credentials, connection, workers, and an orderly end. */
+import { Runtime } from '@temporalio/worker';
+import type { Logger } from 'pino';
+import { systemClock } from '../activities/clock.js';
+import { CLOUD_APIS } from '../activities/clouds/index.js';
+import { openSessions } from '../activities/clouds/session.js';
+import { createTransport } from '../activities/transport.js';
+import { loadAccounts } from '../plan/accounts.js';
+import { connectWorker, type ServerTarget } from '../temporal/connection.js';
+import { createLog, temporalLogger } from './logging.js';
+import { createWorkers } from './workers.js';
+
+export interface WorkerProcessOptions {
+  readonly accountsFile: string;
+  readonly server: ServerTarget;
+  readonly log?: Logger;
+  /** Called once every queue is polled. */
+  readonly onReady?: () => void;
+}
+
+/**
+ * Runs a worker until SIGINT or SIGTERM; waits under way are handed over at once, and a send under way is finished.
+ *
+ * @throws InputError for an accounts file that cannot be used, TemporalSetupError for a server that is not there.
+ */
+export async function runWorker(options: WorkerProcessOptions): Promise<void> {
+  const log = options.log ?? createLog();
+  const accounts = loadAccounts(options.accountsFile, CLOUD_APIS);
+  Runtime.install({
+    logger: temporalLogger(log),
+    telemetryOptions: { logging: { filter: 'WARN', forward: {} } },
+  });
+
+  const transport = createTransport({ clock: systemClock });
+  const sessions = openSessions({
+    accounts,
+    clock: systemClock,
+    transport,
+    env: process.env,
+    log: (line) => {
+      log.warn(line);
+    },
+  });
+  const connection = await connectWorker(options.server);
+  try {
+    const workers = await createWorkers({
+      connection,
+      namespace: options.server.namespace,
+      deps: { apis: CLOUD_APIS, sessions, clock: systemClock },
+    });
+    log.info({ server: options.server.address, accounts: [...accounts.keys()] }, 'worker is ready');
+    options.onReady?.();
+    await workers.run();
+    log.info('worker has ended');
+  } finally {
+    await connection.close();
+    await transport.close();
+  }
+}
