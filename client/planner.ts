@@ -1,0 +1,307 @@
+/** What `plan` and `apply` share: read every resource, run every precheck, change nothing, and say what would follow. */
+import { randomUUID } from 'node:crypto';
+import type { Clock } from '../activities/clock.js';
+import { systemClock } from '../activities/clock.js';
+import { encode, encodePath } from '../activities/clouds/encode.js';
+import { AccountError, CloudError } from '../activities/clouds/errors.js';
+import type { CloudApi, CloudReader, ErrorClass, ResourceState, Standing } from '../activities/clouds/port.js';
+import type { Sessions } from '../activities/clouds/session.js';
+import { findingLine, verdictOf } from '../activities/precheck.js';
+import type { Account } from '../plan/accounts.js';
+import type { InputProblem } from '../plan/errors.js';
+import { InputError } from '../plan/errors.js';
+import type { Place, PlannedTarget, PlannedWave, RolloutPlan } from '../plan/plan.js';
+import type { RolloutInput } from '../workflows/contracts/rollout.js';
+import type { Finding, ResourceRef } from '../workflows/contracts/upgrade.js';
+
+export interface PlanRequest {
+  readonly plan: RolloutPlan;
+  readonly accounts: ReadonlyMap<string, Account>;
+  readonly sessions: Sessions;
+  readonly apis: readonly CloudApi[];
+  readonly clock?: Clock;
+  /** How many resources are read at the same time; 8. Each account's own read rate holds besides. */
+  readonly concurrency?: number;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * `upgrade`: a submit would follow. `no-change`: at its target. `running`: an upgrade is running and would be adopted.
+ * `busy`: the rollout would wait for it. `blocked`: takes no upgrade as it is now. `error`: cannot work as planned.
+ */
+export type Verdict = 'upgrade' | 'no-change' | 'running' | 'busy' | 'blocked' | 'error';
+
+/** A mutating call that would follow, as it would be sent but for its token. */
+export interface PlannedCall {
+  readonly method: string;
+  /** Encoded, with query; the token reads `(made at submit)`. */
+  readonly path: string;
+  readonly body: Readonly<Record<string, unknown>>;
+}
+
+export interface PreparedTarget {
+  readonly place: Place;
+  readonly resource: ResourceRef;
+  /** The provider's name of the resource; this and the next four are `null` where it could not be read. */
+  readonly name: string | null;
+  readonly status: string | null;
+  readonly from: string | null;
+  readonly standing: Standing | null;
+  readonly to: string;
+  readonly findings: readonly Finding[];
+  readonly verdict: Verdict;
+  /** One line: why. */
+  readonly reason: string;
+  /** What a person can do about it; `null` where nothing has to be done. */
+  readonly remedy: string | null;
+  /** `null` unless a submit may follow. */
+  readonly call: PlannedCall | null;
+}
+
+export interface PreparedWave extends Omit<PlannedWave, 'targets'> {
+  readonly targets: readonly PreparedTarget[];
+}
+
+export interface PreparedPlan {
+  readonly plan: RolloutPlan;
+  /** In the plan's order, each target beside its planned one. */
+  readonly waves: readonly PreparedWave[];
+  readonly counts: Readonly<Record<Verdict, number>>;
+}
+
+const AT_ONCE = 8;
+/** Pauses before the second, third and fourth try of a read, in milliseconds. */
+const BACKOFF_MS = [500, 1_000, 2_000];
+const RETRIED: readonly ErrorClass[] = ['transient', 'throttled'];
+const TOKEN = '(made at submit)';
+/** The server takes 2 MB a payload; the rest is left to what the SDK adds. */
+const MAX_INPUT_BYTES = 1_500_000;
+
+/**
+ * Reads and compares every resource of the plan. A target that cannot be read or upgraded is a verdict, not an
+ * exception, so that all of them are seen at once.
+ *
+ * @throws the signal's reason when it aborts; never for anything a cloud or an account does.
+ */
+export async function preparePlan(request: PlanRequest): Promise<PreparedPlan> {
+  const targets = request.plan.waves.flatMap((wave) => wave.targets);
+  const prepared = new Map<PlannedTarget, PreparedTarget>();
+  const queue = targets.values();
+  const work = async (): Promise<void> => {
+    for (const target of queue) {
+      request.signal?.throwIfAborted();
+      prepared.set(target, await prepareTarget(request, target));
+    }
+  };
+  const workers = Math.min(request.concurrency ?? AT_ONCE, targets.length);
+  await Promise.all(Array.from({ length: workers }, work));
+
+  const waves = request.plan.waves.map((wave) => ({
+    ...wave,
+    targets: wave.targets.flatMap((target) => prepared.get(target) ?? []),
+  }));
+  const counts: Record<Verdict, number> = { upgrade: 0, 'no-change': 0, running: 0, busy: 0, blocked: 0, error: 0 };
+  for (const { verdict } of prepared.values()) counts[verdict] += 1;
+  return { plan: request.plan, waves, counts };
+}
+
+/** The targets of these verdicts as problems, each with its place in the plan file and a remedy. */
+export function planProblems(prepared: PreparedPlan, verdicts: readonly Verdict[] = ['error']): InputProblem[] {
+  return prepared.waves
+    .flatMap((wave) => wave.targets)
+    .filter((target) => verdicts.includes(target.verdict))
+    .map(({ place, resource, reason, remedy }) => ({
+      ...place,
+      message: `${resource.service} ${resource.id}: ${reason}`,
+      remedy: remedy ?? 'remove the target, or try again later',
+    }))
+    .toSorted((a, b) => a.line - b.line);
+}
+
+/**
+ * The rollout workflow's input. Targets that need no change or are blocked now are part of it: the rollout looks again
+ * right before each submit.
+ *
+ * @throws InputError when a target has the verdict `error`, or the plan is larger than a workflow's input may be.
+ */
+export function toRolloutInput(prepared: PreparedPlan, { startedBy }: { readonly startedBy: string }): RolloutInput {
+  const problems = planProblems(prepared);
+  if (problems.length > 0) throw new InputError(problems);
+
+  const { plan } = prepared;
+  const input: RolloutInput = {
+    rollout: plan.rollout,
+    planDigest: plan.digest,
+    startedBy,
+    waves: plan.waves.map(({ name, concurrency, targets }, wave) => ({
+      name,
+      concurrency,
+      upgrades: targets.map(({ resource, target, targetLabel }, index) => ({
+        resource,
+        target,
+        targetLabel,
+        plannedFrom: prepared.waves[wave]?.targets[index]?.from ?? null,
+      })),
+    })),
+    budget: plan.budget,
+    accountLimits: plan.accountLimits,
+    timing: { scale: plan.timeScale },
+  };
+  const bytes = Buffer.byteLength(JSON.stringify(input));
+  if (bytes > MAX_INPUT_BYTES) {
+    const count = plan.waves.reduce((sum, wave) => sum + wave.targets.length, 0);
+    const message = `${count} targets make an input of ${bytes} bytes, and a rollout takes ${MAX_INPUT_BYTES}`;
+    throw new InputError([
+      { file: plan.file, line: null, path: 'spec.targets', message, remedy: 'split the plan into several' },
+    ]);
+  }
+  return input;
+}
+
+async function prepareTarget(request: PlanRequest, planned: PlannedTarget): Promise<PreparedTarget> {
+  const { resource } = planned;
+  const api = request.apis.find((one) => one.service === resource.service);
+  const account = request.accounts.get(resource.account);
+  const start: PreparedTarget = {
+    place: planned.place,
+    resource,
+    name: null,
+    status: null,
+    from: null,
+    standing: null,
+    to: planned.targetLabel,
+    findings: [],
+    verdict: 'error',
+    reason: '',
+    remedy: null,
+    call: null,
+  };
+  if (api === undefined || account === undefined) {
+    // The plan was resolved against other accounts or services than these.
+    const missing = api === undefined ? `service ${resource.service}` : `account "${resource.account}"`;
+    return { ...start, reason: `${missing} is not known here`, remedy: 'plan with the same accounts file and release' };
+  }
+
+  let seen = start;
+  try {
+    const reader = request.sessions.reader(api, account.name, request.signal);
+    const target: unknown = api.target.parse(planned.target);
+    const state = await again(request, () => api.describe(reader, resource.id));
+    const standing = api.standing(state, target);
+    seen = { ...start, name: state.name, status: state.status, from: state.version, standing };
+    return { ...seen, ...(await judge(request, { api, account, reader, planned, target, state, standing })) };
+  } catch (error) {
+    return { ...seen, ...misread(error, resource) };
+  }
+}
+
+type Judgement = Pick<PreparedTarget, 'verdict' | 'reason' | 'remedy'> &
+  Partial<Pick<PreparedTarget, 'findings' | 'call'>>;
+
+interface Read {
+  readonly api: CloudApi;
+  readonly account: Account;
+  readonly reader: CloudReader;
+  readonly planned: PlannedTarget;
+  readonly target: unknown;
+  readonly state: ResourceState;
+  readonly standing: Standing;
+}
+
+/** What the rollout would do with a resource that could be read; the words are those of its own precheck. */
+async function judge(request: PlanRequest, read: Read): Promise<Judgement> {
+  const { api, state, target, standing, planned } = read;
+  if (standing === 'above') {
+    const reason = `target ${planned.targetLabel} is not above the current version ${state.version}`;
+    return { verdict: 'error', reason, remedy: 'name a later version, or remove the target' };
+  }
+  if (standing === 'not-comparable' && state.condition === 'ready') {
+    const reason = `version ${state.version} cannot be compared with the target ${planned.targetLabel}`;
+    return { verdict: 'error', reason, remedy: 'remove the target: its success could not be verified' };
+  }
+  const call = plannedCall(read);
+  const byState = verdictOf(api, state, target);
+  switch (byState?.verdict) {
+    case 'already-at-target':
+      return { verdict: 'no-change', reason: byState.reason, remedy: null };
+    case 'upgrading':
+      return { verdict: 'running', reason: byState.reason, remedy: null, call };
+    case 'busy':
+      return { verdict: 'busy', reason: byState.reason, remedy: null, call };
+    case 'refused':
+      return {
+        verdict: 'blocked',
+        reason: byState.reason,
+        remedy: 'bring the resource back to its ordinary state',
+        call,
+      };
+    default:
+  }
+
+  // A token of its own for each try of a plan: a cloud may answer a repeated one with its first result.
+  const token = `plan-${randomUUID()}`;
+  const findings = await again(request, () => api.precheck(read.reader, state.id, target, token));
+  const blocking = findings.filter((finding) => finding.status !== 'success');
+  if (blocking.length > 0) {
+    const reason = `precheck failed: ${blocking.map(findingLine).join('; ')}`;
+    return { verdict: 'blocked', reason, remedy: 'mend what the checks name, then plan again', findings, call };
+  }
+  const steps = standing === 'partly' ? 'partly at its target: ' : '';
+  return {
+    verdict: 'upgrade',
+    reason: `${steps}version ${state.version}, status ${state.status}`,
+    remedy: null,
+    findings,
+    call,
+  };
+}
+
+function plannedCall({ api, account, planned, target }: Read): PlannedCall {
+  const { method, path, query, body } = api.submission(account, planned.resource.id, target, TOKEN);
+  const pairs = Object.entries(query ?? {})
+    .toSorted(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, value]) => `${encode(name)}=${value === TOKEN ? TOKEN : encode(value)}`);
+  return { method, path: [encodePath(path), ...(pairs.length > 0 ? [pairs.join('&')] : [])].join('?'), body };
+}
+
+/** Repeats a read that may go better next time. */
+async function again<T>({ clock = systemClock, signal }: PlanRequest, read: () => Promise<T>): Promise<T> {
+  for (const pause of BACKOFF_MS) {
+    try {
+      return await read();
+    } catch (error) {
+      if (!(error instanceof CloudError) || !RETRIED.includes(error.errorClass)) throw error;
+      await clock.sleep(pause, signal);
+    }
+  }
+  return read();
+}
+
+/** A read that failed, as a verdict. Anything but a cloud's or an account's error is a bug and passes on. */
+function misread(error: unknown, { account, family, region }: ResourceRef): Judgement {
+  if (error instanceof AccountError) {
+    return { verdict: 'error', reason: error.message, remedy: `correct account "${account}" or its credentials` };
+  }
+  if (!(error instanceof CloudError)) throw error;
+  const told = (verdict: Verdict, remedy: string | null): Judgement => ({ verdict, reason: error.message, remedy });
+  switch (error.errorClass) {
+    case 'busy':
+      return told('busy', null);
+    case 'already-done':
+      return told('no-change', null);
+    case 'not-found':
+      return told('error', `check the id, and that account "${account}" is the right one for ${region}`);
+    case 'denied':
+      return told('error', `check the credentials of account "${account}" and their right to read ${family}`);
+    case 'token':
+      return told('error', `renew the credentials of account "${account}"`);
+    case 'clock-skew':
+      return told('error', "set this machine's clock");
+    case 'throttled':
+      return told('error', `lower \`rates.reads\` of account "${account}", or try again later`);
+    case 'transient':
+      return told('error', `check \`endpoints.${family}\` of account "${account}" and the network, then try again`);
+    case 'permanent':
+      return told('error', 'correct the target, or remove it');
+  }
+}

@@ -1,0 +1,281 @@
+/** The plan, resolved: every target an upgrade, every share a number, every cross check made. Reads no cloud. */
+import type { CloudApi } from '../activities/clouds/port.js';
+import { upgradeWorkflowId } from '../workflows/contracts/ids.js';
+import type { Json } from '../workflows/contracts/json.js';
+import type { FailureBudget } from '../workflows/contracts/rollout.js';
+import type { ResourceRef } from '../workflows/contracts/upgrade.js';
+import type { Account } from './accounts.js';
+import { digest, rolloutId } from './digest.js';
+import type { InputProblem } from './errors.js';
+import { InputError } from './errors.js';
+import { parseWith, suggest } from './problems.js';
+import type { BudgetEntry } from './schema.js';
+import { planSchema, share, targetHead, targetSchema } from './schema.js';
+import type { Path, Source } from './source.js';
+import { formatPath, readSource } from './source.js';
+import { effectiveConcurrency, resolveWaves } from './waves.js';
+
+/** Where a target stands in the plan file. */
+export interface Place {
+  readonly file: string;
+  readonly line: number;
+  readonly path: string;
+}
+
+/** One resource and where it shall go, as planned; nothing was read yet. */
+export interface PlannedTarget {
+  readonly place: Place;
+  /** The name that waves may refer to. */
+  readonly name: string | null;
+  readonly resource: ResourceRef;
+  readonly target: Json;
+  readonly targetLabel: string;
+}
+
+export interface PlannedWave {
+  readonly name: string;
+  readonly concurrency: number;
+  /** `20 % of 25 = 5`; `null` where the wave was not given as a share. */
+  readonly shown: string | null;
+  readonly effective: { readonly concurrency: number; readonly cause: string | null };
+  readonly targets: readonly PlannedTarget[];
+}
+
+export interface RolloutPlan {
+  /** As the user named it. */
+  readonly file: string;
+  readonly name: string;
+  /** Of everything that decides what is done; not of how it is written. */
+  readonly digest: string;
+  /** `{name}-{first 8 digits of the digest}` */
+  readonly rollout: string;
+  readonly waves: readonly PlannedWave[];
+  readonly budget: FailureBudget;
+  /** `5 % of 25 = 1`, or the number. */
+  readonly budgetShown: string;
+  /** The most upgrades in flight, for each account that the plan uses; no part of the digest. */
+  readonly accountLimits: Readonly<Record<string, number>>;
+  readonly timeScale: number;
+  /** What is not wrong and yet worth knowing, one line each. */
+  readonly notes: readonly string[];
+}
+
+export interface PlanContext {
+  readonly apis: readonly CloudApi[];
+  readonly accounts: ReadonlyMap<string, Account>;
+}
+
+const READING = { quoteValues: true } as const;
+
+/** @throws InputError with every problem that can be seen without reading a cloud. */
+export function loadPlan(file: string, context: PlanContext): RolloutPlan {
+  return planOf(readSource(file), context);
+}
+
+/** @throws InputError as `loadPlan`. */
+export function planOf(source: Source, context: PlanContext): RolloutPlan {
+  const shape = parseWith(planSchema(context.apis), source, READING);
+  const { targets, problems } = plannedTargets(source, context);
+  if (shape.data === null || problems.length > 0) {
+    throw new InputError(byLine([...shape.problems, ...problems]));
+  }
+  const { metadata, spec } = shape.data;
+
+  const budget = resolveBudget(spec.failureBudget ?? {}, targets.length);
+  const candidates = targets.map((target) => ({
+    name: target.name,
+    id: target.resource.id,
+    where: target.place.path,
+    target,
+  }));
+  const entries = spec.waves ?? [{ name: 'all', rest: true as const }];
+  const { waves, problems: waveProblems } = resolveWaves(source, entries, candidates);
+  const timeScale = spec.timeScale ?? 1;
+  const found = [...waveProblems, ...timeScaleProblems(source, timeScale, targets, context.accounts)];
+  if (found.length > 0) throw new InputError(byLine(found));
+
+  const accountLimits = limitsOf(targets, context.accounts);
+  const planned = waves.map((wave) => ({
+    ...wave,
+    effective: effectiveConcurrency(
+      { concurrency: wave.concurrency, accounts: wave.targets.map(({ target }) => target.resource.account) },
+      budget.budget,
+      accountLimits,
+    ),
+    targets: wave.targets.map(({ target }) => target),
+  }));
+  const content = {
+    name: metadata.name,
+    waves: planned.map(({ name, concurrency, targets: members }) => ({
+      name,
+      concurrency,
+      targets: members.map(({ resource, target }) => ({ resource: { ...resource }, target })),
+    })),
+    budget: { ...budget.budget },
+    timeScale,
+  };
+  const plan = { name: metadata.name, digest: digest(content) };
+  return {
+    ...plan,
+    file: source.file,
+    rollout: rolloutId(plan),
+    waves: planned,
+    budget: budget.budget,
+    budgetShown: budget.shown,
+    accountLimits,
+    timeScale,
+    notes: planned.flatMap(({ name, effective }) =>
+      effective.cause === null
+        ? []
+        : [`wave "${name}": effective concurrency ${effective.concurrency}, ${effective.cause}`],
+    ),
+  };
+}
+
+/** The targets that are well-formed by themselves, with what else is wrong with them. */
+function plannedTargets(
+  source: Source,
+  { apis, accounts }: PlanContext,
+): { targets: PlannedTarget[]; problems: InputProblem[] } {
+  const problems: InputProblem[] = [];
+  const targets: PlannedTarget[] = [];
+  const schema = targetSchema(apis);
+  const leases = new Map<string, Place>();
+  const names = new Map<string, Path>();
+
+  rawTargets(source.data).forEach((raw, index) => {
+    const path: Path = ['spec', 'targets', index];
+    const complain = (at: Path, message: string, remedy: string): void => {
+      problems.push(source.problem([...path, ...at], message, remedy));
+    };
+    // What the shape is not right for is reported from the whole file's schema.
+    if (!schema.safeParse(raw).success) return;
+    const head = targetHead.parse(raw);
+    const api = apis.find((one) => one.service === head.service);
+    if (api === undefined) return;
+
+    if (head.name !== undefined) {
+      const earlier = names.get(head.name);
+      if (earlier !== undefined) {
+        complain(['name'], `"${head.name}" is the name of ${formatPath(earlier)} too`, 'give it another name');
+      }
+      names.set(head.name, path);
+    }
+    const account = accounts.get(head.account);
+    if (account === undefined) {
+      complain(
+        ['account'],
+        `"${head.account}" is no account of the accounts file`,
+        suggest(head.account, [...accounts.keys()]),
+      );
+    } else if (account.cloud !== api.cloud) {
+      const fitting = [...accounts.values()].filter((one) => one.cloud === api.cloud).map((one) => one.name);
+      const remedy = fitting.length > 0 ? `use ${fitting.join(' or ')}` : `add an account with cloud: ${api.cloud}`;
+      complain(
+        ['account'],
+        `"${head.account}" is an account of ${account.cloud}, and ${api.service} is ${api.cloud}`,
+        remedy,
+      );
+    }
+
+    const fields = Object.entries(raw as Record<string, unknown>).filter(([key]) => key in api.target.shape);
+    const own = parseWith(api.target, source, READING, { data: Object.fromEntries(fields), path });
+    problems.push(...own.problems);
+    const objection = own.data === null ? null : api.objection(own.data);
+    if (objection !== null) complain([], ...messageAndRemedy(objection));
+
+    const ids = head.id === undefined ? (head.ids ?? []) : [head.id];
+    ids.forEach((id, at) => {
+      const idPath = head.id === undefined ? ['ids', at] : ['id'];
+      if (!api.id.pattern.test(id)) {
+        complain(idPath, `"${id}" is not an id of ${api.service}`, api.id.hint);
+        return;
+      }
+      if (account === undefined || account.cloud !== api.cloud || own.data === null) return;
+      const resource: ResourceRef = {
+        account: account.name,
+        cloud: api.cloud,
+        service: api.service,
+        family: api.family,
+        region: account.region,
+        id,
+      };
+      const placePath = head.id === undefined ? [...path, 'ids', at] : path;
+      const place = { file: source.file, line: source.line(placePath), path: formatPath(placePath) };
+      const lease = upgradeWorkflowId(resource);
+      const earlier = leases.get(lease);
+      if (earlier !== undefined) {
+        const what = `${api.family} ${id} in ${account.region}`;
+        complain(idPath, `${what} is ${earlier.path} (line ${earlier.line}) already`, 'keep one of the two');
+        return;
+      }
+      leases.set(lease, place);
+      targets.push({
+        place,
+        name: head.name ?? null,
+        resource,
+        target: jsonOf(own.data),
+        targetLabel: api.label(own.data),
+      });
+    });
+  });
+  return { targets, problems };
+}
+
+function rawTargets(data: unknown): readonly unknown[] {
+  const spec = (data as { spec?: unknown } | null)?.spec;
+  const targets = (spec as { targets?: unknown } | null | undefined)?.targets;
+  return Array.isArray(targets) ? (targets as unknown[]) : [];
+}
+
+function limitsOf(
+  targets: readonly PlannedTarget[],
+  accounts: ReadonlyMap<string, Account>,
+): Readonly<Record<string, number>> {
+  const used = new Set(targets.map(({ resource }) => resource.account));
+  return Object.fromEntries(
+    [...accounts.values()].filter(({ name }) => used.has(name)).map(({ name, concurrency }) => [name, concurrency]),
+  );
+}
+
+function resolveBudget(entry: BudgetEntry, total: number): { budget: FailureBudget; shown: string } {
+  const mode = entry.mode ?? 'strict';
+  const max = entry.max ?? 0;
+  if (typeof max === 'number') return { budget: { max, mode }, shown: String(max) };
+  const { count, shown } = share(max, total);
+  return { budget: { max: count, mode }, shown };
+}
+
+/**
+ * A smaller scale shortens the settling time that stands between a lost answer and a second submit: at a real cloud
+ * that is a double upgrade. Real endpoints are https, the simulator's is plain http.
+ */
+function timeScaleProblems(
+  source: Source,
+  timeScale: number,
+  targets: readonly PlannedTarget[],
+  accounts: ReadonlyMap<string, Account>,
+): InputProblem[] {
+  if (timeScale === 1) return [];
+  const real = targets.find(
+    ({ resource }) => accounts.get(resource.account)?.endpoints[resource.family]?.startsWith('http://') !== true,
+  );
+  if (real === undefined) return [];
+  const where = `account "${real.resource.account}" reaches ${real.resource.family} at a real cloud`;
+  return [source.problem(['spec', 'timeScale'], `is for rehearsals against the simulator, and ${where}`, 'remove it')];
+}
+
+/** An adapter's objection carries its remedy in brackets at the end, where it knows one. */
+function messageAndRemedy(objection: string): [message: string, remedy: string] {
+  const [, message = objection, remedy = 'correct this target, or remove it'] =
+    /^(.*\S) \((.*)\)$/.exec(objection) ?? [];
+  return [message, remedy];
+}
+
+function jsonOf(target: unknown): Json {
+  return JSON.parse(JSON.stringify(target)) as Json;
+}
+
+function byLine(problems: readonly InputProblem[]): InputProblem[] {
+  return problems.toSorted((a, b) => (a.line ?? 0) - (b.line ?? 0));
+}
