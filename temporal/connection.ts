@@ -1,0 +1,90 @@
+import { Client, Connection } from '@temporalio/client';
+import type { ConnectionOptions } from '@temporalio/client';
+import { loadClientConnectConfig } from '@temporalio/envconfig';
+import type { ClientConnectConfig } from '@temporalio/envconfig';
+import { NativeConnection } from '@temporalio/worker';
+import { TemporalSetupError, lineOf } from './errors.js';
+import { LOOPBACK } from './ports.js';
+
+/** The port of a Temporal server unless something else is said; the embedded one's as well. */
+export const DEFAULT_PORT = 7233;
+
+const CONNECT_TIMEOUT_MS = 5_000;
+
+/** A server to use. `options` may hold credentials: never to be printed. */
+export interface ServerTarget {
+  /** host:port. */
+  readonly address: string;
+  readonly namespace: string;
+  readonly options: ClientConnectConfig['connectionOptions'];
+}
+
+/** A server on this machine, without TLS or credentials. */
+export function localTarget(address = `${LOOPBACK}:${DEFAULT_PORT}`, namespace = 'default'): ServerTarget {
+  return { address, namespace, options: { address } };
+}
+
+/**
+ * The server that the environment or a profile of `temporal.toml` names, as every Temporal tool reads it; `null` when
+ * neither `TEMPORAL_PROFILE` nor an address is there. Then the embedded server is meant.
+ *
+ * @throws TemporalSetupError for a profile or file that cannot be read.
+ */
+export function configuredTarget(env: NodeJS.ProcessEnv = process.env): ServerTarget | null {
+  const { connectionOptions, namespace } = loadConfig(env);
+  if (!connectionOptions.address && !env['TEMPORAL_PROFILE']) return null;
+  const address = connectionOptions.address ?? `${LOOPBACK}:${DEFAULT_PORT}`;
+  return { address, namespace: namespace ?? 'default', options: { ...connectionOptions, address } };
+}
+
+function loadConfig(env: NodeJS.ProcessEnv): ClientConnectConfig {
+  const defined = Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined);
+  try {
+    return loadClientConnectConfig({ overrideEnvVars: Object.fromEntries(defined) });
+  } catch (error) {
+    throw new TemporalSetupError(
+      `The Temporal connection settings cannot be read: ${lineOf(error)}`,
+      'correct TEMPORAL_PROFILE, TEMPORAL_CONFIG_FILE or the file it names',
+    );
+  }
+}
+
+/**
+ * A client on an open connection; close it by `client.connection.close()`.
+ *
+ * @throws TemporalSetupError when the server cannot be reached.
+ */
+export async function connectClient(target: ServerTarget): Promise<Client> {
+  try {
+    const options: ConnectionOptions = { ...target.options, connectTimeout: CONNECT_TIMEOUT_MS };
+    return new Client({ connection: await Connection.connect(options), namespace: target.namespace });
+  } catch (error) {
+    throw unreachable(target, error);
+  }
+}
+
+/**
+ * A connection for workers; close it after the last worker's end.
+ *
+ * @throws TemporalSetupError when the server cannot be reached.
+ */
+export async function connectWorker(target: ServerTarget): Promise<NativeConnection> {
+  try {
+    return await NativeConnection.connect(target.options);
+  } catch (error) {
+    throw unreachable(target, error);
+  }
+}
+
+function unreachable(target: ServerTarget, error: unknown): TemporalSetupError {
+  return new TemporalSetupError(
+    `Temporal at ${target.address} cannot be reached: ${cause(error)}`,
+    'start it, e.g. with `uplift dev`, or set TEMPORAL_ADDRESS or TEMPORAL_PROFILE to one that runs',
+  );
+}
+
+/** The native connection prints its error as a nest of Rust structures, the cause quoted innermost. */
+function cause(error: unknown): string {
+  const line = lineOf(error);
+  return /.*(?:message|error): "([^"]+)"/.exec(line)?.[1] ?? line;
+}
