@@ -1,0 +1,147 @@
+/** A whole installation on one machine: Temporal with its UI, the simulated clouds if wanted, and a worker. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createWriteStream } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { localTarget, type ServerTarget } from '../temporal/connection.js';
+import { startDevServer, type DevServer } from '../temporal/dev-server.js';
+import { supervise, type Running, type Supervised } from './supervisor.js';
+
+export interface StackOptions {
+  /** The `temporal` program. */
+  readonly binary: string;
+  /** Holds the server's database and the processes' logs. */
+  readonly directory: string;
+  readonly accountsFile: string;
+  /** 0 is any free one. */
+  readonly port: number;
+  readonly uiPort: number;
+  /** Arguments of `uplift simulator`; without them no simulator is started. */
+  readonly simulator?: readonly string[];
+  /** `full` when real accounts are upgraded: a power cut then takes nothing back. */
+  readonly durability: 'normal' | 'full';
+  readonly env: NodeJS.ProcessEnv;
+  readonly report: (line: string) => void;
+}
+
+export interface Stack {
+  readonly server: ServerTarget;
+  readonly uiUrl: string;
+  /** Process ids as they are now: a process that died has a new one. */
+  pids(): { readonly temporal: number; readonly worker: number; readonly simulator: number | null };
+  /** Ends the worker first, then the simulator, then the server: nothing is left waiting for another. */
+  stop(): Promise<void>;
+}
+
+const MAIN = fileURLToPath(new URL('./main.js', import.meta.url));
+const STOPS_WITHIN_MS = 65_000;
+
+/** Starts everything and keeps it alive. The first start of each process has to succeed; later ones are tried again. */
+export async function startStack(options: StackOptions): Promise<Stack> {
+  const { directory, report } = options;
+  await mkdir(directory, { recursive: true });
+  const started: Supervised<Running>[] = [];
+  const keep = async <T extends Running>(name: string, start: () => Promise<T>): Promise<Supervised<T>> => {
+    const supervised = await supervise(name, start, report);
+    started.unshift(supervised);
+    return supervised;
+  };
+  const stop = async () => {
+    for (const supervised of started) await supervised.stop();
+  };
+
+  try {
+    let ports = { port: options.port, uiPort: options.uiPort };
+    const temporal = await keep<DevServer>('the Temporal server', async () => {
+      const server = await startDevServer({
+        ...ports,
+        binary: options.binary,
+        dbFile: join(directory, 'temporal.db'),
+        durability: options.durability,
+        detached: true,
+      });
+      // A restart has to come back where everybody looks for it.
+      ports = { port: portOf(`http://${server.address}`), uiPort: portOf(server.uiUrl) };
+      return server;
+    });
+    const { address, uiUrl } = temporal.current();
+    const env = { ...options.env, TEMPORAL_ADDRESS: address };
+
+    const { simulator: simulatorArguments } = options;
+    const simulator =
+      simulatorArguments === undefined
+        ? null
+        : await keep('the simulator', () =>
+            startCommand(['simulator', ...simulatorArguments], env, join(directory, 'simulator.log')),
+          );
+    const worker = await keep('the worker', () =>
+      startCommand(['worker', '--accounts', options.accountsFile], env, join(directory, 'worker.log')),
+    );
+    return {
+      server: localTarget(address),
+      uiUrl,
+      pids: () => ({
+        temporal: temporal.current().pid,
+        worker: worker.current().pid,
+        simulator: simulator?.current().pid ?? null,
+      }),
+      stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/**
+ * Runs `uplift …` as a process of its own, out of the terminal's group, so that Ctrl-C reaches only its owner. Resolves
+ * when it has written its first line: each of our long-running commands tells so that it is ready.
+ */
+async function startCommand(args: readonly string[], env: NodeJS.ProcessEnv, logFile: string): Promise<Running> {
+  const child = spawn(process.execPath, [MAIN, ...args], { env, detached: true, stdio: ['ignore', 'ignore', 'pipe'] });
+  const log = createWriteStream(logFile, { flags: 'a' });
+  const killNow = () => child.kill('SIGKILL');
+  process.once('exit', killNow);
+  const ended = endOf(child).finally(() => {
+    process.off('exit', killNow);
+    log.end();
+  });
+  await Promise.race([
+    new Promise<void>((resolve) => {
+      createInterface({ input: child.stderr }).on('line', (line) => {
+        log.write(`${line}\n`);
+        resolve();
+      });
+    }),
+    ended.then((how) => {
+      throw new Error(`uplift ${args[0]} did not start (${how}); see ${logFile}`);
+    }),
+  ]);
+  return {
+    pid: child.pid ?? 0,
+    ended,
+    stop: async () => {
+      child.kill('SIGTERM');
+      const late = setTimeout(killNow, STOPS_WITHIN_MS);
+      await ended;
+      clearTimeout(late);
+    },
+  };
+}
+
+function endOf(child: ChildProcess): Promise<string> {
+  return new Promise((resolve) => {
+    child.once('error', (error) => {
+      resolve(error.message);
+    });
+    child.once('close', (code, signal) => {
+      resolve(signal ?? `exit code ${code}`);
+    });
+  });
+}
+
+function portOf(url: string): number {
+  return Number(new URL(url).port);
+}
