@@ -74,10 +74,15 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       simulatorArguments === undefined
         ? null
         : await keep('the simulator', () =>
-            startCommand(['simulator', ...simulatorArguments], env, join(directory, 'simulator.log')),
+            startCommand(['simulator', ...simulatorArguments], /http:\/\//, env, join(directory, 'simulator.log')),
           );
     const worker = await keep('the worker', () =>
-      startCommand(['worker', '--accounts', options.accountsFile], env, join(directory, 'worker.log')),
+      startCommand(
+        ['worker', '--accounts', options.accountsFile],
+        /worker is ready/,
+        env,
+        join(directory, 'worker.log'),
+      ),
     );
     return {
       server: localTarget(address),
@@ -97,9 +102,14 @@ export async function startStack(options: StackOptions): Promise<Stack> {
 
 /**
  * Runs `uplift …` as a process of its own, out of the terminal's group, so that Ctrl-C reaches only its owner. Resolves
- * when it has written its first line: each of our long-running commands tells so that it is ready.
+ * when it has written a line that matches `ready`.
  */
-async function startCommand(args: readonly string[], env: NodeJS.ProcessEnv, logFile: string): Promise<Running> {
+async function startCommand(
+  args: readonly string[],
+  ready: RegExp,
+  env: NodeJS.ProcessEnv,
+  logFile: string,
+): Promise<Running> {
   const child = spawn(process.execPath, [MAIN, ...args], { env, detached: true, stdio: ['ignore', 'ignore', 'pipe'] });
   const log = createWriteStream(logFile, { flags: 'a' });
   const killNow = () => child.kill('SIGKILL');
@@ -112,7 +122,7 @@ async function startCommand(args: readonly string[], env: NodeJS.ProcessEnv, log
     new Promise<void>((resolve) => {
       createInterface({ input: child.stderr }).on('line', (line) => {
         log.write(`${line}\n`);
-        resolve();
+        if (ready.test(line)) resolve();
       });
     }),
     ended.then((how) => {
