@@ -154,7 +154,7 @@ describe('Credentials', () => {
     ['a template', () => `${String(credentials)}`],
     ['an error', () => inspect(new Error('failed', { cause: credentials }))],
     ['its own fields', () => Object.entries(credentials).join()],
-    ['a copy', () => inspect(structuredClone({ ...credentials }))],
+    ['a copy', () => inspect(structuredClone(credentials))],
   ])('shows nothing to %s', (_name, show) => {
     for (const secret of Object.values(keys)) expect(show()).not.toContain(secret);
   });
