@@ -1,0 +1,244 @@
+/** The typed client of rollouts: the CLI is made of it. */
+import { setTimeout as delay } from 'node:timers/promises';
+import {
+  type Client,
+  type WorkflowExecutionDescription,
+  WorkflowExecutionAlreadyStartedError,
+} from '@temporalio/client';
+import { FAILURES } from '../workflows/contracts/errors.js';
+import { rolloutWorkflowId, upgradeWorkflowId, waveWorkflowId } from '../workflows/contracts/ids.js';
+import { MESSAGES } from '../workflows/contracts/messages.js';
+import { addCounts } from '../workflows/contracts/outcome.js';
+import { QUEUES } from '../workflows/contracts/queues.js';
+import type {
+  Counts,
+  RolloutInput,
+  RolloutResult,
+  RolloutStatus,
+  WaveResult,
+  WaveStatus,
+} from '../workflows/contracts/rollout.js';
+import { ATTRIBUTES } from '../workflows/contracts/search-attributes.js';
+import type { Outcome } from '../workflows/contracts/upgrade.js';
+import { ask, describeRun, endOf, findRuns, inputOf, mapAtOnce, quoted } from './server-reads.js';
+import { endedIn, failedIn, hasEnded, type RolloutView } from './views.js';
+
+/** How long a worker may take to answer before the server is asked instead. */
+const WORKER_PATIENCE_MS = 4_000;
+
+/** A rollout of this plan is running already. */
+export class ConflictError extends Error {
+  override readonly name = 'ConflictError';
+  readonly rollout: string;
+
+  constructor(rollout: string, startedBy: string, startedAt: string) {
+    super(
+      `rollout ${rollout} is running already: started by ${startedBy} at ${startedAt} (follow it by \`uplift watch ${rollout}\`)`,
+    );
+    this.rollout = rollout;
+  }
+}
+
+/** There is no rollout of this id on this server and namespace. */
+export class UnknownRolloutError extends Error {
+  override readonly name = 'UnknownRolloutError';
+
+  constructor(rollout: string, namespace: string) {
+    super(`there is no rollout ${rollout} in namespace ${namespace} (check the id, --address and --namespace)`);
+  }
+}
+
+export interface StartedRollout {
+  readonly rollout: string;
+  readonly workflowId: string;
+  readonly runId: string;
+}
+
+/**
+ * Starts a rollout. The id is the plan's: while one runs, the same plan cannot be started again; once it ended, it can.
+ *
+ * @throws ConflictError naming the running rollout, who started it and when.
+ */
+export async function startRollout(client: Client, input: RolloutInput): Promise<StartedRollout> {
+  const workflowId = rolloutWorkflowId(input.rollout);
+  const total = input.waves.reduce((sum, { upgrades }) => sum + upgrades.length, 0);
+  try {
+    // No execution time-out: what was submitted is followed to its end, however long that takes.
+    const handle = await client.workflow.start('rollout', {
+      workflowId,
+      taskQueue: QUEUES.main,
+      args: [input],
+      workflowIdConflictPolicy: 'FAIL',
+      workflowIdReusePolicy: 'ALLOW_DUPLICATE',
+      staticSummary: `${input.rollout}: ${total} upgrades in ${input.waves.length} waves`.slice(0, 200),
+      staticDetails: startDetails(input),
+      typedSearchAttributes: [{ key: ATTRIBUTES.rollout, value: input.rollout }],
+    });
+    return { rollout: input.rollout, workflowId, runId: handle.firstExecutionRunId };
+  } catch (error) {
+    if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+    const running = await describeRollout(client, input.rollout);
+    const { startedBy } = await inputOf<RolloutInput>(client, workflowId, running.runId);
+    throw new ConflictError(input.rollout, startedBy, running.startTime.toISOString());
+  }
+}
+
+/**
+ * Where a rollout stands: its latest run, running or ended. When no worker answers within a few seconds, or the run
+ * ended without a result, it is put together from what the server knows.
+ *
+ * @throws UnknownRolloutError
+ */
+export async function rolloutStatus(client: Client, rollout: string): Promise<RolloutView> {
+  const run = await describeRollout(client, rollout);
+  const input = await inputOf<RolloutInput>(client, run.workflowId, run.runId);
+  const isRunning = run.status.name === 'RUNNING' || run.status.name === 'PAUSED';
+  if (isRunning) {
+    const told = await ask<RolloutStatus>(client, run, MESSAGES.rolloutStatus, WORKER_PATIENCE_MS);
+    if (told !== null) return viewOf(run, input, told, true);
+  }
+
+  const result = isRunning ? null : await endOf<RolloutResult>(client, run.workflowId, run.runId, FAILURES.rollout);
+  const runs = await upgradeRuns(client, run);
+  const waves = await mapAtOnce(
+    input.waves.map((wave, at) => ({ wave, workflowId: waveWorkflowId(rollout, run.runId, at + 1) })),
+    async ({ wave, workflowId }): Promise<WaveStatus> => {
+      const { name, upgrades } = wave;
+      const ids = upgrades.map(({ resource }) => upgradeWorkflowId(resource));
+      return {
+        name,
+        workflowId,
+        total: upgrades.length,
+        ...(await waveState(client, workflowId, ids, runs, isRunning)),
+      };
+    },
+  );
+  const failures = waves.reduce((sum, { counts }) => sum + failedIn(counts), 0);
+  const told = { rollout, planDigest: input.planDigest, budget: input.budget, failures, waves };
+  if (result === null) {
+    return viewOf(run, input, { ...told, state: 'Running', reason: 'no worker answers; the server knows this' }, false);
+  }
+  return result.kind === 'result'
+    ? viewOf(run, input, { ...told, state: result.value.outcome, reason: result.value.reason }, true)
+    : viewOf(run, input, { ...told, state: 'Terminated', reason: `ended without a result: ${result.reason}` }, true);
+}
+
+export interface WaitOptions {
+  /** Milliseconds; without it, however long it takes. */
+  readonly timeoutMs?: number;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Waits for a rollout's end; `null` when it still runs after `timeoutMs`, or the signal aborted. Never stops it.
+ *
+ * @throws UnknownRolloutError
+ */
+export async function waitForRollout(
+  client: Client,
+  rollout: string,
+  { timeoutMs = Infinity, signal }: WaitOptions = {},
+): Promise<RolloutView | null> {
+  const deadline = Date.now() + timeoutMs;
+  for (let pauseMs = 250; ; pauseMs = Math.min(pauseMs * 2, 5_000)) {
+    const { status } = await describeRollout(client, rollout);
+    if (status.name !== 'RUNNING' && status.name !== 'PAUSED') return rolloutStatus(client, rollout);
+    const left = deadline - Date.now();
+    if (left <= 0 || signal?.aborted === true) return null;
+    await delay(Math.min(pauseMs, left), undefined, { signal }).catch(() => null);
+  }
+}
+
+/** @throws UnknownRolloutError */
+export async function describeRollout(client: Client, rollout: string): Promise<WorkflowExecutionDescription> {
+  const run = await describeRun(client, rolloutWorkflowId(rollout));
+  if (run === null) throw new UnknownRolloutError(rollout, client.options.namespace);
+  return run;
+}
+
+/** The upgrades that were started since the rollout's run began, by workflow id, as visibility has them. */
+export async function upgradeRuns(client: Client, run: Pick<WorkflowExecutionDescription, 'workflowId' | 'startTime'>) {
+  const rollout = run.workflowId.slice(rolloutWorkflowId('').length);
+  return findRuns(
+    client,
+    `WorkflowType = 'upgrade' AND ${ATTRIBUTES.rollout.name} = ${quoted(rollout)} AND StartTime >= ${quoted(run.startTime.toISOString())}`,
+  );
+}
+
+/** A wave from its own result, or from its upgrades while it has none. */
+async function waveState(
+  client: Client,
+  workflowId: string,
+  upgrades: readonly string[],
+  runs: Awaited<ReturnType<typeof upgradeRuns>>,
+  rolloutRuns: boolean,
+): Promise<Pick<WaveStatus, 'state' | 'counts'>> {
+  const wave = await describeRun(client, workflowId);
+  if (wave === null) {
+    return rolloutRuns
+      ? { state: 'Pending', counts: {} }
+      : { state: 'NotStarted', counts: { NotStarted: upgrades.length } };
+  }
+  if (wave.status.name === 'COMPLETED') {
+    const end = await endOf<WaveResult>(client, workflowId, wave.runId);
+    if (end.kind === 'result') return { state: end.value.stopped ? 'Stopped' : 'Done', counts: end.value.counts };
+  }
+  const counts = upgrades
+    .flatMap((id) => runs.get(id)?.typedSearchAttributes.get(ATTRIBUTES.outcome) ?? [])
+    .reduce<Counts>((sum, outcome) => addCounts(sum, { [outcome as Outcome]: 1 }), {});
+  return { state: wave.status.name === 'RUNNING' ? 'Running' : 'Stopped', counts };
+}
+
+function viewOf(
+  run: WorkflowExecutionDescription,
+  input: RolloutInput,
+  told: RolloutStatus | (Omit<RolloutStatus, 'state'> & { readonly state: 'Terminated' }),
+  workerAnswers: boolean,
+): RolloutView {
+  const waves = told.waves.map((wave, at) => ({ ...wave, concurrency: input.waves[at]?.concurrency ?? 1 }));
+  const counts = waves.reduce<Counts>((sum, wave) => addCounts(sum, wave.counts), {});
+  const view = {
+    rollout: told.rollout,
+    runId: run.runId,
+    state: told.state,
+    reason: told.reason,
+    workerAnswers,
+    planDigest: told.planDigest,
+    startedBy: input.startedBy,
+    startedAt: run.startTime.toISOString(),
+    endedAt: run.closeTime?.toISOString() ?? null,
+    budget: told.budget,
+    // A wave tells its failures when it ends; its counts tell them while it runs.
+    failures: failedIn(counts),
+    total: waves.reduce((sum, { total }) => sum + total, 0),
+    counts,
+    waves,
+  };
+  return { ...view, next: nextChange(view) };
+}
+
+/** What changes next, and on what it depends: one line. */
+export function nextChange(view: Pick<RolloutView, 'state' | 'waves' | 'budget' | 'failures'>): string {
+  if (hasEnded(view)) return 'nothing: this is the end';
+  const at = view.waves.findIndex(({ state }) => state === 'Running');
+  const wave = view.waves[at];
+  if (wave === undefined) return 'the first wave starts';
+  const open = wave.total - endedIn(wave.counts);
+  if (view.state === 'Stopping' || view.failures > view.budget.max) {
+    return `it ends, once what was submitted in ${wave.name} has ended`;
+  }
+  const after = view.waves[at + 1];
+  return `${after === undefined ? 'it ends' : `wave ${after.name} starts`} when ${open} more of ${wave.name} ${open === 1 ? 'has' : 'have'} ended`;
+}
+
+/** The start's details, as the UI shows them: Markdown. */
+function startDetails(input: RolloutInput): string {
+  const { max, mode } = input.budget;
+  return [
+    `Started by **${input.startedBy}**, plan ${input.planDigest.slice(0, 12)}, failure budget ${max} (${mode}).`,
+    '',
+    '| wave | upgrades | at a time |',
+    '|---|---|---|',
+    ...input.waves.slice(0, 100).map((wave) => `| ${wave.name} | ${wave.upgrades.length} | ${wave.concurrency} |`),
+  ].join('\n');
+}

@@ -1,0 +1,207 @@
+/** Every resource of a rollout and where it stands; and the whole results, for the report. */
+import type { Client, WorkflowExecutionDescription, WorkflowExecutionInfo } from '@temporalio/client';
+import { FAILURES } from '../workflows/contracts/errors.js';
+import { shardCount, shardWorkflowId, upgradeWorkflowId, waveWorkflowId } from '../workflows/contracts/ids.js';
+import { MESSAGES } from '../workflows/contracts/messages.js';
+import {
+  SHARD_SIZE,
+  type RolloutInput,
+  type ShardResult,
+  type ShardStatus,
+  type UpgradeEnd,
+} from '../workflows/contracts/rollout.js';
+import { ATTRIBUTES } from '../workflows/contracts/search-attributes.js';
+import type { AwaitHeartbeat } from '../workflows/contracts/steps.js';
+import type { Outcome, Phase, UpgradeResult, UpgradeSpec } from '../workflows/contracts/upgrade.js';
+import { describeRollout, rolloutStatus, upgradeRuns } from './rollouts.js';
+import { ask, decoded, describeRun, endOf, inputOf, mapAtOnce } from './server-reads.js';
+import { isFailed, type ResourceRow, type RolloutReport, withRows } from './views.js';
+
+/** How long one shard's worker may take to answer. */
+const SHARD_PATIENCE_MS = 4_000;
+/** The most upgrades in flight that are looked at one by one; of more, the search attribute tells the phase. */
+const DESCRIBED = 100;
+
+/** The step that an activity is. */
+const PHASE_OF: Readonly<Record<string, Phase>> = {
+  precheck: 'Precheck',
+  submit: 'Submit',
+  awaitOperation: 'Await',
+  verify: 'Verify',
+};
+
+/** What is known of one upgrade: its end, or the run that may be asked. */
+type Known =
+  | { readonly kind: 'ended'; readonly end: UpgradeEnd }
+  | { readonly kind: 'started'; readonly runId: string; readonly info?: WorkflowExecutionInfo };
+
+/**
+ * Every resource of the latest run's plan, in the plan's order. Works while it runs, after its end, after it was
+ * terminated, and without a worker: then from visibility, about a second behind.
+ *
+ * @throws UnknownRolloutError
+ */
+export async function rolloutRows(client: Client, rollout: string): Promise<ResourceRow[]> {
+  const run = await describeRollout(client, rollout);
+  const input = await inputOf<RolloutInput>(client, run.workflowId, run.runId);
+  const known = await knownUpgrades(client, run, input);
+  const rolloutRuns = run.status.name === 'RUNNING' || run.status.name === 'PAUSED';
+
+  const rows = input.waves.flatMap((wave, at) =>
+    wave.upgrades.map((spec) => {
+      const base = baseRow(wave.name, at + 1, spec);
+      return rowOf(base, known.get(base.workflowId), rolloutRuns);
+    }),
+  );
+  return withDetails(client, rows);
+}
+
+/**
+ * A rollout with the whole result of every upgrade: prechecks, each mutating call and the cloud's request ids.
+ *
+ * @throws UnknownRolloutError
+ */
+export async function rolloutReport(client: Client, rollout: string): Promise<RolloutReport> {
+  const [view, rows] = await Promise.all([rolloutStatus(client, rollout), rolloutRows(client, rollout)]);
+  const ended = rows.filter((row) => row.outcome !== null && row.runId !== null);
+  const results = await mapAtOnce(ended, (row) => resultOf(client, row));
+  return { view: withRows(view, rows), rows, results: results.filter((result) => result !== null) };
+}
+
+async function resultOf(client: Client, { workflowId, runId }: ResourceRow): Promise<UpgradeResult | null> {
+  if (runId === null || (await describeRun(client, workflowId, runId)) === null) return null;
+  const end = await endOf<UpgradeResult>(client, workflowId, runId, FAILURES.upgrade);
+  return end.kind === 'result' ? end.value : null;
+}
+
+/** What all shards know; what they cannot tell (no worker, terminated) comes from visibility. */
+async function knownUpgrades(
+  client: Client,
+  run: WorkflowExecutionDescription,
+  input: RolloutInput,
+): Promise<Map<string, Known>> {
+  const shards = input.waves.flatMap((wave, at) => {
+    const waveId = waveWorkflowId(input.rollout, run.runId, at + 1);
+    const count = shardCount(wave.upgrades.length, SHARD_SIZE);
+    return Array.from({ length: count }, (_, shard) => shardWorkflowId(waveId, shard + 1));
+  });
+  const told = await mapAtOnce(shards, (workflowId) => shardTold(client, workflowId));
+
+  const known = new Map<string, Known>();
+  if (told.includes('silent')) {
+    for (const [workflowId, info] of await upgradeRuns(client, run)) {
+      known.set(workflowId, { kind: 'started', runId: info.runId, info });
+    }
+  }
+  for (const shard of told) {
+    if (shard === 'silent' || shard === 'not-started') continue;
+    for (const { workflowId, runId } of shard.inFlight) known.set(workflowId, { kind: 'started', runId });
+    for (const end of shard.ends) known.set(end.workflowId, { kind: 'ended', end });
+  }
+  return known;
+}
+
+async function shardTold(
+  client: Client,
+  workflowId: string,
+): Promise<'not-started' | 'silent' | Pick<ShardStatus, 'inFlight' | 'ends'>> {
+  const run = await describeRun(client, workflowId);
+  if (run === null) return 'not-started';
+  switch (run.status.name) {
+    case 'RUNNING':
+      return (await ask<ShardStatus>(client, run, MESSAGES.shardStatus, SHARD_PATIENCE_MS)) ?? 'silent';
+    case 'COMPLETED': {
+      const end = await endOf<ShardResult>(client, workflowId, run.runId);
+      return end.kind === 'result' ? { inFlight: [], ends: end.value.ends } : 'silent';
+    }
+    default:
+      return 'silent';
+  }
+}
+
+function baseRow(wave: string, waveIndex: number, { resource, targetLabel, plannedFrom }: UpgradeSpec): ResourceRow {
+  return {
+    wave,
+    waveIndex,
+    resourceId: resource.id,
+    account: resource.account,
+    cloud: resource.cloud,
+    service: resource.service,
+    region: resource.region,
+    workflowId: upgradeWorkflowId(resource),
+    runId: null,
+    phase: 'Pending',
+    outcome: null,
+    reason: '',
+    from: plannedFrom,
+    to: null,
+    target: targetLabel,
+    percent: null,
+    await: null,
+  };
+}
+
+function rowOf(base: ResourceRow, known: Known | undefined, rolloutRuns: boolean): ResourceRow {
+  if (known === undefined) {
+    return rolloutRuns
+      ? base
+      : { ...base, phase: 'Ended', outcome: 'NotStarted', reason: 'the rollout ended before its turn' };
+  }
+  if (known.kind === 'ended') {
+    const { runId, outcome, reason, fromVersion, toVersion } = known.end;
+    return { ...base, runId, phase: 'Ended', outcome, reason, from: fromVersion ?? base.from, to: toVersion };
+  }
+  const { runId, info } = known;
+  if (info === undefined || info.status.name === 'RUNNING') {
+    const phase = info?.typedSearchAttributes.get(ATTRIBUTES.phase) as Phase | undefined;
+    return { ...base, runId, phase: phase ?? 'Precheck' };
+  }
+  const outcome = info.typedSearchAttributes.get(ATTRIBUTES.outcome) as Outcome | undefined;
+  return outcome === undefined
+    ? // As its shard would have judged it: nobody knows here what the cloud does.
+      { ...base, runId, phase: 'Ended', outcome: 'Held', reason: `its workflow was ${info.status.name.toLowerCase()}` }
+    : { ...base, runId, phase: 'Ended', outcome };
+}
+
+/** Looks at what runs, and reads the reasons that visibility does not have. */
+async function withDetails(client: Client, rows: readonly ResourceRow[]): Promise<ResourceRow[]> {
+  let described = 0;
+  const chosen = rows.map((row) => {
+    const isOpen = row.runId !== null && row.outcome === null;
+    const lacksReason = row.runId !== null && isFailed(row.outcome) && row.reason === '';
+    const look = (isOpen || lacksReason) && described < DESCRIBED;
+    if (look) described += 1;
+    return { row, look };
+  });
+  return mapAtOnce(chosen, ({ row, look }) => (look ? detailed(client, row) : Promise.resolve(row)));
+}
+
+async function detailed(client: Client, row: ResourceRow): Promise<ResourceRow> {
+  if (row.outcome !== null) {
+    const result = await resultOf(client, row);
+    return result === null ? row : withResult(row, result);
+  }
+  const run = await describeRun(client, row.workflowId, row.runId ?? undefined);
+  if (run === null || run.status.name !== 'RUNNING') return row;
+  const pending = run.raw.pendingActivities?.[0];
+  const phase = run.typedSearchAttributes.get(ATTRIBUTES.phase) as Phase | undefined;
+  if (pending === undefined) return { ...row, phase: phase ?? row.phase };
+
+  const step = PHASE_OF[pending.activityType?.name ?? ''] ?? phase ?? row.phase;
+  const failure = pending.lastFailure?.message;
+  const tries = (pending.attempt ?? 1) > 1 && failure ? `attempt ${pending.attempt}: ${failure}` : '';
+  const beat = await decoded(client, pending.heartbeatDetails?.payloads);
+  // An overdue or held upgrade goes through the same activities: what a person has to know comes first.
+  const shown = step === 'Await' && phase === 'Overdue' ? 'Overdue' : step;
+  if (!isAwaitHeartbeat(beat)) return { ...row, phase: shown, reason: tries };
+  return { ...row, phase: shown, reason: tries === '' ? beat.state : tries, percent: beat.percent, await: beat };
+}
+
+function withResult(row: ResourceRow, result: UpgradeResult): ResourceRow {
+  const { outcome, reason, fromVersion, toVersion } = result;
+  return { ...row, outcome, reason, from: fromVersion ?? row.from, to: toVersion };
+}
+
+function isAwaitHeartbeat(details: unknown): details is AwaitHeartbeat {
+  return typeof details === 'object' && details !== null && 'state' in details && 'polls' in details;
+}

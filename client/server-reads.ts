@@ -1,0 +1,124 @@
+/** Reads that the Temporal server answers by itself, without any worker. */
+import { type Client, isGrpcServiceError, type WorkflowExecutionInfo, WorkflowFailedError } from '@temporalio/client';
+import { ApplicationFailure, WorkflowNotFoundError } from '@temporalio/common';
+import {
+  decodeArrayFromPayloads,
+  decodeFromPayloadsAtIndex,
+} from '@temporalio/common/lib/internal-non-workflow/codec-helpers.js';
+import type { Payload } from '@temporalio/common';
+
+/** gRPC status codes. */
+const INVALID_ARGUMENT = 3;
+const NOT_FOUND = 5;
+
+/** Requests in flight at a time: quick for hundreds of upgrades, gentle to a dev server. */
+const AT_ONCE = 16;
+
+/** A workflow run, as far as one call tells; `null` when there is none of that id. */
+export async function describeRun(client: Client, workflowId: string, runId?: string) {
+  try {
+    return await client.workflow.getHandle(workflowId, runId).describe();
+  } catch (error) {
+    if (isNotFound(error)) return null;
+    throw error;
+  }
+}
+
+/** The first argument that a workflow run was started with, from its history's first event. */
+export async function inputOf<T>(client: Client, workflowId: string, runId: string): Promise<T> {
+  const { history } = await client.workflowService.getWorkflowExecutionHistory({
+    namespace: client.options.namespace,
+    execution: { workflowId, runId },
+    maximumPageSize: 1,
+  });
+  const payloads = history?.events?.[0]?.workflowExecutionStartedEventAttributes?.input?.payloads;
+  return decodeFromPayloadsAtIndex<T>(client.options.loadedDataConverter, 0, payloads);
+}
+
+/** How a run ended. `value` is what it returned, or `details[0]` of a failure of the type `failureType`. */
+export type RunEnd<T> =
+  | { readonly kind: 'result'; readonly value: T }
+  /** Terminated, cancelled, or failed in another way: no value, and why. */
+  | { readonly kind: 'none'; readonly reason: string };
+
+/** The end of a run that has ended already (of a running one it waits for the end). */
+export async function endOf<T>(
+  client: Client,
+  workflowId: string,
+  runId: string,
+  failureType?: string,
+): Promise<RunEnd<T>> {
+  const handle = client.workflow.getHandle(workflowId, runId, { followRuns: false });
+  try {
+    return { kind: 'result', value: (await handle.result()) as T };
+  } catch (error) {
+    if (!(error instanceof WorkflowFailedError)) throw error;
+    const { cause } = error;
+    if (cause instanceof ApplicationFailure && cause.type === failureType && cause.details?.[0] !== undefined) {
+      return { kind: 'result', value: cause.details[0] as T };
+    }
+    return { kind: 'none', reason: cause?.message ?? error.message };
+  }
+}
+
+/** What is in a payload list, by the client's own converter and codecs. */
+export async function decoded(client: Client, payloads: Payload[] | null | undefined): Promise<unknown> {
+  return (await decodeArrayFromPayloads(client.options.loadedDataConverter, payloads))[0];
+}
+
+/**
+ * Runs that visibility finds, by workflow id; of several runs of one id the latest. Visibility lags behind by about a
+ * second, and a namespace without our search attributes finds nothing.
+ */
+export async function findRuns(client: Client, query: string): Promise<Map<string, WorkflowExecutionInfo>> {
+  const runs = new Map<string, WorkflowExecutionInfo>();
+  try {
+    for await (const run of client.workflow.list({ query })) {
+      const seen = runs.get(run.workflowId);
+      if (seen === undefined || seen.startTime < run.startTime) runs.set(run.workflowId, run);
+    }
+  } catch (error) {
+    if (!isGrpcServiceError(error) || Number(error.code) !== INVALID_ARGUMENT) throw error;
+  }
+  return runs;
+}
+
+/** A string inside a visibility query. */
+export function quoted(text: string): string {
+  return `'${text.replaceAll(/['\\]/g, '\\$&')}'`;
+}
+
+/**
+ * Asks a workflow's worker; `null` when none answers within `withinMs`, for whatever reason: none is there, it cannot
+ * replay, or it is too old to know the question.
+ */
+export async function ask<T>(
+  client: Client,
+  run: { readonly workflowId: string; readonly runId: string },
+  query: string,
+  withinMs: number,
+): Promise<T | null> {
+  try {
+    return await client.withDeadline(Date.now() + withinMs, () =>
+      client.workflow.getHandle(run.workflowId, run.runId).query<T>(query),
+    );
+  } catch (error) {
+    if (error instanceof Error) return null;
+    throw error;
+  }
+}
+
+export function isNotFound(error: unknown): boolean {
+  return error instanceof WorkflowNotFoundError || (isGrpcServiceError(error) && Number(error.code) === NOT_FOUND);
+}
+
+/** Maps with a bounded number of requests in flight, keeping the order. */
+export async function mapAtOnce<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
+  const results: R[] = [];
+  const queue = items.entries();
+  const worker = async (): Promise<void> => {
+    for (const [index, item] of queue) results[index] = await work(item);
+  };
+  await Promise.all(Array.from({ length: Math.min(AT_ONCE, items.length) }, worker));
+  return results;
+}

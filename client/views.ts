@@ -1,0 +1,116 @@
+/** What the client tells of a rollout, in the shape that `-o json` prints. All times ISO 8601, UTC. */
+import type { Counts, FailureBudget, RolloutStatus, WaveStatus } from '../workflows/contracts/rollout.js';
+import type { AwaitHeartbeat } from '../workflows/contracts/steps.js';
+import {
+  FAILED_OUTCOMES,
+  GOOD_OUTCOMES,
+  type Outcome,
+  type Phase,
+  type UpgradeResult,
+} from '../workflows/contracts/upgrade.js';
+
+export interface RolloutView {
+  readonly rollout: string;
+  /** The Temporal run; a plan applied again has a new one. */
+  readonly runId: string;
+  /** `Terminated`: ended from outside, by an operator or the server, without a result. */
+  readonly state: RolloutStatus['state'] | 'Terminated';
+  readonly reason: string;
+  /** What changes next. */
+  readonly next: string;
+  /** `false`: no worker answered, and this is what the server alone knows. */
+  readonly workerAnswers: boolean;
+  readonly planDigest: string;
+  readonly startedBy: string;
+  readonly startedAt: string;
+  /** `null` while it runs. */
+  readonly endedAt: string | null;
+  readonly budget: FailureBudget;
+  readonly failures: number;
+  readonly total: number;
+  readonly counts: Counts;
+  readonly waves: readonly WaveView[];
+}
+
+export interface WaveView extends WaveStatus {
+  /** The most upgrades in flight at a time. */
+  readonly concurrency: number;
+}
+
+/** One resource of the plan and where it stands. */
+export interface ResourceRow {
+  readonly wave: string;
+  /** 1-based. */
+  readonly waveIndex: number;
+  readonly resourceId: string;
+  readonly account: string;
+  readonly cloud: string;
+  readonly service: string;
+  readonly region: string;
+  readonly workflowId: string;
+  readonly runId: string | null;
+  readonly phase: Phase | 'Pending';
+  /** `null` until it ended. */
+  readonly outcome: Outcome | null;
+  readonly reason: string;
+  readonly from: string | null;
+  /** The version that was read back; `null` until then. */
+  readonly to: string | null;
+  readonly target: string;
+  /** 0..100; `null` where the API tells none, or nothing runs. */
+  readonly percent: number | null;
+  /** What the wait last saw; `null` outside of it. */
+  readonly await: AwaitHeartbeat | null;
+}
+
+export interface RolloutReport {
+  readonly view: RolloutView;
+  readonly rows: readonly ResourceRow[];
+  /** Of every upgrade that ended with a result, in the plan's order. */
+  readonly results: readonly UpgradeResult[];
+}
+
+export function isGood(outcome: Outcome | null): boolean {
+  return outcome !== null && GOOD_OUTCOMES.includes(outcome);
+}
+
+export function isFailed(outcome: Outcome | null): boolean {
+  return outcome !== null && FAILED_OUTCOMES.includes(outcome);
+}
+
+export function sumOf(counts: Counts, outcomes: readonly Outcome[]): number {
+  return outcomes.reduce((sum, outcome) => sum + (counts[outcome] ?? 0), 0);
+}
+
+export function goodIn(counts: Counts): number {
+  return sumOf(counts, GOOD_OUTCOMES);
+}
+
+export function failedIn(counts: Counts): number {
+  return sumOf(counts, FAILED_OUTCOMES);
+}
+
+export function endedIn(counts: Counts): number {
+  return Object.values(counts).reduce((sum, count) => sum + count, 0);
+}
+
+export function hasEnded(view: Pick<RolloutView, 'state'>): boolean {
+  return view.state !== 'Running' && view.state !== 'Stopping';
+}
+
+/** Rows are fresher than the word that shards send to their rollout: the view with its numbers counted from them. */
+export function withRows(view: RolloutView, rows: readonly ResourceRow[]): RolloutView {
+  const counts = countRows(rows);
+  return {
+    ...view,
+    counts,
+    failures: failedIn(counts),
+    waves: view.waves.map((wave, at) => ({ ...wave, counts: countRows(rows.filter((r) => r.waveIndex === at + 1)) })),
+  };
+}
+
+function countRows(rows: readonly ResourceRow[]): Counts {
+  const counts: Partial<Record<Outcome, number>> = {};
+  for (const { outcome } of rows) if (outcome !== null) counts[outcome] = (counts[outcome] ?? 0) + 1;
+  return counts;
+}
