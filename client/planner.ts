@@ -9,7 +9,7 @@ import type { Sessions } from '../activities/clouds/session.js';
 import { findingLine, verdictOf } from '../activities/precheck.js';
 import type { Account } from '../plan/accounts.js';
 import type { InputProblem } from '../plan/errors.js';
-import { InputError } from '../plan/errors.js';
+import { InputError, splitRemedy } from '../plan/errors.js';
 import type { Place, PlannedTarget, PlannedWave, RolloutPlan } from '../plan/plan.js';
 import type { RolloutInput } from '../workflows/contracts/rollout.js';
 import type { Finding, ResourceRef } from '../workflows/contracts/upgrade.js';
@@ -280,7 +280,8 @@ async function again<T>({ clock = systemClock, signal }: PlanRequest, read: () =
 /** A read that failed, as a verdict. Anything but a cloud's or an account's error is a bug and passes on. */
 function misread(error: unknown, { account, family, region }: ResourceRef): Judgement {
   if (error instanceof AccountError) {
-    return { verdict: 'error', reason: error.message, remedy: `correct account "${account}" or its credentials` };
+    const [reason, remedy] = splitRemedy(error.message, `correct account "${account}" or its credentials`);
+    return { verdict: 'error', reason, remedy };
   }
   if (!(error instanceof CloudError)) throw error;
   const told = (verdict: Verdict, remedy: string | null): Judgement => ({ verdict, reason: error.message, remedy });

@@ -54,7 +54,7 @@ const credentials = z
   })
   .refine((source) => (source.env === undefined) !== (source.file === undefined), {
     error: 'must have either `env` or `file`',
-    params: { remedy: 'keep one of the two' },
+    params: { remedy: 'give exactly one of the two' },
   })
   .meta({ oneOf: [{ required: ['env'] }, { required: ['file'] }] });
 

@@ -26,3 +26,9 @@ function formatProblem(problem: InputProblem): string {
   const path = problem.path === '' ? '' : ` ${problem.path}:`;
   return `${place}:${path} ${problem.message} (${problem.remedy})`;
 }
+
+/** Adapters and sessions end a line with its remedy in brackets, where they know one: `what is wrong (what to do)`. */
+export function splitRemedy(line: string, fallback: string): [message: string, remedy: string] {
+  const [, message = line, remedy = fallback] = /^(.*\S) \((.*)\)$/.exec(line) ?? [];
+  return [message, remedy];
+}

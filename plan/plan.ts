@@ -7,7 +7,7 @@ import type { ResourceRef } from '../workflows/contracts/upgrade.js';
 import type { Account } from './accounts.js';
 import { digest, rolloutId } from './digest.js';
 import type { InputProblem } from './errors.js';
-import { InputError } from './errors.js';
+import { InputError, splitRemedy } from './errors.js';
 import { parseWith, suggest } from './problems.js';
 import type { BudgetEntry } from './schema.js';
 import { planSchema, share, targetHead, targetSchema } from './schema.js';
@@ -165,7 +165,7 @@ function plannedTargets(
     if (account === undefined) {
       complain(
         ['account'],
-        `"${head.account}" is no account of the accounts file`,
+        `${JSON.stringify(head.account)} is no account of the accounts file`,
         suggest(head.account, [...accounts.keys()]),
       );
     } else if (account.cloud !== api.cloud) {
@@ -182,7 +182,7 @@ function plannedTargets(
     const own = parseWith(api.target, source, READING, { data: Object.fromEntries(fields), path });
     problems.push(...own.problems);
     const objection = own.data === null ? null : api.objection(own.data);
-    if (objection !== null) complain([], ...messageAndRemedy(objection));
+    if (objection !== null) complain([], ...splitRemedy(objection, 'correct this target, or remove it'));
 
     const ids = head.id === undefined ? (head.ids ?? []) : [head.id];
     ids.forEach((id, at) => {
@@ -263,13 +263,6 @@ function timeScaleProblems(
   if (real === undefined) return [];
   const where = `account "${real.resource.account}" reaches ${real.resource.family} at a real cloud`;
   return [source.problem(['spec', 'timeScale'], `is for rehearsals against the simulator, and ${where}`, 'remove it')];
-}
-
-/** An adapter's objection carries its remedy in brackets at the end, where it knows one. */
-function messageAndRemedy(objection: string): [message: string, remedy: string] {
-  const [, message = objection, remedy = 'correct this target, or remove it'] =
-    /^(.*\S) \((.*)\)$/.exec(objection) ?? [];
-  return [message, remedy];
 }
 
 function jsonOf(target: unknown): Json {

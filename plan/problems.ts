@@ -70,13 +70,16 @@ function explain(issue: z.core.$ZodIssue, source: Source, base: Path, reading: R
         return source.problem([...path, key], message, remedy);
       });
     case 'invalid_type':
-      if (issue.input === undefined) return one('is missing', `add it: ${article(issue.expected)}`);
+      if (issue.input === undefined) return one('is missing', `add it, as ${article(issue.expected)}`);
       if (issue.expected === 'string' && (typeof issue.input === 'number' || typeof issue.input === 'boolean')) {
         const written = source.written(path);
         const example = reading.quoteValues && written !== null ? `: "${written}"` : '';
         return one(`must be text, and without quotes it is a ${typeof issue.input}`, `put it in quotes${example}`);
       }
-      return one(`must be ${article(issue.expected)}`, `it is ${kindOf(issue.input)} now`);
+      return one(
+        `must be ${article(issue.expected)}`,
+        issue.expected === 'int' ? 'round it' : `it is ${kindOf(issue.input)} now`,
+      );
     case 'invalid_union':
       if (issue.discriminator === undefined) return one(`${value} is not accepted`, issue.message);
       return discriminator(issue, issue.discriminator, one, reading);

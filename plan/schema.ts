@@ -16,7 +16,7 @@ const label = z
 const resourceId = z.string().regex(/^\S+$/, 'use the id of the resource, without spaces');
 
 /** Two decimals at most, so that a share can be computed without rounding errors. */
-const PERCENT = /^(\d{1,3}(?:\.\d{1,2})?) ?%$/;
+const PERCENT = /^(100|\d{1,2}(?:\.\d{1,2})?) ?%$/;
 
 const percent = z
   .number()
@@ -28,10 +28,12 @@ const percent = z
   })
   .describe('Share of all targets, rounded down; taken in the order of the plan from those no wave lists.');
 
+const BUDGET_REMEDY = 'use a whole number (2) or a percentage of all targets ("5%", two decimals at most)';
+
 const failureBudget = z
   .strictObject({
     max: z
-      .union([z.int().nonnegative(), z.string().regex(PERCENT)], 'use a whole number (2) or a percentage ("5%")')
+      .union([z.int().nonnegative(), z.string().regex(PERCENT, BUDGET_REMEDY)], BUDGET_REMEDY)
       .optional()
       .describe('How many upgrades may fail: a number, or a percentage of all targets, rounded down. Default 0.'),
     mode: z

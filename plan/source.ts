@@ -63,12 +63,15 @@ export class Source {
   }
 }
 
-/** `spec.targets[3].version` */
+/** `spec.targets[3].version`; a key that would break the line is quoted. */
 export function formatPath(path: Path): string {
   let text = '';
   for (const segment of path) {
     if (typeof segment === 'number') text += `[${segment}]`;
-    else text += text === '' ? String(segment) : `.${String(segment)}`;
+    else {
+      const key = String(segment);
+      text += `${text === '' ? '' : '.'}${/\p{C}/u.test(key) ? JSON.stringify(key) : key}`;
+    }
   }
   return text;
 }

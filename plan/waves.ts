@@ -52,7 +52,11 @@ export function resolveWaves<T extends WaveCandidate>(
       const found = byWord.get(word) ?? [];
       const several = new Set(found.map((target) => (target.name === word ? target.name : target.where))).size > 1;
       if (found.length === 0) {
-        complain([index, 'targets', at], `"${word}" is no target of this plan`, suggest(word, [...byWord.keys()]));
+        complain(
+          [index, 'targets', at],
+          `${JSON.stringify(word)} is no target of this plan`,
+          suggest(word, [...byWord.keys()]),
+        );
       } else if (several) {
         const places = found.map((target) => target.where).join(' and ');
         complain([index, 'targets', at], `"${word}" means ${places}`, 'give these targets a `name` each and list that');
@@ -80,11 +84,7 @@ export function resolveWaves<T extends WaveCandidate>(
       wanted = part.count;
       if (part.count === 0) complain([index, 'percent'], `takes nothing: ${part.shown}`, 'raise it, or list targets');
       if (part.count > free.length) {
-        complain(
-          [index, 'percent'],
-          `${part.shown}, but ${free.length} are left for it`,
-          'lower it, or use `rest: true`',
-        );
+        complain([index, 'percent'], `${part.shown}, and ${free.length} left for it`, 'lower it, or use `rest: true`');
       }
     } else if (entry.rest === true) {
       wanted = free.length;
@@ -103,11 +103,7 @@ export function resolveWaves<T extends WaveCandidate>(
     const [first] = left;
     if (first !== undefined) {
       const others = left.length === 1 ? '' : ` and ${left.length - 1} more`;
-      complain(
-        [],
-        `no wave takes ${first.where} ("${first.name ?? first.id}")${others}`,
-        'add a last wave with `rest: true`',
-      );
+      complain([], `no wave takes ${first.where} (${first.id})${others}`, 'add a last wave with `rest: true`');
     }
   }
 

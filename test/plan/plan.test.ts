@@ -1,0 +1,278 @@
+import { readFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { homedir } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import { stringify } from 'yaml';
+import { CLOUD_APIS } from '../../activities/clouds/index.js';
+import { accountsOf, loadAccounts } from '../../plan/accounts.js';
+import { canonicalJson, digest, rolloutId } from '../../plan/digest.js';
+import { jsonSchemas } from '../../plan/json-schema.js';
+import type { RolloutPlan } from '../../plan/plan.js';
+import { loadPlan, planOf } from '../../plan/plan.js';
+import { share } from '../../plan/schema.js';
+import { parseSource } from '../../plan/source.js';
+import { effectiveConcurrency } from '../../plan/waves.js';
+import { ACCOUNTS, FAKE_APIS } from './fake-api.js';
+
+const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
+
+function read(yaml: string): RolloutPlan {
+  return planOf(parseSource(yaml, 'plan.yaml'), { apis: FAKE_APIS, accounts: ACCOUNTS });
+}
+
+interface Spec {
+  readonly waves?: unknown;
+  readonly failureBudget?: unknown;
+  readonly timeScale?: number;
+}
+
+/** A plan of `count` kites with these settings. */
+function kites(count: number, spec: Spec = {}, account = 'north'): RolloutPlan {
+  const ids = Array.from({ length: count }, (_, index) => `kite-${index + 1}`);
+  const targets = [{ service: 'kite-v1', account, ids, version: '2.0' }];
+  return read(
+    stringify({ apiVersion: 'uplift/v1', kind: 'Rollout', metadata: { name: 'spring' }, spec: { targets, ...spec } }),
+  );
+}
+
+function idsOf(plan: RolloutPlan): string[][] {
+  return plan.waves.map((wave) => wave.targets.map((target) => target.resource.id));
+}
+
+const PLAN = `apiVersion: uplift/v1
+kind: Rollout
+metadata: { name: spring }
+spec:
+  targets:
+    - { service: kite-v2, account: north, id: kite-1, name: left, version: "2.0" }
+    - { service: balloon, account: ali, ids: [kite-1, kite-2], version: "3.1" }
+  waves:
+    - { name: first, targets: [left] }
+    - { name: second, concurrency: 2, rest: true }
+  failureBudget: { max: 1 }
+`;
+
+describe('a plan', () => {
+  it('is resolved to upgrades in waves', () => {
+    const plan = read(PLAN);
+    expect(plan.rollout).toBe(`spring-${plan.digest.slice(0, 8)}`);
+    expect(plan.waves.map(({ name, concurrency }) => ({ name, concurrency }))).toEqual([
+      { name: 'first', concurrency: 1 },
+      { name: 'second', concurrency: 2 },
+    ]);
+    expect(plan.waves[1]?.targets[1]).toEqual({
+      place: { file: 'plan.yaml', line: 7, path: 'spec.targets[1].ids[1]' },
+      name: null,
+      resource: {
+        account: 'ali',
+        cloud: 'alibaba',
+        service: 'balloon',
+        family: 'balloon',
+        region: 'cn-hangzhou',
+        id: 'kite-2',
+      },
+      target: { version: '3.1' },
+      targetLabel: '3.1',
+    });
+    expect(plan.budget).toEqual({ max: 1, mode: 'strict' });
+    expect(plan.accountLimits).toEqual({ north: 20, ali: 20 });
+    expect(plan.timeScale).toBe(1);
+    expect(plan.notes).toEqual([]);
+  });
+
+  it('without waves is one wave, one at a time, and stops at the first failure', () => {
+    const plan = kites(3);
+    expect(plan.waves).toHaveLength(1);
+    expect(plan.waves[0]).toMatchObject({ name: 'all', concurrency: 1, shown: null });
+    expect(idsOf(plan)).toEqual([['kite-1', 'kite-2', 'kite-3']]);
+    expect(plan.budget).toEqual({ max: 0, mode: 'strict' });
+  });
+
+  it('gives shares after lists, in the order of the plan', () => {
+    const plan = kites(10, {
+      waves: [
+        { name: 'tenth', percent: 10 },
+        { name: 'listed', targets: ['kite-1', 'kite-9'] },
+        { name: 'half', percent: 50 },
+        { name: 'rest', rest: true },
+      ],
+    });
+    expect(idsOf(plan)).toEqual([
+      ['kite-2'],
+      ['kite-1', 'kite-9'],
+      ['kite-3', 'kite-4', 'kite-5', 'kite-6', 'kite-7'],
+      ['kite-8', 'kite-10'],
+    ]);
+    expect(plan.waves.map((wave) => wave.shown)).toEqual(['10 % of 10 = 1', null, '50 % of 10 = 5', null]);
+  });
+
+  it('resolves a budget in percent against all targets', () => {
+    const plan = kites(25, { failureBudget: { max: '5%', mode: 'loose' } });
+    expect(plan.budget).toEqual({ max: 1, mode: 'loose' });
+    expect(plan.budgetShown).toBe('5 % of 25 = 1');
+  });
+
+  it('notes a concurrency that budget or account does not allow', () => {
+    expect(kites(5, { waves: [{ name: 'a', concurrency: 4, rest: true }] }).notes).toEqual([
+      'wave "a": effective concurrency 1, because strict with max 0',
+    ]);
+    const loose = { waves: [{ name: 'a', concurrency: 4, rest: true }], failureBudget: { mode: 'loose' } };
+    expect(kites(5, loose).notes).toEqual([]);
+    expect(kites(30, { ...loose, waves: [{ name: 'a', concurrency: 30, rest: true }] }).notes).toEqual([
+      'wave "a": effective concurrency 20, because of the concurrency of account north',
+    ]);
+  });
+
+  it('may rehearse faster against an endpoint that is no real cloud', () => {
+    expect(kites(2, { timeScale: 0.01 }, 'rehearsal').timeScale).toBe(0.01);
+  });
+
+  it('shares settings by anchor', () => {
+    const plan = read(`apiVersion: uplift/v1
+kind: Rollout
+metadata: { name: spring }
+spec:
+  targets:
+    - { service: kite-v1, account: north, id: kite-1, version: &version "2.0" }
+    - { service: kite-v1, account: north, id: kite-2, version: *version }
+`);
+    expect(plan.waves[0]?.targets.map((target) => target.targetLabel)).toEqual(['2.0', '2.0']);
+  });
+});
+
+describe('effective concurrency', () => {
+  it.each([
+    { concurrency: 10, size: 3, max: 0, mode: 'loose', limit: 20, expected: 3 },
+    { concurrency: 10, size: 10, max: 4, mode: 'strict', limit: 20, expected: 5 },
+    { concurrency: 2, size: 10, max: 4, mode: 'strict', limit: 20, expected: 2 },
+    { concurrency: 10, size: 10, max: 4, mode: 'strict', limit: 2, expected: 2 },
+  ] as const)('$mode $max, $concurrency of $size, account $limit: $expected', (row) => {
+    const wave = { concurrency: row.concurrency, accounts: Array.from({ length: row.size }, () => 'north') };
+    const effective = effectiveConcurrency(wave, { max: row.max, mode: row.mode }, { north: row.limit });
+    expect(effective.concurrency).toBe(row.expected);
+    expect(effective.cause === null).toBe(row.expected === Math.min(row.concurrency, row.size));
+  });
+});
+
+describe('a share', () => {
+  it.each([
+    ['5%', 25, 1, '5 % of 25 = 1'],
+    ['5 %', 19, 0, '5 % of 19 = 0'],
+    ['100%', 7, 7, '100 % of 7 = 7'],
+    ['1.15%', 2000, 23, '1.15 % of 2000 = 23'],
+    ['0.57%', 10_000, 57, '0.57 % of 10000 = 57'],
+    [33.33, 3, 0, '33.33 % of 3 = 0'],
+    [29, 100, 29, '29 % of 100 = 29'],
+  ])('%s of %i is %i', (value, total, count, shown) => {
+    expect(share(value, total)).toEqual({ count, shown });
+  });
+});
+
+describe('the digest', () => {
+  const expected = read(PLAN).digest;
+
+  it('is a SHA-256 that names the rollout', () => {
+    expect(expected).toMatch(/^[0-9a-f]{64}$/);
+    expect(rolloutId({ name: 'spring', digest: expected })).toBe(read(PLAN).rollout);
+  });
+
+  it.each([
+    ['comments and blank lines', PLAN.replaceAll('\n', '\n\n# so\n')],
+    [
+      'the order of keys',
+      PLAN.replace('service: kite-v2, account: north, id: kite-1', 'id: kite-1, account: north, service: kite-v2'),
+    ],
+    ['block style', PLAN.replace('  failureBudget: { max: 1 }', '  failureBudget:\n    max: 1\n    mode: strict')],
+    ['a default written out', PLAN.replace('targets: [left]', 'concurrency: 1, targets: [left]')],
+    ['JSON instead of YAML', JSON.stringify(parseSource(PLAN, 'plan.yaml').data)],
+    ['an id instead of a name', PLAN.replaceAll('left', 'upper')],
+  ])('does not depend on %s', (_, yaml) => {
+    expect(yaml).not.toBe(PLAN);
+    expect(read(yaml).digest).toBe(expected);
+  });
+
+  it.each([
+    ['a name', 'spring', 'autumn'],
+    ['a version', '"2.0"', '"2.1"'],
+    ['an account', 'north', 'south'],
+    ['an API', 'kite-v2', 'kite-v1'],
+    ['an id', 'kite-2]', 'kite-3]'],
+    ['the order of targets', '[kite-1, kite-2]', '[kite-2, kite-1]'],
+    ['a concurrency', 'concurrency: 2', 'concurrency: 3'],
+    ['the budget', 'max: 1', 'max: 2'],
+    ['its mode', 'max: 1', 'max: 1, mode: loose'],
+  ])('changes with %s', (_, from, to) => {
+    expect(read(PLAN.replace(from, to)).digest).not.toBe(expected);
+  });
+
+  it('is that of sorted JSON without white space', () => {
+    const value = { b: [1, { d: null, c: 'ü' }], a: undefined, A: true };
+    expect(canonicalJson(value)).toBe('{"A":true,"b":[1,{"c":"ü","d":null}]}');
+    expect(digest(value)).toBe(digest({ A: true, b: [1, { c: 'ü', d: null }] }));
+    // sha256sum of `{}`
+    expect(digest({})).toBe('44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a');
+  });
+});
+
+describe('accounts', () => {
+  it('have defaults', () => {
+    expect(ACCOUNTS.get('north')).toEqual({
+      name: 'north',
+      cloud: 'huawei',
+      region: 'cn-north-4',
+      projectId: 'p1',
+      credentials: { kind: 'env', prefix: 'CLOUD_SDK' },
+      endpoints: {},
+      allowPlainHttp: false,
+      rates: { reads: 5, writes: 1 },
+      concurrency: 20,
+    });
+    expect(ACCOUNTS.get('ali')).toMatchObject({ projectId: '', credentials: { kind: 'env', prefix: 'ALIBABA_CLOUD' } });
+  });
+
+  it('find credential files from where the accounts file is', () => {
+    const file = (path: string): unknown => {
+      const yaml = `accounts: { a: { cloud: alibaba, region: cn-hangzhou, credentials: { file: "${path}" } } }`;
+      return accountsOf(parseSource(yaml, 'etc/accounts.yaml'), FAKE_APIS).get('a')?.credentials;
+    };
+    expect(file('keys.yaml')).toEqual({ kind: 'file', path: resolve('etc/keys.yaml') });
+    expect(file('/run/keys.yaml')).toEqual({ kind: 'file', path: '/run/keys.yaml' });
+    expect(file('~/keys.yaml')).toEqual({ kind: 'file', path: join(homedir(), 'keys.yaml') });
+  });
+
+  it.each(['http://127.0.0.1:8080', 'http://localhost:1/', 'http://[::1]:9', 'https://10.0.0.1:8443'])(
+    'take the endpoint %s',
+    (url) => {
+      const yaml = `accounts: { a: { cloud: huawei, region: cn-north-4, projectId: p, endpoints: { kite: "${url}" } } }`;
+      const account = accountsOf(parseSource(yaml, 'accounts.yaml'), FAKE_APIS).get('a');
+      expect(account?.endpoints).toEqual({ kite: url.replace(/\/$/, '') });
+    },
+  );
+
+  it('may reach plain http elsewhere when they say so', () => {
+    const yaml = `accounts:
+  a: { cloud: huawei, region: r, projectId: p, allowPlainHttp: true, endpoints: { kite: "http://simulator:8080" } }`;
+    const account = accountsOf(parseSource(yaml, 'accounts.yaml'), FAKE_APIS).get('a');
+    expect(account?.endpoints).toEqual({ kite: 'http://simulator:8080' });
+  });
+});
+
+describe('what is committed', () => {
+  it.each(Object.entries(jsonSchemas(CLOUD_APIS)))('plan/schema/%s is what the schemas say now', (name, text) => {
+    expect(readFileSync(join(ROOT, 'plan/schema', name), 'utf8')).toBe(text);
+  });
+
+  it('the examples are a valid plan for valid accounts', () => {
+    const accounts = loadAccounts(join(ROOT, 'examples/accounts.yaml'), CLOUD_APIS);
+    const plan = loadPlan(join(ROOT, 'examples/rollout.yaml'), { apis: CLOUD_APIS, accounts });
+    expect(idsOf(plan).map((ids) => ids.length)).toEqual([1, 1, 3]);
+    const services = plan.waves.flatMap((wave) => wave.targets.map((target) => target.resource.service));
+    expect(new Set(services)).toEqual(new Set(CLOUD_APIS.map((api) => api.service)));
+  });
+
+  it.each(['rollout', 'accounts'])('examples/%s.yaml tells editors its schema', (name) => {
+    const [hint] = readFileSync(join(ROOT, 'examples', `${name}.yaml`), 'utf8').split('\n');
+    expect(hint).toBe(`# yaml-language-server: $schema=../plan/schema/${name}.schema.json`);
+  });
+});
