@@ -29,7 +29,7 @@ const ALIAS_BOMB = 'abcdefgh'
   .split('')
   .map(
     (name, level, names) =>
-      `${name}: &${name} [${new Array<string>(9).fill(level === 0 ? 'x' : `*${names[level - 1]}`).join()}]`,
+      `${name}: &${name} [${Array.from({ length: 9 }, () => (level === 0 ? 'x' : `*${names[level - 1]}`)).join()}]`,
   )
   .join('\n');
 
