@@ -1,0 +1,228 @@
+/** One request's way through the simulator: signature, fault, service, fault again, answer. */
+import type { Clock } from '../activities/clock.js';
+import type { Json } from '../workflows/contracts/json.js';
+import { befallsAcceptedSubmits, type Call, type Drawn, type Fault, type Faults } from './faults.js';
+import { gateways, type Gateway } from './gateways.js';
+import type { SimulatedCredentials } from './model.js';
+import { findRoute, type Routed } from './router.js';
+import type { Reply, SimulatedRequest, SimulatedService } from './service.js';
+import type { SignedRequest } from './signatures/request.js';
+import type { Store } from './store.js';
+import { CallRates, count, countsOf } from './truth.js';
+import { newUuid, World, type Acceptance } from './world.js';
+
+export type Answer =
+  | {
+      readonly kind: 'answer';
+      readonly status: number;
+      readonly headers: Readonly<Record<string, string>>;
+      readonly body: string;
+    }
+  /** The connection is torn down with a TCP reset. */
+  | { readonly kind: 'reset' };
+
+const HTML = '<html>\r\n<head><title>Bad Gateway</title></head>\r\n<body><h1>Bad Gateway</h1></body>\r\n</html>\r\n';
+
+export interface RequestsOptions {
+  readonly store: Store;
+  readonly services: readonly SimulatedService[];
+  readonly credentials: readonly SimulatedCredentials[];
+  readonly faults: Faults;
+  readonly clock: Clock;
+}
+
+export class Requests {
+  readonly #options: RequestsOptions;
+  readonly #gateways = gateways();
+  readonly #rates = new CallRates();
+
+  constructor(options: RequestsOptions) {
+    this.#options = options;
+  }
+
+  async answer(request: SignedRequest): Promise<Answer> {
+    const { store, services, credentials, clock } = this.#options;
+    const { truth } = store.state;
+    store.touch();
+    truth.calls += 1;
+
+    const routed = routeOf(services, request);
+    const cloud = routed?.service.cloud ?? (request.path.startsWith('/openapi/') ? 'alibaba' : 'huawei');
+    const gateway = this.#gateways[cloud];
+    const requestId = gateway.requestId(newUuid(store, 'request'));
+    if (routed === null) {
+      this.#unknownPath(request);
+      return whole(gateway.unknownPath(requestId), gateway, requestId);
+    }
+
+    const keys = credentials.filter((key) => key.cloud === cloud);
+    const verdict = gateway.verify(request, keys, clock.now());
+    if (!verdict.ok) {
+      count(truth.signatureFailures, verdict.code);
+      return whole(gateway.error(verdict.status, verdict.code, verdict.message, requestId), gateway, requestId);
+    }
+    return this.#serve(request, routed, verdict.credentials, gateway, requestId);
+  }
+
+  async #serve(
+    request: SignedRequest,
+    routed: Routed,
+    key: SimulatedCredentials,
+    gateway: Gateway,
+    requestId: string,
+  ): Promise<Answer> {
+    const { store, faults, clock } = this.#options;
+    const { service, route, params } = routed;
+    this.#rates.note(store.state.truth, key.account, clock.now());
+    if (params['owner'] !== undefined && params['owner'] !== key.owner) {
+      return whole(gateway.denied(requestId), gateway, requestId);
+    }
+    const body = parseBody(request.body);
+    if (body === null) return whole(gateway.badBody(requestId), gateway, requestId);
+
+    const parsed: SimulatedRequest = { ...routed, method: request.method, headers: request.headers, body };
+    const call = typeof route.call === 'function' ? route.call(parsed) : route.call;
+    const resource = params['id'] ?? null;
+    const caller = { account: key.account, owner: key.owner, family: service.family, requestId };
+    const drawn = faults.draw({ call, family: service.family, resource, account: key.account });
+
+    const before = beforeProcessing(drawn?.fault, gateway, requestId);
+    if (before !== null) {
+      drawn?.settle(true);
+      return before;
+    }
+    if (drawn?.fault.kind === 'slow' && drawn.fault.processed === 'late') await clock.sleep(drawn.fault.delayMs);
+
+    const world = new World(store, caller, clock.now(), acceptance(drawn?.fault));
+    this.#inspect(request, parsed, routed, world);
+    if (resource !== null) this.#count(resource, call);
+    const reply = route.handle(parsed, world);
+
+    if (drawn?.fault.kind === 'slow' && drawn.fault.processed === 'first') await clock.sleep(drawn.fault.delayMs);
+    const answer = drawn === null ? whole(reply, gateway, requestId) : spoilt(reply, drawn, world, gateway, requestId);
+    store.touch();
+    return answer;
+  }
+
+  /** What a strict reader of the documents would object to. */
+  #inspect(request: SignedRequest, parsed: SimulatedRequest, routed: Routed, world: World): void {
+    const { route } = routed;
+    const where = `${request.method} ${request.path}`;
+    const unknown = Object.keys(parsed.body).filter((field) => !(route.fields ?? []).includes(field));
+    if (unknown.length > 0) world.violation('unknown-field', `${where}: ${unknown.join(', ')}`);
+    const contentType = request.headers['content-type'] ?? '';
+    if (request.body.length > 0 && !/^application\/json(;|$)/i.test(contentType)) {
+      world.violation('wrong-content-type', `${where}: ${contentType === '' ? 'none' : contentType}`);
+    }
+    const action = request.headers['x-acs-action'];
+    if (route.action !== undefined && route.action !== action) {
+      world.violation('wrong-action', `${where}: ${action}, not ${route.action}`);
+    }
+  }
+
+  #count(resource: string, call: Call): void {
+    const { truth } = this.#options.store.state;
+    if (call === 'read') countsOf(truth, resource).reads += 1;
+    else if (call === 'dry-run') countsOf(truth, resource).dryRuns += 1;
+    else if (call !== 'submit') countsOf(truth, resource).polls += 1;
+  }
+
+  #unknownPath(request: SignedRequest): void {
+    const { store, clock } = this.#options;
+    const asked = `${request.method} ${request.path}`;
+    count(store.state.truth.unknownPaths, asked);
+    if (request.method === 'GET') return;
+    store.state.truth.violations.push({ at: clock.now(), kind: 'forbidden-method', account: null, detail: asked });
+    store.save();
+  }
+}
+
+function routeOf(services: readonly SimulatedService[], request: SignedRequest): Routed | null {
+  try {
+    return findRoute(services, request);
+  } catch (error) {
+    if (error instanceof URIError) return null;
+    throw error;
+  }
+}
+
+/** `{}` for no body, `null` for one that is no JSON object. */
+function parseBody(body: Buffer): Record<string, unknown> | null {
+  if (body.length === 0) return {};
+  try {
+    const value: unknown = JSON.parse(body.toString('utf8'));
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? { ...value } : null;
+  } catch {
+    return null;
+  }
+}
+
+function whole(reply: Reply, gateway: Gateway, requestId: string): Answer {
+  return {
+    kind: 'answer',
+    status: reply.status,
+    headers: { 'content-type': 'application/json; charset=utf-8', [gateway.requestIdHeader]: requestId },
+    body: JSON.stringify(reply.body),
+  };
+}
+
+/** The answer of a fault that keeps the request from the service; `null` when the service gets it. */
+function beforeProcessing(fault: Fault | undefined, gateway: Gateway, requestId: string): Answer | null {
+  if (fault?.kind === 'throttled') return whole(gateway.throttled(requestId), gateway, requestId);
+  if (fault?.kind === 'reset' && !fault.processed) return { kind: 'reset' };
+  if (fault?.kind === 'status' && !fault.processed) {
+    return whole(gateway.unavailable(fault.status, requestId), gateway, requestId);
+  }
+  return null;
+}
+
+function acceptance(fault: Fault | undefined): Acceptance {
+  return {
+    lagMs: fault?.kind === 'visibility-lag' ? fault.lagMs : 0,
+    recordsGoneAfterMs: fault?.kind === 'vanishing-records' ? fault.afterMs : null,
+  };
+}
+
+/** What a fault makes of the service's answer. */
+function spoilt(reply: Reply, drawn: Drawn, world: World, gateway: Gateway, requestId: string): Answer {
+  const { fault } = drawn;
+  const good = whole(reply, gateway, requestId);
+  const lost = (answer: Answer): Answer => {
+    drawn.settle(true);
+    if (world.accepted !== null) world.accepted.answerLost = true;
+    return answer;
+  };
+  if (good.kind === 'reset') return good;
+  switch (fault.kind) {
+    case 'reset':
+      return lost({ kind: 'reset' });
+    case 'status':
+      return lost(whole(gateway.unavailable(fault.status, requestId), gateway, requestId));
+    case 'html':
+      return lost({ kind: 'answer', status: fault.status, headers: { 'content-type': 'text/html' }, body: HTML });
+    case 'truncated':
+      return lost({ ...good, body: good.body.slice(0, Math.floor(good.body.length / 2)) });
+    case 'missing-field': {
+      const field = fault.field ?? Object.keys(reply.body)[0] ?? '';
+      if (reply.status >= 300 || !(field in reply.body)) {
+        drawn.settle(false);
+        return good;
+      }
+      return lost(whole({ ...reply, body: without(reply.body, field) }, gateway, requestId));
+    }
+    case 'extra-field':
+      drawn.settle(true);
+      return whole(
+        { ...reply, body: { ...reply.body, addedInANewerVersion: { since: '2026-11' } } },
+        gateway,
+        requestId,
+      );
+    default:
+      drawn.settle(befallsAcceptedSubmits(fault) ? world.accepted !== null : true);
+      return good;
+  }
+}
+
+function without(body: Reply['body'], field: string): Record<string, Json> {
+  return Object.fromEntries(Object.entries(body).filter(([name]) => name !== field));
+}
