@@ -242,3 +242,31 @@ function startDetails(input: RolloutInput): string {
     ...input.waves.slice(0, 100).map((wave) => `| ${wave.name} | ${wave.upgrades.length} | ${wave.concurrency} |`),
   ].join('\n');
 }
+
+export interface ListedRollout {
+  readonly rollout: string;
+  readonly runId: string;
+  /** The outcome when it ended with one, else what the server says. */
+  readonly state: string;
+  readonly startedAt: string;
+  readonly endedAt: string | null;
+}
+
+/** The latest rollouts, newest first; at most `limit`. */
+export async function listRollouts(client: Client, limit = 20): Promise<ListedRollout[]> {
+  const rollouts: ListedRollout[] = [];
+  for await (const run of client.workflow.list({ query: "WorkflowType = 'rollout'", pageSize: limit })) {
+    const status = run.status.name;
+    rollouts.push({
+      rollout: run.workflowId.slice(rolloutWorkflowId('').length),
+      runId: run.runId,
+      state:
+        run.typedSearchAttributes.get(ATTRIBUTES.outcome) ??
+        status.charAt(0) + status.slice(1).toLowerCase().replaceAll('_', ' '),
+      startedAt: run.startTime.toISOString(),
+      endedAt: run.closeTime?.toISOString() ?? null,
+    });
+    if (rollouts.length >= limit) break;
+  }
+  return rollouts.toSorted((a, b) => (a.startedAt < b.startedAt ? 1 : -1));
+}

@@ -1,0 +1,87 @@
+import { hostname, userInfo } from 'node:os';
+import type { Command } from 'commander';
+import { InputError } from '../../plan/errors.js';
+import {
+  type AccountsOptions,
+  type OutputOptions,
+  parseDuration,
+  print,
+  printJson,
+  say,
+  type ServerOptions,
+  withAccountsOption,
+  withClient,
+  withOutputOption,
+  withServerOptions,
+} from '../context.js';
+import { EXIT } from '../exit-codes.js';
+import { planProblems, toRolloutInput } from '../planner.js';
+import { hasChanges } from '../render/plan.js';
+import { count } from '../render/text.js';
+import { startRollout } from '../rollouts.js';
+import { rolloutPage, uiBase } from '../ui.js';
+import { prepareFrom } from './plan.js';
+import { watch } from './watch.js';
+
+interface ApplyOptions extends AccountsOptions, OutputOptions, ServerOptions {
+  readonly watch?: true;
+  readonly timeout?: number;
+}
+
+export function addApply(program: Command): void {
+  const command = program
+    .command('apply')
+    .argument('<plan>', 'plan file')
+    .description('plan, and start the rollout; refuses when anything is wrong or blocked')
+    .option('--watch', 'follow it to its end; Ctrl-C leaves, the rollout goes on')
+    .option('--timeout <duration>', 'with --watch: leave after this time, exit code 124', parseDuration)
+    .action(async (file: string, options: ApplyOptions) => {
+      process.exitCode = await apply(file, options);
+    });
+  withOutputOption(withServerOptions(withAccountsOption(command)));
+}
+
+async function apply(file: string, options: ApplyOptions): Promise<number> {
+  const prepared = await prepareFrom(file, options.accounts);
+  const problems = planProblems(prepared, ['error', 'blocked']);
+  if (problems.length > 0) throw new InputError(problems);
+  const { rollout } = prepared.plan;
+  if (!hasChanges(prepared)) {
+    if (options.output === 'json') printJson({ version: 1, rollout, started: false });
+    else print(`nothing to do: every resource of ${rollout} is at its target`);
+    return EXIT.done;
+  }
+
+  const input = toRolloutInput(prepared, { startedBy: startedBy() });
+  return withClient(options, async (client, target) => {
+    const started = await startRollout(client, input);
+    const base = await uiBase(target, process.env);
+    const page = base === null ? null : rolloutPage(base, target.namespace, started);
+    if (options.watch === true) {
+      say(`started ${rollout}${page === null ? '' : `, ${page}`}`);
+      return watch(client, rollout, { ...options, ui: page });
+    }
+    if (options.output === 'json') printJson({ version: 1, ...started, started: true, ui: page });
+    else {
+      const resources = input.waves.reduce((sum, { upgrades }) => sum + upgrades.length, 0);
+      print(rollout);
+      if (page !== null) print(page);
+      say(
+        `started: ${count(resources, 'resource')} in ${count(input.waves.length, 'wave')}; follow it by \`uplift watch ${rollout}\``,
+      );
+    }
+    return EXIT.done;
+  });
+}
+
+/** Who a report names: the person, or what CI says who it is. */
+function startedBy(): string {
+  const actor = process.env['UPLIFT_ACTOR'] ?? process.env['GITHUB_ACTOR'] ?? process.env['GITLAB_USER_LOGIN'];
+  if (actor) return actor;
+  try {
+    return `${userInfo().username}@${hostname()}`;
+  } catch {
+    // A container's user may have no name.
+    return `uid ${process.getuid?.() ?? '?'}@${hostname()}`;
+  }
+}

@@ -1,0 +1,70 @@
+import type { Command } from 'commander';
+import {
+  type OutputOptions,
+  print,
+  printJson,
+  say,
+  type ServerOptions,
+  stdoutPaint,
+  stdoutWidth,
+  withClient,
+  withOutputOption,
+  withServerOptions,
+} from '../context.js';
+import { exitCodeOf, EXIT } from '../exit-codes.js';
+import { renderRollout, renderRows } from '../render/rollout.js';
+import { renderTable } from '../render/table.js';
+import { moment } from '../render/text.js';
+import { listRollouts, rolloutStatus } from '../rollouts.js';
+import { rolloutRows } from '../rows.js';
+import { withRows } from '../views.js';
+
+interface StatusOptions extends OutputOptions, ServerOptions {
+  readonly all?: true;
+}
+
+export function addStatus(program: Command): void {
+  const command = program
+    .command('status')
+    .argument('[rollout]', "rollout's id; without it, the latest rollouts are listed")
+    .description('where a rollout stands: what, next change, why')
+    .option('--all', 'every resource, not only those in flight or failed')
+    .action(async (rollout: string | undefined, options: StatusOptions) => {
+      process.exitCode = rollout === undefined ? await list(options) : await status(rollout, options);
+    });
+  withOutputOption(withServerOptions(command));
+}
+
+async function status(rollout: string, options: StatusOptions): Promise<number> {
+  return withClient(options, async (client) => {
+    const told = await rolloutStatus(client, rollout);
+    const rows = await rolloutRows(client, rollout);
+    const view = withRows(told, rows);
+    if (options.output === 'json') printJson({ version: 1, rollout: view, resources: rows });
+    else {
+      const screen = { width: stdoutWidth(), height: Infinity, now: Date.now(), paint: stdoutPaint() };
+      print(renderRollout(view, rows, screen));
+      if (options.all === true) print(`\n${renderRows(rows, screen)}`);
+    }
+    return exitCodeOf(view);
+  });
+}
+
+async function list(options: StatusOptions): Promise<number> {
+  return withClient(options, async (client) => {
+    const rollouts = await listRollouts(client);
+    if (options.output === 'json') printJson({ version: 1, rollouts });
+    else if (rollouts.length === 0) say('there is no rollout yet: `uplift apply PLAN` starts one');
+    else {
+      const columns = [{ head: 'rollout' }, { head: 'state' }, { head: 'started' }, { head: 'ended' }];
+      const cells = rollouts.map(({ rollout, state, startedAt, endedAt }) => [
+        rollout,
+        state,
+        moment(startedAt),
+        endedAt === null ? '' : moment(endedAt),
+      ]);
+      print(renderTable(columns, cells, stdoutWidth(), stdoutPaint()));
+    }
+    return EXIT.done;
+  });
+}

@@ -1,0 +1,138 @@
+/** What the commands share: options, output, the connection to Temporal and to the clouds. */
+import type { Client } from '@temporalio/client';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import ms from 'ms';
+import { systemClock } from '../activities/clock.js';
+import { CLOUD_APIS } from '../activities/clouds/index.js';
+import { openSessions, type Sessions } from '../activities/clouds/session.js';
+import { createTransport } from '../activities/transport.js';
+import { loadAccounts, type Account } from '../plan/accounts.js';
+import { configuredTarget, connectClient, localTarget, type ServerTarget } from '../temporal/connection.js';
+import { paintFor, type Paint } from './render/paint.js';
+
+export interface ServerOptions {
+  readonly address?: string;
+  readonly namespace?: string;
+}
+
+export interface AccountsOptions {
+  readonly accounts: string;
+}
+
+export interface OutputOptions {
+  readonly output: 'table' | 'json';
+}
+
+export function withServerOptions(command: Command): Command {
+  return command
+    .option('--address <host:port>', 'Temporal server (default: TEMPORAL_ADDRESS, a profile, or 127.0.0.1:7233)')
+    .option('--namespace <name>', 'Temporal namespace (default: TEMPORAL_NAMESPACE, a profile, or default)');
+}
+
+export function withAccountsOption(command: Command): Command {
+  return command.addOption(
+    new Option('--accounts <file>', 'accounts file').env('UPLIFT_ACCOUNTS').default('accounts.yaml'),
+  );
+}
+
+export function withOutputOption(command: Command): Command {
+  return command.addOption(
+    new Option('-o, --output <format>', 'output format').choices(['table', 'json']).default('table'),
+  );
+}
+
+/** For commander: `90s`, `10m`, `2h`, as milliseconds. */
+export function parseDuration(text: string): number {
+  const value = /^\d+(\.\d+)?(ms|s|m|h|d)$/.test(text) ? ms(text as ms.StringValue) : NaN;
+  if (!(value > 0)) throw new InvalidArgumentError('Use a number and a unit, as in 90s, 10m or 2h.');
+  return value;
+}
+
+/** For commander: a TCP port; 0 is any free one. */
+export function parsePort(text: string): number {
+  const port = Number(text);
+  if (!/^\d+$/.test(text) || port > 65_535) throw new InvalidArgumentError('Use a port number, 0 to 65535.');
+  return port;
+}
+
+/**
+ * The server of `--address`, else of the environment or a profile, else a local dev server's default.
+ *
+ * @throws TemporalSetupError
+ */
+export function serverTarget(
+  { address, namespace }: ServerOptions,
+  env: NodeJS.ProcessEnv = process.env,
+): ServerTarget {
+  const target =
+    configuredTarget({
+      ...env,
+      ...(address === undefined ? {} : { TEMPORAL_ADDRESS: address }),
+      ...(namespace === undefined ? {} : { TEMPORAL_NAMESPACE: namespace }),
+    }) ?? localTarget();
+  return namespace === undefined ? target : { ...target, namespace };
+}
+
+/** Runs with a client and closes its connection. */
+export async function withClient<T>(
+  options: ServerOptions,
+  use: (client: Client, target: ServerTarget) => Promise<T>,
+): Promise<T> {
+  const target = serverTarget(options);
+  const client = await connectClient(target);
+  try {
+    return await use(client, target);
+  } finally {
+    await client.connection.close();
+  }
+}
+
+export interface Clouds {
+  readonly accounts: ReadonlyMap<string, Account>;
+  readonly sessions: Sessions;
+}
+
+/**
+ * Runs with the accounts file's sessions and closes their connections.
+ *
+ * @throws InputError for an accounts file that cannot be used
+ */
+export async function withClouds<T>(file: string, use: (clouds: Clouds) => Promise<T>): Promise<T> {
+  const accounts = loadAccounts(file, CLOUD_APIS);
+  const transport = createTransport({ clock: systemClock });
+  try {
+    const sessions = openSessions({ accounts, clock: systemClock, transport, env: process.env, log: say });
+    return await use({ accounts, sessions });
+  } finally {
+    await transport.close();
+  }
+}
+
+/** Data: for the next program, or to be kept. */
+export function print(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+export function printJson(value: unknown): void {
+  print(JSON.stringify(value, null, 2));
+}
+
+/** Messages: for the person at the terminal. */
+export function say(line: string): void {
+  process.stderr.write(`${line}\n`);
+}
+
+export function stdoutPaint(): Paint {
+  return paintFor(process.stdout, process.env);
+}
+
+export function stderrPaint(): Paint {
+  return paintFor(process.stderr, process.env);
+}
+
+/** Characters a line on stdout may take; a pipe has no end, so that each row stays one line. */
+export function stdoutWidth(): number {
+  const forced = Number(process.env['COLUMNS']);
+  if (process.stdout.isTTY) return process.stdout.columns;
+  return forced > 0 ? forced : Infinity;
+}

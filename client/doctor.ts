@@ -1,0 +1,142 @@
+/** What `uplift doctor` looks at: each part of an installation by itself, so that one failure hides no other. */
+import type { Client } from '@temporalio/client';
+import { optionalTsToMs } from '@temporalio/common/lib/time.js';
+import { CLOUD_APIS } from '../activities/clouds/index.js';
+import { AccountError, CloudError } from '../activities/clouds/errors.js';
+import type { CloudApi } from '../activities/clouds/port.js';
+import type { Account } from '../plan/accounts.js';
+import { connectClient, type ServerTarget } from '../temporal/connection.js';
+import { ensureNamespace } from '../temporal/namespace.js';
+import { QUEUES } from '../workflows/contracts/queues.js';
+import { withClouds, type Clouds } from './context.js';
+import { errorLines } from './errors.js';
+
+/** `warning`: works, or may not be needed; alone it does not fail the doctor. */
+export type Level = 'ok' | 'warning' | 'problem';
+
+export interface Finding {
+  readonly level: Level;
+  /** One sentence: what is so. */
+  readonly what: string;
+  /** Empty when `ok`. */
+  readonly remedy: string;
+}
+
+export interface Examination {
+  readonly target: ServerTarget;
+  readonly accountsFile: string;
+  /** Makes the namespace what it has to be. */
+  readonly fix: boolean;
+}
+
+/** A worker polls at least once a minute. */
+const POLLED_WITHIN_MS = 120_000;
+/** TaskQueueType, as the wire has it. */
+const WORKFLOWS = 1;
+const ACTIVITIES = 2;
+
+/** Yields each finding as soon as it is there. */
+export async function* examine({ target, accountsFile, fix }: Examination): AsyncGenerator<Finding> {
+  yield* examineServer(target, fix);
+  yield* examineAccounts(accountsFile);
+}
+
+async function* examineServer(target: ServerTarget, fix: boolean): AsyncGenerator<Finding> {
+  let client: Client;
+  try {
+    client = await connectClient(target);
+  } catch (error) {
+    yield problemOf(error);
+    return;
+  }
+  try {
+    const { serverVersion } = await client.workflowService.getSystemInfo({});
+    yield { level: 'ok', what: `Temporal at ${target.address} answers (server ${serverVersion})`, remedy: '' };
+    const findings = await ensureNamespace(client, { fix });
+    for (const { what, ok, remedy } of findings) yield { level: ok ? 'ok' : 'problem', what, remedy };
+    // Without a namespace nothing can poll.
+    if (findings.length > 1) yield* examineQueues(client);
+  } catch (error) {
+    yield problemOf(error);
+  } finally {
+    await client.connection.close();
+  }
+}
+
+async function* examineQueues(client: Client): AsyncGenerator<Finding> {
+  for (const queue of Object.values(QUEUES)) {
+    const type = queue === QUEUES.main ? WORKFLOWS : ACTIVITIES;
+    const { pollers } = await client.workflowService.describeTaskQueue({
+      namespace: client.options.namespace,
+      taskQueue: { name: queue },
+      taskQueueType: type,
+    });
+    const alive = (pollers ?? []).filter(
+      ({ lastAccessTime }) => Date.now() - (optionalTsToMs(lastAccessTime) ?? 0) < POLLED_WITHIN_MS,
+    );
+    yield alive.length > 0
+      ? {
+          level: 'ok',
+          what: `Queue ${queue} is polled by ${[...new Set(alive.map((p) => p.identity))].join(', ')}`,
+          remedy: '',
+        }
+      : { level: 'problem', what: `Queue ${queue} is polled by no worker`, remedy: 'start one with `uplift worker`' };
+  }
+}
+
+async function* examineAccounts(file: string): AsyncGenerator<Finding> {
+  let findings: Finding[];
+  try {
+    findings = await withClouds(file, async (clouds) => {
+      const accounts = [...clouds.accounts.values()];
+      const read = await Promise.all(
+        accounts.flatMap((account) => apisOf(account).map((api) => tryReading(clouds, account, api))),
+      );
+      const names = accounts.map(({ name }) => name).join(', ');
+      return [{ level: 'ok', what: `${file} holds ${names}`, remedy: '' }, ...read];
+    });
+  } catch (error) {
+    yield* errorLines(error).map((what): Finding => ({ level: 'problem', what, remedy: 'correct the accounts file' }));
+    return;
+  }
+  yield* findings;
+}
+
+/** One API of each family that the account can reach: they share endpoint and credentials. */
+function apisOf(account: Account): CloudApi[] {
+  const byFamily = new Map(CLOUD_APIS.filter(({ cloud }) => cloud === account.cloud).map((api) => [api.family, api]));
+  return [...byFamily.values()];
+}
+
+async function tryReading({ sessions }: Clouds, account: Account, api: CloudApi): Promise<Finding> {
+  const where = `Account ${account.name}, ${api.family} in ${account.region}`;
+  try {
+    const { resources, next } = await api.list(sessions.reader(api, account.name), 0);
+    const seen = `${resources.length}${next === null ? '' : ' or more'}`;
+    return { level: 'ok', what: `${where}: lists ${seen} resources`, remedy: '' };
+  } catch (error) {
+    if (error instanceof AccountError) {
+      return { level: 'problem', what: `${where}: ${error.message}`, remedy: 'correct the account or its credentials' };
+    }
+    if (!(error instanceof CloudError)) throw error;
+    // An account may well be there for one service only.
+    return error.errorClass === 'denied'
+      ? {
+          level: 'warning',
+          what: `${where}: ${error.message}`,
+          remedy: `allow it to read ${api.family}, if plans need that`,
+        }
+      : {
+          level: 'problem',
+          what: `${where}: ${error.message}`,
+          remedy: `check endpoints.${api.family}, credentials and network`,
+        };
+  }
+}
+
+function problemOf(error: unknown): Finding {
+  const line = errorLines(error)[0]?.replace(/^uplift: /, '') ?? '';
+  // Messages for users end with their remedy in brackets.
+  const [, what = line, remedy = 'look at the server'] = /^(.*\S) \(([^()]*)\)$/.exec(line) ?? [];
+  return { level: 'problem', what, remedy };
+}

@@ -1,0 +1,160 @@
+/** A prepared plan as a person reads it, and as `-o json` prints it. */
+import type { PreparedPlan, PreparedTarget, PreparedWave, Verdict } from '../planner.js';
+import type { Paint } from './paint.js';
+import { renderTable } from './table.js';
+import { count, fromTo, oneLine, percentOf } from './text.js';
+
+const VERDICTS: readonly { readonly verdict: Verdict; readonly says: string }[] = [
+  { verdict: 'upgrade', says: 'to upgrade' },
+  { verdict: 'running', says: 'running already, to be adopted' },
+  { verdict: 'busy', says: 'busy, to be waited for' },
+  { verdict: 'no-change', says: 'at target' },
+  { verdict: 'blocked', says: 'blocked' },
+  { verdict: 'error', says: 'wrong' },
+];
+
+export function renderPlan(prepared: PreparedPlan, width: number, paint: Paint): string {
+  const { plan, waves } = prepared;
+  const targets = targetsOf(prepared);
+  return [
+    `${paint.bold(plan.rollout)}  ${paint.dim(plan.file)}`,
+    `${summary(prepared)}.`,
+    `Failure budget: ${budgetLine(prepared)}.`,
+    ...waves.flatMap((wave) => ['', waveTitle(wave, paint), waveTable(wave, width, paint)]),
+    ...checks(targets, width, paint),
+    ...calls(targets, paint),
+    '',
+    ending(prepared, paint),
+  ].join('\n');
+}
+
+/** `20 to upgrade, 4 at target, 1 blocked` */
+function summary({ counts }: PreparedPlan): string {
+  return VERDICTS.flatMap(({ verdict, says }) => (counts[verdict] > 0 ? [`${counts[verdict]} ${says}`] : [])).join(
+    ', ',
+  );
+}
+
+/** Both the number and the share, since one of them is always the surprising one. */
+function budgetLine(prepared: PreparedPlan): string {
+  const { budget, budgetShown } = prepared.plan;
+  const total = targetsOf(prepared).length;
+  const given = budgetShown === String(budget.max) ? '' : `, given as ${budgetShown}`;
+  const first = budget.max === 0 ? 'none of' : `${budget.max} of`;
+  const stops = budget.max === 0 ? 'the first failure' : `failure ${budget.max + 1}`;
+  return `${first} ${total} may fail (${percentOf(budget.max, total)}${given}), ${budget.mode}; ${stops} stops the rollout`;
+}
+
+function waveTitle({ name, targets, concurrency, shown, effective }: PreparedWave, paint: Paint): string {
+  const share = shown === null ? '' : ` (${shown})`;
+  const limit =
+    effective.cause === null
+      ? `${concurrency} at a time`
+      : `${effective.concurrency} at a time instead of ${concurrency}: ${effective.cause}`;
+  return `${paint.bold(`Wave ${name}`)}  ${count(targets.length, 'resource')}${share}, ${limit}`;
+}
+
+function waveTable(wave: PreparedWave, width: number, paint: Paint): string {
+  return renderTable(
+    [
+      { head: 'resource', id: true },
+      { head: 'name' },
+      { head: 'service' },
+      { head: 'from → to' },
+      { head: 'verdict' },
+      { head: 'reason', wraps: true },
+    ],
+    wave.targets.map((target) => [
+      target.resource.id,
+      target.name ?? '',
+      target.resource.service,
+      fromTo(target.from, target.to),
+      verdictColor(target.verdict, paint)(target.verdict),
+      oneLine(target.reason),
+    ]),
+    width,
+    paint,
+  );
+}
+
+/** The provider's own checks: each with its status, and what it found. */
+function checks(targets: readonly PreparedTarget[], width: number, paint: Paint): string[] {
+  const rows = targets.flatMap(({ resource, findings }) =>
+    findings.flatMap(({ check, status, problems }) => {
+      const word = status === 'success' ? paint.green(status) : paint.red(status);
+      if (problems.length === 0) return [[resource.id, check, word, '', '', '']];
+      return problems.map(({ type, code, message }) => [resource.id, check, word, type, code, oneLine(message)]);
+    }),
+  );
+  if (rows.length === 0) return [];
+  const columns = [
+    { head: 'resource', id: true },
+    { head: 'validateType' },
+    { head: 'status' },
+    { head: 'errorType' },
+    { head: 'errorCode' },
+    { head: 'errorMsg', wraps: true },
+  ];
+  return ['', paint.bold('Dry run: what the provider itself checked'), renderTable(columns, rows, width, paint)];
+}
+
+/** Whole, on one line each: this is what somebody approves. */
+function calls(targets: readonly PreparedTarget[], paint: Paint): string[] {
+  const lines = targets.flatMap(({ call, verdict }) =>
+    call === null || verdict === 'blocked' || verdict === 'error'
+      ? []
+      : [`  ${call.method} ${call.path}  ${JSON.stringify(call.body)}`],
+  );
+  const title = `Mutating calls that would follow (${lines.length})`;
+  return ['', paint.bold(title), ...(lines.length === 0 ? ['  none'] : lines)];
+}
+
+function ending({ counts, plan }: PreparedPlan, paint: Paint): string {
+  const wrong = counts.blocked + counts.error;
+  if (wrong > 0) return paint.red(`${count(wrong, 'target')} cannot be upgraded as planned: nothing can be applied.`);
+  return hasChanges({ counts })
+    ? `Nothing was changed. \`uplift apply ${plan.file}\` would start it.`
+    : paint.green('Every resource is at its target: nothing to do.');
+}
+
+export function hasChanges({ counts }: Pick<PreparedPlan, 'counts'>): boolean {
+  return counts.upgrade + counts.running + counts.busy > 0;
+}
+
+/** `-o json` of `plan`. */
+export function planJson(prepared: PreparedPlan) {
+  const { plan, waves, counts } = prepared;
+  const total = targetsOf(prepared).length;
+  return {
+    version: 1,
+    rollout: plan.rollout,
+    file: plan.file,
+    digest: plan.digest,
+    changes: hasChanges(prepared),
+    counts,
+    budget: { ...plan.budget, shown: plan.budgetShown, percent: total === 0 ? 0 : (100 * plan.budget.max) / total },
+    accountLimits: plan.accountLimits,
+    timeScale: plan.timeScale,
+    notes: plan.notes,
+    waves: waves.map(({ name, concurrency, effective, targets }) => ({ name, concurrency, effective, targets })),
+  };
+}
+
+function targetsOf({ waves }: PreparedPlan): PreparedTarget[] {
+  return waves.flatMap(({ targets }) => targets);
+}
+
+function verdictColor(verdict: Verdict, paint: Paint): (text: string) => string {
+  switch (verdict) {
+    case 'upgrade':
+      return paint.cyan;
+    case 'no-change':
+      return paint.green;
+    case 'running':
+    case 'busy':
+      return paint.yellow;
+    case 'blocked':
+    case 'error':
+      return paint.red;
+  }
+}

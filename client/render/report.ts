@@ -1,0 +1,165 @@
+/** The report of a rollout: Markdown that stands by itself in a ticket. */
+import type { SentCall, UpgradeResult } from '../../workflows/contracts/upgrade.js';
+import {
+  goodIn,
+  hasEnded,
+  isFailed,
+  isGood,
+  type ResourceRow,
+  type RolloutReport,
+  type RolloutView,
+  type WaveView,
+} from '../views.js';
+import { count, duration, moment, oneLine, percentOf } from './text.js';
+
+/** @param now milliseconds since the epoch, for the duration of what still runs */
+export function renderReport({ view, rows, results }: RolloutReport, now: number): string {
+  const byRun = new Map(results.map((result) => [`${result.resource.account}/${result.resource.id}`, result]));
+  const resultOf = (row: ResourceRow) => byRun.get(`${row.account}/${row.resourceId}`) ?? null;
+  const failed = rows.filter((row) => isFailed(row.outcome));
+  return [
+    `# Rollout ${view.rollout}: ${view.state}`,
+    '',
+    `**${goodIn(view.counts)} of ${view.total} at target (${percentOf(goodIn(view.counts), view.total)}), ${view.failures} failed.** ${sentence(view.reason)}`,
+    ...(hasEnded(view) ? [] : ['', '> It has not ended: this report is of now.']),
+    ...(view.workerAnswers ? [] : ['', '> No worker answered: this is what the server alone knows.']),
+    '',
+    ...table(['', ''], facts(view, now)),
+    ...view.waves.flatMap((wave, at) =>
+      waveSection(
+        wave,
+        rows.filter(({ waveIndex }) => waveIndex === at + 1),
+        resultOf,
+      ),
+    ),
+    ...(failed.length === 0 ? [] : ['', '## Failures', ...failed.flatMap((row) => failure(row, resultOf(row)))]),
+    ...calls(results),
+    '',
+  ].join('\n');
+}
+
+function facts(view: RolloutView, now: number): string[][] {
+  const end = view.endedAt === null ? now : Date.parse(view.endedAt);
+  return [
+    ['Started', `${moment(view.startedAt)} by ${view.startedBy}`],
+    ['Ended', view.endedAt === null ? 'not yet' : moment(view.endedAt)],
+    ['Took', duration(end - Date.parse(view.startedAt))],
+    ['Failure budget', `${view.failures} of ${view.budget.max} used, ${view.budget.mode}`],
+    [
+      'Outcomes',
+      Object.entries(view.counts)
+        .map(([outcome, n]) => `${n} ${outcome}`)
+        .join(', ') || 'none yet',
+    ],
+    ['Plan', `digest \`${view.planDigest}\``],
+    ['Temporal run', `\`${view.runId}\``],
+  ];
+}
+
+function waveSection(
+  wave: WaveView,
+  rows: readonly ResourceRow[],
+  resultOf: (row: ResourceRow) => UpgradeResult | null,
+): string[] {
+  return [
+    '',
+    `## Wave ${wave.name}: ${goodIn(wave.counts)} of ${wave.total} at target`,
+    '',
+    ...table(
+      ['resource', 'service', 'account', 'region', 'from', 'target', 'read back', 'outcome', 'took'],
+      rows.map((row) => {
+        const result = resultOf(row);
+        return [
+          code(row.resourceId),
+          row.service,
+          row.account,
+          row.region,
+          row.from ?? '?',
+          row.target,
+          row.to ?? '',
+          row.outcome === null ? `*${row.phase}*` : isGood(row.outcome) ? row.outcome : `**${row.outcome}**`,
+          result === null ? '' : duration(Date.parse(result.endedAt) - Date.parse(result.startedAt)),
+        ];
+      }),
+    ),
+  ];
+}
+
+function failure(row: ResourceRow, result: UpgradeResult | null): string[] {
+  const findings = result?.findings ?? [];
+  const operation = result?.operation ?? null;
+  return [
+    '',
+    `### ${row.resourceId}: ${row.outcome ?? row.phase}`,
+    '',
+    escaped(sentence(result?.reason ?? row.reason)),
+    ...(operation === null
+      ? []
+      : [
+          '',
+          `Operation ${operation.id === null ? '(this API gives no id)' : code(operation.id)} since ${moment(operation.since)}, polled ${count(result?.polls ?? 0, 'time')}.`,
+        ]),
+    ...(findings.length === 0
+      ? []
+      : [
+          '',
+          ...table(
+            ['check', 'status', 'error type', 'error code', 'message'],
+            findings.flatMap(({ check, status, problems }) =>
+              problems.length === 0
+                ? [[check, status, '', '', '']]
+                : problems.map(({ type, code: errorCode, message }) => [check, status, type, errorCode, message]),
+            ),
+          ),
+        ]),
+  ];
+}
+
+/** Every call that may have changed something, whatever became of its upgrade. */
+function calls(results: readonly UpgradeResult[]): string[] {
+  const sent = results
+    .flatMap(({ resource, calls: list }) => list.map((call) => ({ call, id: resource.id })))
+    .toSorted((a, b) => (a.call.at < b.call.at ? -1 : a.call.at > b.call.at ? 1 : 0));
+  const title = `## Mutating calls (${sent.length})`;
+  if (sent.length === 0) return ['', title, '', 'None was sent.'];
+  return [
+    '',
+    title,
+    '',
+    ...table(
+      ['sent', 'resource', 'call', 'answer', 'HTTP', "cloud's request id"],
+      sent.map(({ call, id }) => [
+        call.at,
+        code(id),
+        code(`${call.method} ${call.path}`),
+        call.answer,
+        ...answered(call),
+      ]),
+    ),
+  ];
+}
+
+function answered({ status, requestId }: SentCall): string[] {
+  return [status === null ? 'no answer' : String(status), requestId === null ? 'none read' : code(requestId)];
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
+  const line = (cells: readonly string[]) => `| ${cells.map(escaped).join(' | ')} |`;
+  return [line(head), `|${head.map(() => '---').join('|')}|`, ...rows.map(line)];
+}
+
+/** A cloud's text can hold anything: it must break no table, and render as text only. */
+function escaped(text: string): string {
+  return oneLine(text)
+    .replaceAll('|', String.raw`\|`)
+    .replaceAll('<', '&lt;');
+}
+
+function code(text: string): string {
+  return `\`${text.replaceAll('`', "'")}\``;
+}
+
+function sentence(text: string): string {
+  const line = oneLine(text);
+  return line === '' || /[.!?…]$/.test(line) ? line : `${line}.`;
+}

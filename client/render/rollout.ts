@@ -1,0 +1,223 @@
+/** A rollout as a person reads it: `watch` shows it live, `status` once. */
+import { stripVTControlCharacters } from 'node:util';
+import {
+  endedIn,
+  failedIn,
+  goodIn,
+  hasEnded,
+  isFailed,
+  type ResourceRow,
+  type RolloutView,
+  type WaveView,
+} from '../views.js';
+import { percentBar, waveBar } from './bar.js';
+import type { Paint } from './paint.js';
+import { type Column, renderTable } from './table.js';
+import { count, cut, cutId, duration, fromTo, wrap } from './text.js';
+
+export interface Screen {
+  readonly width: number;
+  /** Lines that may be used; `Infinity` when nothing has to fit. */
+  readonly height: number;
+  /** Milliseconds since the epoch. */
+  readonly now: number;
+  readonly paint: Paint;
+}
+
+/** From this width on, rows have room for account and state. */
+const WIDE = 110;
+/** Lines that each part keeps when the screen is too low for all. */
+const LEAST_ROWS = 3;
+
+/** The whole frame: head, waves, what is in flight, what failed. */
+export function renderRollout(view: RolloutView, rows: readonly ResourceRow[], screen: Screen): string {
+  const head = [...renderHead(view, rows, screen), '', ...renderWaves(view, rows, screen)];
+  const inFlight = rows.filter(isInFlight);
+  const failed = rows.filter((row) => isFailed(row.outcome));
+
+  const room = screen.height - head.length - 4;
+  const failureLines = failed.length * 2;
+  const forFailures = Math.max(Math.min(failureLines, room - Math.min(inFlight.length, LEAST_ROWS)), 2 * LEAST_ROWS);
+  const forFlight = Math.max(room - Math.min(failureLines, forFailures), LEAST_ROWS);
+  return [
+    ...head,
+    ...section(`In flight (${inFlight.length})`, renderInFlight(inFlight, forFlight, screen), screen),
+    ...section(`Failed (${failed.length})`, renderFailed(failed, forFailures, screen), screen),
+  ].join('\n');
+}
+
+/** What, next change, why: the three lines that a person at 03:00 needs. */
+export function renderHead(view: RolloutView, rows: readonly ResourceRow[], { width, now, paint }: Screen): string[] {
+  const flying = rows.filter(isInFlight).length;
+  const parts = [
+    `${goodIn(view.counts)} of ${view.total} at target`,
+    ...(flying > 0 ? [`${flying} in flight`] : []),
+    `${view.failures} failed (${view.budget.max} tolerated)`,
+  ];
+  const took = duration((view.endedAt === null ? now : Date.parse(view.endedAt)) - Date.parse(view.startedAt));
+  const why = view.workerAnswers ? view.reason : `${view.reason} — start a worker with \`uplift worker\``;
+  return [
+    spread(paint.bold(cut(view.rollout, width - took.length - 2)), paint.dim(took), width),
+    labelled(view.state, stateColor(view, paint), parts.join(', '), width),
+    labelled('Next', paint.dim, view.next, width),
+    labelled('Why', view.workerAnswers ? paint.dim : paint.yellow, why, width),
+  ];
+}
+
+export function renderWaves(view: RolloutView, rows: readonly ResourceRow[], { width, paint }: Screen): string[] {
+  const nameWidth = Math.min(Math.max(...view.waves.map(({ name }) => name.length)), width < WIDE ? 16 : 28);
+  const most = Math.max(...view.waves.map(({ total }) => String(total).length));
+  const barWidth = Math.min(Math.max(width - nameWidth - 2 * most - 36, 10), 48);
+  return view.waves.map((wave, at) => {
+    const flying = rows.filter((row) => row.waveIndex === at + 1 && isInFlight(row)).length;
+    const { total, counts } = wave;
+    const parts = { good: goodIn(counts), failed: failedIn(counts), inFlight: flying, total };
+    const done = `${String(endedIn(counts) - (counts.NotStarted ?? 0)).padStart(most)}/${String(total).padEnd(most)}`;
+    const bar = waveBar(parts, barWidth, paint);
+    return `  ${cutId(wave.name, nameWidth).padEnd(nameWidth)}  ${bar}  ${done}  ${waveNote(wave, flying, paint)}`.trimEnd();
+  });
+}
+
+function waveNote(wave: WaveView, flying: number, paint: Paint): string {
+  const failed = failedIn(wave.counts);
+  const notes = [
+    ...(flying > 0 ? [paint.cyan(`${flying} in flight`)] : []),
+    ...(failed > 0 ? [paint.red(`${failed} failed`)] : []),
+  ];
+  switch (wave.state) {
+    case 'Running':
+      return notes.length > 0 ? notes.join(', ') : 'running';
+    case 'Done':
+      return [...(failed > 0 ? [] : [paint.green('done')]), ...notes].join(', ');
+    case 'Stopped':
+      return [paint.yellow('stopped'), ...notes].join(', ');
+    case 'NotStarted':
+      return paint.dim('not started');
+    case 'Pending':
+      return paint.dim('pending');
+  }
+}
+
+function renderInFlight(rows: readonly ResourceRow[], lines: number, { width, paint }: Screen): string[] {
+  if (rows.length === 0) return [];
+  // In the plan's order: a row keeps its place for as long as it is there.
+  const shown = rows.length > lines ? rows.slice(0, Math.max(lines - 1, 1)) : rows;
+  const wide = width >= WIDE;
+  const room = wide ? 36 : 20;
+  const idWidth = Math.min(Math.max(...shown.map(({ resourceId }) => resourceId.length)), room);
+  const versions = shown.map((row) => fromTo(row.from, row.target));
+  const versionWidth = Math.min(Math.max(...versions.map((text) => text.length)), wide ? 28 : 18);
+  const serviceWidth = Math.max(...shown.map(({ service }) => service.length));
+  const barWidth = wide ? 16 : 10;
+  const drawn = shown.map((row, at) => {
+    const percent =
+      row.percent === null
+        ? ' '.repeat(barWidth + 6)
+        : `${percentBar(row.percent, barWidth, paint)} ${String(Math.round(row.percent)).padStart(3)} %`;
+    const start = [
+      cutId(row.resourceId, idWidth).padEnd(idWidth),
+      ...(wide ? [row.service.padEnd(serviceWidth)] : []),
+      cut(versions[at] ?? '', versionWidth).padEnd(versionWidth),
+      paintPhase(row, paint),
+      percent,
+    ].join('  ');
+    const left = width - 4 - stripVTControlCharacters(start).length;
+    const detail = detailOf(row);
+    return `  ${start}${left >= 8 && detail !== '' ? `  ${paint.dim(cut(detail, left))}` : ''}`.trimEnd();
+  });
+  const more = rows.length - shown.length;
+  return more > 0 ? [...drawn, paint.dim(`  … and ${more} more`)] : drawn;
+}
+
+/** Two lines each: who and what, then why. */
+function renderFailed(rows: readonly ResourceRow[], lines: number, { width, paint }: Screen): string[] {
+  const fit = Math.max(Math.floor((lines - 1) / 2), 1);
+  const shown = rows.length * 2 > lines ? rows.slice(-fit) : rows;
+  const more = rows.length - shown.length;
+  const drawn = shown.flatMap((row) => [
+    `  ${cutId(row.resourceId, 36)}  ${paint.red(row.outcome ?? '')}  ${paint.dim(`${row.service}, ${fromTo(row.from, row.target)}, ${row.wave}`)}`,
+    ...wrap(row.reason, width - 4, 1).map((line) => `    ${line}`),
+  ]);
+  return more > 0 ? [paint.dim(`  … ${more} earlier ones`), ...drawn] : drawn;
+}
+
+/** Every resource, one line each: `status --all`. */
+export function renderRows(rows: readonly ResourceRow[], { width, paint }: Screen): string {
+  const columns: Column[] = [
+    { head: 'wave' },
+    { head: 'resource', id: true },
+    { head: 'service' },
+    { head: 'from → to' },
+    { head: 'state' },
+    { head: '%', align: 'right' },
+    { head: 'reason', wraps: true },
+  ];
+  const cells = rows.map((row) => [
+    row.wave,
+    row.resourceId,
+    row.service,
+    fromTo(row.from, row.target),
+    row.outcome === null ? row.phase : isFailed(row.outcome) ? paint.red(row.outcome) : row.outcome,
+    row.percent === null || row.outcome !== null ? '' : String(Math.round(row.percent)),
+    row.reason,
+  ]);
+  return renderTable(columns, cells, width, paint);
+}
+
+export function isInFlight(row: ResourceRow): boolean {
+  return row.outcome === null && row.phase !== 'Pending';
+}
+
+function detailOf(row: ResourceRow): string {
+  const reads =
+    row.await === null || row.await.failedReads === 0
+      ? ''
+      : ` (${count(row.await.failedReads, 'failed read')} in a row)`;
+  return row.reason + reads;
+}
+
+function paintPhase(row: ResourceRow, paint: Paint): string {
+  const word = row.phase.padEnd('Precheck'.length);
+  return row.phase === 'Held' || row.phase === 'Overdue' || row.phase === 'Waiting'
+    ? paint.yellow(word)
+    : paint.cyan(word);
+}
+
+function stateColor(view: RolloutView, paint: Paint): (text: string) => string {
+  switch (view.state) {
+    case 'Succeeded':
+      return paint.green;
+    case 'Running':
+      return paint.cyan;
+    case 'SucceededWithFailures':
+    case 'Stopping':
+    case 'Stopped':
+      return paint.yellow;
+    case 'Failed':
+    case 'Terminated':
+      return paint.red;
+  }
+}
+
+/** A label of nine columns; a longer word (`SucceededWithFailures`) takes the room it needs. */
+function labelled(label: string, color: (text: string) => string, text: string, width: number): string {
+  const room = Math.max(label.length + 2, 11);
+  return `${color(label)}${' '.repeat(room - label.length)}${cut(text, width - room)}`;
+}
+
+function spread(left: string, right: string, width: number): string {
+  const taken = stripVTControlCharacters(left + right).length;
+  const room = Number.isFinite(width) ? width - taken : 2;
+  return `${left}${' '.repeat(Math.max(room, 2))}${right}`;
+}
+
+function section(title: string, lines: readonly string[], { paint }: Screen): string[] {
+  return lines.length === 0 ? [] : ['', paint.bold(title), ...lines];
+}
+
+/** The last line under a frame that lives: how to leave and come back. */
+export function renderFoot(view: RolloutView, uiUrl: string | null, { width, paint }: Screen): string {
+  if (hasEnded(view)) return '';
+  const where = uiUrl === null ? '' : `, UI ${uiUrl}`;
+  return paint.dim(cut(`Ctrl-C leaves; the rollout goes on${where}`, width));
+}
