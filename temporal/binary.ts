@@ -56,7 +56,7 @@ export async function findServerBinary(options: BinaryOptions): Promise<ServerBi
   let source: ServerBinary['source'] = 'cache';
   await installOnce(cached, report, async (folder) => {
     const downloaded = await sdkDownload(
-      { method: 'createLocal', version: `v${CLI_VERSION}`, file: `temporal-v${CLI_VERSION}`, extraArgs: ['--help'] },
+      { method: 'createLocal', version: `v${CLI_VERSION}`, file: `temporal-v${CLI_VERSION}` },
       folder,
       env,
     );

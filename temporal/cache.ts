@@ -61,11 +61,12 @@ async function takeLock(path: string, lock: string, report: Report): Promise<boo
   for (;;) {
     try {
       await writeFile(lock, String(process.pid), { flag: 'wx' });
-      return true;
+      if (!existsSync(path)) return true;
+      await rm(lock, { force: true });
+      return false;
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
     }
-    if (existsSync(path)) return false;
     const holder = Number(await readFile(lock, 'utf8').catch(() => ''));
     if (holder > 0 && !isAlive(holder)) {
       await rm(lock, { force: true });

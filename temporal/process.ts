@@ -10,6 +10,8 @@ export interface RunOptions {
   readonly onLine?: (line: string) => void;
   /** Ends it early, by SIGKILL. */
   readonly signal?: AbortSignal;
+  /** Whatever it starts is ended with it: a process group of its own, out of reach of the terminal's Ctrl-C. */
+  readonly group?: boolean;
 }
 
 export interface RunResult {
@@ -26,11 +28,19 @@ export function run(command: string, args: readonly string[], options: RunOption
       cwd: options.cwd,
       env: options.env,
       stdio: ['ignore', 'pipe', 'pipe'],
+      detached: options.group ?? false,
     });
     let stdout = '';
     let lastLine = '';
     let timedOut = false;
-    const kill = () => child.kill('SIGKILL');
+    const kill = () => {
+      if (child.pid === undefined) return;
+      try {
+        process.kill(options.group === true ? -child.pid : child.pid, 'SIGKILL');
+      } catch {
+        // It has ended by itself.
+      }
+    };
     const timer = setTimeout(() => {
       timedOut = true;
       kill();

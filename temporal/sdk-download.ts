@@ -15,13 +15,11 @@ export interface SdkDownload {
   readonly version: string;
   /** The name that the SDK gives to what it downloaded. */
   readonly file: string;
-  /** Arguments with which the program ends at once, since the SDK starts what it downloads. */
-  readonly extraArgs: readonly string[];
 }
 
 const SCRIPT = `
-const [testing, method, version, downloadDir, extraArgs] = process.argv.slice(1);
-const server = { executable: { type: 'cached-download', version, downloadDir }, extraArgs: JSON.parse(extraArgs) };
+const [testing, method, version, downloadDir] = process.argv.slice(1);
+const server = { executable: { type: 'cached-download', version, downloadDir } };
 require(testing).TestWorkflowEnvironment[method]({ server }).then(
   (environment) => environment.teardown(),
   (error) => {
@@ -34,21 +32,22 @@ require(testing).TestWorkflowEnvironment[method]({ server }).then(
  * Downloads one of Temporal's programs into `folder`, with the SDK, within 15 s.
  *
  * The SDK's download has neither time-out nor cancellation, and starts what it has downloaded. So it runs in a process
- * of its own, which is ended as soon as the program is there (the SDK moves it there whole) or the time is up.
+ * of its own, ended with all that it started as soon as the program is there (the SDK moves it there whole) or the
+ * time is up.
  */
 export async function sdkDownload(wanted: SdkDownload, folder: string, env: NodeJS.ProcessEnv): Promise<Made> {
   const path = join(folder, wanted.file);
   const arrived = new AbortController();
   const look = setInterval(() => existsSync(path) && arrived.abort(), LOOK_MS);
   const testing = createRequire(import.meta.url).resolve('@temporalio/testing');
-  const { method, version, extraArgs } = wanted;
-  const args = ['-e', SCRIPT, testing, method, version, folder, JSON.stringify(extraArgs)];
-  const result = await run(process.execPath, args, { env, timeoutMs: TIMEOUT_MS, signal: arrived.signal });
+  const args = ['-e', SCRIPT, testing, wanted.method, wanted.version, folder];
+  const options = { env, timeoutMs: TIMEOUT_MS, signal: arrived.signal, group: true };
+  const result = await run(process.execPath, args, options);
   clearInterval(look);
   return existsSync(path) ? { ok: true, path } : { ok: false, problem: rootCause(result.problem) };
 }
 
 /** The native client tells an error once for each of its layers: the last one is the cause. */
 function rootCause(problem: string): string {
-  return problem.slice(problem.lastIndexOf('client error') + 1 ? problem.lastIndexOf('client error') : 0);
+  return problem.slice(Math.max(0, problem.lastIndexOf('client error')));
 }

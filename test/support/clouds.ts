@@ -1,0 +1,114 @@
+/** Simulated clouds, accounts that reach them, and upgrades of their resources: what tests over HTTP share. */
+import type { Clock } from '../../activities/clock.js';
+import { apiFor, CLOUD_APIS } from '../../activities/clouds/index.js';
+import { openSessions, type Sessions } from '../../activities/clouds/session.js';
+import type { StepDeps } from '../../activities/step.js';
+import { createTransport, type Transport } from '../../activities/transport.js';
+import type { Account } from '../../plan/accounts.js';
+import { DEMO_PROJECT, DEMO_UID, seedInventory, type SeedOptions } from '../../simulator/inventory.js';
+import { startSimulator, type Simulator } from '../../simulator/server.js';
+import type { UpgradeSpec } from '../../workflows/contracts/upgrade.js';
+
+/** Unmistakable in any file or log: nothing but the request's signature may ever come from them. */
+export const SECRETS = { huawei: 'SECRET-huawei-Wq7ZxN2v', alibaba: 'SECRET-alibaba-k3PtY9aB' } as const;
+
+export const CLOUD_ENV = {
+  CLOUD_SDK_AK: 'AKHUAWEIDEMO',
+  CLOUD_SDK_SK: SECRETS.huawei,
+  ALIBABA_CLOUD_ACCESS_KEY_ID: 'LTAIALIBABADEMO',
+  ALIBABA_CLOUD_ACCESS_KEY_SECRET: SECRETS.alibaba,
+} as const;
+
+export interface Clouds {
+  readonly simulator: Simulator;
+  readonly sessions: Sessions;
+  readonly deps: StepDeps;
+  /** An upgrade for every resource of a family: graphs alternate between the two API versions. */
+  specs(family: string): UpgradeSpec[];
+  close(): Promise<void>;
+}
+
+export interface CloudsOptions extends Omit<SeedOptions, 'seed'> {
+  readonly clock: Clock;
+  readonly seed?: string;
+  readonly scale?: number;
+}
+
+export async function simulatedClouds({ clock, seed = 'test', scale = 1, ...fleet }: CloudsOptions): Promise<Clouds> {
+  const simulator = await startSimulator({
+    clock,
+    seed,
+    inventory: seedInventory({ seed, ...fleet }),
+    credentials: [
+      {
+        account: 'huawei',
+        cloud: 'huawei',
+        owner: DEMO_PROJECT,
+        accessKeyId: CLOUD_ENV.CLOUD_SDK_AK,
+        secret: SECRETS.huawei,
+      },
+      {
+        account: 'alibaba',
+        cloud: 'alibaba',
+        owner: DEMO_UID,
+        accessKeyId: CLOUD_ENV.ALIBABA_CLOUD_ACCESS_KEY_ID,
+        secret: SECRETS.alibaba,
+      },
+    ],
+  });
+  const transport: Transport = createTransport({ clock });
+  const sessions = openSessions({ accounts: accountsOf(simulator), clock, transport, env: CLOUD_ENV, scale });
+  return {
+    simulator,
+    sessions,
+    deps: { apis: CLOUD_APIS, sessions, clock },
+    specs: (family) => specsOf(simulator, family),
+    close: async () => {
+      await transport.close();
+      await simulator.close();
+    },
+  };
+}
+
+function accountsOf(simulator: Simulator): Map<string, Account> {
+  const account = (name: string, cloud: string, region: string, projectId: string, prefix: string): Account => ({
+    name,
+    cloud,
+    region,
+    projectId,
+    credentials: { kind: 'env', prefix },
+    endpoints: simulator.endpoints,
+    allowPlainHttp: false,
+    rates: { reads: 200, writes: 100 },
+    concurrency: 100,
+  });
+  return new Map([
+    ['huawei', account('huawei', 'huawei', 'eu-west-101', DEMO_PROJECT, 'CLOUD_SDK')],
+    ['alibaba', account('alibaba', 'alibaba', 'cn-hangzhou', '', 'ALIBABA_CLOUD')],
+  ]);
+}
+
+function specsOf(simulator: Simulator, family: string): UpgradeSpec[] {
+  return simulator.inventory
+    .now()
+    .filter((resource) => resource.family === family)
+    .map((resource, index) => {
+      const service = family === 'ges' ? (index % 2 === 0 ? 'ges-v2' : 'ges-v1') : family;
+      const api = apiFor(CLOUD_APIS, service);
+      if (api === undefined) throw new Error(`no api ${service}`);
+      const target = api.target.parse({ version: family === 'ges' ? '9.9.9' : '7.10' });
+      return {
+        resource: {
+          account: api.cloud,
+          cloud: api.cloud,
+          service,
+          family,
+          region: resource.region,
+          id: resource.id,
+        },
+        target: target as UpgradeSpec['target'],
+        targetLabel: api.label(target),
+        plannedFrom: null,
+      };
+    });
+}
