@@ -308,7 +308,7 @@ function upgradeRequest(
   };
 }
 
-const acceptedBody = z.object({ RequestId: z.string().min(1), Result: z.unknown() });
+const acceptedBody = z.object({ RequestId: z.string().min(1), Result: z.unknown().optional() });
 const failedChecks = z
   .array(z.object({ status: z.string() }))
   .transform((checks) => checks.some(({ status }) => status !== 'success'));
