@@ -1,0 +1,80 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { configuredTarget, connectClient, connectWorker, localTarget } from '../../temporal/connection.js';
+import { resolveTemporal } from '../../temporal/resolve.js';
+import { freePort, serverBinary } from '../support/environment.js';
+
+let folder: string;
+let withoutConfig: NodeJS.ProcessEnv;
+let withConfig: NodeJS.ProcessEnv;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'uplift-connection-'));
+  const file = join(folder, 'temporal.toml');
+  await writeFile(
+    file,
+    `[profile.prod]
+address = "temporal.example:7233"
+namespace = "fleet"
+api_key = "not-to-be-shown"
+`,
+  );
+  withoutConfig = { TEMPORAL_CONFIG_FILE: join(folder, 'none.toml') };
+  withConfig = { TEMPORAL_CONFIG_FILE: file };
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+describe('configuredTarget', () => {
+  it('is nothing without an address or a profile', () => {
+    expect(configuredTarget(withoutConfig)).toBeNull();
+    expect(configuredTarget(withConfig)).toBeNull();
+  });
+
+  it('takes the address from the environment', () => {
+    const env = { ...withoutConfig, TEMPORAL_ADDRESS: '10.0.0.1:7233', TEMPORAL_NAMESPACE: 'ops' };
+    expect(configuredTarget(env)).toMatchObject({ address: '10.0.0.1:7233', namespace: 'ops' });
+  });
+
+  it('takes a profile, with its credentials', () => {
+    expect(configuredTarget({ ...withConfig, TEMPORAL_PROFILE: 'prod' })).toMatchObject({
+      address: 'temporal.example:7233',
+      namespace: 'fleet',
+      options: { address: 'temporal.example:7233', apiKey: 'not-to-be-shown', tls: true },
+    });
+  });
+
+  it('refuses a profile that is not there', () => {
+    expect(() => configuredTarget({ ...withConfig, TEMPORAL_PROFILE: 'nope' })).toThrow(
+      /^The Temporal connection settings cannot be read: .*nope.* \(correct TEMPORAL_PROFILE/,
+    );
+  });
+});
+
+describe('resolveTemporal', () => {
+  it('uses the configured server without looking for a program', async () => {
+    const env = { ...withoutConfig, TEMPORAL_ADDRESS: '10.0.0.1:7233', PATH: '', UPLIFT_CACHE: join(folder, 'cache') };
+    const source = await resolveTemporal({ env, report: () => {} });
+    expect(source).toMatchObject({ kind: 'server', target: { address: '10.0.0.1:7233' } });
+  });
+
+  it('finds the program of an embedded server otherwise', async () => {
+    const { TEMPORAL_ADDRESS: _, TEMPORAL_PROFILE: __, ...rest } = process.env;
+    const source = await resolveTemporal({ env: { ...rest, ...withoutConfig }, report: () => {} });
+    expect(source).toMatchObject({ kind: 'embedded', binary: { path: serverBinary() } });
+  });
+});
+
+it('says in one line that a server cannot be reached, without its credentials', async () => {
+  const local = localTarget(`127.0.0.1:${await freePort()}`);
+  const target = { ...local, options: { ...local.options, apiKey: 'not-to-be-shown', tls: false } };
+  for (const connect of [connectClient, connectWorker]) {
+    const failed = connect(target).then(
+      () => 'connected',
+      (error: Error) => error.message,
+    );
+    expect(await failed).toMatch(new RegExp(`^Temporal at ${local.address} cannot be reached: .+ \\(start it,`));
+    expect(await failed).not.toContain('not-to-be-shown');
+    expect(await failed).not.toContain('\n');
+  }
+});
