@@ -1,0 +1,89 @@
+import { join } from 'node:path';
+import { type Command, InvalidArgumentError } from 'commander';
+import type { Fate } from '../../simulator/model.js';
+import { runSimulator } from '../../simulator/main.js';
+import { assertPortFree, freePorts } from '../../temporal/ports.js';
+import { parseDuration, parsePort, say } from '../context.js';
+import { prepareRehearsal } from '../rehearsal.js';
+
+export const DEFAULT_SIMULATOR_PORT = 8244;
+
+interface SimulatorCommandOptions {
+  readonly directory: string;
+  readonly port: number;
+  readonly seed: string;
+  readonly graphs: number;
+  readonly clusters: number;
+  readonly min: number;
+  readonly max: number;
+  readonly graphFate: Partial<Record<Fate, number>>;
+  readonly clusterFate: Partial<Record<Fate, number>>;
+}
+
+export function addSimulator(program: Command): void {
+  program
+    .command('simulator')
+    .description('play the clouds on loopback: a fleet, its accounts file and a plan for it, in one folder')
+    .option('--directory <folder>', 'holds state, keys, accounts.yaml and rollout.yaml', join('.uplift', 'simulator'))
+    .option('--port <port>', '0 is any free one', parsePort, DEFAULT_SIMULATOR_PORT)
+    .option('--seed <word>', 'the same word, the same fleet; also the name of the plan', parseSeed, 'rehearsal')
+    .option('--graphs <number>', 'GES graphs', parseNumber, 15)
+    .option('--clusters <number>', 'Elasticsearch clusters', parseNumber, 10)
+    .option('--min <duration>', 'shortest upgrade', parseDuration, 4_000)
+    .option('--max <duration>', 'longest upgrade', parseDuration, 12_000)
+    .option('--graph-fate <fate=number>', `so many graphs end otherwise: ${FATES.join(', ')}`, addFate, {})
+    .option('--cluster-fate <fate=number>', 'so many clusters end otherwise', addFate, {})
+    .action(simulate);
+}
+
+async function simulate(options: SimulatorCommandOptions): Promise<void> {
+  const { directory, seed, graphs, clusters, min, max } = options;
+  if (options.port !== 0) await assertPortFree(options.port, 'the simulator');
+  const [anyPort] = (await freePorts(1)) as [number];
+  const rehearsal = prepareRehearsal({
+    directory,
+    port: options.port === 0 ? anyPort : options.port,
+    seed,
+    graphs,
+    clusters,
+    durationMs: { min: Math.min(min, max), max: Math.max(min, max) },
+    graphFates: options.graphFate,
+    clusterFates: options.clusterFate,
+  });
+  const simulator = await runSimulator(rehearsal.simulator);
+  say(`try: uplift plan ${rehearsal.planFile} --accounts ${rehearsal.accountsFile}`);
+  await new Promise<void>((resolve) => {
+    process.once('SIGINT', resolve).once('SIGTERM', resolve);
+  });
+  await simulator.close();
+}
+
+const FATES: readonly Fate[] = [
+  'rolls-back',
+  'stuck',
+  'job-says-success-but-old-version',
+  'ends-broken',
+  'precheck-fails',
+];
+
+function addFate(text: string, before: Partial<Record<Fate, number>>): Partial<Record<Fate, number>> {
+  const [word, number = '1'] = text.split('=');
+  const fate = FATES.find((one) => one === word);
+  if (fate === undefined || !/^\d+$/.test(number)) {
+    throw new InvalidArgumentError(`Use one of ${FATES.join(', ')}, as in rolls-back=1.`);
+  }
+  return { ...before, [fate]: Number(number) };
+}
+
+function parseNumber(text: string): number {
+  if (!/^\d{1,4}$/.test(text)) throw new InvalidArgumentError('Use a number from 0 to 9999.');
+  return Number(text);
+}
+
+/** It names the plan, so it has to be a name. */
+function parseSeed(text: string): string {
+  if (!/^[a-z0-9]+(-[a-z0-9]+)*$/.test(text) || text.length > 40) {
+    throw new InvalidArgumentError('Use lower-case letters, digits and single hyphens, at most 40.');
+  }
+  return text;
+}
