@@ -14,6 +14,7 @@ import { parseSource } from '../../plan/source.js';
 import { DEMO_PROJECT, DEMO_UID, seedInventory } from '../../simulator/inventory.js';
 import type { Simulator } from '../../simulator/server.js';
 import { startSimulator } from '../../simulator/server.js';
+import { countsOf } from '../../simulator/truth.js';
 
 const SECRET = 'planner-secret-key';
 const ENV = {
@@ -140,8 +141,7 @@ describe('against the simulated clouds', () => {
       },
     ]);
     expectNothingSent();
-    const { resources } = simulator.truth();
-    expect(resources[clusters[0] ?? '']).toMatchObject({ dryRuns: 1, accepted: 0 });
+    expect(countsOf(simulator.truth(), clusters[0] ?? '')).toMatchObject({ dryRuns: 1, accepted: 0 });
     expect(targetsOf(prepared)[2]?.findings.length).toBeGreaterThan(0);
 
     const input = toRolloutInput(prepared, { startedBy: 'test' });
