@@ -1,10 +1,10 @@
 /** The pacer on a virtual clock: no real time passes. */
 import { describe, expect, it } from 'vitest';
 import { Pacer, type Grant } from '../../activities/limiter.js';
-import { settled, VirtualClock } from './virtual-clock.js';
+import { settled, SteppedClock } from './stepped-clock.js';
 
 function pacer(rate = 2) {
-  const clock = new VirtualClock();
+  const clock = new SteppedClock();
   return { clock, pacer: new Pacer({ clock, rate, firstPauseMs: 60_000, maxPauseMs: 240_000 }) };
 }
 

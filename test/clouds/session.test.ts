@@ -9,7 +9,7 @@ import type { CloudApi, CloudReader } from '../../activities/clouds/port.js';
 import { openSessions } from '../../activities/clouds/session.js';
 import { createTransport } from '../../activities/transport.js';
 import { accountAt, KEYS, startFakeCloud, type FakeCloud } from './fake-cloud.js';
-import { VirtualClock } from './virtual-clock.js';
+import { SteppedClock } from './stepped-clock.js';
 
 const thing = z.object({ graph: z.object({ id: z.string() }) });
 const request = { path: ['v2', 'p1', 'graphs', 'g1'] };
@@ -179,7 +179,7 @@ describe('a read', () => {
   });
 
   it('pauses the account after a throttled answer', async () => {
-    const clock = new VirtualClock(Date.UTC(2026, 0, 1));
+    const clock = new SteppedClock(Date.UTC(2026, 0, 1));
     const sessions = cloud.sessions({ clock });
     cloud.answers[call] = { status: 429, body: { error_code: 'APIGW.0308', error_msg: 'policy user over ratelimit' } };
     const error = await refusal(sessions.reader(gesV2, 'hw').read(request, thing));
@@ -198,7 +198,7 @@ describe('a read', () => {
   it('ends with the reason of its cancellation while it waits for its turn', async () => {
     const controller = new AbortController();
     const reason = new Error('cancelled');
-    const sessions = cloud.sessions({ clock: new VirtualClock() });
+    const sessions = cloud.sessions({ clock: new SteppedClock() });
     cloud.answers[call] = { status: 429, body: {} };
     await refusal(sessions.reader(gesV2, 'hw').read(request, thing));
     const waiting = sessions.reader(gesV2, 'hw', controller.signal).read(request, thing);
@@ -235,7 +235,7 @@ describe('a send', () => {
   });
 
   it('is not sent past its deadline', async () => {
-    const clock = new VirtualClock(10_000);
+    const clock = new SteppedClock(10_000);
     const sent = await cloud
       .sessions({ clock })
       .sender(gesV2, 'hw')
@@ -245,7 +245,7 @@ describe('a send', () => {
   });
 
   it('is not sent without a slot in time, and says how long the wait is', async () => {
-    const clock = new VirtualClock(0);
+    const clock = new SteppedClock(0);
     const accounts = new Map([['hw', accountAt(cloud.url, 'huawei', { rates: { reads: 5, writes: 0.1 } })]]);
     const sender = cloud.sessions({ clock, accounts }).sender(gesV2, 'hw');
     await sender.send(submission, { ...bounds, sendBy: 5_000 });
@@ -272,7 +272,7 @@ describe('a send', () => {
   });
 
   it('slows the account when it is throttled, and never repeats by itself', async () => {
-    const clock = new VirtualClock(0);
+    const clock = new SteppedClock(0);
     const sender = cloud.sessions({ clock }).sender(elasticsearch, 'ali');
     cloud.answers[path] = { status: 400, body: { Code: 'Throttling.User', Message: 'slow down' } };
     expect(await sender.send(submission, bounds)).toMatchObject({ kind: 'answered', response: { status: 400 } });

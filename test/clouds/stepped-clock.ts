@@ -1,7 +1,7 @@
 import type { Clock } from '../../activities/clock.js';
 
 /** Time that moves only when told to, in the order of what sleeps. */
-export class VirtualClock implements Clock {
+export class SteppedClock implements Clock {
   private time: number;
   private sleepers: { readonly at: number; readonly wake: () => void }[] = [];
 
