@@ -112,7 +112,8 @@ export function planProblems(prepared: PreparedPlan, verdicts: readonly Verdict[
     .filter((target) => verdicts.includes(target.verdict))
     .map(({ place, resource, reason, remedy }) => ({
       ...place,
-      message: `${resource.service} ${resource.id}: ${reason}`,
+      // A cloud's own words may go over several lines.
+      message: `${resource.service} ${resource.id}: ${reason.replaceAll(/\s+/g, ' ')}`,
       remedy: remedy ?? 'remove the target, or try again later',
     }))
     .toSorted((a, b) => a.line - b.line);

@@ -251,6 +251,14 @@ describe('a plan', () => {
     ]);
   });
 
+  it('keeps a problem on one line, whatever a cloud says', async () => {
+    const failed = { check: 'string', status: 'failed', problems: [{ type: '', code: '', message: 'tie\n  it' }] };
+    const prepared = await prepare(planFor(1), new ScriptedCloud({}, { 'kite-1': [{ findings: [failed] }] }));
+    expect(planProblems(prepared, ['blocked'])[0]?.message).toBe(
+      'kite-v1 kite-1: precheck failed: string failed: tie it',
+    );
+  });
+
   it('reads a bounded number of resources at once, in any number', async () => {
     const cloud = new ScriptedCloud({});
     const prepared = await prepare(planFor(30), cloud, 4);
