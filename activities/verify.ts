@@ -9,7 +9,7 @@ const BEAT_MS = 8_000;
 /** A resource that is still not settled after this is reported as it is. */
 const PATIENCE_MS = 30 * 60_000;
 
-/** One read's verdict; `settled` ones have to come several times in a row. */
+/** What one read says; to count it has to come several times in a row. */
 interface Reading {
   readonly verdict: VerifyResult['verdict'];
   readonly reason: string;
@@ -41,6 +41,9 @@ async function readUntilSettled(deps: StepDeps, input: VerifyInput): Promise<Ver
       if (state.condition === 'upgrading' || state.condition === 'rolling-back' || state.condition === 'busy') {
         return { verdict: 'still-running', reason: `not settled: ${describeState(state)}`, state, health: null };
       }
+      if (state.condition === 'broken') {
+        return { verdict: 'unhealthy', reason: `broken: ${describeState(state)}`, state, health: null };
+      }
       if (api.standing(state, target) !== 'at') {
         return { verdict: 'not-at-target', reason: `not at its target: ${describeState(state)}`, state, health: null };
       }
@@ -63,7 +66,11 @@ async function readUntilSettled(deps: StepDeps, input: VerifyInput): Promise<Ver
       alike = reading.verdict === last ? alike + 1 : 1;
       last = reading.verdict;
       seen = `${reading.reason} (read ${alike} of ${api.pace.stableReads})`;
-      const isSettled = reading.verdict === 'at-target' || reading.verdict === 'not-at-target';
+      const isSettled =
+        reading.verdict === 'at-target' ||
+        reading.verdict === 'not-at-target' ||
+        // Health may come back; what the provider calls broken does not by itself.
+        reading.state?.condition === 'broken';
       if ((isSettled && alike >= api.pace.stableReads) || deps.clock.now() >= deadline) return toResult(reading);
       await deps.clock.sleep(api.pace.stableEveryMs * scale, signal);
     }

@@ -141,7 +141,9 @@ export function gesApi(dialect: GesDialect): CloudApi<GesTarget> {
     try {
       const { status, failReason } = await reader.read({ path, errorFieldsAreData: true }, dialect.job);
       const detail = `job ${status}${failReason === '' ? '' : `: ${failReason}`}`;
-      return { state: jobState(status), detail, percent: null, remainingMs: null };
+      const state = jobState(status);
+      // A failed upgrade goes back to the old version by itself.
+      return { state: state === 'failed' ? 'rolled-back' : state, detail, percent: null, remainingMs: null };
     } catch (error) {
       if (!(error instanceof CloudError) || error.errorClass !== 'not-found') throw error;
       if (!JOB_NOT_FOUND.includes(error.code)) throw error;

@@ -1,0 +1,190 @@
+import { MockActivityEnvironment } from '@temporalio/testing';
+import { afterEach, describe, expect, it } from 'vitest';
+import { precheck } from '../../activities/precheck.js';
+import { submit } from '../../activities/submit.js';
+import type { FaultRule } from '../../simulator/faults.js';
+import type { PrecheckResult, SubmitInput, SubmitResult } from '../../workflows/contracts/steps.js';
+import type { UpgradeSpec } from '../../workflows/contracts/upgrade.js';
+import { type Clouds, simulatedClouds } from '../support/clouds.js';
+import { VirtualClock } from '../support/virtual-clock.js';
+
+let clouds: Clouds;
+let clock: VirtualClock;
+
+afterEach(async () => {
+  await clouds.close();
+});
+
+/** One graph and one cluster; the family says which of them is upgraded. */
+async function resource(family: string): Promise<UpgradeSpec> {
+  clock = new VirtualClock();
+  clouds = await simulatedClouds({ clock, graphs: 1, clusters: 1 });
+  const [spec] = clouds.specs(family);
+  if (spec === undefined) throw new Error(`no resource of ${family}`);
+  return spec;
+}
+
+async function inputFor(spec: UpgradeSpec): Promise<SubmitInput> {
+  const step = { rollout: 'r', rolloutRun: 'run', spec, timing: { scale: 1 } };
+  const startedAt = new Date(clock.now()).toISOString();
+  const checked = (await new MockActivityEnvironment().run(() => precheck(clouds.deps, step))) as PrecheckResult;
+  expect(checked.verdict).toBe('clear');
+  return {
+    ...step,
+    expectedVersion: checked.version,
+    knownOperations: checked.knownOperations,
+    submission: 1,
+    unresolvedSince: null,
+    startedAt,
+  };
+}
+
+function attempt(input: SubmitInput, number = 1): Promise<SubmitResult> {
+  return new MockActivityEnvironment({ attempt: number }).run(() => submit(clouds.deps, input));
+}
+
+/** As the workflow does it: again and again, until the verdict is final. */
+async function untilFinal(input: SubmitInput): Promise<SubmitResult> {
+  let next = input;
+  const calls: SubmitResult['calls'][number][] = [];
+  for (;;) {
+    const result = await attempt(next);
+    calls.push(...result.calls);
+    if (!['deferred', 'unknown', 'busy'].includes(result.verdict)) return { ...result, calls };
+    next = { ...next, submission: result.submission, unresolvedSince: result.unresolvedSince };
+    await clock.sleep(60_000);
+  }
+}
+
+function accepted(): number {
+  return clouds.simulator.truth().submits.length;
+}
+
+/** What happens to the answer of the first submit. Whether the cloud took it in or not, one upgrade must result. */
+const lostAnswers: readonly [string, FaultRule['fault']][] = [
+  ['a reset before processing', { kind: 'reset', processed: false }],
+  ['a reset after processing', { kind: 'reset', processed: true }],
+  ['a 500 before processing', { kind: 'status', status: 500, processed: false }],
+  ['a 502 after processing', { kind: 'status', status: 502, processed: true }],
+  ['a 503 after processing', { kind: 'status', status: 503, processed: true }],
+  ['a gateway time-out after processing', { kind: 'status', status: 504, processed: true }],
+  ['truncated JSON', { kind: 'truncated' }],
+  ['an HTML page', { kind: 'html' }],
+  ['a 200 without its id', { kind: 'missing-field' }],
+];
+
+describe.each(['ges', 'elasticsearch'])('submit to %s', (family) => {
+  it('sends once and hands the operation on', async () => {
+    const input = await inputFor(await resource(family));
+    const result = await attempt(input);
+    expect(result.verdict).toBe('submitted');
+    expect(result.calls).toHaveLength(1);
+    expect(result.calls[0]).toMatchObject({ answer: 'accepted', status: 200, requestId: expect.any(String) as string });
+    expect(accepted()).toBe(1);
+  });
+
+  it.each(lostAnswers)('upgrades once through %s', async (_name, fault) => {
+    const input = await inputFor(await resource(family));
+    clouds.simulator.faults.add({ fault, calls: ['submit'] });
+    const result = await untilFinal(input);
+    expect(result.verdict).toBe('submitted');
+    expect(result.calls[0]?.answer).toBe('unknown');
+    expect(Object.values(clouds.simulator.faults.fired())).not.toHaveLength(0);
+    expect(accepted()).toBe(1);
+    expect(clouds.simulator.truth().violations).toEqual([]);
+  });
+
+  it('finds a submit that stays invisible for a while after its answer was lost', async () => {
+    const input = await inputFor(await resource(family));
+    clouds.simulator.faults.add(
+      { fault: { kind: 'visibility-lag', lagMs: 25_000 }, calls: ['submit'] },
+      { fault: { kind: 'reset', processed: true }, calls: ['submit'] },
+    );
+    const result = await untilFinal(input);
+    expect(result.verdict).toBe('submitted');
+    expect(accepted()).toBe(1);
+  });
+
+  it('does not send a second time when the first attempt died after sending', async () => {
+    const input = await inputFor(await resource(family));
+    await attempt(input);
+    const again = await attempt(input, 2);
+    expect(again).toMatchObject({ verdict: 'submitted', calls: [] });
+    expect(accepted()).toBe(1);
+  });
+
+  it('does not send a second time when a reset replays it as attempt 1', async () => {
+    const input = await inputFor(await resource(family));
+    await attempt(input);
+    const again = await attempt(input);
+    expect(['submitted', 'adopted']).toContain(again.verdict);
+    expect(again.calls).toEqual([]);
+    expect(accepted()).toBe(1);
+  });
+
+  it('lets a later attempt send only after the settling time', async () => {
+    const input = await inputFor(await resource(family));
+    const began = clock.now();
+    const result = await attempt(input, 2);
+    expect(result).toMatchObject({ verdict: 'deferred', submission: 2, calls: [] });
+    // Send window, send time-out and clock skew alone are 70 s; the service's visibility lag comes on top.
+    expect(clock.now() - began).toBeGreaterThanOrEqual(70_000);
+    expect(accepted()).toBe(0);
+  });
+
+  it('waits after a throttled submit, and sends again', async () => {
+    const input = await inputFor(await resource(family));
+    clouds.simulator.faults.add({ fault: { kind: 'throttled' }, calls: ['submit'] });
+    const first = await attempt(input);
+    expect(first).toMatchObject({ verdict: 'deferred', submission: 1 });
+    expect(first.retryInMs).toBeGreaterThan(0);
+    expect((await untilFinal(input)).verdict).toBe('submitted');
+    expect(accepted()).toBe(1);
+  });
+
+  it('adopts an upgrade that somebody else began', async () => {
+    const spec = await resource(family);
+    const input = await inputFor(spec);
+    const to: Record<string, string> = family === 'ges' ? { graph: '9.9.9' } : { engine: '7.10.0' };
+    clouds.simulator.inventory.upgradeElsewhere(spec.resource.id, to);
+    const result = await attempt(input);
+    expect(result).toMatchObject({ verdict: 'adopted', calls: [] });
+    expect(accepted()).toBe(0);
+  });
+
+  it('refuses a resource that is no longer what was planned', async () => {
+    const spec = await resource(family);
+    const input = await inputFor(spec);
+    const { versions } = clouds.simulator.inventory.get(spec.resource.id);
+    const changed = family === 'ges' ? { ...versions, graph: '3.3.3' } : { ...versions, engine: '6.3.9' };
+    clouds.simulator.inventory.change(spec.resource.id, { versions: changed });
+    expect(await attempt(input)).toMatchObject({ verdict: 'drifted', calls: [] });
+    expect(accepted()).toBe(0);
+  });
+
+  it('refuses a resource that is gone, and says which', async () => {
+    const spec = await resource(family);
+    const input = await inputFor(spec);
+    clouds.simulator.inventory.remove(spec.resource.id);
+    const result = await attempt(input);
+    expect(result.verdict).toBe('refused');
+    expect(result.reason).toContain(spec.resource.id);
+  });
+
+  it('says that the truth is unknown, not that nothing was sent, while the cloud cannot be read', async () => {
+    const input = await inputFor(await resource(family));
+    clouds.simulator.faults.add(
+      { fault: { kind: 'reset', processed: true }, calls: ['submit'] },
+      { fault: { kind: 'status', status: 503 }, calls: ['read', 'records', 'jobs', 'offer'], skip: 4, times: 10_000 },
+    );
+    const result = await attempt(input);
+    expect(result.verdict).toBe('unknown');
+    expect(result.unresolvedSince).not.toBeNull();
+    clouds.simulator.faults.clear();
+    expect(await untilFinal({ ...input, unresolvedSince: result.unresolvedSince })).toMatchObject({
+      verdict: 'submitted',
+      calls: [],
+    });
+    expect(accepted()).toBe(1);
+  });
+});
