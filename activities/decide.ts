@@ -66,6 +66,9 @@ export function decide(evidence: Evidence): Decision {
       break;
   }
   if (standing === 'above') return { do: 'refuse', reason: `is above its target already: ${inStatus}` };
+  if (standing === 'not-comparable') {
+    return { do: 'refuse', reason: `cannot be compared with its target, so no end could be verified: ${inStatus}` };
+  }
   if (evidence.expectedVersion !== null && evidence.expectedVersion !== state.version) {
     return {
       do: 'drifted',

@@ -72,6 +72,12 @@ export function verdictOf(
   if (standing === 'above') {
     return { verdict: 'refused', reason: `target ${api.label(target)} is not above the current version: ${is}` };
   }
+  if (standing === 'not-comparable') {
+    return {
+      verdict: 'refused',
+      reason: `target ${api.label(target)} cannot be compared with the current version, so no end could be verified: ${is}`,
+    };
+  }
   return null;
 }
 

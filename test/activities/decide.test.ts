@@ -73,6 +73,7 @@ const cases: readonly [name: string, Evidence, expected: Decision['do'], own?: b
   ['stopped', evidence({}, { condition: 'stopped', status: '900' }), 'refuse'],
   ['broken', evidence({}, { condition: 'broken', status: '300' }), 'refuse'],
   ['above its target', evidence({ standing: 'above' }), 'refuse'],
+  ['a version that says nothing about the target', evidence({ standing: 'not-comparable' }), 'refuse'],
   ['another version than planned', evidence({}, { version: '2.3.5' }), 'drifted'],
   ['no version was planned', evidence({ expectedVersion: null }, { version: '2.3.5' }), 'send'],
 ];

@@ -188,7 +188,7 @@ describe.each(SPELLINGS)('$api.service', ({ api, root, spell }) => {
     jobIs({ status: 'failed', failReason: 'node lost', errorCode: 'GES.7006', errorMessage: 'internal' });
     const operation = { id: JOB, since: '2026-03-27T08:14:05Z' };
     expect(await api.poll(reader, ID, target, operation)).toMatchObject({
-      state: 'failed',
+      state: 'rolled-back',
       detail: 'job failed: node lost',
     });
     if (api === gesV1) {
