@@ -67,7 +67,10 @@ export async function startDevServer(options: DevServerOptions): Promise<DevServ
     stdio: ['ignore', 'ignore', 'pipe'],
     detached: options.detached ?? false,
   });
-  const ended = watchEnd(child, options.onLog).finally(release.now);
+  const ended = watchEnd(child, options.onLog).then(async (how) => {
+    await release.now();
+    return how;
+  });
   // Else an owner that ends without stopping it would leave it behind.
   const killNow = () => child.kill('SIGKILL');
   process.once('exit', killNow);
