@@ -35,6 +35,8 @@ const ALIBABA = { account: 'alibaba-sim', region: 'cn-hangzhou' };
 const GRAPH_TARGET = '2.4.4';
 /** What the ordinary time of an upgrade is at scale 1, about: the rehearsal's scale follows from it. */
 const ORDINARY_MS = 10 * 60_000;
+/** Below it the bounds of a send come near to what a busy machine takes for one. */
+const SMALLEST_SCALE = 0.05;
 const CANARIES = 3;
 
 /**
@@ -131,11 +133,11 @@ function plan(inventory: readonly SimulatedResource[], seed: string, durationMs:
           ? [{ name: 'all', concurrency: all.length, rest: true }]
           : [
               { name: 'canary', concurrency: CANARIES, targets: canaries },
-              { name: 'first half', percent: '40%', concurrency: 5 },
+              { name: 'first half', percent: 40, concurrency: 5 },
               { name: 'everything else', rest: true, concurrency: 8 },
             ],
       failureBudget: { max: 2, mode: 'loose' },
-      timeScale: Math.min(Number(scale.toPrecision(3)), 1),
+      timeScale: Math.min(Math.max(Number(scale.toPrecision(3)), SMALLEST_SCALE), 1),
     },
   };
 }

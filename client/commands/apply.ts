@@ -58,7 +58,7 @@ async function apply(file: string, options: ApplyOptions): Promise<number> {
     const base = await uiBase(target, process.env);
     const page = base === null ? null : rolloutPage(base, target.namespace, started);
     if (options.watch === true) {
-      say(`started ${rollout}${page === null ? '' : `, ${page}`}`);
+      say(`started ${rollout}`);
       return watch(client, rollout, { ...options, ui: page });
     }
     if (options.output === 'json') printJson({ version: 1, ...started, started: true, ui: page });

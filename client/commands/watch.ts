@@ -66,47 +66,57 @@ interface Display {
  */
 export async function watch(client: Client, rollout: string, options: WatchOptions): Promise<number> {
   const leaving = new AbortController();
+  const left = new Promise<null>((resolve) => {
+    leaving.signal.addEventListener('abort', () => resolve(null), { once: true });
+  });
   const leave = () => leaving.abort();
   process.once('SIGINT', leave).once('SIGTERM', leave);
   const live = process.stdout.isTTY && options.output === 'table';
-  const display = live ? liveTable(options.ui) : ndjson(rollout, options.ui);
+  if (live && options.ui !== null) say(options.ui);
+  const display = live ? liveTable() : ndjson(rollout, options.ui);
   const deadline = Date.now() + (options.timeout ?? Infinity);
-  let seen: Seen | null = null;
+  let last: Seen | null = null;
   try {
     for (;;) {
       const startedAt = Date.now();
-      let trouble: string | null = null;
-      try {
-        seen = await untilAborted(look(client, rollout), leaving.signal);
-      } catch (error) {
-        if (!leaving.signal.aborted) {
-          if (seen === null || !isOutage(error)) throw error;
-          trouble = `${errorLines(error)[0]?.replace(/^uplift: /, '')}; trying again`;
-        }
-      }
-      if (leaving.signal.aborted) {
+      const seen = await Promise.race([lookAgain(client, rollout, last), left]);
+      if (seen === null) {
         display.leave();
         say(comeBack(rollout));
         return EXIT.waiting;
       }
-      if (seen !== null && trouble === null && hasEnded(seen.view)) {
+      if (typeof seen === 'string') {
+        if (last !== null) display.show(last, seen);
+      } else if (hasEnded(seen.view)) {
         const exitCode = exitCodeOf(seen.view);
         display.end(seen, exitCode);
         say(`ended: ${seen.view.state}; the whole story: \`uplift report ${rollout}\``);
         return exitCode;
+      } else {
+        display.show(seen, null);
+        last = seen;
       }
-      if (seen !== null) display.show(seen, trouble);
-      const left = deadline - Date.now();
-      if (left <= 0) {
+      const remaining = deadline - Date.now();
+      if (remaining <= 0) {
         display.leave();
         say(`watched for as long as --timeout said. ${comeBack(rollout)}`);
         return EXIT.watchTimedOut;
       }
       const pause = Math.max(LOOK_EVERY_MS, Date.now() - startedAt);
-      await delay(Math.min(pause, left), undefined, { signal: leaving.signal }).catch(() => null);
+      await delay(Math.min(pause, remaining), undefined, { signal: leaving.signal }).catch(() => null);
     }
   } finally {
     process.off('SIGINT', leave).off('SIGTERM', leave);
+  }
+}
+
+/** What there is to see; after the first look, a server that does not answer is a line that says so. */
+async function lookAgain(client: Client, rollout: string, last: Seen | null): Promise<Seen | string> {
+  try {
+    return await look(client, rollout);
+  } catch (error) {
+    if (last === null || !isOutage(error)) throw error;
+    return `${errorLines(error)[0]?.replace(/^uplift: /, '') ?? ''}; trying again`;
   }
 }
 
@@ -120,7 +130,7 @@ function comeBack(rollout: string): string {
   return `The rollout goes on; come back by \`uplift watch ${rollout}\`.`;
 }
 
-function liveTable(ui: string | null): Display {
+function liveTable(): Display {
   const update = createLogUpdate(process.stdout);
   const screen = () => ({
     width: process.stdout.columns,
@@ -134,7 +144,7 @@ function liveTable(ui: string | null): Display {
     if (last === null) return;
     const { seen, trouble } = last;
     const view = trouble === null ? seen.view : { ...seen.view, reason: trouble };
-    update([renderRollout(view, seen.rows, screen()), '', renderFoot(view, ui, screen())].join('\n'));
+    update([renderRollout(view, seen.rows, screen()), '', renderFoot(view, screen())].join('\n'));
   };
   process.stdout.on('resize', draw);
   const done = () => {
@@ -182,13 +192,4 @@ function ndjson(rollout: string, ui: string | null): Display {
 function isOutage(error: unknown): boolean {
   for (let inner = error; inner instanceof Error; inner = inner.cause) if (isGrpcServiceError(inner)) return true;
   return false;
-}
-
-async function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  return Promise.race([
-    work,
-    new Promise<never>((_, reject) => {
-      signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
-    }),
-  ]);
 }

@@ -1,7 +1,7 @@
 /** A prepared plan as a person reads it, and as `-o json` prints it. */
 import type { PreparedPlan, PreparedTarget, PreparedWave, Verdict } from '../planner.js';
 import type { Paint } from './paint.js';
-import { renderTable } from './table.js';
+import { type Column, renderTable, renderTables } from './table.js';
 import { count, fromTo, oneLine, percentOf } from './text.js';
 
 const VERDICTS: readonly { readonly verdict: Verdict; readonly says: string }[] = [
@@ -16,11 +16,17 @@ const VERDICTS: readonly { readonly verdict: Verdict; readonly says: string }[] 
 export function renderPlan(prepared: PreparedPlan, width: number, paint: Paint): string {
   const { plan, waves } = prepared;
   const targets = targetsOf(prepared);
+  const tables = renderTables(
+    COLUMNS,
+    waves.map((wave) => waveRows(wave, paint)),
+    width,
+    paint,
+  );
   return [
     `${paint.bold(plan.rollout)}  ${paint.dim(plan.file)}`,
     `${summary(prepared)}.`,
     `Failure budget: ${budgetLine(prepared)}.`,
-    ...waves.flatMap((wave) => ['', waveTitle(wave, paint), waveTable(wave, width, paint)]),
+    ...waves.flatMap((wave, at) => ['', waveTitle(wave, paint), tables[at] ?? '']),
     ...checks(targets, width, paint),
     ...calls(targets, paint),
     '',
@@ -54,48 +60,62 @@ function waveTitle({ name, targets, concurrency, shown, effective }: PreparedWav
   return `${paint.bold(`Wave ${name}`)}  ${count(targets.length, 'resource')}${share}, ${limit}`;
 }
 
-function waveTable(wave: PreparedWave, width: number, paint: Paint): string {
-  return renderTable(
-    [
-      { head: 'resource', id: true },
-      { head: 'name' },
-      { head: 'service' },
-      { head: 'from → to' },
-      { head: 'verdict' },
-      { head: 'reason', wraps: true },
-    ],
-    wave.targets.map((target) => [
-      target.resource.id,
-      target.name ?? '',
-      target.resource.service,
-      fromTo(target.from, target.to),
-      verdictColor(target.verdict, paint)(target.verdict),
-      oneLine(target.reason),
-    ]),
-    width,
-    paint,
-  );
+const COLUMNS: readonly Column[] = [
+  { head: 'resource', id: true },
+  { head: 'name' },
+  { head: 'service' },
+  { head: 'from → to' },
+  { head: 'verdict' },
+  { head: 'reason', wraps: true },
+];
+
+function waveRows(wave: PreparedWave, paint: Paint): string[][] {
+  return wave.targets.map((target) => [
+    target.resource.id,
+    target.name ?? '',
+    target.resource.service,
+    fromTo(target.from, target.to),
+    verdictColor(target.verdict, paint)(target.verdict),
+    reasonOf(target),
+  ]);
 }
 
-/** The provider's own checks: each with its status, and what it found. */
+/** Of what is simply upgraded the version stands beside it already. */
+function reasonOf({ verdict, standing, status, reason }: PreparedTarget): string {
+  if (verdict !== 'upgrade') return oneLine(reason);
+  return `${standing === 'partly' ? 'partly at its target, ' : ''}status ${status ?? '?'}`;
+}
+
+/** The provider's own checks: each with its status, and what it found. Those that passed share a line. */
 function checks(targets: readonly PreparedTarget[], width: number, paint: Paint): string[] {
-  const rows = targets.flatMap(({ resource, findings }) =>
-    findings.flatMap(({ check, status, problems }) => {
-      const word = status === 'success' ? paint.green(status) : paint.red(status);
-      if (problems.length === 0) return [[resource.id, check, word, '', '', '']];
-      return problems.map(({ type, code, message }) => [resource.id, check, word, type, code, oneLine(message)]);
-    }),
-  );
+  const rows = targets.flatMap(({ resource, findings }) => {
+    const passed = findings.filter(({ status, problems }) => status === 'success' && problems.length === 0);
+    const others = findings.filter((finding) => !passed.includes(finding));
+    return [
+      ...others.flatMap(({ check, status, problems }) => {
+        const word = status === 'success' ? paint.green(status) : paint.red(status);
+        const found = problems.length === 0 ? [{ type: '', code: '', message: '' }] : problems;
+        return found.map(({ type, code, message }) => [resource.id, word, check, type, code, oneLine(message)]);
+      }),
+      ...(passed.length === 0
+        ? []
+        : [[resource.id, paint.green('success'), passed.map(({ check }) => check).join(', '), '', '', '']]),
+    ];
+  });
   if (rows.length === 0) return [];
-  const columns = [
+  const hasProblems = rows.some(([, , , ...problem]) => problem.some((cell) => cell !== ''));
+  const columns: Column[] = [
     { head: 'resource', id: true },
-    { head: 'validateType' },
     { head: 'status' },
-    { head: 'errorType' },
-    { head: 'errorCode' },
-    { head: 'errorMsg', wraps: true },
+    { head: 'validateType', wraps: true },
+    ...(hasProblems ? [{ head: 'errorType' }, { head: 'errorCode' }, { head: 'errorMsg', wraps: true }] : []),
   ];
-  return ['', paint.bold('Dry run: what the provider itself checked'), renderTable(columns, rows, width, paint)];
+  const shown = rows.map((row) => row.slice(0, columns.length));
+  return [
+    '',
+    paint.bold('Checks: the dry run, and what else the provider offers'),
+    renderTable(columns, shown, width, paint),
+  ];
 }
 
 /** Whole, on one line each: this is what somebody approves. */

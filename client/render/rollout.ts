@@ -109,6 +109,7 @@ function renderInFlight(rows: readonly ResourceRow[], lines: number, { width, pa
   const versionWidth = Math.min(Math.max(...versions.map((text) => text.length)), wide ? 28 : 18);
   const serviceWidth = Math.max(...shown.map(({ service }) => service.length));
   const barWidth = wide ? 16 : 10;
+  const anyPercent = shown.some(({ percent }) => percent !== null);
   const drawn = shown.map((row, at) => {
     const percent =
       row.percent === null
@@ -119,7 +120,7 @@ function renderInFlight(rows: readonly ResourceRow[], lines: number, { width, pa
       ...(wide ? [row.service.padEnd(serviceWidth)] : []),
       cut(versions[at] ?? '', versionWidth).padEnd(versionWidth),
       paintPhase(row, paint),
-      percent,
+      ...(anyPercent ? [percent] : []),
     ].join('  ');
     const left = width - 4 - stripVTControlCharacters(start).length;
     const detail = detailOf(row);
@@ -215,9 +216,7 @@ function section(title: string, lines: readonly string[], { paint }: Screen): st
   return lines.length === 0 ? [] : ['', paint.bold(title), ...lines];
 }
 
-/** The last line under a frame that lives: how to leave and come back. */
-export function renderFoot(view: RolloutView, uiUrl: string | null, { width, paint }: Screen): string {
-  if (hasEnded(view)) return '';
-  const where = uiUrl === null ? '' : `, UI ${uiUrl}`;
-  return paint.dim(cut(`Ctrl-C leaves; the rollout goes on${where}`, width));
+/** The last line under a frame that lives: how to leave. */
+export function renderFoot(view: RolloutView, { width, paint }: Screen): string {
+  return hasEnded(view) ? '' : paint.dim(cut('Ctrl-C leaves; the rollout goes on', width));
 }

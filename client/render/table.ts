@@ -25,17 +25,28 @@ const NO_LINES = Object.fromEntries(
   ].map((name) => [name, '']),
 );
 
+type Rows = readonly (readonly string[])[];
+
 /**
  * @param width characters the table may take; `Infinity` for a pipe, where each row stays one line
  * @returns its lines, without an end
  */
-export function renderTable(
+export function renderTable(columns: readonly Column[], rows: Rows, width: number, paint: Paint): string {
+  return drawn(columns, rows, fitted(columns, rows, width - INDENT.length), paint);
+}
+
+/** Several tables of the same columns, as wide in each, so that one can be read on from the other. */
+export function renderTables(
   columns: readonly Column[],
-  rows: readonly (readonly string[])[],
+  parts: readonly Rows[],
   width: number,
   paint: Paint,
-): string {
-  const widths = fitted(columns, rows, width - INDENT.length);
+): string[] {
+  const widths = fitted(columns, parts.flat(), width - INDENT.length);
+  return parts.map((rows) => drawn(columns, rows, widths, paint));
+}
+
+function drawn(columns: readonly Column[], rows: Rows, widths: readonly number[], paint: Paint): string {
   const table = new Table({
     chars: NO_LINES,
     style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0 },
@@ -62,7 +73,7 @@ function gapped(cell: string, at: number, columns: readonly Column[]): string {
   return columns[at]?.align === 'right' && at < columns.length - 1 ? cell + ' '.repeat(GAP) : cell;
 }
 
-function fitted(columns: readonly Column[], rows: readonly (readonly string[])[], room: number): number[] {
+function fitted(columns: readonly Column[], rows: Rows, room: number): number[] {
   const widths = columns.map(({ head }, at) => Math.max(head.length, ...rows.map((row) => lengthOf(row[at] ?? ''))));
   const over = () => widths.reduce((sum, w) => sum + w, 0) + GAP * (widths.length - 1) - room;
   const shrink = (at: number, least: number) => {
