@@ -130,12 +130,14 @@ export class Inventory {
   }
 
   /**
-   * Changes what a resource is, as somebody at the console could: for drift, or another fate.
+   * Changes what a resource is, as somebody at the console could: for drift, or another fate. A given `versions` or
+   * `status` is what it now has, whatever upgrades have ended before.
    * @throws Error for an id that is not there
    */
   change(id: string, patch: Partial<Omit<SimulatedResource, 'id' | 'family' | 'owner'>>): void {
     const resource = this.get(id);
-    const changed = { ...resource, ...patch, ...(patch.versions && { versionsSetAt: this.#clock.now() }) };
+    const restates = patch.versions !== undefined || patch.status !== undefined;
+    const changed = { ...resource, ...patch, ...(restates && { changedAt: this.#clock.now() }) };
     this.#store.state.resources = this.#store.state.resources.map((other) => (other === resource ? changed : other));
     this.#store.save();
   }

@@ -40,8 +40,8 @@ export interface SimulatedResource {
   readonly tags: Readonly<Record<string, string>>;
   /** Version of each component, in the service's own words: GES `{ graph }`, Elasticsearch `{ engine, apack }`. */
   readonly versions: Readonly<Record<string, string>>;
-  /** When somebody set `versions` by hand: upgrades accepted earlier no longer count. Milliseconds; left out: never. */
-  readonly versionsSetAt?: number;
+  /** When somebody changed it by hand, in milliseconds: upgrades that had ended by then no longer show. */
+  readonly changedAt?: number;
   /** The service's own status while no operation runs: `200`, `active`. */
   readonly status: string;
   /** How long an upgrade takes, and going back after it; milliseconds of the simulator's clock. */
@@ -123,7 +123,6 @@ export function versionsAt(
 ): Readonly<Record<string, string>> {
   let versions = resource.versions;
   for (const operation of operations) {
-    if (operation.acceptedAt < (resource.versionsSetAt ?? 0)) continue;
     const stage = stageOf(operation, now);
     if (stage === 'succeeded' || stage === 'broken') versions = { ...versions, ...operation.to };
   }

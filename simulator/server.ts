@@ -113,7 +113,7 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
         server.close(() => resolve());
         server.closeAllConnections();
       });
-      store.save();
+      store.close();
     },
   };
 }

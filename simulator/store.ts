@@ -35,6 +35,7 @@ export class Store {
   readonly state: State;
   readonly #file: string | null;
   #timer: NodeJS.Timeout | null = null;
+  #closed = false;
 
   /**
    * Comes back with the state in `file` if there is one, and with `resources` otherwise.
@@ -59,16 +60,22 @@ export class Store {
 
   /** Writes soon: for counters. */
   touch(): void {
-    if (this.#file === null || this.#timer !== null) return;
+    if (this.#file === null || this.#timer !== null || this.#closed) return;
     this.#timer = setTimeout(() => this.save(), LAZY_MS);
     this.#timer.unref();
+  }
+
+  /** Writes for the last time. */
+  close(): void {
+    this.save();
+    this.#closed = true;
   }
 
   /** Writes before it returns, whole or not at all. */
   save(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
-    if (this.#file === null) return;
+    if (this.#file === null || this.#closed) return;
     mkdirSync(dirname(this.#file), { recursive: true });
     const temporary = `${this.#file}.${process.pid}.tmp`;
     writeFileSync(temporary, JSON.stringify(this.state), { mode: 0o600 });

@@ -62,7 +62,7 @@ export interface Truth {
   submits: AcceptedSubmit[];
   refused: RefusedSubmit[];
   /** By resource id. */
-  resources: Record<string, ResourceCounts>;
+  perResource: Record<string, ResourceCounts>;
   /** The most upgrades that ran at the same time; `byAccount` has keys `account/family`. */
   concurrentPeak: { overall: number; byAccount: Record<string, number> };
   /** The most calls within any 1000 ms of the simulator's clock, by account. */
@@ -81,7 +81,7 @@ export function emptyTruth(): Truth {
   return {
     submits: [],
     refused: [],
-    resources: {},
+    perResource: {},
     concurrentPeak: { overall: 0, byAccount: {} },
     callsPerSecondPeak: {},
     calls: 0,
@@ -93,7 +93,7 @@ export function emptyTruth(): Truth {
 }
 
 export function countsOf(truth: Truth, resource: string): ResourceCounts {
-  return (truth.resources[resource] ??= { accepted: 0, refused: 0, reads: 0, polls: 0, dryRuns: 0, replays: 0 });
+  return (truth.perResource[resource] ??= { accepted: 0, refused: 0, reads: 0, polls: 0, dryRuns: 0, replays: 0 });
 }
 
 /** Adds one to the count of `key`. */
@@ -103,7 +103,7 @@ export function count(counts: Record<string, number>, key: string): void {
 
 /** Resources with more than one accepted submit: empty, or a promise was broken. */
 export function duplicates(truth: Truth): string[] {
-  return Object.entries(truth.resources)
+  return Object.entries(truth.perResource)
     .filter(([, counts]) => counts.accepted > 1)
     .map(([resource]) => resource);
 }

@@ -1,6 +1,6 @@
 /** What a service sees and does while it answers one request: its key's resources, at one instant. */
 import type { Json } from '../workflows/contracts/json.js';
-import { isRunning, stageOf, versionsAt, type SimulatedOperation, type SimulatedResource } from './model.js';
+import { endedAt, isRunning, stageOf, versionsAt, type SimulatedOperation, type SimulatedResource } from './model.js';
 import { digest, uuid } from './random.js';
 import type { Remembered, Store } from './store.js';
 import { count, countsOf, type AcceptedSubmit, type ViolationKind } from './truth.js';
@@ -50,9 +50,12 @@ export class World {
     return this.#store.state.resources.find((resource) => this.#mine(resource) && resource.id === id) ?? null;
   }
 
-  /** The resource's operations that the cloud lets show, oldest first. */
+  /** The resource's operations that the cloud lets show and that made it what it is, oldest first. */
   operations(resource: SimulatedResource): SimulatedOperation[] {
-    return this.#all(resource).filter((operation) => operation.visibleAt <= this.now);
+    const { changedAt = 0 } = resource;
+    return this.#all(resource)
+      .filter((operation) => operation.visibleAt <= this.now)
+      .filter((operation) => (endedAt(operation, this.now) ?? Infinity) > changedAt);
   }
 
   /** Of all the owner's operations those that job lists and records know of, newest first. */
