@@ -1,0 +1,176 @@
+/** Faults: each does what it says, is counted when it really happened, and the truth record tells what it hid. */
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { FaultRule } from '../../simulator/faults.js';
+import { DEMO_PROJECT } from '../../simulator/inventory.js';
+import { duplicates } from '../../simulator/truth.js';
+import { ALIBABA_TEMPORARY, DURATION_MS, startClouds, type Answer, type Clouds } from './clients.js';
+
+let clouds: Clouds;
+let graph: string;
+beforeEach(async () => {
+  clouds = await startClouds();
+  graph = clouds.first('ges').id;
+});
+afterEach(() => clouds.simulator.close());
+
+const arm = (...rules: FaultRule[]): void => clouds.simulator.faults.add(...rules);
+const read = (): Promise<Answer> => clouds.huawei({ path: `/v2/${DEMO_PROJECT}/graphs/${graph}` });
+const submit = (version = '9.0.0'): Promise<Answer> =>
+  clouds.huawei({
+    method: 'POST',
+    path: `/v2/${DEMO_PROJECT}/graphs/${graph}/upgrade`,
+    body: { upgrade_version: version },
+  });
+const submits = () => clouds.simulator.truth().submits;
+
+describe('a plan', () => {
+  it('fires once, at what it names, after what it skips', async () => {
+    arm({ fault: { kind: 'status', status: 503 }, calls: ['read'], resource: graph, family: 'ges', skip: 1 });
+    const cluster = clouds.first('elasticsearch').id;
+    expect((await clouds.alibaba({ path: `/openapi/instances/${cluster}` })).status).toBe(200);
+    expect((await clouds.huawei({ path: `/v2/${DEMO_PROJECT}/graphs` })).status).toBe(200);
+    const statuses = [await read(), await read(), await read()].map(({ status }) => status);
+    expect(statuses).toEqual([200, 503, 200]);
+    expect(clouds.simulator.faults.fired()).toEqual({ 'status-503': 1 });
+    expect(clouds.simulator.truth().faults).toEqual({ 'status-503': 1 });
+  });
+
+  it('can be for one account, and be cleared', async () => {
+    arm({ fault: { kind: 'throttled' }, account: 'east-temporary', times: 2 });
+    const list = { path: '/openapi/instances' };
+    expect((await clouds.alibaba(list)).status).toBe(200);
+    const throttled = await clouds.alibaba(list, ALIBABA_TEMPORARY);
+    expect([throttled.status, throttled.json['Code']]).toEqual([400, 'Throttling.User']);
+    clouds.simulator.faults.clear();
+    expect((await clouds.alibaba(list, ALIBABA_TEMPORARY)).status).toBe(200);
+  });
+
+  it('that is none is refused by name', () => {
+    expect(() => arm({ fault: { kind: 'reset' } as never })).toThrow(/processed/);
+  });
+});
+
+describe('a chance', () => {
+  const outcomes = async (seed: string): Promise<string> => {
+    const other = await startClouds({ options: { seed } });
+    other.simulator.faults.add({ fault: { kind: 'throttled' }, probability: 0.3 });
+    let text = '';
+    for (let index = 0; index < 40; index += 1) {
+      const { status } = await other.huawei({ path: `/v2/${DEMO_PROJECT}/graphs` });
+      text += status === 429 ? 'x' : '.';
+    }
+    const throttled = text.replaceAll('.', '').length;
+    expect(other.simulator.faults.fired()).toEqual({ throttled });
+    expect(throttled).toBeGreaterThan(0);
+    await other.simulator.close();
+    return text;
+  };
+
+  it('follows from the seed', async () => {
+    const first = await outcomes('a');
+    expect(await outcomes('a')).toBe(first);
+    expect(await outcomes('b')).not.toBe(first);
+  });
+});
+
+describe('before processing', () => {
+  it('throttles as Huawei does: 429', async () => {
+    arm({ fault: { kind: 'throttled' } });
+    const answer = await submit();
+    expect([answer.status, answer.json['error_code']]).toEqual([429, 'APIGW.0308']);
+    expect(submits()).toEqual([]);
+  });
+
+  it.each([500, 502, 503, 504] as const)('answers %i and starts nothing', async (status) => {
+    arm({ fault: { kind: 'status', status } });
+    expect((await submit()).status).toBe(status);
+    expect(submits()).toEqual([]);
+  });
+
+  it('resets the connection and starts nothing', async () => {
+    arm({ fault: { kind: 'reset', processed: false } });
+    await expect(submit()).rejects.toThrow('fetch failed');
+    expect(submits()).toEqual([]);
+    expect(clouds.simulator.faults.fired()).toEqual({ reset: 1 });
+  });
+});
+
+describe('after processing', () => {
+  it.each<[string, FaultRule['fault']]>([
+    ['a reset', { kind: 'reset', processed: true }],
+    ['a 504', { kind: 'status', status: 504, processed: true }],
+    ['truncated JSON', { kind: 'truncated' }],
+    ['HTML', { kind: 'html' }],
+    ['an answer without its job id', { kind: 'missing-field', field: 'job_id' }],
+  ])('%s hides an upgrade that runs', async (_, fault) => {
+    arm({ fault, calls: ['submit'] });
+    const answer = await submit().catch(() => null);
+    if (answer !== null) expect(answer.text).not.toMatch(/"job_id":"[^"]{44,}"/);
+    expect(submits()).toMatchObject([{ resource: graph, answerLost: true }]);
+    expect((await read()).json).toMatchObject({ graph: { status: '201' } });
+    expect(Object.values(clouds.simulator.faults.fired())).toEqual([1]);
+  });
+
+  it('an unknown field hides nothing', async () => {
+    arm({ fault: { kind: 'extra-field' } });
+    const answer = await submit();
+    expect(answer.json).toHaveProperty('job_id');
+    expect(answer.json).toHaveProperty('addedInANewerVersion');
+    expect(submits()).toMatchObject([{ answerLost: false }]);
+  });
+
+  it('a slow answer acts first, or last, as it was told', async () => {
+    const started = clouds.clock.now();
+    arm({ fault: { kind: 'slow', delayMs: 5000, processed: 'first' } });
+    await submit();
+    expect(submits().at(-1)?.at).toBe(started);
+    clouds.clock.advance(DURATION_MS);
+    const later = clouds.clock.now();
+    arm({ fault: { kind: 'slow', delayMs: 5000, processed: 'late' } });
+    await submit('9.0.1');
+    expect(submits().at(-1)?.at).toBe(later + 5000);
+  });
+});
+
+describe('what befalls an accepted submit', () => {
+  it('waits for one: a read or a refusal does not use it up', async () => {
+    arm({ fault: { kind: 'visibility-lag', lagMs: 1000 } });
+    await read();
+    expect((await submit('0.0.1')).status).toBe(400);
+    expect(clouds.simulator.faults.fired()).toEqual({});
+    await submit();
+    expect(clouds.simulator.faults.fired()).toEqual({ 'visibility-lag': 1 });
+  });
+
+  it('keeps it out of every read for a while; a second submit is then a true duplicate', async () => {
+    arm({ fault: { kind: 'visibility-lag', lagMs: 30_000 } });
+    const { job_id: job } = (await submit()).json;
+    const jobs = { path: `/v2/${DEMO_PROJECT}/graphs/jobs` };
+    const one = { path: `/v2/${DEMO_PROJECT}/graphs/${graph}/jobs/${String(job)}/status` };
+    expect((await read()).json).toMatchObject({ graph: { status: '200' } });
+    expect((await clouds.huawei(jobs)).json).toMatchObject({ job_count: 0 });
+    expect((await clouds.huawei(one)).json).toMatchObject({ error_code: 'GES.7007' });
+
+    expect((await submit()).status).toBe(200);
+    const truth = clouds.simulator.truth();
+    expect(duplicates(truth)).toEqual([graph]);
+    expect(truth.perResource[graph]).toMatchObject({ accepted: 2 });
+    expect(truth.violations.map(({ kind }) => kind)).toEqual(['submit-while-running']);
+
+    clouds.clock.advance(30_000);
+    expect((await clouds.huawei(one)).json).toMatchObject({ status: 'running' });
+    expect((await clouds.huawei(jobs)).json).toMatchObject({ job_count: 2 });
+  });
+
+  it('takes its job records away; the graph still goes on', async () => {
+    arm({ fault: { kind: 'vanishing-records', afterMs: 60_000 } });
+    const { job_id: job } = (await submit()).json;
+    const one = { path: `/v2/${DEMO_PROJECT}/graphs/${graph}/jobs/${String(job)}/status` };
+    expect((await clouds.huawei(one)).status).toBe(200);
+    clouds.clock.advance(60_000);
+    expect((await clouds.huawei(one)).json).toMatchObject({ error_code: 'GES.7007' });
+    expect((await clouds.huawei({ path: `/v2/${DEMO_PROJECT}/graphs/jobs` })).json).toMatchObject({ job_count: 0 });
+    clouds.clock.advance(DURATION_MS);
+    expect((await read()).json).toMatchObject({ graph: { status: '200', data_store_version: '9.0.0' } });
+  });
+});
