@@ -143,7 +143,9 @@ function plan(inventory: readonly SimulatedResource[], seed: string, durationMs:
 }
 
 function offerOf({ facts }: SimulatedResource): string {
-  return String(facts['offeredEngine']);
+  const { offeredEngine } = facts;
+  if (typeof offeredEngine !== 'string') throw new Error('the simulator offers this cluster no version');
+  return offeredEngine;
 }
 
 function keysFile(account: string): string {

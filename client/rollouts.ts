@@ -21,7 +21,7 @@ import type {
 import { ATTRIBUTES } from '../workflows/contracts/search-attributes.js';
 import type { Outcome } from '../workflows/contracts/upgrade.js';
 import { ask, describeRun, endOf, findRuns, inputOf, mapAtOnce, quoted } from './server-reads.js';
-import { endedIn, failedIn, hasEnded, type RolloutView } from './views.js';
+import { failedIn, nextChange, type RolloutView, whyNow } from './views.js';
 
 /** How long a worker may take to answer before the server is asked instead. */
 const WORKER_PATIENCE_MS = 4_000;
@@ -214,21 +214,7 @@ function viewOf(
     counts,
     waves,
   };
-  return { ...view, next: nextChange(view) };
-}
-
-/** What changes next, and on what it depends: one line. */
-export function nextChange(view: Pick<RolloutView, 'state' | 'waves' | 'budget' | 'failures'>): string {
-  if (hasEnded(view)) return 'nothing: this is the end';
-  const at = view.waves.findIndex(({ state }) => state === 'Running');
-  const wave = view.waves[at];
-  if (wave === undefined) return 'the first wave starts';
-  const open = wave.total - endedIn(wave.counts);
-  if (view.state === 'Stopping' || view.failures > view.budget.max) {
-    return `it ends, once what was submitted in ${wave.name} has ended`;
-  }
-  const after = view.waves[at + 1];
-  return `${after === undefined ? 'it ends' : `wave ${after.name} starts`} when ${open} more of ${wave.name} ${open === 1 ? 'has' : 'have'} ended`;
+  return { ...view, next: nextChange(view), reason: whyNow(view) };
 }
 
 /** The start's details, as the UI shows them: Markdown. */

@@ -69,7 +69,9 @@ export async function rolloutReport(client: Client, rollout: string): Promise<Ro
 }
 
 async function resultOf(client: Client, { workflowId, runId }: ResourceRow): Promise<UpgradeResult | null> {
-  if (runId === null || (await describeRun(client, workflowId, runId)) === null) return null;
+  const run = runId === null ? null : await describeRun(client, workflowId, runId);
+  // A run that retention has taken away, or one that still runs: there is no result to read.
+  if (run === null || runId === null || run.status.name === 'RUNNING') return null;
   const end = await endOf<UpgradeResult>(client, workflowId, runId, FAILURES.upgrade);
   return end.kind === 'result' ? end.value : null;
 }
@@ -177,12 +179,12 @@ async function withDetails(client: Client, rows: readonly ResourceRow[]): Promis
 }
 
 async function detailed(client: Client, row: ResourceRow): Promise<ResourceRow> {
-  if (row.outcome !== null) {
+  const run = row.outcome === null ? await describeRun(client, row.workflowId, row.runId ?? undefined) : null;
+  if (run === null || run.status.name !== 'RUNNING') {
+    // It ended between its shard's answer and this look, or visibility has told its end without a reason.
     const result = await resultOf(client, row);
     return result === null ? row : withResult(row, result);
   }
-  const run = await describeRun(client, row.workflowId, row.runId ?? undefined);
-  if (run === null || run.status.name !== 'RUNNING') return row;
   const pending = run.raw.pendingActivities?.[0];
   const phase = run.typedSearchAttributes.get(ATTRIBUTES.phase) as Phase | undefined;
   if (pending === undefined) return { ...row, phase: phase ?? row.phase };
@@ -199,7 +201,7 @@ async function detailed(client: Client, row: ResourceRow): Promise<ResourceRow> 
 
 function withResult(row: ResourceRow, result: UpgradeResult): ResourceRow {
   const { outcome, reason, fromVersion, toVersion } = result;
-  return { ...row, outcome, reason, from: fromVersion ?? row.from, to: toVersion };
+  return { ...row, phase: 'Ended', outcome, reason, from: fromVersion ?? row.from, to: toVersion };
 }
 
 function isAwaitHeartbeat(details: unknown): details is AwaitHeartbeat {

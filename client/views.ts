@@ -101,12 +101,34 @@ export function hasEnded(view: Pick<RolloutView, 'state'>): boolean {
 /** Rows are fresher than the word that shards send to their rollout: the view with its numbers counted from them. */
 export function withRows(view: RolloutView, rows: readonly ResourceRow[]): RolloutView {
   const counts = countRows(rows);
-  return {
-    ...view,
-    counts,
-    failures: failedIn(counts),
-    waves: view.waves.map((wave, at) => ({ ...wave, counts: countRows(rows.filter((r) => r.waveIndex === at + 1)) })),
-  };
+  const waves = view.waves.map((wave, at) => ({
+    ...wave,
+    counts: countRows(rows.filter(({ waveIndex }) => waveIndex === at + 1)),
+  }));
+  const fresh = { ...view, counts, waves, failures: failedIn(counts) };
+  return { ...fresh, next: nextChange(fresh), reason: whyNow(fresh) };
+}
+
+type Standing = Pick<RolloutView, 'state' | 'reason' | 'waves' | 'budget' | 'failures'>;
+
+/** What changes next, and on what it depends: one line. */
+export function nextChange(view: Omit<Standing, 'reason'>): string {
+  if (hasEnded(view)) return 'nothing: this is the end';
+  const at = view.waves.findIndex(({ state }) => state === 'Running');
+  const wave = view.waves[at];
+  if (wave === undefined) return 'the first wave starts';
+  const open = wave.total - endedIn(wave.counts);
+  if (view.state === 'Stopping' || view.failures > view.budget.max) {
+    return `it ends, once what was submitted in ${wave.name} has ended`;
+  }
+  const after = view.waves[at + 1];
+  return `${after === undefined ? 'it ends' : `wave ${after.name} starts`} when ${open} more of ${wave.name} ${open === 1 ? 'has' : 'have'} ended`;
+}
+
+/** Why it is so: a spent budget comes before what the rollout says, which may not have heard of it yet. */
+export function whyNow(view: Standing): string {
+  if (view.state !== 'Running' || view.failures <= view.budget.max) return view.reason;
+  return `failure budget of ${view.budget.max} exceeded: nothing more is started`;
 }
 
 function countRows(rows: readonly ResourceRow[]): Counts {

@@ -79,7 +79,7 @@ export async function watch(client: Client, rollout: string, options: WatchOptio
   try {
     for (;;) {
       const startedAt = Date.now();
-      const seen = await Promise.race([lookAgain(client, rollout, last), left]);
+      const seen: Seen | string | null = await Promise.race([lookAgain(client, rollout, last), left]);
       if (seen === null) {
         display.leave();
         say(comeBack(rollout));

@@ -1,5 +1,6 @@
 /** The report of a rollout: Markdown that stands by itself in a ticket. */
-import type { SentCall, UpgradeResult } from '../../workflows/contracts/upgrade.js';
+import { upgradeWorkflowId } from '../../workflows/contracts/ids.js';
+import type { Finding, SentCall, UpgradeResult } from '../../workflows/contracts/upgrade.js';
 import {
   goodIn,
   hasEnded,
@@ -14,8 +15,8 @@ import { count, duration, moment, oneLine, percentOf } from './text.js';
 
 /** @param now milliseconds since the epoch, for the duration of what still runs */
 export function renderReport({ view, rows, results }: RolloutReport, now: number): string {
-  const byRun = new Map(results.map((result) => [`${result.resource.account}/${result.resource.id}`, result]));
-  const resultOf = (row: ResourceRow) => byRun.get(`${row.account}/${row.resourceId}`) ?? null;
+  const byUpgrade = new Map(results.map((result) => [upgradeWorkflowId(result.resource), result]));
+  const resultOf = (row: ResourceRow) => byUpgrade.get(row.workflowId) ?? null;
   const failed = rows.filter((row) => isFailed(row.outcome));
   return [
     `# Rollout ${view.rollout}: ${view.state}`,
@@ -99,20 +100,22 @@ function failure(row: ResourceRow, result: UpgradeResult | null): string[] {
           '',
           `Operation ${operation.id === null ? '(this API gives no id)' : code(operation.id)} since ${moment(operation.since)}, polled ${count(result?.polls ?? 0, 'time')}.`,
         ]),
-    ...(findings.length === 0
-      ? []
-      : [
-          '',
-          ...table(
-            ['check', 'status', 'error type', 'error code', 'message'],
-            findings.flatMap(({ check, status, problems }) =>
-              problems.length === 0
-                ? [[check, status, '', '', '']]
-                : problems.map(({ type, code: errorCode, message }) => [check, status, type, errorCode, message]),
-            ),
-          ),
-        ]),
+    ...checks(findings),
   ];
+}
+
+/** What the precheck found: in a table when something did not pass. */
+function checks(findings: readonly Finding[]): string[] {
+  if (findings.length === 0) return [];
+  if (findings.every(({ status }) => status === 'success')) {
+    return ['', `Prechecks had passed: ${findings.map(({ check }) => escaped(check)).join(', ')}.`];
+  }
+  const rows = findings.flatMap(({ check, status, problems }) =>
+    problems.length === 0
+      ? [[check, status, '', '', '']]
+      : problems.map(({ type, code: errorCode, message }) => [check, status, type, errorCode, message]),
+  );
+  return ['', ...table(['check', 'status', 'error type', 'error code', 'message'], rows)];
 }
 
 /** Every call that may have changed something, whatever became of its upgrade. */
@@ -160,6 +163,7 @@ function code(text: string): string {
 }
 
 function sentence(text: string): string {
-  const line = oneLine(text);
+  const [first = '', ...rest] = oneLine(text);
+  const line = first.toUpperCase() + rest.join('');
   return line === '' || /[.!?…]$/.test(line) ? line : `${line}.`;
 }

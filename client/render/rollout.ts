@@ -6,6 +6,7 @@ import {
   goodIn,
   hasEnded,
   isFailed,
+  isGood,
   type ResourceRow,
   type RolloutView,
   type WaveView,
@@ -13,7 +14,7 @@ import {
 import { percentBar, waveBar } from './bar.js';
 import type { Paint } from './paint.js';
 import { type Column, renderTable } from './table.js';
-import { count, cut, cutId, duration, fromTo, wrap } from './text.js';
+import { count, cut, cutId, duration, fromTo, fromToCut, wrap } from './text.js';
 
 export interface Screen {
   readonly width: number;
@@ -88,7 +89,7 @@ function waveNote(wave: WaveView, flying: number, paint: Paint): string {
     case 'Running':
       return notes.length > 0 ? notes.join(', ') : 'running';
     case 'Done':
-      return [...(failed > 0 ? [] : [paint.green('done')]), ...notes].join(', ');
+      return [failed > 0 ? 'done' : paint.green('done'), ...notes].join(', ');
     case 'Stopped':
       return [paint.yellow('stopped'), ...notes].join(', ');
     case 'NotStarted':
@@ -105,12 +106,12 @@ function renderInFlight(rows: readonly ResourceRow[], lines: number, { width, pa
   const wide = width >= WIDE;
   const room = wide ? 36 : 20;
   const idWidth = Math.min(Math.max(...shown.map(({ resourceId }) => resourceId.length)), room);
-  const versions = shown.map((row) => fromTo(row.from, row.target));
-  const versionWidth = Math.min(Math.max(...versions.map((text) => text.length)), wide ? 28 : 18);
+  const widest = Math.max(...shown.map((row) => fromTo(row.from, row.target).length));
+  const versionWidth = Math.min(widest, wide ? 28 : 20);
   const serviceWidth = Math.max(...shown.map(({ service }) => service.length));
   const barWidth = wide ? 16 : 10;
   const anyPercent = shown.some(({ percent }) => percent !== null);
-  const drawn = shown.map((row, at) => {
+  const drawn = shown.map((row) => {
     const percent =
       row.percent === null
         ? ' '.repeat(barWidth + 6)
@@ -118,7 +119,7 @@ function renderInFlight(rows: readonly ResourceRow[], lines: number, { width, pa
     const start = [
       cutId(row.resourceId, idWidth).padEnd(idWidth),
       ...(wide ? [row.service.padEnd(serviceWidth)] : []),
-      cut(versions[at] ?? '', versionWidth).padEnd(versionWidth),
+      fromToCut(row.from, row.target, versionWidth).padEnd(versionWidth),
       paintPhase(row, paint),
       ...(anyPercent ? [percent] : []),
     ].join('  ');
@@ -135,10 +136,15 @@ function renderFailed(rows: readonly ResourceRow[], lines: number, { width, pain
   const fit = Math.max(Math.floor((lines - 1) / 2), 1);
   const shown = rows.length * 2 > lines ? rows.slice(-fit) : rows;
   const more = rows.length - shown.length;
-  const drawn = shown.flatMap((row) => [
-    `  ${cutId(row.resourceId, 36)}  ${paint.red(row.outcome ?? '')}  ${paint.dim(`${row.service}, ${fromTo(row.from, row.target)}, ${row.wave}`)}`,
-    ...wrap(row.reason, width - 4, 1).map((line) => `    ${line}`),
-  ]);
+  const drawn = shown.flatMap((row) => {
+    const id = cutId(row.resourceId, 36);
+    const outcome = row.outcome ?? '';
+    const what = `${row.service}, ${fromTo(row.from, row.target)}, ${row.wave}`;
+    return [
+      `  ${id}  ${paint.red(outcome)}  ${paint.dim(cut(what, width - id.length - outcome.length - 6))}`,
+      ...wrap(row.reason, width - 4, 1).map((line) => `    ${line}`),
+    ];
+  });
   return more > 0 ? [paint.dim(`  … ${more} earlier ones`), ...drawn] : drawn;
 }
 
@@ -157,10 +163,11 @@ export function renderRows(rows: readonly ResourceRow[], { width, paint }: Scree
     row.wave,
     row.resourceId,
     row.service,
-    fromTo(row.from, row.target),
+    fromTo(row.from, row.to ?? row.target),
     row.outcome === null ? row.phase : isFailed(row.outcome) ? paint.red(row.outcome) : row.outcome,
     row.percent === null || row.outcome !== null ? '' : String(Math.round(row.percent)),
-    row.reason,
+    // Of what went well the versions say enough; its evidence stands in the report.
+    isGood(row.outcome) ? '' : row.reason,
   ]);
   return renderTable(columns, cells, width, paint);
 }

@@ -31,7 +31,7 @@ export function wrap(text: string, width: number, lines = Infinity): string[] {
   }
   if (line !== '') wrapped.push(line);
   if (wrapped.length <= lines) return wrapped;
-  return [...wrapped.slice(0, lines - 1), `${cut(wrapped[lines - 1] ?? '', width - 1)}…`];
+  return [...wrapped.slice(0, lines - 1), cut(`${wrapped[lines - 1] ?? ''} ${wrapped[lines] ?? ''}`, width)];
 }
 
 export function count(number: number, one: string, many = `${one}s`): string {
@@ -58,6 +58,14 @@ export function moment(iso: string): string {
 /** `2.3.1 → 2.4.1`; `?` where nothing could be read. */
 export function fromTo(from: string | null, to: string | null): string {
   return `${from ?? '?'} → ${to ?? '?'}`;
+}
+
+/** The same in `width` columns: what it becomes matters more than what it was. */
+export function fromToCut(from: string | null, to: string | null, width: number): string {
+  const whole = fromTo(from, to);
+  if (whole.length <= width) return whole;
+  const end = ` → ${to ?? '?'}`;
+  return width - end.length >= 4 ? cut(from ?? '?', width - end.length) + end : cut(whole, width);
 }
 
 /** A share as people read it; never 100 % of something that is not whole. */
