@@ -222,9 +222,15 @@ function record(request: MutatingRequest, sent: Exclude<Sent, { kind: 'not-sent'
   return {
     at: iso(sent.at),
     method: request.method,
-    path: `/${request.path.join('/')}`,
+    path: `/${request.path.join('/')}${queryOf(request)}`,
     answer: answer.kind,
     status: response?.status ?? null,
     requestId: response === null ? null : requestIdOf(response),
   };
+}
+
+/** The query as people read it: part of what was asked, as GES v1 names its action there. */
+function queryOf({ query }: MutatingRequest): string {
+  const parts = Object.entries(query ?? {}).map(([name, value]) => `${name}=${value}`);
+  return parts.length === 0 ? '' : `?${parts.join('&')}`;
 }
