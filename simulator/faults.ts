@@ -19,7 +19,7 @@ const fault = z.discriminatedUnion('kind', [
   /** The page of some proxy; the request was processed. */
   z.strictObject({ kind: z.literal('html'), status: z.number().int().default(200) }),
   z.strictObject({ kind: z.literal('extra-field') }),
-  /** Drops `field`, or the answer's first field, at the top level of a good answer. */
+  /** Drops `field`, or else a submit's id and a read's first field, at the top level of a good answer. */
   z.strictObject({ kind: z.literal('missing-field'), field: z.string().optional() }),
   /** Of the accepted submit, jobs and records are gone after `afterMs`. */
   z.strictObject({ kind: z.literal('vanishing-records'), afterMs: z.number().nonnegative().default(0) }),

@@ -5,7 +5,7 @@ import { befallsAcceptedSubmits, type Call, type Drawn, type Fault, type Faults 
 import { gateways, type Gateway } from './gateways.js';
 import type { SimulatedCredentials } from './model.js';
 import { findRoute, type Routed } from './router.js';
-import type { Reply, SimulatedRequest, SimulatedService } from './service.js';
+import type { Reply, Route, SimulatedRequest, SimulatedService } from './service.js';
 import type { SignedRequest } from './signatures/request.js';
 import type { Store } from './store.js';
 import { CallRates, count, countsOf } from './truth.js';
@@ -99,7 +99,7 @@ export class Requests {
     const reply = route.handle(parsed, world);
 
     if (drawn?.fault.kind === 'slow' && drawn.fault.processed === 'first') await clock.sleep(drawn.fault.delayMs);
-    const answer = drawn === null ? whole(reply, gateway, requestId) : spoilt(reply, drawn, world, gateway, requestId);
+    const answer = drawn === null ? whole(reply, gateway, requestId) : spoilt(reply, drawn, world, gateway, route);
     store.touch();
     return answer;
   }
@@ -184,7 +184,8 @@ function acceptance(fault: Fault | undefined): Acceptance {
 }
 
 /** What a fault makes of the service's answer. */
-function spoilt(reply: Reply, drawn: Drawn, world: World, gateway: Gateway, requestId: string): Answer {
+function spoilt(reply: Reply, drawn: Drawn, world: World, gateway: Gateway, route: Route): Answer {
+  const { requestId } = world;
   const { fault } = drawn;
   const good = whole(reply, gateway, requestId);
   const lost = (answer: Answer): Answer => {
@@ -203,7 +204,7 @@ function spoilt(reply: Reply, drawn: Drawn, world: World, gateway: Gateway, requ
     case 'truncated':
       return lost({ ...good, body: good.body.slice(0, Math.floor(good.body.length / 2)) });
     case 'missing-field': {
-      const field = fault.field ?? Object.keys(reply.body)[0] ?? '';
+      const field = fault.field ?? route.answerId ?? Object.keys(reply.body)[0] ?? '';
       if (reply.status >= 300 || !(field in reply.body)) {
         drawn.settle(false);
         return good;

@@ -34,6 +34,8 @@ export interface Route {
   /** Alibaba's name of the operation: the header `x-acs-action` must say the same. */
   readonly action?: string;
   readonly call: Call | ((request: SimulatedRequest) => Call);
+  /** The answer's field that a submit is known by afterwards: what `missing-field` drops when it names none. */
+  readonly answerId?: string;
   /** The fields that its body may have. */
   readonly fields?: readonly string[];
   handle(request: SimulatedRequest, world: World): Reply;

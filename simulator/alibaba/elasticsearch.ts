@@ -60,6 +60,7 @@ export const elasticsearch: SimulatedService = {
       path: '/openapi/instances/{id}/actions/upgrade-version',
       action: ACTION,
       call: (request) => (request.query['dryRun'] === 'true' ? 'dry-run' : 'submit'),
+      answerId: 'RequestId',
       fields: ['version', 'type', 'plugins'],
       handle: upgrade,
     },

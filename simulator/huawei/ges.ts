@@ -83,6 +83,7 @@ function dialectRoutes(
       path: `${graphs}/{id}${upgrade.path}`,
       ...(upgrade.query === undefined ? {} : { query: upgrade.query }),
       call: 'submit',
+      answerId: dialect.name('job_id'),
       fields: [dialect.name('upgrade_version'), dialect.name('force_upgrade')],
       handle: (request, world) => submit(dialect, request, world),
     },

@@ -114,7 +114,10 @@ describe('ACS3-HMAC-SHA256', () => {
   it('lets a temporary key in with its security token only', async () => {
     expect((await clouds.alibaba(list, ALIBABA_TEMPORARY)).status).toBe(200);
     const { securityToken: _, ...without } = ALIBABA_TEMPORARY;
-    expect((await clouds.alibaba(list, without)).json).toMatchObject({ Code: 'InvalidSecurityToken.Malformed' });
+    const wrong = { ...ALIBABA_TEMPORARY, securityToken: 'other' };
+    for (const key of [without, wrong]) {
+      expect((await clouds.alibaba(list, key)).json).toMatchObject({ Code: 'InvalidSecurityToken.Malformed' });
+    }
   });
 
   it.each<[string, string, number, Call['tamper']]>([
@@ -145,6 +148,11 @@ describe('ACS3-HMAC-SHA256', () => {
     });
     expect(answer.json).toMatchObject({ Code: 'SignatureDoesNotMatch' });
     expect(clouds.simulator.truth().submits).toEqual([]);
+  });
+
+  it('refuses a hash header that is not the body’s, though the signature fits the body', async () => {
+    const answer = await clouds.alibaba({ ...list, headers: { 'x-acs-content-sha256': '0'.repeat(64) } });
+    expect(answer.json).toMatchObject({ Code: 'SignatureDoesNotMatch' });
   });
 
   it('refuses a wrong secret and an unknown key', async () => {

@@ -80,6 +80,24 @@ describe('the truth record', () => {
     expect((await upgrade(id)).json).toMatchObject({ error_code: 'GES.7001' });
   });
 
+  it('shows a change by hand, whatever ended before it, and an upgrade that ends after it', async () => {
+    const [id = ''] = graphs();
+    const { inventory } = clouds.simulator;
+    inventory.change(id, { fate: 'ends-broken' });
+    await upgrade(id);
+    clouds.clock.advance(DURATION_MS);
+    inventory.change(id, { status: '200', versions: { graph: '2.4.1' }, fate: 'succeeds' });
+    expect((await clouds.huawei({ path: `${root}/${id}` })).json).toMatchObject({
+      graph: { status: '200', data_store_version: '2.4.1' },
+    });
+    await upgrade(id);
+    inventory.change(id, { versions: { graph: '2.4.2' } });
+    clouds.clock.advance(DURATION_MS);
+    expect((await clouds.huawei({ path: `${root}/${id}` })).json).toMatchObject({
+      graph: { status: '200', data_store_version: '9.0.0' },
+    });
+  });
+
   it('notes a wrong content type', async () => {
     const [id = ''] = graphs();
     const headers = { 'content-type': 'text/plain' };
