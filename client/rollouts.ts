@@ -116,7 +116,12 @@ export async function rolloutStatus(client: Client, rollout: string): Promise<Ro
   const failures = waves.reduce((sum, { counts }) => sum + failedIn(counts), 0);
   const told = { rollout, planDigest: input.planDigest, budget: input.budget, failures, waves };
   if (result === null) {
-    return viewOf(run, input, { ...told, state: 'Running', reason: 'no worker answers; the server knows this' }, false);
+    return viewOf(
+      run,
+      input,
+      { ...told, state: 'Running', reason: 'no worker answers: this is what the server alone knows' },
+      false,
+    );
   }
   return result.kind === 'result'
     ? viewOf(run, input, { ...told, state: result.value.outcome, reason: result.value.reason }, true)

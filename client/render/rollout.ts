@@ -27,24 +27,36 @@ export interface Screen {
 
 /** From this width on, rows have room for account and state. */
 const WIDE = 110;
-/** Lines that each part keeps when the screen is too low for all. */
-const LEAST_ROWS = 3;
+/** Fewer columns of a state say nothing. */
+const SHORTEST_DETAIL = 8;
+/** Lines that a list keeps when the screen is too low for all. */
+const LEAST_LINES = 3;
+/** A section's empty line and its title. */
+const SECTION_LINES = 2;
 
-/** The whole frame: head, waves, what is in flight, what failed. */
+/**
+ * The whole frame: head, waves, what is in flight, what failed; never more than `height` lines. What a low screen has no
+ * room for is counted, and the head always stays.
+ */
 export function renderRollout(view: RolloutView, rows: readonly ResourceRow[], screen: Screen): string {
-  const head = [...renderHead(view, rows, screen), '', ...renderWaves(view, rows, screen)];
   const inFlight = rows.filter(isInFlight);
   const failed = rows.filter((row) => isFailed(row.outcome));
+  const head = [...renderHead(view, rows, screen), ''];
+  const sections = [inFlight, failed].filter((part) => part.length > 0).length;
 
-  const room = screen.height - head.length - 4;
-  const failureLines = failed.length * 2;
-  const forFailures = Math.max(Math.min(failureLines, room - Math.min(inFlight.length, LEAST_ROWS)), 2 * LEAST_ROWS);
-  const forFlight = Math.max(room - Math.min(failureLines, forFailures), LEAST_ROWS);
+  // Lists keep at least a few lines each, then waves get theirs, then the lists share what is left.
+  const least = sections * (LEAST_LINES + SECTION_LINES);
+  const waves = renderWaves(view, rows, Math.max(screen.height - head.length - least, LEAST_LINES), screen);
+  const room = screen.height - head.length - waves.length - sections * SECTION_LINES;
+  const forFailed = Math.min(failed.length * 2, Math.max(room - inFlight.length, Math.floor(room / 2)));
   return [
     ...head,
-    ...section(`In flight (${inFlight.length})`, renderInFlight(inFlight, forFlight, screen), screen),
-    ...section(`Failed (${failed.length})`, renderFailed(failed, forFailures, screen), screen),
-  ].join('\n');
+    ...waves,
+    ...section(`In flight (${inFlight.length})`, renderInFlight(inFlight, room - forFailed, screen), screen),
+    ...section(`Failed (${failed.length})`, renderFailed(failed, forFailed, screen), screen),
+  ]
+    .slice(0, screen.height)
+    .join('\n');
 }
 
 /** What, next change, why: the three lines that a person at 03:00 needs. */
@@ -56,7 +68,7 @@ export function renderHead(view: RolloutView, rows: readonly ResourceRow[], { wi
     `${view.failures} failed (${view.budget.max} tolerated)`,
   ];
   const took = duration((view.endedAt === null ? now : Date.parse(view.endedAt)) - Date.parse(view.startedAt));
-  const why = view.workerAnswers ? view.reason : `${view.reason} — start a worker with \`uplift worker\``;
+  const why = view.workerAnswers ? view.reason : 'no worker answers; start one with `uplift worker`';
   return [
     spread(paint.bold(cut(view.rollout, width - took.length - 2)), paint.dim(took), width),
     labelled(view.state, stateColor(view, paint), parts.join(', '), width),
@@ -65,11 +77,18 @@ export function renderHead(view: RolloutView, rows: readonly ResourceRow[], { wi
   ];
 }
 
-export function renderWaves(view: RolloutView, rows: readonly ResourceRow[], { width, paint }: Screen): string[] {
-  const nameWidth = Math.min(Math.max(...view.waves.map(({ name }) => name.length)), width < WIDE ? 16 : 28);
-  const most = Math.max(...view.waves.map(({ total }) => String(total).length));
+/** One line a wave; with less room than waves, those around the running one. */
+function renderWaves(
+  view: RolloutView,
+  rows: readonly ResourceRow[],
+  room: number,
+  { width, paint }: Screen,
+): string[] {
+  const { waves } = view;
+  const nameWidth = Math.min(Math.max(...waves.map(({ name }) => name.length)), width < WIDE ? 16 : 28);
+  const most = Math.max(...waves.map(({ total }) => String(total).length));
   const barWidth = Math.min(Math.max(width - nameWidth - 2 * most - 36, 10), 48);
-  return view.waves.map((wave, at) => {
+  const drawn = waves.map((wave, at) => {
     const flying = rows.filter((row) => row.waveIndex === at + 1 && isInFlight(row)).length;
     const { total, counts } = wave;
     const parts = { good: goodIn(counts), failed: failedIn(counts), inFlight: flying, total };
@@ -77,6 +96,11 @@ export function renderWaves(view: RolloutView, rows: readonly ResourceRow[], { w
     const bar = waveBar(parts, barWidth, paint);
     return `  ${cutId(wave.name, nameWidth).padEnd(nameWidth)}  ${bar}  ${done}  ${waveNote(wave, flying, paint)}`.trimEnd();
   });
+  if (drawn.length <= room) return drawn;
+  const shown = Math.max(room - 1, 1);
+  const running = waves.findIndex(({ state }) => state === 'Running');
+  const from = Math.min(Math.max(running - 1, 0), drawn.length - shown);
+  return [...drawn.slice(from, from + shown), paint.dim(`  … and ${drawn.length - shown} more waves`)];
 }
 
 function waveNote(wave: WaveView, flying: number, paint: Paint): string {
@@ -110,22 +134,20 @@ function renderInFlight(rows: readonly ResourceRow[], lines: number, { width, pa
   const versionWidth = Math.min(widest, wide ? 28 : 20);
   const serviceWidth = Math.max(...shown.map(({ service }) => service.length));
   const barWidth = wide ? 16 : 10;
-  const anyPercent = shown.some(({ percent }) => percent !== null);
   const drawn = shown.map((row) => {
-    const percent =
-      row.percent === null
-        ? ' '.repeat(barWidth + 6)
-        : `${percentBar(row.percent, barWidth, paint)} ${String(Math.round(row.percent)).padStart(3)} %`;
     const start = [
       cutId(row.resourceId, idWidth).padEnd(idWidth),
       ...(wide ? [row.service.padEnd(serviceWidth)] : []),
       fromToCut(row.from, row.target, versionWidth).padEnd(versionWidth),
       paintPhase(row, paint),
-      ...(anyPercent ? [percent] : []),
+      // Where the API tells no percent, the provider's words stand in the bar's place.
+      ...(row.percent === null
+        ? []
+        : [`${percentBar(row.percent, barWidth, paint)} ${String(Math.round(row.percent)).padStart(3)} %`]),
     ].join('  ');
     const left = width - 4 - stripVTControlCharacters(start).length;
     const detail = detailOf(row);
-    return `  ${start}${left >= 8 && detail !== '' ? `  ${paint.dim(cut(detail, left))}` : ''}`.trimEnd();
+    return `  ${start}${left >= SHORTEST_DETAIL && detail !== '' ? `  ${paint.dim(cut(detail, left))}` : ''}`.trimEnd();
   });
   const more = rows.length - shown.length;
   return more > 0 ? [...drawn, paint.dim(`  … and ${more} more`)] : drawn;

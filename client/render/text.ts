@@ -3,7 +3,7 @@
 /** Cut at the end: for prose. One line, whatever came in. */
 export function cut(text: string, width: number): string {
   const line = oneLine(text);
-  return line.length <= width ? line : `${line.slice(0, Math.max(width - 1, 0))}…`;
+  return line.length <= width ? line : `${line.slice(0, Math.max(width - 1, 0)).trimEnd()}…`;
 }
 
 /** Cut in the middle: for ids, which differ at both ends. */

@@ -1,0 +1,281 @@
+/** What people see, to the letter: rendering is pure, so width, height, clock and colours are given. */
+import { describe, expect, it } from 'vitest';
+import { percentBar, waveBar } from '../../client/render/bar.js';
+import { renderFinding } from '../../client/render/doctor.js';
+import { paintFor, plain } from '../../client/render/paint.js';
+import { renderFoot, renderRollout, renderRows, type Screen } from '../../client/render/rollout.js';
+import { renderTable } from '../../client/render/table.js';
+import { cut, cutId, duration, fromToCut, moment, percentOf, wrap } from '../../client/render/text.js';
+import { type RolloutView, withRows } from '../../client/views.js';
+import { NOW, row, ROWS, VIEW } from './fixtures.js';
+
+const screen = (over: Partial<Screen> = {}): Screen => ({
+  width: 80,
+  height: Infinity,
+  now: NOW,
+  paint: plain,
+  ...over,
+});
+const widest = (text: string) => Math.max(...text.split('\n').map((line) => line.length));
+
+describe('a running rollout', () => {
+  it('stands in 80 columns', () => {
+    const text = renderRollout(VIEW, ROWS, screen());
+    expect(widest(text)).toBe(80);
+    expect(text).toMatchInlineSnapshot(`
+      "spring-1a2b3c4d                                                         4 m 12 s
+      Running    2 of 7 at target, 2 in flight, 1 failed (1 tolerated)
+      Next       wave late starts when 3 more of main have ended
+      Why        wave main is running
+
+        canary  ████████████████████████████████████  2/2  done
+        main    ▓▓▓▓▓▓▓▓▓▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒░░░░░░░░░  1/4  2 in flight, 1 failed
+        late    ░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░  0/1  pending
+
+      In flight (2)
+        2b6a0d3f-1…f6f1f5d04  2.3.10 → 2.4.1        Await     job running (2 failed r…
+        es-cn-n6w1…w001c5k2f  6.3.2 (apac… → 6.7.0  Await     █████░░░░░  54 %
+
+      Failed (1)
+        2b6a0d3f-1c52-4f0e-9d57-0a8f6f1f5d03  RolledBack  ges-v2, 2.3.10 → 2.4.1, main
+          not at its target: version 2.3.10, status 200; the provider said: job faile…"
+    `);
+  });
+
+  it('says more in 140 columns', () => {
+    const text = renderRollout(VIEW, ROWS, screen({ width: 140 }));
+    expect(widest(text)).toBe(140);
+    expect(text).toMatchInlineSnapshot(`
+      "spring-1a2b3c4d                                                                                                                     4 m 12 s
+      Running    2 of 7 at target, 2 in flight, 1 failed (1 tolerated)
+      Next       wave late starts when 3 more of main have ended
+      Why        wave main is running
+
+        canary  ████████████████████████████████████████████████  2/2  done
+        main    ▓▓▓▓▓▓▓▓▓▓▓▓▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒░░░░░░░░░░░░  1/4  2 in flight, 1 failed
+        late    ░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░  0/1  pending
+
+      In flight (2)
+        2b6a0d3f-1c52-4f0e-9d57-0a8f6f1f5d04  ges-v2         2.3.10 → 2.4.1               Await     job running (2 failed reads in a row)
+        es-cn-n6w1o1x0w001c5k2f               elasticsearch  6.3.2 (apack 1.1.0) → 6.7.0  Await     █████████░░░░░░░  54 %  status activating, Up…
+
+      Failed (1)
+        2b6a0d3f-1c52-4f0e-9d57-0a8f6f1f5d03  RolledBack  ges-v2, 2.3.10 → 2.4.1, main
+          not at its target: version 2.3.10, status 200; the provider said: job failed: not enough memory on two of three nodes"
+    `);
+  });
+
+  it('never grows higher than the screen, and keeps its head', () => {
+    const waves = Array.from({ length: 30 }, (_, at) =>
+      VIEW.waves.map((wave) => ({ ...wave, name: `${wave.name} ${at}` })),
+    );
+    const many = { ...VIEW, waves: waves.flat() };
+    const rows = Array.from({ length: 30 }, () => ROWS).flat();
+    for (const height of [8, 12, 24, 50]) {
+      const text = renderRollout(many, rows, screen({ height })).split('\n');
+      expect(text.length).toBeLessThanOrEqual(height);
+      expect(text[0]).toContain('spring-1a2b3c4d');
+    }
+    expect(renderRollout(many, rows, screen({ height: 24 }))).toMatchInlineSnapshot(`
+      "spring-1a2b3c4d                                                         4 m 12 s
+      Running    2 of 7 at target, 60 in flight, 1 failed (1 tolerated)
+      Next       wave late starts when 3 more of main have ended
+      Why        wave main is running
+
+        canary 0   █████████████████████████████████  2/2  done
+        main 0     ▓▓▓▓▓▓▓▓▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒  1/4  60 in flight, 1 failed
+        late 0     ░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░  0/1  pending
+        canary 1   █████████████████████████████████  2/2  done
+        main 1     ▓▓▓▓▓▓▓▓░░░░░░░░░░░░░░░░░░░░░░░░░  1/4  1 failed
+        late 1     ░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░  0/1  pending
+        canary 2   █████████████████████████████████  2/2  done
+        main 2     ▓▓▓▓▓▓▓▓░░░░░░░░░░░░░░░░░░░░░░░░░  1/4  1 failed
+        … and 82 more waves
+
+      In flight (60)
+        2b6a0d3f-1…f6f1f5d04  2.3.10 → 2.4.1        Await     job running (2 failed r…
+        es-cn-n6w1…w001c5k2f  6.3.2 (apac… → 6.7.0  Await     █████░░░░░  54 %
+        … and 58 more
+
+      Failed (30)
+        … 29 earlier ones
+        2b6a0d3f-1c52-4f0e-9d57-0a8f6f1f5d03  RolledBack  ges-v2, 2.3.10 → 2.4.1, main
+          not at its target: version 2.3.10, status 200; the provider said: job faile…"
+    `);
+  });
+
+  it('tells that no worker answers, and what to do', () => {
+    const text = renderRollout({ ...VIEW, workerAnswers: false }, ROWS, screen());
+    expect(text.split('\n')[3]).toBe('Why        no worker answers; start one with `uplift worker`');
+  });
+
+  it('tells a spent budget at once, before the rollout itself does', () => {
+    const more = [...ROWS, row(8, { wave: 'main', waveIndex: 2, outcome: 'Held', reason: 'unreadable' })];
+    const text = renderRollout(withRows(VIEW, more), more, screen());
+    expect(text.split('\n').slice(1, 4)).toEqual([
+      'Running    2 of 7 at target, 2 in flight, 2 failed (1 tolerated)',
+      'Next       it ends, once what was submitted in main has ended',
+      'Why        failure budget of 1 exceeded: nothing more is started',
+    ]);
+  });
+
+  it('shows every resource, each on one line of its own for a pipe', () => {
+    expect(renderRows(ROWS, screen({ width: Infinity }))).toMatchInlineSnapshot(`
+      "  wave    resource                              service        from → to                    state             %  reason
+        canary  2b6a0d3f-1c52-4f0e-9d57-0a8f6f1f5d01  ges-v2         2.3.10 → 2.4.1               Succeeded
+        canary  2b6a0d3f-1c52-4f0e-9d57-0a8f6f1f5d02  ges-v2         2.4.1 → 2.4.1                AlreadyAtTarget
+        main    2b6a0d3f-1c52-4f0e-9d57-0a8f6f1f5d03  ges-v2         2.3.10 → 2.3.10              RolledBack           not at its target: version 2.3.10, status 200; the provider said: job failed: not enough memory on two of three nodes
+        main    2b6a0d3f-1c52-4f0e-9d57-0a8f6f1f5d04  ges-v2         2.3.10 → 2.4.1               Await                job running
+        main    es-cn-n6w1o1x0w001c5k2f               elasticsearch  6.3.2 (apack 1.1.0) → 6.7.0  Await            54  status activating, UpgradeEngineVersion running
+        main    2b6a0d3f-1c52-4f0e-9d57-0a8f6f1f5d06  ges-v2         2.3.10 → 2.4.1               Pending
+        late    2b6a0d3f-1c52-4f0e-9d57-0a8f6f1f5d07  ges-v2         2.3.10 → 2.4.1               Pending"
+    `);
+  });
+
+  it('says how to leave', () => {
+    expect(renderFoot(VIEW, screen())).toBe('Ctrl-C leaves; the rollout goes on');
+    expect(renderFoot({ ...VIEW, state: 'Stopped' }, screen())).toBe('');
+  });
+});
+
+describe('an ended rollout', () => {
+  const ended: RolloutView = withRows(
+    {
+      ...VIEW,
+      state: 'Failed',
+      reason: 'failure budget of 0 exceeded: 1 of 3 at target, 1 failed',
+      budget: { max: 0, mode: 'strict' },
+      endedAt: '2026-11-21T07:20:00.000Z',
+      total: 3,
+      waves: [
+        { name: 'canary', workflowId: 'wave/1', state: 'Stopped', total: 2, counts: {}, concurrency: 1 },
+        { name: 'late', workflowId: 'wave/2', state: 'NotStarted', total: 1, counts: {}, concurrency: 1 },
+      ],
+    },
+    [
+      row(1),
+      row(2, { outcome: 'Refused', reason: 'busy' }),
+      row(3, { waveIndex: 2, outcome: 'NotStarted', runId: null }),
+    ],
+  );
+  it('counts what was never started as not done', () => {
+    expect(renderRollout(ended, [], screen())).toMatchInlineSnapshot(`
+      "spring-1a2b3c4d                                                         2 h 00 m
+      Failed     1 of 3 at target, 1 failed (0 tolerated)
+      Next       nothing: this is the end
+      Why        failure budget of 0 exceeded: 1 of 3 at target, 1 failed
+
+        canary  ██████████████████▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓  2/2  stopped, 1 failed
+        late    ░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░  0/1  not started"
+    `);
+  });
+});
+
+describe('bars', () => {
+  it('show each part by its own shade, however small it is', () => {
+    expect(waveBar({ good: 1, failed: 1, inFlight: 1, total: 1000 }, 10, plain)).toBe('█▓▒░░░░░░░');
+    expect(waveBar({ good: 0, failed: 0, inFlight: 0, total: 5 }, 10, plain)).toBe('░░░░░░░░░░');
+    expect(waveBar({ good: 3, failed: 0, inFlight: 0, total: 3 }, 10, plain)).toBe('██████████');
+    expect(waveBar({ good: 2, failed: 1, inFlight: 0, total: 3 }, 10, plain)).toBe('███████▓▓▓');
+  });
+
+  it('are full only when nothing is left', () => {
+    expect(waveBar({ good: 999, failed: 0, inFlight: 0, total: 1000 }, 10, plain)).toBe('█████████░');
+    expect(waveBar({ good: 998, failed: 1, inFlight: 0, total: 1000 }, 10, plain)).toBe('████████▓░');
+    expect(percentBar(99.6, 10, plain)).toBe('█████████░');
+    expect(percentBar(100, 10, plain)).toBe('██████████');
+    expect(percentBar(0, 10, plain)).toBe('░░░░░░░░░░');
+  });
+
+  it('hold any numbers without breaking', () => {
+    for (let total = 1; total <= 12; total += 1) {
+      for (let good = 0; good <= total; good += 1) {
+        for (let failed = 0; good + failed <= total; failed += 1) {
+          for (let inFlight = 0; good + failed + inFlight <= total; inFlight += 1) {
+            expect(waveBar({ good, failed, inFlight, total }, 10, plain)).toHaveLength(10);
+          }
+        }
+      }
+    }
+  });
+});
+
+describe('text', () => {
+  it.each([
+    [0, '0 s'],
+    [41_400, '41 s'],
+    [252_000, '4 m 12 s'],
+    [3_600_000, '1 h 00 m'],
+    [47 * 3_600_000, '47 h 00 m'],
+    [76 * 3_600_000, '3 d 4 h'],
+  ])('%d ms is %s', (ms, text) => {
+    expect(duration(ms)).toBe(text);
+  });
+
+  it('is cut where it matters least', () => {
+    expect(cut('one\n  two', 20)).toBe('one two');
+    expect(cut('abcdef', 4)).toBe('abc…');
+    expect(cutId('abcdefghij', 7)).toBe('abc…hij');
+    expect(cutId('abc', 7)).toBe('abc');
+    expect(fromToCut('5.6.16 (apack 1.1.0)', '6.3.2', 16)).toBe('5.6.16… → 6.3.2');
+    expect(fromToCut(null, '6.3.2', 16)).toBe('? → 6.3.2');
+    expect(wrap('one two three', 7)).toEqual(['one two', 'three']);
+    expect(wrap('one two three four', 7, 1)).toEqual(['one tw…']);
+    expect(wrap('abcdefghij', 4)).toEqual(['abcd', 'efgh', 'ij']);
+    expect(moment('2026-11-21T05:20:19.123Z')).toBe('2026-11-21 05:20:19 UTC');
+  });
+
+  it('is 100 % only when it is whole', () => {
+    expect(percentOf(999, 1000)).toBe('99 %');
+    expect(percentOf(1000, 1000)).toBe('100 %');
+    expect(percentOf(1, 3)).toBe('33 %');
+    expect(percentOf(0, 0)).toBe('0 %');
+  });
+});
+
+describe('tables', () => {
+  const columns = [
+    { head: 'id', id: true },
+    { head: 'n', align: 'right' as const },
+    { head: 'why', wraps: true },
+  ];
+  const rows = [['2b6a0d3f-1c52-4f0e-9d57-0a8f6f1f5d04', '7', 'a reason of quite some length that has to go on']];
+
+  it('wrap prose first, then cut ids in the middle', () => {
+    expect(renderTable(columns, rows, 50, plain)).toBe(
+      [
+        '  id                   n  why',
+        '  2b6a0d3f-…f6f1f5d04  7  a reason of quite some',
+        '                          length that has to go on',
+      ].join('\n'),
+    );
+  });
+
+  it('keep a row on one line for a pipe', () => {
+    expect(renderTable(columns, rows, Infinity, plain)).toBe(
+      [
+        '  id                                    n  why',
+        '  2b6a0d3f-1c52-4f0e-9d57-0a8f6f1f5d04  7  a reason of quite some length that has to go on',
+      ].join('\n'),
+    );
+  });
+});
+
+describe('colours', () => {
+  const tty = { isTTY: true };
+  it('are for terminals, and for nobody who says NO_COLOR', () => {
+    expect(paintFor(tty, {}).red('x')).toBe('\u001b[31mx\u001b[39m');
+    expect(paintFor({}, {}).red('x')).toBe('x');
+    expect(paintFor(tty, { NO_COLOR: '1' }).red('x')).toBe('x');
+    expect(paintFor(tty, { NO_COLOR: '1', FORCE_COLOR: '1' }).red('x')).toBe('x');
+    expect(paintFor(tty, { TERM: 'dumb' }).red('x')).toBe('x');
+    expect(paintFor({}, { FORCE_COLOR: '1' }).red('x')).toBe('\u001b[31mx\u001b[39m');
+  });
+});
+
+it("doctor's findings carry their remedy", () => {
+  expect(renderFinding({ level: 'ok', what: 'It is so', remedy: '' }, plain)).toBe('ok       It is so');
+  expect(renderFinding({ level: 'problem', what: 'It is not', remedy: 'do this' }, plain)).toBe(
+    'problem  It is not\n         → do this',
+  );
+});
