@@ -1,0 +1,307 @@
+/** The plan's and the report's text, the event stream and the exit codes: all pure. */
+import { describe, expect, it } from 'vitest';
+import { errorLines, exitCodeOfError } from '../../client/errors.js';
+import { changesSince } from '../../client/events.js';
+import { exitCodeOf } from '../../client/exit-codes.js';
+import type { PreparedPlan, PreparedTarget } from '../../client/planner.js';
+import { planJson, renderPlan } from '../../client/render/plan.js';
+import { plain } from '../../client/render/paint.js';
+import { renderReport } from '../../client/render/report.js';
+import { ConflictError } from '../../client/rollouts.js';
+import { type RolloutView, withRows } from '../../client/views.js';
+import { InputError } from '../../plan/errors.js';
+import type { UpgradeResult } from '../../workflows/contracts/upgrade.js';
+import { NOW, row, ROWS, VIEW } from './fixtures.js';
+
+const GRAPH = '2b6a0d3f-1c52-4f0e-9d57-0a8f6f1f5d01';
+const CLUSTER = 'es-cn-n6w1o1x0w001c5k2f';
+
+function target(over: Partial<PreparedTarget> = {}): PreparedTarget {
+  return {
+    place: { file: 'plan.yaml', line: 7, path: 'spec.targets[0]' },
+    resource: {
+      account: 'graphs-prod',
+      cloud: 'huawei',
+      service: 'ges-v2',
+      family: 'ges',
+      region: 'cn-north-4',
+      id: GRAPH,
+    },
+    name: 'fraud_graph',
+    status: '200',
+    from: '2.3.10',
+    standing: 'below',
+    to: '2.4.1',
+    findings: [],
+    verdict: 'upgrade',
+    reason: 'version 2.3.10, status 200',
+    remedy: null,
+    call: { method: 'POST', path: `/v2/p1/graphs/${GRAPH}/upgrade`, body: { upgrade_version: '2.4.1' } },
+    ...over,
+  };
+}
+
+const PREPARED: PreparedPlan = {
+  plan: {
+    file: 'plan.yaml',
+    name: 'spring',
+    digest: '1a2b3c4d5e6f',
+    rollout: 'spring-1a2b3c4d',
+    waves: [],
+    budget: { max: 1, mode: 'strict' },
+    budgetShown: '34 % of 3 = 1',
+    accountLimits: { 'graphs-prod': 2 },
+    timeScale: 1,
+    notes: [],
+  },
+  waves: [
+    {
+      name: 'canary',
+      concurrency: 5,
+      shown: null,
+      effective: { concurrency: 2, cause: 'the failure budget of 1 allows no more' },
+      targets: [target(), target({ verdict: 'no-change', from: '2.4.1', reason: 'is at its target', call: null })],
+    },
+    {
+      name: 'rest',
+      concurrency: 1,
+      shown: '33 % of 3 = 1',
+      effective: { concurrency: 1, cause: null },
+      targets: [
+        target({
+          resource: {
+            ...target().resource,
+            account: 'search',
+            cloud: 'alibaba',
+            service: 'elasticsearch',
+            family: 'elasticsearch',
+            id: CLUSTER,
+          },
+          name: 'logs',
+          status: 'active',
+          from: '6.3.2',
+          to: '6.7.0',
+          verdict: 'blocked',
+          reason: 'precheck failed: checkClusterSnapshot failed',
+          remedy: 'mend what the checks name, then plan again',
+          findings: [
+            { check: 'checkClusterHealth', status: 'success', problems: [] },
+            {
+              check: 'checkClusterSnapshot',
+              status: 'failed',
+              problems: [
+                {
+                  type: 'clusterSnapshot',
+                  code: 'ClusterSnapshotNotAvaild',
+                  message: 'no snapshot within the last hour',
+                },
+              ],
+            },
+          ],
+        }),
+      ],
+    },
+  ],
+  counts: { upgrade: 1, 'no-change': 1, running: 0, busy: 0, blocked: 1, error: 0 },
+};
+
+describe('a plan', () => {
+  it('shows each resource, each check, each call, concurrency with its cause and the budget both ways', () => {
+    expect(renderPlan(PREPARED, 120, plain)).toMatchInlineSnapshot(`
+      "spring-1a2b3c4d  plan.yaml
+      1 to upgrade, 1 at target, 1 blocked.
+      Failure budget: 1 of 3 may fail (33 %, given as 34 % of 3 = 1), strict; failure 2 stops the rollout.
+
+      Wave canary  2 resources, 2 at a time instead of 5: the failure budget of 1 allows no more
+        resource                              name         service        from → to       verdict    reason
+        2b6a0d3f-1c52-4f0e-9d57-0a8f6f1f5d01  fraud_graph  ges-v2         2.3.10 → 2.4.1  upgrade    status 200
+        2b6a0d3f-1c52-4f0e-9d57-0a8f6f1f5d01  fraud_graph  ges-v2         2.4.1 → 2.4.1   no-change  is at its target
+
+      Wave rest  1 resource (33 % of 3 = 1), 1 at a time
+        resource                              name         service        from → to       verdict    reason
+        es-cn-n6w1o1x0w001c5k2f               logs         elasticsearch  6.3.2 → 6.7.0   blocked    precheck failed:
+                                                                                                     checkClusterSnapshot
+                                                                                                     failed
+
+      Checks: the dry run, and what else the provider offers
+        resource            status   validateType          errorType        errorCode                 errorMsg
+        es-cn-n6w…001c5k2f  failed   checkClusterSnapshot  clusterSnapshot  ClusterSnapshotNotAvaild  no snapshot within the
+                                                                                                      last hour
+        es-cn-n6w…001c5k2f  success  checkClusterHealth
+
+      Mutating calls that would follow (1)
+        POST /v2/p1/graphs/2b6a0d3f-1c52-4f0e-9d57-0a8f6f1f5d01/upgrade  {"upgrade_version":"2.4.1"}
+
+      1 target cannot be upgraded as planned: nothing can be applied."
+    `);
+  });
+
+  it('says that there is nothing to do', () => {
+    const counts = { ...PREPARED.counts, upgrade: 0, blocked: 0, 'no-change': 1 };
+    const [first] = PREPARED.waves;
+    const waves = first === undefined ? [] : [{ ...first, targets: first.targets.slice(1) }];
+    const text = renderPlan({ ...PREPARED, counts, waves }, 120, plain);
+    expect(text.split('\n').slice(-4)).toEqual([
+      'Mutating calls that would follow (0)',
+      '  none',
+      '',
+      'Every resource is at its target: nothing to do.',
+    ]);
+  });
+
+  it('has the same in JSON', () => {
+    expect(planJson(PREPARED)).toMatchObject({
+      version: 1,
+      rollout: 'spring-1a2b3c4d',
+      changes: true,
+      budget: { max: 1, mode: 'strict', shown: '34 % of 3 = 1', percent: 100 / 3 },
+      waves: [{ name: 'canary', effective: { concurrency: 2 } }, { targets: [{ verdict: 'blocked' }] }],
+    });
+  });
+});
+
+describe('a report', () => {
+  const failed: UpgradeResult = {
+    resource: target().resource,
+    targetLabel: '2.4.1',
+    outcome: 'RolledBack',
+    reason: 'not at its target: version 2.3.10 | <b>',
+    fromVersion: '2.3.10',
+    toVersion: '2.3.10',
+    operation: { id: 'job-1', since: '2026-11-21T05:20:05.000Z' },
+    findings: [{ check: 'graphVersion', status: 'success', problems: [] }],
+    calls: [
+      {
+        at: '2026-11-21T05:20:04.000Z',
+        method: 'POST',
+        path: '/v2/p1/graphs/g1/upgrade',
+        answer: 'unknown',
+        status: null,
+        requestId: null,
+      },
+      {
+        at: '2026-11-21T05:20:09.000Z',
+        method: 'POST',
+        path: '/v2/p1/graphs/g1/upgrade',
+        answer: 'accepted',
+        status: 200,
+        requestId: 'req-1',
+      },
+    ],
+    polls: 1,
+    startedAt: '2026-11-21T05:20:00.000Z',
+    endedAt: '2026-11-21T05:21:05.000Z',
+  };
+  const rows = [
+    row(1, { outcome: 'RolledBack', to: '2.3.10', reason: 'cut' }),
+    row(2, { phase: 'Pending', outcome: null, to: null, runId: null }),
+  ];
+  const [canary] = VIEW.waves;
+  const view = withRows({ ...VIEW, total: 2, waves: canary === undefined ? [] : [canary] }, rows);
+
+  it('has every resource, failure and call, and breaks on no text of a cloud', () => {
+    expect(renderReport({ view, rows, results: [failed] }, NOW)).toMatchInlineSnapshot(`
+      "# Rollout spring-1a2b3c4d: Running
+
+      **0 of 2 at target (0 %), 1 failed.** Wave main is running.
+
+      > It has not ended: this report is of now.
+
+      |  |  |
+      |---|---|
+      | Started | 2026-11-21 05:20:00 UTC by ana@ops |
+      | Ended | not yet |
+      | Took | 4 m 12 s |
+      | Failure budget | 1 of 1 used, strict |
+      | Outcomes | 1 RolledBack |
+      | Plan | digest \`1a2b3c4d5e6f\` |
+      | Temporal run | \`01a1fcc3-3733-7d84-9a86-d33224d975d5\` |
+
+      ## Wave canary: 0 of 2 at target
+
+      | resource | service | account | region | from | target | read back | outcome | took |
+      |---|---|---|---|---|---|---|---|---|
+      | \`2b6a0d3f-1c52-4f0e-9d57-0a8f6f1f5d01\` | ges-v2 | graphs-prod | cn-north-4 | 2.3.10 | 2.4.1 | 2.3.10 | **RolledBack** | 1 m 05 s |
+      | \`2b6a0d3f-1c52-4f0e-9d57-0a8f6f1f5d02\` | ges-v2 | graphs-prod | cn-north-4 | 2.3.10 | 2.4.1 |  | *Pending* |  |
+
+      ## Failures
+
+      ### 2b6a0d3f-1c52-4f0e-9d57-0a8f6f1f5d01: RolledBack
+
+      Not at its target: version 2.3.10 \\| &lt;b>.
+
+      Operation \`job-1\` since 2026-11-21 05:20:05 UTC, polled 1 time.
+
+      Prechecks had passed: graphVersion.
+
+      ## Mutating calls (2)
+
+      | sent | resource | call | answer | HTTP | cloud's request id |
+      |---|---|---|---|---|---|
+      | 2026-11-21T05:20:04.000Z | \`2b6a0d3f-1c52-4f0e-9d57-0a8f6f1f5d01\` | \`POST /v2/p1/graphs/g1/upgrade\` | unknown | no answer | none read |
+      | 2026-11-21T05:20:09.000Z | \`2b6a0d3f-1c52-4f0e-9d57-0a8f6f1f5d01\` | \`POST /v2/p1/graphs/g1/upgrade\` | accepted | 200 | \`req-1\` |
+      "
+    `);
+  });
+
+  it('shows the checks of a refused upgrade', () => {
+    const findings = PREPARED.waves[1]?.targets[0]?.findings ?? [];
+    const text = renderReport({ view, rows, results: [{ ...failed, findings, calls: [] }] }, NOW);
+    expect(text).toContain('| checkClusterHealth | success |  |  |  |');
+    expect(text).toContain(
+      '| checkClusterSnapshot | failed | clusterSnapshot | ClusterSnapshotNotAvaild | no snapshot within the last hour |',
+    );
+    expect(text).toContain('## Mutating calls (0)\n\nNone was sent.');
+  });
+});
+
+describe('events', () => {
+  it('tell everything at first, but for what has not begun', () => {
+    const events = changesSince(null, { view: VIEW, rows: ROWS });
+    expect(events.map(({ type }) => type)).toEqual(['rollout', ...Array<string>(5).fill('resource')]);
+  });
+
+  it('tell what changed, and nothing else', () => {
+    const before = { view: VIEW, rows: ROWS };
+    expect(changesSince(before, structuredClone(before))).toEqual([]);
+    const rows = ROWS.map((one) => (one.percent === 54 ? { ...one, percent: 60 } : one));
+    expect(changesSince(before, { view: VIEW, rows })).toEqual([{ type: 'resource', resource: rows[4] }]);
+    const begun = ROWS.map((one, at) => (at === 5 ? { ...one, phase: 'Precheck' as const } : one));
+    expect(changesSince(before, { view: VIEW, rows: begun })).toEqual([{ type: 'resource', resource: begun[5] }]);
+    const view = { ...VIEW, reason: 'another' };
+    expect(changesSince(before, { view, rows: ROWS })).toEqual([{ type: 'rollout', rollout: view }]);
+  });
+});
+
+describe('exit codes', () => {
+  const budget = { max: 1, mode: 'strict' } as const;
+  it.each<[RolloutView['state'], number, number]>([
+    ['Succeeded', 0, 0],
+    ['SucceededWithFailures', 1, 3],
+    ['Failed', 2, 4],
+    ['Failed', 1, 1],
+    ['Running', 0, 5],
+    ['Stopping', 0, 5],
+    ['Stopped', 0, 7],
+    ['Terminated', 0, 7],
+  ])('%s with %d failed of 1 tolerated is %d', (state, failures, code) => {
+    expect(exitCodeOf({ state, failures, budget })).toBe(code);
+  });
+
+  it('tell a conflict from an error', () => {
+    expect(exitCodeOfError(new ConflictError('r', 'ana', '2026-11-21T05:20:00.000Z'))).toBe(6);
+    expect(exitCodeOfError(new Error('x'))).toBe(1);
+  });
+});
+
+it('errors are one line each', () => {
+  const problem = { file: 'plan.yaml', line: 3, path: 'spec', message: 'is wrong', remedy: 'mend it' };
+  expect(errorLines(new InputError([problem, { ...problem, line: 4 }]))).toEqual([
+    'plan.yaml:3: spec: is wrong (mend it)',
+    'plan.yaml:4: spec: is wrong (mend it)',
+  ]);
+  expect(errorLines(new Error('two\n  lines'))).toEqual(['uplift: two lines']);
+  expect(errorLines(new ConflictError('r', 'ana', '2026-11-21T05:20:00.000Z'))).toEqual([
+    'uplift: rollout r is running already: started by ana at 2026-11-21T05:20:00.000Z (follow it by `uplift watch r`)',
+  ]);
+});
