@@ -229,8 +229,10 @@ function record(request: MutatingRequest, sent: Exclude<Sent, { kind: 'not-sent'
   };
 }
 
-/** The query as people read it: part of what was asked, as GES v1 names its action there. */
+/** The query as people read it: GES v1 names its action there. The client token would tell nobody anything. */
 function queryOf({ query }: MutatingRequest): string {
-  const parts = Object.entries(query ?? {}).map(([name, value]) => `${name}=${value}`);
+  const parts = Object.entries(query ?? {})
+    .filter(([name]) => name !== 'clientToken')
+    .map(([name, value]) => `${name}=${value}`);
   return parts.length === 0 ? '' : `?${parts.join('&')}`;
 }

@@ -25,7 +25,8 @@ import type {
   WaveStatus,
 } from './contracts/rollout.js';
 import { ATTRIBUTES } from './contracts/search-attributes.js';
-import { GOOD_OUTCOMES } from './contracts/upgrade.js';
+import { FAILED_OUTCOMES, GOOD_OUTCOMES, type Outcome } from './contracts/upgrade.js';
+import { markdown } from './details.js';
 import { rolloutStatusQuery, shardProgressSignal } from './messages.js';
 import type { wave as waveWorkflow } from './wave.js';
 
@@ -49,7 +50,6 @@ interface WaveState {
   state: WaveStatus['state'];
   /** Final once the wave ended; until then the sum of what its shards told. */
   counts: Counts;
-  failures: number;
   readonly shards: Map<number, ShardProgress>;
 }
 
@@ -68,7 +68,6 @@ class RolloutRun {
       workflowId: waveWorkflowId(input.rollout, this.runId, index + 1),
       state: 'Pending',
       counts: {},
-      failures: 0,
       shards: new Map(),
     }));
     this.show();
@@ -82,7 +81,6 @@ class RolloutRun {
     this.show();
     const ended = await this.runWave(wave, index + 1);
     wave.counts = ended.counts;
-    wave.failures = ended.failures;
     wave.state = ended.stopped ? 'Stopped' : 'Done';
     this.stopped ||= ended.stopped || CancellationScope.current().consideredCancelled;
     this.show();
@@ -175,7 +173,7 @@ class RolloutRun {
   }
 
   private get failures(): number {
-    return this.waves.reduce((sum, wave) => sum + wave.failures, 0);
+    return this.waves.reduce((sum, wave) => sum + sumOf(wave.counts, FAILED_OUTCOMES), 0);
   }
 
   private stateAndReason(): Pick<RolloutStatus, 'state' | 'reason'> {
@@ -195,20 +193,34 @@ class RolloutRun {
     const pending = this.waves.find((wave) => wave.state === 'Pending');
     const { budget } = this.input;
     setCurrentDetails(
-      [
-        `**${state}**: ${reason}`,
-        `**Next:** ${this.result !== null ? 'nothing: this is the end' : pending === undefined ? 'the report' : `wave ${pending.plan.name}`}`,
-        `**Why:** failure budget ${budget.max} (${budget.mode}), ${this.failures} used`,
-        ...(this.lastFailure === null ? [] : [`**Latest failure:** ${this.lastFailure}`]),
-        '',
-        '| wave | state | at target | failed | ended | total |',
-        '|---|---|---|---|---|---|',
-        ...this.waves.map((wave) => {
-          const ended = Object.values(wave.counts).reduce((sum, count) => sum + count, 0);
-          const good = GOOD_OUTCOMES.reduce((sum, outcome) => sum + (wave.counts[outcome] ?? 0), 0);
-          return `| ${wave.plan.name} | ${wave.state} | ${good} | ${wave.failures} | ${ended} | ${wave.plan.upgrades.length} |`;
-        }),
-      ].join('\n'),
+      markdown({
+        state: `**${state}**: ${reason}`,
+        next:
+          this.result !== null
+            ? 'nothing: this is the end'
+            : pending === undefined
+              ? 'the report'
+              : `wave ${pending.plan.name}`,
+        why: `failure budget ${budget.max} (${budget.mode}), ${this.failures} used`,
+        more: this.lastFailure === null ? [] : [['Latest failure:', this.lastFailure]],
+        tables: [
+          {
+            head: ['wave', 'state', 'at target', 'failed', 'ended', 'total'],
+            rows: this.waves.map(({ plan, state: waveState, counts }) => [
+              plan.name,
+              waveState,
+              sumOf(counts, GOOD_OUTCOMES),
+              sumOf(counts, FAILED_OUTCOMES),
+              sumOf(counts),
+              plan.upgrades.length,
+            ]),
+          },
+        ],
+      }),
     );
   }
+}
+
+function sumOf(counts: Counts, outcomes = Object.keys(counts) as readonly Outcome[]): number {
+  return outcomes.reduce((sum, outcome) => sum + (counts[outcome] ?? 0), 0);
 }

@@ -23,6 +23,7 @@ import {
   type UpgradeResult,
   type UpgradeSpec,
 } from './contracts/upgrade.js';
+import { markdown } from './details.js';
 import { failedUpgrade, rootReason } from './failures.js';
 import { shardProgressSignal, shardStatusQuery } from './messages.js';
 import type { upgrade } from './upgrade.js';
@@ -197,12 +198,12 @@ class ShardRun {
   private show(): void {
     const { upgrades, wave, concurrency } = this.input;
     setCurrentDetails(
-      [
-        `**${this.ends.length} of ${upgrades.length} ended**, ${this.inFlight.size} in flight, ${this.failures} failed`,
-        `**Next:** ${this.queue[0] === undefined ? 'the end of those in flight' : this.queue[0].resource.id}`,
-        `**Why:** wave ${wave} runs up to ${concurrency} at a time`,
-        ...(this.lastFailure === null ? [] : ['', `**Latest failure:** ${this.lastFailure}`]),
-      ].join('\n'),
+      markdown({
+        state: `**${this.ends.length} of ${upgrades.length} ended**, ${this.inFlight.size} in flight, ${this.failures} failed`,
+        next: this.queue[0] === undefined ? 'the end of those in flight' : this.queue[0].resource.id,
+        why: `wave ${wave} runs up to ${concurrency} at a time`,
+        more: this.lastFailure === null ? [] : [['Latest failure:', this.lastFailure]],
+      }),
     );
   }
 }

@@ -29,6 +29,7 @@ import {
   type UpgradeInput,
   type UpgradeResult,
 } from './contracts/upgrade.js';
+import { markdown } from './details.js';
 import { rootReason } from './failures.js';
 import { stepsAt, type Steps } from './steps.js';
 
@@ -292,25 +293,34 @@ class UpgradeRun {
   private describe(state: string, next: string, reason: string): void {
     const { resource, targetLabel } = this.input.spec;
     setCurrentDetails(
-      [
-        `**${state}** since ${new Date().toISOString()}`,
-        `**Next:** ${next}`,
-        `**Why:** ${reason}`,
-        '',
-        `| resource | service | account | region | from | target |`,
-        `|---|---|---|---|---|---|`,
-        `| ${resource.id} | ${resource.service} | ${resource.account} | ${resource.region} | ${this.fromVersion ?? '?'} | ${targetLabel} |`,
-        ...(this.findings.length === 0
-          ? []
-          : [
-              '',
-              '| check | status | found |',
-              '|---|---|---|',
-              ...this.findings.map(
-                (f) => `| ${f.check} | ${f.status} | ${f.problems.map((p) => `${p.type} ${p.code}`).join(', ')} |`,
-              ),
+      markdown({
+        state: `**${state}** since ${new Date().toISOString()}`,
+        next,
+        why: reason,
+        tables: [
+          {
+            head: ['resource', 'service', 'account', 'region', 'from', 'target'],
+            rows: [
+              [
+                resource.id,
+                resource.service,
+                resource.account,
+                resource.region,
+                this.fromVersion ?? 'not read yet',
+                targetLabel,
+              ],
+            ],
+          },
+          {
+            head: ['check', 'status', 'found'],
+            rows: this.findings.map(({ check, status, problems }) => [
+              check,
+              status,
+              problems.map(({ type, code }) => `${type} ${code}`).join(', '),
             ]),
-      ].join('\n'),
+          },
+        ],
+      }),
     );
   }
 

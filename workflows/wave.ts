@@ -13,6 +13,7 @@ import { addCounts } from './contracts/outcome.js';
 import { SHARD_SIZE, type Counts, type ShardResult, type WaveInput, type WaveResult } from './contracts/rollout.js';
 import { ATTRIBUTES } from './contracts/search-attributes.js';
 import { FAILED_OUTCOMES, type UpgradeSpec } from './contracts/upgrade.js';
+import { markdown } from './details.js';
 import type { shard } from './shard.js';
 
 export async function wave(input: WaveInput): Promise<WaveResult> {
@@ -72,14 +73,11 @@ function inShards(upgrades: readonly UpgradeSpec[]): UpgradeSpec[][] {
 function show(input: WaveInput, shards: number, done: number, counts: Counts, failures: number): void {
   const { name, concurrency, upgrades } = input.wave;
   setCurrentDetails(
-    [
-      `**Wave ${name}**: ${done} of ${shards} shards ended, ${upgrades.length} upgrades, up to ${concurrency} at a time`,
-      `**Next:** ${done === shards ? 'nothing: this is the end' : `the end of shard ${done + 1}`}`,
-      `**Why:** ${failures} failed, ${input.failuresLeft} tolerated`,
-      '',
-      '| outcome | upgrades |',
-      '|---|---|',
-      ...Object.entries(counts).map(([outcome, count]) => `| ${outcome} | ${count} |`),
-    ].join('\n'),
+    markdown({
+      state: `**Wave ${name}**: ${done} of ${shards} shards ended, ${upgrades.length} upgrades, up to ${concurrency} at a time`,
+      next: done === shards ? 'nothing: this is the end' : `the end of shard ${done + 1}`,
+      why: `${failures} failed, ${input.failuresLeft} tolerated`,
+      tables: [{ head: ['outcome', 'upgrades'], rows: Object.entries(counts) }],
+    }),
   );
 }
