@@ -1,6 +1,7 @@
 /** GES API v1 (seeds/000): camelCase, the upgrade as an action. */
 import { z } from 'zod';
-import { gesApi, optionalText, statusField, tagsField } from './ges.js';
+import { optionalText, tagsField } from './fields.js';
+import { gesApi, statusField } from './ges.js';
 
 const graph = z
   .object({ id: z.string(), name: z.string(), status: statusField, dataStoreVersion: z.string(), tags: tagsField })

@@ -1,6 +1,7 @@
 /** GES API v2 (seeds/001): snake_case, the upgrade as a path of its own. */
 import { z } from 'zod';
-import { gesApi, optionalText, statusField, tagsField } from './ges.js';
+import { optionalText, tagsField } from './fields.js';
+import { gesApi, statusField } from './ges.js';
 
 const graph = z
   .object({ id: z.string(), name: z.string(), status: statusField, data_store_version: z.string(), tags: tagsField })

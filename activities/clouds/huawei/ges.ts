@@ -2,19 +2,11 @@
 import { z } from 'zod';
 import { classifyBy, type ErrorTable } from '../classify.js';
 import { CloudError } from '../errors.js';
-import type {
-  CloudApi,
-  CloudReader,
-  ErrorClass,
-  OperationRecord,
-  Pace,
-  Progress,
-  ReadRequest,
-  ResourceState,
-} from '../port.js';
+import type { CloudApi, CloudReader, ErrorClass, OperationRecord, Pace, Progress, ResourceState } from '../port.js';
 import { compareDotted } from '../versions.js';
 import type { Finding } from '../../../workflows/contracts/upgrade.js';
 import { APIGW_ERRORS } from './errors.js';
+import { allPages, PAGE_SIZE, type Page } from './fields.js';
 
 const gesTarget = z.strictObject({
   version: z
@@ -50,11 +42,6 @@ export interface GesJob {
   readonly failReason: string;
 }
 
-export interface Page<T> {
-  readonly items: readonly T[];
-  readonly total: number;
-}
-
 /** Where the two APIs differ. */
 export interface GesDialect {
   readonly service: string;
@@ -78,15 +65,6 @@ export interface GesDialect {
 
 /** A status arrives as a digit string; a number would mean the same. */
 export const statusField = z.union([z.string(), z.number()]).transform(String);
-export const tagsField = z
-  .array(z.object({ key: z.string(), value: z.string().nullish() }))
-  .nullish()
-  .transform((tags) => (tags ?? []).map(({ key, value }) => ({ key, value: value ?? '' })));
-/** A text that a cloud may leave out or null. */
-export const optionalText = z
-  .string()
-  .nullish()
-  .transform((text) => text ?? '');
 
 /** Codes of facts/cloud-apis.md 2. */
 const GES_ERRORS: ErrorTable = {
@@ -125,7 +103,6 @@ const PACE: Pace = {
 
 /** Graphs below it take no upgrade (facts/cloud-apis.md 2). */
 const OLDEST_UPGRADABLE = '1.0.3';
-const PAGE_SIZE = 50;
 /** The cloud accepts calls whose clock is 15 minutes off, so its records may be dated that much before ours. */
 const CLOCK_TOLERANCE_MS = 15 * 60_000;
 
@@ -280,20 +257,4 @@ function recordOf(job: GesJob, now: number): OperationRecord {
     state: jobState(job.status),
     reason: `job ${job.status}${job.failReason === '' ? '' : `: ${job.failReason}`}`,
   };
-}
-
-async function allPages<T extends { readonly id: string }>(
-  reader: CloudReader,
-  request: ReadRequest,
-  schema: z.ZodType<Page<T>>,
-): Promise<T[]> {
-  // By id, since a list that grows while it is read gives the same entry twice.
-  const all = new Map<string, T>();
-  for (let offset = 0; ;) {
-    const query = { ...request.query, offset: String(offset), limit: String(PAGE_SIZE) };
-    const { items, total } = await reader.read({ ...request, query }, schema);
-    for (const item of items) all.set(item.id, item);
-    offset += items.length;
-    if (items.length === 0 || offset >= total) return [...all.values()];
-  }
 }
