@@ -28,14 +28,12 @@ for await (const info of client.workflow.list({ query: `UpliftRollout = "${rollo
   if (recorded.has(name)) continue;
   recorded.add(name);
   const history = await client.workflow.getHandle(info.workflowId, info.runId).fetchHistory();
-  const json = JSON.parse(JSON.stringify(historyToJSON(history)), (key, value) => {
-    // Where it was recorded is nobody's business and no part of a replay.
-    if (key === 'stackTrace') return '';
-    if (key === 'identity') return 'recorder';
-    return value;
-  });
+  // Where it was recorded is nobody's business and no part of a replay.
+  const json = JSON.parse(historyToJSON(history).replaceAll(/\d+@[\w.-]+/g, 'recorder'), (key, value) =>
+    key === 'stackTrace' ? '' : value,
+  );
   const file = new URL(`${name}_${version}.json`, folder);
-  await writeFile(file, `${JSON.stringify(json, null, 1)}\n`);
+  await writeFile(file, `${JSON.stringify(json)}\n`);
   console.log(`${file.pathname.split('/').at(-1)}: ${history.events.length} events`);
 }
 await connection.close();
