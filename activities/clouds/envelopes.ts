@@ -8,12 +8,12 @@ export interface Envelope {
   readonly message: string;
 }
 
-/** Code and message fields that appear together. */
+/** Code and message fields that appear together, and the fields that may say more: CSE's `detail`, DCS's `error_ext_msg`. */
 const SHAPES = [
-  ['errorCode', ['errorMessage', 'errorMsg']],
-  ['errCode', ['externalMessage']],
-  ['error_code', ['error_msg']],
-  ['Code', ['Message']],
+  ['errorCode', ['errorMessage', 'errorMsg'], []],
+  ['errCode', ['externalMessage'], []],
+  ['error_code', ['error_msg'], ['detail', 'error_ext_msg']],
+  ['Code', ['Message'], []],
 ] as const;
 
 /** Codes that some answers carry although nothing went wrong. */
@@ -23,11 +23,12 @@ const LONGEST_MESSAGE = 300;
 /** The error inside an answer's body, whatever its HTTP status; `null` when there is none. */
 export function errorOf(json: unknown): Envelope | null {
   if (!isObject(json)) return null;
-  for (const [codeField, messageFields] of SHAPES) {
+  for (const [codeField, messageFields, moreFields] of SHAPES) {
     const code = textOf(json[codeField]);
     if (NO_ERROR.test(code)) continue;
-    const message = messageFields.map((field) => textOf(json[field])).find((text) => text !== '');
-    return { code, message: oneLine(message ?? 'no message') };
+    const message = messageFields.map((field) => textOf(json[field])).find((text) => text !== '') ?? 'no message';
+    const more = moreFields.map((field) => textOf(json[field])).filter((text) => text !== '');
+    return { code, message: oneLine(more.length === 0 ? message : `${message} (${more.join('; ')})`) };
   }
   const nested = json['error'];
   if (!isObject(nested) || NO_ERROR.test(textOf(nested['code']))) return null;
