@@ -1,7 +1,7 @@
 /** Every resource of a rollout and where it stands; and the whole results, for the report. */
 import type { Client, WorkflowExecutionDescription, WorkflowExecutionInfo } from '@temporalio/client';
 import { FAILURES } from '../workflows/contracts/errors.js';
-import { shardCount, shardWorkflowId, upgradeWorkflowId, waveWorkflowId } from '../workflows/contracts/ids.js';
+import { shardCount, shardWorkflowId, upgradeWorkflowId } from '../workflows/contracts/ids.js';
 import { MESSAGES } from '../workflows/contracts/messages.js';
 import {
   SHARD_SIZE,
@@ -83,9 +83,8 @@ async function knownUpgrades(
   input: RolloutInput,
 ): Promise<Map<string, Known>> {
   const shards = input.waves.flatMap((wave, at) => {
-    const waveId = waveWorkflowId(input.rollout, run.runId, at + 1);
     const count = shardCount(wave.upgrades.length, SHARD_SIZE);
-    return Array.from({ length: count }, (_, shard) => shardWorkflowId(waveId, shard + 1));
+    return Array.from({ length: count }, (_, shard) => shardWorkflowId(input.rollout, run.runId, at + 1, shard + 1));
   });
   const told = await mapAtOnce(shards, (workflowId) => shardTold(client, workflowId));
 

@@ -5,7 +5,6 @@ import {
   isCancellation,
   ParentClosePolicy,
   setCurrentDetails,
-  workflowInfo,
   CancellationScope,
 } from '@temporalio/workflow';
 import { shardWorkflowId } from './contracts/ids.js';
@@ -48,7 +47,7 @@ async function runShard(
 ): Promise<ShardResult> {
   try {
     return await executeChild<typeof shard>('shard', {
-      workflowId: shardWorkflowId(workflowInfo().workflowId, number),
+      workflowId: shardWorkflowId(input.rollout, input.rolloutRun, input.index, number),
       args: [{ ...input, wave: plan.name, shard: number, concurrency: plan.concurrency, upgrades, failuresLeft }],
       parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
       cancellationType: ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,

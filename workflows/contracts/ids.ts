@@ -18,8 +18,9 @@ export function waveWorkflowId(rollout: string, rolloutRun: string, index: numbe
   return `wave/${rollout}/${rolloutRun.slice(0, 8)}/${index}`;
 }
 
-export function shardWorkflowId(waveId: string, shard: number): string {
-  return `${waveId.replace(/^wave\//, 'shard/')}/${shard}`;
+/** As the wave's, and one level deeper. */
+export function shardWorkflowId(rollout: string, rolloutRun: string, wave: number, shard: number): string {
+  return `shard/${rollout}/${rolloutRun.slice(0, 8)}/${wave}/${shard}`;
 }
 
 /** How many shards a wave of `total` upgrades has. */
