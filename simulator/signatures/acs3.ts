@@ -66,16 +66,21 @@ export function verifyAcs3(
   }
 
   const doesNotMatch = refusal('SignatureDoesNotMatch', 'Specified signature is not matched with our calculation.');
-  const toBeSigned = Object.keys(headers)
-    .filter((name) => name.startsWith('x-acs-') || name === 'host' || name === 'content-type')
-    .toSorted();
+  // More may be signed than has to be: Alibaba's Python client signs `accept` and `user-agent` too.
+  const signed = signedList.split(';');
+  const mustBeSigned = Object.keys(headers).filter(
+    (name) => name.startsWith('x-acs-') || name === 'host' || name === 'content-type',
+  );
+  if (signedList !== signed.toSorted().join(';') || !mustBeSigned.every((name) => signed.includes(name))) {
+    return doesNotMatch;
+  }
   const bodyHash = createHash('sha256').update(request.body).digest('hex');
   if (headers['x-acs-content-sha256'] !== bodyHash) return doesNotMatch;
   const canonical = [
     request.method,
     canonicalPath(request.path),
     canonicalQuery(request.query),
-    toBeSigned.map((name) => `${name}:${(headers[name] ?? '').trim()}\n`).join(''),
+    signed.map((name) => `${name}:${(headers[name] ?? '').trim()}\n`).join(''),
     signedList,
     bodyHash,
   ].join('\n');
