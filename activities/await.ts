@@ -45,10 +45,10 @@ async function follow(deps: StepDeps, input: AwaitInput): Promise<AwaitResult> {
   let vanished = 0;
 
   const pollToTheEnd = async (): Promise<AwaitResult> => {
-    const reader = deps.sessions.reader(api, resource.account, signal);
     for (;;) {
       let progress: Progress | null = null;
       try {
+        const reader = await deps.sessions.reader(api, resource.account, signal);
         progress = await api.poll(reader, resource.id, target, input.operation);
         seen = { ...seen, state: progress.detail, percent: progress.percent, failedReads: 0 };
       } catch (error) {

@@ -18,7 +18,7 @@ export async function precheck(deps: StepDeps, input: StepInput): Promise<Preche
       BEAT_MS * input.timing.scale,
       () => ({ step: 'precheck' }),
       async () => {
-        const reader = deps.sessions.reader(api, resource.account, Context.current().cancellationSignal);
+        const reader = await deps.sessions.reader(api, resource.account, Context.current().cancellationSignal);
         const state = await api.describe(reader, resource.id);
         const known = await api.operations(reader, resource.id, deps.clock.now() - KNOWN_OPERATIONS_MS);
         const seen = {

@@ -43,8 +43,7 @@ class SubmitAttempt {
   private readonly target: unknown;
   private readonly input: SubmitInput;
   private readonly bounds: SubmitBounds;
-  private readonly reader: CloudReader;
-  private readonly sender: CloudSender;
+  private session: { readonly reader: CloudReader; readonly sender: CloudSender } | null = null;
   private readonly beganAt: number;
   private readonly calls: SentCall[] = [];
   /** Epoch ms after which no earlier send can arrive or be invisible any more; `null` when none can be out. */
@@ -57,8 +56,6 @@ class SubmitAttempt {
     this.target = target;
     this.input = input;
     this.bounds = submitBounds(api.pace, input.timing.scale);
-    this.reader = deps.sessions.reader(api, input.spec.resource.account, Context.current().cancellationSignal);
-    this.sender = deps.sessions.sender(api, input.spec.resource.account);
     this.beganAt = deps.clock.now();
     this.unresolvedSince = input.unresolvedSince;
     const { attempt } = activityInfo();
@@ -103,14 +100,26 @@ class SubmitAttempt {
     }
   }
 
+  /** Opened by the first look, since that may take calls of its own and fail as any read may. */
+  private async open(): Promise<{ readonly reader: CloudReader; readonly sender: CloudSender }> {
+    const { account } = this.input.spec.resource;
+    const { sessions } = this.deps;
+    this.session ??= {
+      reader: await sessions.reader(this.api, account, Context.current().cancellationSignal),
+      sender: await sessions.sender(this.api, account),
+    };
+    return this.session;
+  }
+
   /** Reads until the evidence is whole; a read that fails for good ends the step only if nothing can have been sent. */
   private async look(): Promise<Decision> {
     const { resource } = this.input.spec;
     const since = Date.parse(this.input.startedAt);
     for (;;) {
       try {
-        const state = await this.api.describe(this.reader, resource.id);
-        const records = await this.api.operations(this.reader, resource.id, since);
+        const { reader } = await this.open();
+        const state = await this.api.describe(reader, resource.id);
+        const records = await this.api.operations(reader, resource.id, since);
         const now = this.deps.clock.now();
         return decide({
           state,
@@ -144,8 +153,9 @@ class SubmitAttempt {
       targetLabel,
       submission: this.input.submission,
     });
-    const request = this.api.submission({ projectId: this.reader.projectId }, resource.id, this.target, token);
-    const sent = await this.sender.send(request, {
+    const { reader, sender } = await this.open();
+    const request = this.api.submission({ projectId: reader.projectId }, resource.id, this.target, token);
+    const sent = await sender.send(request, {
       sendBy: this.beganAt + this.bounds.sendWindowMs,
       timeoutMs: this.bounds.sendTimeoutMs,
     });

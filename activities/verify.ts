@@ -34,9 +34,9 @@ async function readUntilSettled(deps: StepDeps, input: VerifyInput): Promise<Ver
   let seen = 'reading back';
 
   const readBack = async (): Promise<Reading> => {
-    const reader = deps.sessions.reader(api, resource.account, signal);
     let state: ResourceState | null = null;
     try {
+      const reader = await deps.sessions.reader(api, resource.account, signal);
       state = await api.describe(reader, resource.id);
       if (state.condition === 'upgrading' || state.condition === 'rolling-back' || state.condition === 'busy') {
         return { verdict: 'still-running', reason: `not settled: ${describeState(state)}`, state, health: null };

@@ -111,7 +111,7 @@ function apisOf(account: Account): CloudApi[] {
 async function tryReading({ sessions }: Clouds, account: Account, api: CloudApi): Promise<Finding> {
   const where = `Account ${account.name}, ${api.family} in ${account.region}`;
   try {
-    const { resources, next } = await api.list(sessions.reader(api, account.name), 0);
+    const { resources, next } = await api.list(await sessions.reader(api, account.name), 0);
     const seen = `${resources.length}${next === null ? '' : ' or more'}`;
     return { level: 'ok', what: `${where}: lists ${seen} resources`, remedy: '' };
   } catch (error) {

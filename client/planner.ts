@@ -185,12 +185,12 @@ async function prepareTarget(request: PlanRequest, planned: PlannedTarget): Prom
 
   let seen = start;
   try {
-    const reader = request.sessions.reader(api, account.name, request.signal);
+    const reader = await again(request, () => request.sessions.reader(api, account.name, request.signal));
     const target: unknown = api.target.parse(planned.target);
     const state = await again(request, () => api.describe(reader, resource.id));
     const standing = api.standing(state, target);
     seen = { ...start, name: state.name, status: state.status, from: state.version, standing };
-    return { ...seen, ...(await judge(request, { api, account, reader, planned, target, state, standing })) };
+    return { ...seen, ...(await judge(request, { api, reader, planned, target, state, standing })) };
   } catch (error) {
     return { ...seen, ...misread(error, resource) };
   }
@@ -201,7 +201,6 @@ type Judgement = Pick<PreparedTarget, 'verdict' | 'reason' | 'remedy'> &
 
 interface Read {
   readonly api: CloudApi;
-  readonly account: Account;
   readonly reader: CloudReader;
   readonly planned: PlannedTarget;
   readonly target: unknown;
@@ -257,8 +256,8 @@ async function judge(request: PlanRequest, read: Read): Promise<Judgement> {
   };
 }
 
-function plannedCall({ api, account, planned, target }: Read): PlannedCall {
-  const { method, path, query, body } = api.submission(account, planned.resource.id, target, TOKEN);
+function plannedCall({ api, reader, planned, target }: Read): PlannedCall {
+  const { method, path, query, body } = api.submission(reader, planned.resource.id, target, TOKEN);
   const pairs = Object.entries(query ?? {})
     .toSorted(([a], [b]) => (a < b ? -1 : 1))
     .map(([name, value]) => `${encode(name)}=${value === TOKEN ? TOKEN : encode(value)}`);

@@ -36,9 +36,9 @@ export interface SendBounds {
 
 export interface Sessions {
   /** @throws AccountError for an account or credentials that cannot be used. */
-  reader(api: CloudApi, account: string, signal?: AbortSignal): CloudReader;
+  reader(api: CloudApi, account: string, signal?: AbortSignal): Promise<CloudReader>;
   /** @throws AccountError */
-  sender(api: CloudApi, account: string): CloudSender;
+  sender(api: CloudApi, account: string): Promise<CloudSender>;
 }
 
 export interface SessionOptions {
@@ -63,7 +63,7 @@ export function openSessions(options: SessionOptions): Sessions {
   const credentials = openCredentials(options.env);
   const pacers = new Map<string, Pacer>();
 
-  const open = (api: CloudApi, name: string): Session => {
+  const open = async (api: CloudApi, name: string): Promise<Session> => {
     const account = options.accounts.get(name);
     if (account === undefined) {
       const known = [...options.accounts.keys()].join(', ') || 'none';
@@ -99,8 +99,8 @@ export function openSessions(options: SessionOptions): Sessions {
   };
 
   return {
-    reader(api, account, signal) {
-      const session = open(api, account);
+    async reader(api, account, signal) {
+      const session = await open(api, account);
       return {
         region: session.account.region,
         projectId: session.account.projectId,
@@ -109,8 +109,8 @@ export function openSessions(options: SessionOptions): Sessions {
         readWithHeaders: (request, schema) => session.read(request, schema, signal),
       };
     },
-    sender(api, account) {
-      const session = open(api, account);
+    async sender(api, account) {
+      const session = await open(api, account);
       return { send: (request, bounds) => session.send(request, bounds) };
     },
   };

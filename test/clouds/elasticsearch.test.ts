@@ -19,7 +19,7 @@ beforeEach(async () => {
   cloud = await startFakeCloud();
   const started = Date.now();
   const clock: Clock = { ...systemClock, now: () => NOW + Date.now() - started };
-  reader = cloud.sessions({ clock }).reader(api, 'ali');
+  reader = await cloud.sessions({ clock }).reader(api, 'ali');
   instanceIs({});
   patchIs('1.1.0');
   recordsAre([]);

@@ -36,7 +36,7 @@ describe.each(SPELLINGS)('$api.service', ({ api, root, spell }) => {
     cloud = await startFakeCloud();
     const started = Date.now();
     const clock: Clock = { ...systemClock, now: () => NOW + Date.now() - started };
-    reader = cloud.sessions({ clock }).reader(api, 'hw');
+    reader = await cloud.sessions({ clock }).reader(api, 'hw');
   });
   afterEach(() => cloud.close());
 

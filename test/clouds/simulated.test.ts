@@ -64,7 +64,7 @@ describe.each(CASES)('$service to $target.version', ({ service, target, reached 
     const found = apiFor(CLOUD_APIS, service);
     if (found === undefined) throw new Error(`no ${service}`);
     api = found;
-    reader = clouds.sessions.reader(api, api.cloud);
+    reader = await clouds.sessions.reader(api, api.cloud);
     id = clouds.simulator.inventory.now().find(({ family }) => family === api.family)?.id ?? '';
   }
   beforeEach(() => begin());
@@ -72,10 +72,11 @@ describe.each(CASES)('$service to $target.version', ({ service, target, reached 
 
   const describeIt = (): Promise<ResourceState> => api.describe(reader, id);
   const fault = (rule: FaultRule): void => clouds.simulator.faults.add(rule);
-  const send = (): Promise<Sent> =>
-    clouds.sessions
-      .sender(api, api.cloud)
-      .send(api.submission({ projectId: reader.projectId }, id, target, 'a'.repeat(64)), bounds);
+  const send = async (): Promise<Sent> =>
+    (await clouds.sessions.sender(api, api.cloud)).send(
+      api.submission({ projectId: reader.projectId }, id, target, 'a'.repeat(64)),
+      bounds,
+    );
   async function submit(): Promise<{ id: string | null; since: string }> {
     const since = new Date(clock.now()).toISOString();
     const sent = await send();
@@ -160,7 +161,7 @@ describe.each(CASES)('$service to $target.version', ({ service, target, reached 
     await submit();
     const classOf = async (): Promise<string> => {
       const call = api.submission({ projectId: reader.projectId }, id, target, 'c'.repeat(64));
-      const sent = await clouds.sessions.sender(api, api.cloud).send(call, bounds);
+      const sent = await (await clouds.sessions.sender(api, api.cloud)).send(call, bounds);
       if (sent.kind !== 'answered') throw new Error(sent.reason);
       const error = errorOf(sent.response.json);
       return api.classify({ status: sent.response.status, code: error?.code ?? null, message: error?.message ?? '' });
@@ -229,8 +230,8 @@ describe.each(CASES)('$service to $target.version', ({ service, target, reached 
       );
     };
     const wrong = { CLOUD_SDK_SK: 'wrong', ALIBABA_CLOUD_ACCESS_KEY_SECRET: 'wrong' };
-    await expect(api.describe(sessions(wrong, 0), id)).rejects.toMatchObject({ errorClass: 'denied' });
-    const skewed = api.describe(sessions({}, 20 * 60_000), id);
+    await expect(api.describe(await sessions(wrong, 0), id)).rejects.toMatchObject({ errorClass: 'denied' });
+    const skewed = api.describe(await sessions({}, 20 * 60_000), id);
     await expect(skewed).rejects.toMatchObject({ errorClass: 'clock-skew' });
     const message = await skewed.catch((error: Error) => error.message);
     expect(message).toContain('clock skew');

@@ -34,7 +34,7 @@ class ScriptedCloud implements Sessions, Clock {
     this.dryRun = dryRun;
   }
 
-  reader(_: unknown, account: string): CloudReader {
+  async reader(_: unknown, account: string): Promise<CloudReader> {
     if (account === 'south') throw new AccountError('environment variable CLOUD_SDK_AK is not set (export it)');
     return {
       region: 'r',
@@ -124,6 +124,7 @@ describe('a target', () => {
       status: 'flying',
       from: '1.0',
       standing: 'below',
+      target: { version: '2.0' },
       to: '2.0',
       findings: [GOOD_CHECK],
       verdict: 'upgrade',
