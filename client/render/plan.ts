@@ -60,11 +60,14 @@ function waveTitle({ name, targets, concurrency, shown, effective }: PreparedWav
   return `${paint.bold(`Wave ${name}`)}  ${count(targets.length, 'resource')}${share}, ${limit}`;
 }
 
+/** From this width on each column stands by itself. */
+const WIDE = 100;
+
 const COLUMNS: readonly Column[] = [
   { head: 'resource', id: true },
-  { head: 'name' },
+  { head: 'name', id: true, fromWidth: WIDE },
   { head: 'service' },
-  { head: 'from → to' },
+  { head: 'from → to', wraps: true },
   { head: 'verdict' },
   { head: 'reason', wraps: true },
 ];
@@ -104,13 +107,20 @@ function checks(targets: readonly PreparedTarget[], width: number, paint: Paint)
   });
   if (rows.length === 0) return [];
   const hasProblems = rows.some(([, , , ...problem]) => problem.some((cell) => cell !== ''));
+  const inOne = width < WIDE;
+  const problemColumns = inOne
+    ? [{ head: 'errorType, -Code, -Msg', wraps: true }]
+    : [{ head: 'errorType' }, { head: 'errorCode' }, { head: 'errorMsg', wraps: true }];
   const columns: Column[] = [
     { head: 'resource', id: true },
     { head: 'status' },
     { head: 'validateType', wraps: true },
-    ...(hasProblems ? [{ head: 'errorType' }, { head: 'errorCode' }, { head: 'errorMsg', wraps: true }] : []),
+    ...(hasProblems ? problemColumns : []),
   ];
-  const shown = rows.map((row) => row.slice(0, columns.length));
+  const cells = inOne
+    ? rows.map(([id = '', status = '', check = '', ...problem]) => [id, status, check, problem.join(' ')])
+    : rows;
+  const shown = cells.map((row) => row.slice(0, columns.length));
   return [
     '',
     paint.bold('Checks: the dry run, and what else the provider offers'),

@@ -173,10 +173,10 @@ function renderFailed(rows: readonly ResourceRow[], lines: number, { width, pain
 /** Every resource, one line each: `status --all`. */
 export function renderRows(rows: readonly ResourceRow[], { width, paint }: Screen): string {
   const columns: Column[] = [
-    { head: 'wave' },
+    { head: 'wave', id: true },
     { head: 'resource', id: true },
-    { head: 'service' },
-    { head: 'from → to' },
+    { head: 'service', fromWidth: WIDE },
+    { head: 'from → to', wraps: true },
     { head: 'state' },
     { head: '%', align: 'right' },
     { head: 'reason', wraps: true },

@@ -31,6 +31,7 @@ function target(over: Partial<PreparedTarget> = {}): PreparedTarget {
     status: '200',
     from: '2.3.10',
     standing: 'below',
+    target: { version: '2.4.1' },
     to: '2.4.1',
     findings: [],
     verdict: 'upgrade',
