@@ -46,6 +46,8 @@ class SubmitAttempt {
   private session: { readonly reader: CloudReader; readonly sender: CloudSender } | null = null;
   private readonly beganAt: number;
   private readonly calls: SentCall[] = [];
+  /** What a send asks for: the target, or what the resource still lacks of it by the last look. */
+  private asked: unknown;
   /** Epoch ms after which no earlier send can arrive or be invisible any more; `null` when none can be out. */
   private settlesAt: number | null;
   private unresolvedSince: string | null;
@@ -54,6 +56,7 @@ class SubmitAttempt {
     this.deps = deps;
     this.api = api;
     this.target = target;
+    this.asked = target;
     this.input = input;
     this.bounds = submitBounds(api.pace, input.timing.scale);
     this.beganAt = deps.clock.now();
@@ -121,7 +124,7 @@ class SubmitAttempt {
         const state = await this.api.describe(reader, resource.id);
         const records = await this.api.operations(reader, resource.id, since);
         const now = this.deps.clock.now();
-        return decide({
+        const decision = decide({
           state,
           standing: this.api.standing(state, this.target),
           operations: records.filter(({ operation }) => !this.input.knownOperations.includes(operation.id ?? '')),
@@ -130,6 +133,11 @@ class SubmitAttempt {
           settled: this.settlesAt !== null && now >= this.settlesAt,
           seenAt: iso(now),
         });
+        if (decision.do !== 'send') return decision;
+        const drift = this.api.drift?.(state, this.target) ?? null;
+        if (drift !== null) return { do: 'drifted', reason: drift };
+        this.asked = this.api.remaining?.(state, this.target) ?? this.target;
+        return decision;
       } catch (error) {
         if (!(error instanceof CloudError || error instanceof AccountError)) throw error;
         this.seen = error.message;
@@ -154,7 +162,7 @@ class SubmitAttempt {
       submission: this.input.submission,
     });
     const { reader, sender } = await this.open();
-    const request = this.api.submission({ projectId: reader.projectId }, resource.id, this.target, token);
+    const request = this.api.submission({ projectId: reader.projectId }, resource.id, this.asked, token);
     const sent = await sender.send(request, {
       sendBy: this.beganAt + this.bounds.sendWindowMs,
       timeoutMs: this.bounds.sendTimeoutMs,

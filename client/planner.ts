@@ -11,6 +11,7 @@ import type { Account } from '../plan/accounts.js';
 import type { InputProblem } from '../plan/errors.js';
 import { InputError, splitRemedy } from '../plan/errors.js';
 import type { Place, PlannedTarget, PlannedWave, RolloutPlan } from '../plan/plan.js';
+import type { Json } from '../workflows/contracts/json.js';
 import type { RolloutInput } from '../workflows/contracts/rollout.js';
 import type { Finding, ResourceRef } from '../workflows/contracts/upgrade.js';
 
@@ -47,6 +48,8 @@ export interface PreparedTarget {
   readonly status: string | null;
   readonly from: string | null;
   readonly standing: Standing | null;
+  /** The plan's target; what it leaves to the moment (`latest`) is pinned to what the cloud offers now. */
+  readonly target: Json;
   readonly to: string;
   readonly findings: readonly Finding[];
   readonly verdict: Verdict;
@@ -137,12 +140,15 @@ export function toRolloutInput(prepared: PreparedPlan, { startedBy }: { readonly
     waves: plan.waves.map(({ name, concurrency, targets }, wave) => ({
       name,
       concurrency,
-      upgrades: targets.map(({ resource, target, targetLabel }, index) => ({
-        resource,
-        target,
-        targetLabel,
-        plannedFrom: prepared.waves[wave]?.targets[index]?.from ?? null,
-      })),
+      upgrades: targets.map(({ resource, target, targetLabel }, index) => {
+        const seen = prepared.waves[wave]?.targets[index];
+        return {
+          resource,
+          target: seen?.target ?? target,
+          targetLabel: seen?.to ?? targetLabel,
+          plannedFrom: seen?.from ?? null,
+        };
+      }),
     })),
     budget: plan.budget,
     accountLimits: plan.accountLimits,
@@ -170,6 +176,7 @@ async function prepareTarget(request: PlanRequest, planned: PlannedTarget): Prom
     status: null,
     from: null,
     standing: null,
+    target: planned.target,
     to: planned.targetLabel,
     findings: [],
     verdict: 'error',
@@ -186,10 +193,19 @@ async function prepareTarget(request: PlanRequest, planned: PlannedTarget): Prom
   let seen = start;
   try {
     const reader = await again(request, () => request.sessions.reader(api, account.name, request.signal));
-    const target: unknown = api.target.parse(planned.target);
+    const asked: unknown = api.target.parse(planned.target);
     const state = await again(request, () => api.describe(reader, resource.id));
+    const target = api.pin?.(state, asked) ?? asked;
     const standing = api.standing(state, target);
-    seen = { ...start, name: state.name, status: state.status, from: state.version, standing };
+    seen = {
+      ...start,
+      name: state.name,
+      status: state.status,
+      from: state.version,
+      standing,
+      target: target as Json,
+      to: api.label(target),
+    };
     return { ...seen, ...(await judge(request, { api, reader, planned, target, state, standing })) };
   } catch (error) {
     return { ...seen, ...misread(error, resource) };
@@ -210,15 +226,17 @@ interface Read {
 
 /** What the rollout would do with a resource that could be read; the words are those of its own precheck. */
 async function judge(request: PlanRequest, read: Read): Promise<Judgement> {
-  const { api, state, target, standing, planned } = read;
+  const { api, state, target, standing } = read;
   if (standing === 'above') {
-    const reason = `target ${planned.targetLabel} is not above the current version ${state.version}`;
+    const reason = `target ${api.label(target)} is not above the current version ${state.version}`;
     return { verdict: 'error', reason, remedy: 'name a later version, or remove the target' };
   }
   if (standing === 'not-comparable' && state.condition === 'ready') {
-    const reason = `version ${state.version} cannot be compared with the target ${planned.targetLabel}`;
+    const reason = `version ${state.version} cannot be compared with the target ${api.label(target)}`;
     return { verdict: 'error', reason, remedy: 'remove the target: its success could not be verified' };
   }
+  const drift = standing === 'at' ? null : (api.drift?.(state, target) ?? null);
+  if (drift !== null) return { verdict: 'error', reason: drift, remedy: 'correct what the target pins' };
   const call = plannedCall(read);
   const byState = verdictOf(api, state, target);
   switch (byState?.verdict) {
@@ -256,8 +274,9 @@ async function judge(request: PlanRequest, read: Read): Promise<Judgement> {
   };
 }
 
-function plannedCall({ api, reader, planned, target }: Read): PlannedCall {
-  const { method, path, query, body } = api.submission(reader, planned.resource.id, target, TOKEN);
+function plannedCall({ api, reader, planned, target, state }: Read): PlannedCall {
+  const asked = api.remaining?.(state, target) ?? target;
+  const { method, path, query, body } = api.submission(reader, planned.resource.id, asked, TOKEN);
   const pairs = Object.entries(query ?? {})
     .toSorted(([a], [b]) => (a < b ? -1 : 1))
     .map(([name, value]) => `${encode(name)}=${value === TOKEN ? TOKEN : encode(value)}`);

@@ -37,6 +37,15 @@ export interface ResourceState {
   readonly tags: Readonly<Record<string, string>>;
   /** The account's region, or the one the cloud says. */
   readonly detail?: string;
+  /** Where a version has parts, each by its name. */
+  readonly components?: Readonly<Record<string, Component>>;
+}
+
+/** One part of a resource that has a version of its own. */
+export interface Component {
+  readonly version: string;
+  /** The version that the cloud would upgrade it to now; `null` where it names none. */
+  readonly offer: string | null;
 }
 
 /** A resource's version against a target. `partly`: some components are there and others are not. */
@@ -163,6 +172,15 @@ export interface CloudApi<Target = unknown> {
   list(reader: CloudReader, page: number): Promise<{ resources: ResourceState[]; next: number | null }>;
   /** The state's version against the target: pure. */
   standing(state: ResourceState, target: Target): Standing;
+  /**
+   * The target with what it leaves to the moment (`latest`) fixed to what the cloud offers now, so that a plan says
+   * where it leads: pure. Left out by an API whose targets leave nothing open.
+   */
+  pin?(state: ResourceState, target: Target): Target;
+  /** Why a pinned target is not what the cloud would do any more; `null` while it is: pure. */
+  drift?(state: ResourceState, target: Target): string | null;
+  /** What of the target the resource still lacks, where asking for what it has would be refused: pure. */
+  remaining?(state: ResourceState, target: Target): Target;
   /** The provider's own dry run and offers: one finding a check, none where the API has none. Changes nothing. */
   precheck(reader: CloudReader, id: string, target: Target, token: string): Promise<Finding[]>;
 
