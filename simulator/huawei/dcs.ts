@@ -1,0 +1,306 @@
+/**
+ * Huawei Cloud DCS: minor versions of a cache's engine and of its proxy. No status says that an upgrade runs; a flag, a
+ * task id and the task list do. A failed upgrade leaves the old versions, and does not go through a rollback status.
+ *
+ * What no document says, and is a guess here: the name of an upgrade's task and its steps, the word of a task that
+ * failed (both that clients wait for are given), and what the undocumented field `task` holds.
+ */
+import type { Json } from '../../workflows/contracts/json.js';
+import type { ResourceSeed } from '../inventory.js';
+import {
+  endedAt,
+  isRunning,
+  percentOf,
+  stageOf,
+  type SimulatedOperation,
+  type SimulatedResource,
+  type Stage,
+} from '../model.js';
+import { fraction, pick, uuid } from '../random.js';
+import type { Reply, SimulatedRequest, SimulatedService } from '../service.js';
+import { compareDotted } from '../versions.js';
+import type { World } from '../world.js';
+
+const FAMILY = 'dcs';
+const INSTANCES = '/v2/{owner}/instances';
+const DEFAULT_LIMIT = 10;
+const PARTS = ['engine', 'proxy'] as const;
+const STEPS = ['CheckInstance', 'UpgradeReplicas', 'SwitchOver', 'UpgradeMaster', 'CheckResult'] as const;
+
+export const dcs: SimulatedService = {
+  family: FAMILY,
+  cloud: 'huawei',
+  routes: [
+    { method: 'GET', path: INSTANCES, call: 'list', handle: listInstances },
+    { method: 'GET', path: `${INSTANCES}/{id}`, call: 'read', handle: showInstance },
+    { method: 'GET', path: `${INSTANCES}/{id}/version`, call: 'offer', handle: showVersions },
+    { method: 'GET', path: `${INSTANCES}/{id}/tasks`, call: 'jobs', handle: listTasks },
+    { method: 'GET', path: `${INSTANCES}/{id}/tasks/{task}/progress`, call: 'job', handle: showProgress },
+    {
+      method: 'POST',
+      path: `${INSTANCES}/{id}/minor-version/upgrade`,
+      call: 'submit',
+      answerId: 'task_id',
+      fields: ['engine_minor_version', 'proxy_minor_version'],
+      handle: submit,
+    },
+  ],
+  describe: (cache, world) => {
+    const versions = world.versions(cache);
+    const parts = PARTS.flatMap((part) => (versions[part] === undefined ? [] : `${part} ${versions[part]}`));
+    return { status: statusOf(cache, world), version: parts.join(', ') };
+  },
+};
+
+/** An error of this instance's: its cell still writes the old numbers, or does not. */
+function error(cache: SimulatedResource | null, number: number, message: string, status = 400): Reply {
+  const code = cache?.facts['oldErrorCodes'] === true ? oldCode(number, status) : `DCS.${number}`;
+  return { status, body: { error_code: code, error_msg: message, error_ext_msg: null } };
+}
+
+/** `111400053` for DCS.4053, `111404022` for DCS.3022. */
+function oldCode(number: number, status: number): string {
+  return `111${status}${String(number).slice(1)}`;
+}
+
+function notFound(): Reply {
+  return error(null, 3022, 'This DCS instance does not exist.', 404);
+}
+
+function statusOf(cache: SimulatedResource, world: World): string {
+  const last = world.operations(cache).at(-1);
+  return last !== undefined && stageOf(last, world.now) === 'broken' ? 'ERROR' : cache.status;
+}
+
+function showInstance(request: SimulatedRequest, world: World): Reply {
+  const cache = world.find(request.params['id'] ?? '');
+  return cache === null ? notFound() : { status: 200, body: instanceBody(cache, world) };
+}
+
+function listInstances(request: SimulatedRequest, world: World): Reply {
+  const page = pageOf(request);
+  if (page === null) return error(null, 4062, 'Invalid offset or limit parameter in the request.');
+  const caches = world.resources();
+  return {
+    status: 200,
+    body: { instance_num: caches.length, instances: page(caches).map((cache) => instanceBody(cache, world)) },
+  };
+}
+
+function instanceBody(cache: SimulatedResource, world: World): Record<string, Json> {
+  const running = world.running(cache);
+  const { runningTask = null } = cache.facts;
+  const task = running === null ? runningTask : 'UPGRADING';
+  return {
+    instance_id: cache.id,
+    name: cache.name,
+    engine: 'Redis',
+    engine_version: '5.0',
+    cache_mode: cache.versions['proxy'] === undefined ? 'ha' : 'proxy',
+    status: statusOf(cache, world),
+    capacity: 4,
+    max_memory: 4096,
+    used_memory: 812,
+    port: 6379,
+    project_id: cache.owner,
+    service_upgrade: running !== null,
+    service_task_id: running?.id ?? null,
+    maintain_begin: '02:00:00',
+    maintain_end: '06:00:00',
+    created_at: '2025-03-26T09:24:43.000Z',
+    ...(task === null ? {} : { task }),
+    tags: Object.entries(cache.tags).map(([key, value]) => ({ key, value })),
+  };
+}
+
+function offerOf(cache: SimulatedResource, part: (typeof PARTS)[number]): string {
+  const offer = cache.facts[part === 'engine' ? 'latestEngine' : 'latestProxy'];
+  if (typeof offer !== 'string') throw new Error(`${cache.id} has no ${part} on offer`);
+  return offer;
+}
+
+function showVersions(request: SimulatedRequest, world: World): Reply {
+  const cache = world.find(request.params['id'] ?? '');
+  if (cache === null) return notFound();
+  const versions = world.versions(cache);
+  const body: Record<string, Json> = {};
+  for (const part of PARTS) {
+    const version = versions[part];
+    const latest = version === undefined ? null : offerOf(cache, part);
+    body[`${part}_minor_version`] = version ?? null;
+    body[`latest_${part}_minor_version`] = latest;
+    body[`${part}_minor_version_upgradable`] =
+      version !== undefined && latest !== null && compareDotted(latest, version) > 0;
+  }
+  return { status: 200, body };
+}
+
+function submit(request: SimulatedRequest, world: World): Reply {
+  const id = request.params['id'] ?? '';
+  const cache = world.find(id);
+  const refuse = (reply: Reply): Reply => {
+    world.refuse(id, String(reply.body['error_code']));
+    return reply;
+  };
+  if (cache === null) return refuse(notFound());
+  const versions = world.versions(cache);
+  const to: Record<string, string> = {};
+  for (const part of PARTS) {
+    const asked = request.body[`${part}_minor_version`];
+    if (asked === undefined || asked === null) continue;
+    const invalid = error(cache, 4063, `Invalid ${part}_minor_version parameter in the request.`);
+    const current = versions[part];
+    if (typeof asked !== 'string' || current === undefined) return refuse(invalid);
+    const version = asked === 'latest' ? offerOf(cache, part) : asked;
+    if (!/^\d+(\.\d+)+$/.test(version)) return refuse(invalid);
+    if (compareDotted(version, current) < 0 || compareDotted(version, offerOf(cache, part)) > 0) return refuse(invalid);
+    to[part] = version;
+  }
+  if (Object.keys(to).length === 0) return refuse(error(cache, 4004, 'Empty request body.'));
+  if (world.running(cache) !== null) {
+    return refuse(error(cache, 4116, 'Upgrading the DCS instance... Please try again later.'));
+  }
+  if (cache.facts['runningTask'] !== undefined) {
+    return refuse(error(cache, 4017, 'This DCS instance job task is still running.'));
+  }
+  const status = statusOf(cache, world);
+  if (status !== 'RUNNING') {
+    return refuse(error(cache, WHY_NOT[status] ?? 4049, `The instance is ${status}. Please try again later.`));
+  }
+  if (Object.entries(to).some(([part, version]) => compareDotted(version, versions[part] ?? '') === 0)) {
+    return refuse(error(cache, 4053, 'The target version is the same as the current version.'));
+  }
+  const task = world.accept(cache, to, { id: world.uuid('task').replaceAll('-', '') });
+  return { status: 200, body: { task_id: task.id } };
+}
+
+/** The error's number for a status that takes no upgrade. */
+const WHY_NOT: Readonly<Record<string, number>> = {
+  CREATING: 4118,
+  RESTARTING: 4111,
+  EXTENDING: 4113,
+  RESTORING: 4097,
+  FLUSHING: 4026,
+  FROZEN: 4120,
+};
+
+function listTasks(request: SimulatedRequest, world: World): Reply {
+  const cache = world.find(request.params['id'] ?? '');
+  if (cache === null) return notFound();
+  const page = pageOf(request);
+  const from = timeOf(request.query['start_time']);
+  const to = timeOf(request.query['end_time']);
+  if (page === null || Number.isNaN(from) || Number.isNaN(to)) {
+    return error(cache, 4062, 'Invalid query parameter in the request.');
+  }
+  const tasks = world
+    .records()
+    .filter(({ resource }) => resource === cache.id)
+    .filter(({ acceptedAt }) => acceptedAt >= (from ?? 0) && acceptedAt <= (to ?? Infinity));
+  return {
+    status: 200,
+    // A string, by the vendor's own model.
+    body: { task_count: String(tasks.length), tasks: page(tasks).map((task) => taskBody(task, world)) },
+  };
+}
+
+function taskBody(task: SimulatedOperation, world: World): Json {
+  const stage = stageOf(task, world.now);
+  return {
+    id: task.id,
+    name: 'UpgradeInstanceMinorVersion',
+    status: taskStatus(task, stage),
+    params: { old_versions: task.from, new_versions: task.to },
+    enable_show: true,
+    created_at: new Date(task.acceptedAt).toISOString(),
+    updated_at: new Date(endedAt(task, world.now) ?? world.now).toISOString(),
+  };
+}
+
+function taskStatus(task: SimulatedOperation, stage: Stage): string {
+  if (isRunning(stage)) return 'EXECUTING';
+  if (stage !== 'rolled-back') return 'SUCCESS';
+  return fraction(task.id, 'word') < 0.5 ? 'FAIL' : 'FAILED';
+}
+
+function showProgress(request: SimulatedRequest, world: World): Reply {
+  const cache = world.find(request.params['id'] ?? '');
+  if (cache === null) return notFound();
+  const { task: id } = request.params;
+  const task = world.records().find((record) => record.id === id && record.resource === cache.id);
+  if (task === undefined) return error(cache, 4070, 'Invalid task ID format.');
+  const progress = percentOf(task, world.now);
+  const end = task.acceptedAt + task.durationMs;
+  const remaining = isRunning(stageOf(task, world.now)) ? Math.max(1, Math.ceil((end - world.now) / 1000)) : 0;
+  return {
+    status: 200,
+    body: {
+      progress,
+      remain_time: task.fate === 'stuck' ? null : remaining,
+      step_details: stepDetails(task, progress, world),
+    },
+  };
+}
+
+/** Steps share the time evenly. One that finished well has an error code all the same, as in the document's sample. */
+function stepDetails(task: SimulatedOperation, progress: number, world: World): Json[] {
+  const hasFailed = stageOf(task, world.now) === 'rolled-back';
+  const current = Math.floor((progress / 100) * STEPS.length);
+  return STEPS.map((name, index) => {
+    const isLast = index === STEPS.length - 1;
+    const status =
+      hasFailed && isLast ? 'FAILED' : index < current ? 'FINISH' : index === current ? 'EXECUTING' : 'WAITING';
+    return {
+      step_id: `${task.id}-${index + 1}`,
+      step_name: name,
+      step_status: status,
+      error_code: status === 'FAILED' ? 'DCS.5091' : status === 'FINISH' ? 'DCS.0000' : null,
+      begin_time: new Date(task.acceptedAt + (task.durationMs * index) / STEPS.length).toISOString(),
+      sub_step_details: [],
+    };
+  });
+}
+
+/** `20260327081405`, UTC, as epoch ms; `NaN` for what is none. */
+function timeOf(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const [, ...parts] = /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)$/.exec(text) ?? [];
+  const [year, month, day, hour, minute, second] = parts;
+  return Date.parse(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`);
+}
+
+/** Cuts the page that the request asks for; `null` when it asks for none. */
+function pageOf(request: SimulatedRequest): (<T>(all: readonly T[]) => T[]) | null {
+  const { offset = '0', limit = String(DEFAULT_LIMIT) } = request.query;
+  if (!/^\d{1,9}$/.test(offset) || !/^\d{1,4}$/.test(limit) || Number(limit) < 1 || Number(limit) > 1000) return null;
+  return (all) => all.slice(Number(offset), Number(offset) + Number(limit));
+}
+
+/** One cache of a seeded fleet: every other one has a proxy, every third answers with the old error numbers. */
+export function seedCache(given: ResourceSeed): SimulatedResource {
+  const { seed, index, owner, region, durationMs, rollbackMs, fate } = given;
+  const of = (what: string): [string, string, number, string] => [seed, FAMILY, index, what];
+  const purpose = pick(['sessions', 'carts', 'prices', 'limits', 'feeds'], ...of('name'));
+  const hasProxy = index % 2 === 0;
+  return {
+    family: FAMILY,
+    owner,
+    region,
+    id: uuid(...of('id')),
+    name: `dcs-${purpose}-${String(index + 1).padStart(2, '0')}`,
+    tags: { env: index % 3 === 0 ? 'canary' : 'prod', team: pick(['shop', 'identity', 'search'], ...of('team')) },
+    versions: {
+      engine: pick(['5.0.10.1', '5.0.12.3', '5.0.14'], ...of('version')),
+      ...(hasProxy ? { proxy: pick(['5.0.12', '5.0.14'], ...of('proxy')) } : {}),
+    },
+    status: 'RUNNING',
+    durationMs,
+    rollbackMs,
+    fate,
+    facts: {
+      latestEngine: '5.0.14.2',
+      ...(hasProxy ? { latestProxy: '5.0.14.1' } : {}),
+      oldErrorCodes: index % 3 === 2,
+    },
+  };
+}
