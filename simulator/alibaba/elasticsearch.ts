@@ -22,6 +22,7 @@ import { digest, pick } from '../random.js';
 import type { Reply, SimulatedRequest, SimulatedService } from '../service.js';
 import type { World } from '../world.js';
 import { compareDotted } from '../versions.js';
+import { CLUSTER_SCENERY, LISTED_SCENERY, RECORD_SCENERY } from './elasticsearch-scenery.js';
 
 const FAMILY = 'elasticsearch';
 const ACTION = 'UpgradeEngineVersion';
@@ -59,7 +60,7 @@ export const elasticsearch: SimulatedService = {
       method: 'POST',
       path: '/openapi/instances/{id}/actions/upgrade-version',
       action: ACTION,
-      call: (request) => (request.query['dryRun'] === 'true' ? 'dry-run' : 'submit'),
+      call: (request) => (isDryRun(request) ? 'dry-run' : 'submit'),
       answerId: 'RequestId',
       fields: ['version', 'type', 'plugins'],
       handle: upgrade,
@@ -70,6 +71,11 @@ export const elasticsearch: SimulatedService = {
     version: versionsOf(resource, world).esVersion,
   }),
 };
+
+/** Alibaba's Python client writes `True`. */
+function isDryRun({ query }: SimulatedRequest): boolean {
+  return query['dryRun']?.toLowerCase() === 'true';
+}
 
 function ok(world: World, result: Json): Reply {
   return { status: 200, body: { Result: result, RequestId: world.requestId } };
@@ -109,21 +115,16 @@ function health(cluster: SimulatedResource, world: World): string {
 }
 
 function read(cluster: SimulatedResource, _: SimulatedRequest, world: World): Reply {
-  return ok(world, clusterBody(cluster, world));
+  return ok(world, { ...CLUSTER_SCENERY, ...clusterFields(cluster, world) });
 }
 
-function clusterBody(cluster: SimulatedResource, world: World): Json {
+function clusterFields(cluster: SimulatedResource, world: World): Readonly<Record<string, Json>> {
   const last = world.operations(cluster).at(-1);
   return {
     instanceId: cluster.id,
     description: cluster.name,
     status: statusOf(cluster, world),
     esVersion: versionsOf(cluster, world).esVersion,
-    inited: true,
-    nodeAmount: 3,
-    paymentType: 'postpaid',
-    protocol: 'HTTPS',
-    createdAt: '2024-03-18T02:06:36.122Z',
     updatedAt: new Date(last?.acceptedAt ?? Date.UTC(2026, 1, 3, 8, 0, 0)).toISOString(),
     tags: Object.entries(cluster.tags).map(([tagKey, tagValue]) => ({ tagKey, tagValue })),
   };
@@ -145,7 +146,9 @@ function list(request: SimulatedRequest, world: World): Reply {
     status: 200,
     body: {
       Headers: { 'X-Total-Count': clusters.length },
-      Result: clusters.slice(first, first + Number(size)).map((cluster) => clusterBody(cluster, world)),
+      Result: clusters
+        .slice(first, first + Number(size))
+        .map((cluster) => ({ ...LISTED_SCENERY, ...clusterFields(cluster, world) })),
       RequestId: world.requestId,
     },
   };
@@ -199,25 +202,28 @@ function recordBody(operation: SimulatedOperation, world: World): Json {
   const stateType = stateOf(stageOf(operation, world.now));
   const end = endedAt(operation, world.now);
   const process = `${percentOf(operation, world.now)}%`;
-  const failed = stateType === 'failed';
-  return {
-    actionName: ACTION,
-    instanceId: operation.resource,
-    requestId: operation.requestId,
+  const progress = {
     stateType,
     process,
     startTime: operation.acceptedAt,
     ...(end === null ? {} : { endTime: end }),
-    statusInfo: [
-      {
-        subState: 'upgradeNodes',
-        stateType,
-        process,
-        nodeCount: 3,
-        completeNodeCount: Math.floor((percentOf(operation, world.now) * 3) / 100),
-        ...(failed ? { exception: 'Node upgrade failed; the cluster was restored to its previous version.' } : {}),
-      },
-    ],
+  };
+  const step = {
+    ...progress,
+    nodeCount: 3,
+    completeNodeCount: Math.floor((percentOf(operation, world.now) * 3) / 100),
+    latencyMills: (end ?? world.now) - operation.acceptedAt,
+    ...(stateType === 'failed'
+      ? { exception: 'Node upgrade failed; the cluster was restored to its previous version.' }
+      : {}),
+  };
+  return {
+    ...RECORD_SCENERY,
+    ...progress,
+    actionName: ACTION,
+    instanceId: operation.resource,
+    requestId: operation.requestId,
+    statusInfo: [{ ...step, subState: 'upgradeNodes', subStatusInfo: [{ ...step, subState: 'upgradeDataNodes' }] }],
   };
 }
 
@@ -244,7 +250,7 @@ interface Wanted {
 
 function upgrade(request: SimulatedRequest, world: World): Reply {
   const id = request.params['id'] ?? '';
-  const dryRun = request.query['dryRun'] === 'true';
+  const dryRun = isDryRun(request);
   const refuse = (code: string, message: string): Reply => {
     if (!dryRun) world.refuse(id, code);
     return failure(world, code, message);

@@ -11,6 +11,7 @@ import { fraction, pick, uuid } from '../random.js';
 import type { Reply, Route, SimulatedRequest, SimulatedService } from '../service.js';
 import type { World } from '../world.js';
 import { compareDotted } from '../versions.js';
+import { V1_SCENERY, V2_SCENERY } from './ges-scenery.js';
 
 const FAMILY = 'ges';
 /** Older graphs have no upgrade. */
@@ -24,18 +25,22 @@ interface Dialect {
   error(code: string, message: string, status?: number): Reply;
   /** The job list has an envelope of its own in v1. */
   jobListError(code: string, message: string): Reply;
+  /** Fields of a graph that play no part here. */
+  readonly scenery: Readonly<Record<string, Json>>;
 }
 
 const v1: Dialect = {
   name: (snake) => snake.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase()),
   error: (errorCode, errorMessage, status = 400) => ({ status, body: { errorMessage, errorCode } }),
   jobListError: (errCode, externalMessage) => ({ status: 400, body: { errCode, externalMessage } }),
+  scenery: V1_SCENERY,
 };
 
 const v2: Dialect = {
   name: (snake) => snake,
   error: (error_code, error_msg, status = 400) => ({ status, body: { error_msg, error_code } }),
   jobListError: (code, message) => v2.error(code, message),
+  scenery: V2_SCENERY,
 };
 
 /** Rewrites the keys of a flat object; what the value holds is already spelt. */
@@ -135,6 +140,7 @@ function listGraphs(dialect: Dialect, request: SimulatedRequest, world: World): 
 function graphBody(dialect: Dialect, graph: SimulatedResource, world: World): Json {
   const status = statusOf(graph, world);
   return {
+    ...dialect.scenery,
     ...spell(dialect, {
       id: graph.id,
       name: graph.name,
