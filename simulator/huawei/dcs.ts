@@ -53,18 +53,22 @@ export const dcs: SimulatedService = {
 };
 
 /** An error of this instance's: its cell still writes the old numbers, or does not. */
-function error(cache: SimulatedResource | null, number: number, message: string, status = 400): Reply {
-  const code = cache?.facts['oldErrorCodes'] === true ? oldCode(number, status) : `DCS.${number}`;
-  return { status, body: { error_code: code, error_msg: message, error_ext_msg: null } };
+function error(cache: SimulatedResource, number: number, message: string): Reply {
+  return { status: 400, body: { error_code: codeOf(cache, number), error_msg: message, error_ext_msg: null } };
 }
 
-/** `111400053` for DCS.4053, `111404022` for DCS.3022. */
-function oldCode(number: number, status: number): string {
-  return `111${status}${String(number).slice(1)}`;
+/** `111400053` is what DCS.4053 was called. */
+function codeOf(cache: SimulatedResource, number: number): string {
+  return cache.facts['oldErrorCodes'] === true ? `111400${String(number).slice(1)}` : `DCS.${number}`;
 }
+
+const NOT_FOUND = 'DCS.3022';
 
 function notFound(): Reply {
-  return error(null, 3022, 'This DCS instance does not exist.', 404);
+  return {
+    status: 404,
+    body: { error_code: NOT_FOUND, error_msg: 'This DCS instance does not exist.', error_ext_msg: null },
+  };
 }
 
 function statusOf(cache: SimulatedResource, world: World): string {
@@ -79,7 +83,9 @@ function showInstance(request: SimulatedRequest, world: World): Reply {
 
 function listInstances(request: SimulatedRequest, world: World): Reply {
   const page = pageOf(request);
-  if (page === null) return error(null, 4062, 'Invalid offset or limit parameter in the request.');
+  if (page === null) {
+    return { status: 400, body: { error_code: 'DCS.4062', error_msg: 'Invalid limit parameter in the request.' } };
+  }
   const caches = world.resources();
   return {
     status: 200,
@@ -138,40 +144,48 @@ function showVersions(request: SimulatedRequest, world: World): Reply {
 function submit(request: SimulatedRequest, world: World): Reply {
   const id = request.params['id'] ?? '';
   const cache = world.find(id);
-  const refuse = (reply: Reply): Reply => {
-    world.refuse(id, String(reply.body['error_code']));
-    return reply;
+  if (cache === null) {
+    world.refuse(id, NOT_FOUND);
+    return notFound();
+  }
+  const refuse = (number: number, message: string): Reply => {
+    world.refuse(id, codeOf(cache, number));
+    return error(cache, number, message);
   };
-  if (cache === null) return refuse(notFound());
   const versions = world.versions(cache);
   const to: Record<string, string> = {};
   for (const part of PARTS) {
     const asked = request.body[`${part}_minor_version`];
     if (asked === undefined || asked === null) continue;
-    const invalid = error(cache, 4063, `Invalid ${part}_minor_version parameter in the request.`);
-    const current = versions[part];
-    if (typeof asked !== 'string' || current === undefined) return refuse(invalid);
-    const version = asked === 'latest' ? offerOf(cache, part) : asked;
-    if (!/^\d+(\.\d+)+$/.test(version)) return refuse(invalid);
-    if (compareDotted(version, current) < 0 || compareDotted(version, offerOf(cache, part)) > 0) return refuse(invalid);
+    const version = versionFor(cache, versions, part, asked);
+    if (version === null) return refuse(4063, `Invalid ${part}_minor_version parameter in the request.`);
     to[part] = version;
   }
-  if (Object.keys(to).length === 0) return refuse(error(cache, 4004, 'Empty request body.'));
-  if (world.running(cache) !== null) {
-    return refuse(error(cache, 4116, 'Upgrading the DCS instance... Please try again later.'));
-  }
-  if (cache.facts['runningTask'] !== undefined) {
-    return refuse(error(cache, 4017, 'This DCS instance job task is still running.'));
-  }
+  if (Object.keys(to).length === 0) return refuse(4004, 'Empty request body.');
+  if (world.running(cache) !== null) return refuse(4116, 'Upgrading the DCS instance... Please try again later.');
+  if (cache.facts['runningTask'] !== undefined) return refuse(4017, 'This DCS instance job task is still running.');
   const status = statusOf(cache, world);
-  if (status !== 'RUNNING') {
-    return refuse(error(cache, WHY_NOT[status] ?? 4049, `The instance is ${status}. Please try again later.`));
-  }
+  if (status !== 'RUNNING') return refuse(WHY_NOT[status] ?? 4049, `The instance is ${status}.`);
   if (Object.entries(to).some(([part, version]) => compareDotted(version, versions[part] ?? '') === 0)) {
-    return refuse(error(cache, 4053, 'The target version is the same as the current version.'));
+    return refuse(4053, 'The target version is the same as the current version.');
   }
   const task = world.accept(cache, to, { id: world.uuid('task').replaceAll('-', '') });
   return { status: 200, body: { task_id: task.id } };
+}
+
+/** The version that is asked for; `null` for none of this instance's: below the current one, or not on offer. */
+function versionFor(
+  cache: SimulatedResource,
+  versions: Readonly<Record<string, string>>,
+  part: (typeof PARTS)[number],
+  asked: unknown,
+): string | null {
+  const current = versions[part];
+  if (typeof asked !== 'string' || current === undefined) return null;
+  const offer = offerOf(cache, part);
+  if (asked === 'latest') return offer;
+  const isVersion = /^\d+(\.\d+)+$/.test(asked);
+  return isVersion && compareDotted(asked, current) >= 0 && compareDotted(asked, offer) <= 0 ? asked : null;
 }
 
 /** The error's number for a status that takes no upgrade. */
