@@ -54,7 +54,7 @@ const instance = z.object({
   engine_version: optionalText,
   service_upgrade: z.boolean().nullish(),
   service_task_id: optionalText,
-  task: z.unknown(),
+  task: z.unknown().optional(),
   tags: tagsField,
 });
 type Instance = z.infer<typeof instance>;
@@ -78,7 +78,7 @@ const task = z.object({
   name: optionalText,
   status: optionalText,
   created_at: optionalText,
-  params: z.unknown(),
+  params: z.unknown().optional(),
 });
 type Task = z.infer<typeof task>;
 
