@@ -1,9 +1,27 @@
 import type { Clock } from './clock.js';
 
+/** Which of the turns are this process's own, while several share an account's rate. */
+export interface Turn {
+  /** 0-based place of this process among them. */
+  readonly index: number;
+  readonly count: number;
+  /** Epoch ms before which nothing is granted: the others have to learn of this process first. */
+  readonly notBefore: number;
+}
+
+export const ALONE: Turn = { index: 0, count: 1, notBefore: -Infinity };
+
+/** Shared turns come this much more seldom than the rate allows, since calls jitter on their way. */
+const SHARED_MARGIN = 1.2;
+/** A tick may be used this late, as a part of it and at least in milliseconds: timers never come on the dot. */
+const TICK_GRACE = { share: 0.1, leastMs: 5 };
+
 export interface PacerOptions {
   readonly clock: Clock;
   /** Calls per second, evenly spaced. */
   readonly rate: number;
+  /** Asked at each grant; left out: alone. */
+  readonly turn?: () => Turn;
   /** The first pause after a throttled answer, in milliseconds; it doubles with each one that follows. */
   readonly firstPauseMs: number;
   readonly maxPauseMs: number;
@@ -14,20 +32,25 @@ export type Grant = { readonly granted: true } | { readonly granted: false; read
 
 /**
  * Spaces one account's calls of one kind: grants in the order asked for, and none during a pause that the cloud has
- * asked for. Counts within this process only.
+ * asked for.
+ *
+ * Processes that share the rate take turns without a word: time is cut into ticks of one call each, the same ones on
+ * every machine, and tick k belongs to the process whose index is k modulo their number.
  */
 export class Pacer {
   private readonly clock: Clock;
   private readonly everyMs: number;
   private readonly firstPauseMs: number;
   private readonly maxPauseMs: number;
+  private readonly turn: () => Turn;
   private nextAt = -Infinity;
   private pausedUntil = -Infinity;
   private lastPauseMs = 0;
   private waiting = 0;
   private tail: Promise<void> = Promise.resolve();
 
-  constructor({ clock, rate, firstPauseMs, maxPauseMs }: PacerOptions) {
+  constructor({ clock, rate, firstPauseMs, maxPauseMs, turn = () => ALONE }: PacerOptions) {
+    this.turn = turn;
     this.clock = clock;
     this.everyMs = 1000 / rate;
     this.firstPauseMs = firstPauseMs;
@@ -36,7 +59,7 @@ export class Pacer {
 
   /** Milliseconds until a call asked for now would be granted. */
   waitMs(): number {
-    return Math.max(0, this.readyAt() - this.clock.now()) + this.waiting * this.everyMs;
+    return Math.max(0, this.readyAt() - this.clock.now()) + this.waiting * this.everyMs * this.turn().count;
   }
 
   /**
@@ -63,7 +86,7 @@ export class Pacer {
         if (this.readyAt() > by) return { granted: false, waitMs: wait };
         await this.clock.sleep(wait, signal);
       }
-      this.nextAt = this.clock.now() + this.everyMs;
+      this.nextAt = this.nextAfter(this.clock.now());
       return { granted: true };
     } finally {
       this.waiting--;
@@ -88,8 +111,29 @@ export class Pacer {
     return this.pausedUntil - now;
   }
 
+  /** Epoch ms of the next grant: now, or earlier, when there is nothing to wait for. */
   private readyAt(): number {
-    return Math.max(this.nextAt, this.pausedUntil);
+    const { index, count, notBefore } = this.turn();
+    const ready = Math.max(this.nextAt, this.pausedUntil, notBefore);
+    if (count === 1) return ready;
+    const from = Math.max(ready, this.clock.now());
+    const tick = Math.floor(from / this.tickMs);
+    const isOurs = (at: number) => at % count === index;
+    const graceMs = Math.max(this.tickMs * TICK_GRACE.share, TICK_GRACE.leastMs);
+    if (isOurs(tick) && from - tick * this.tickMs <= graceMs) return from;
+    let next = tick + 1;
+    while (!isOurs(next)) next += 1;
+    return next * this.tickMs;
+  }
+
+  /** No second call in the same tick, nor sooner than the rate allows. */
+  private nextAfter(now: number): number {
+    if (this.turn().count === 1) return now + this.everyMs;
+    return (Math.floor(now / this.tickMs) + 1) * this.tickMs;
+  }
+
+  private get tickMs(): number {
+    return this.everyMs * SHARED_MARGIN;
   }
 }
 

@@ -1,4 +1,5 @@
 /** The worker process: accounts, credentials, connection, workers, and an orderly end. */
+import { hostname } from 'node:os';
 import { Runtime } from '@temporalio/worker';
 import type { Logger } from 'pino';
 import { systemClock } from '../activities/clock.js';
@@ -7,7 +8,9 @@ import { openSessions } from '../activities/clouds/session.js';
 import { createTransport } from '../activities/transport.js';
 import { loadAccounts } from '../plan/accounts.js';
 import { connectWorker, type ServerTarget } from '../temporal/connection.js';
+import { QUEUES } from '../workflows/contracts/queues.js';
 import { createLog, temporalLogger } from './logging.js';
+import { Peers } from './peers.js';
 import { createWorkers } from './workers.js';
 
 export interface WorkerProcessOptions {
@@ -31,28 +34,44 @@ export async function runWorker(options: WorkerProcessOptions): Promise<void> {
     telemetryOptions: { logging: { filter: 'WARN', forward: {} } },
   });
 
+  const connection = await connectWorker(options.server);
+  const identity = `${process.pid}@${hostname()}`;
+  const { namespace } = options.server;
+  const peers = new Peers({
+    connection,
+    namespace,
+    taskQueue: QUEUES.main,
+    identity,
+    clock: systemClock,
+    log: (line) => {
+      log.info(line);
+    },
+  });
   const transport = createTransport({ clock: systemClock });
   const sessions = openSessions({
     accounts,
     clock: systemClock,
     transport,
     env: process.env,
+    turn: () => peers.turn(),
     log: (line) => {
       log.warn(line);
     },
   });
-  const connection = await connectWorker(options.server);
   try {
     const workers = await createWorkers({
       connection,
-      namespace: options.server.namespace,
+      namespace,
+      identity,
       deps: { apis: CLOUD_APIS, sessions, clock: systemClock },
     });
     log.info({ server: options.server.address, accounts: [...accounts.keys()] }, 'worker is ready');
     options.onReady?.();
+    peers.start();
     await workers.run();
     log.info('worker has ended');
   } finally {
+    await peers.stop();
     await connection.close();
     await transport.close();
   }

@@ -109,4 +109,39 @@ describe('Pacer', () => {
     expect(pacer().pacer.slow(90_000)).toBe(90_000);
     expect(pacer().pacer.slow(1_000_000)).toBe(240_000);
   });
+
+  describe('shared by several processes', () => {
+    /** Grants of `count` processes that all want as much as they can get, for ten seconds. */
+    async function grantsOf(rate: number, count: number): Promise<number[][]> {
+      const clock = new SteppedClock();
+      const grants = Array.from({ length: count }, () => [] as number[]);
+      grants.forEach((own, index) => {
+        const shared = new Pacer({
+          clock,
+          rate,
+          turn: () => ({ index, count, notBefore: -Infinity }),
+          firstPauseMs: 60_000,
+          maxPauseMs: 240_000,
+        });
+        for (let call = 0; call < rate * 10; call++) void shared.take().then(() => own.push(clock.now()));
+      });
+      await clock.advance(10_000);
+      return grants;
+    }
+
+    it.each([
+      [1, 2],
+      [2, 3],
+      [10, 2],
+      [50, 4],
+    ])('at %d calls/s and %d processes: in no second more calls than the rate', async (rate, count) => {
+      const grants = await grantsOf(rate, count);
+      const all = grants.flat().toSorted((a, b) => a - b);
+      const busiest = Math.max(...all.map((from) => all.filter((at) => at >= from && at < from + 1_000).length));
+      expect(busiest).toBeLessThanOrEqual(rate);
+      // Nobody starves, and most of the rate is used.
+      for (const own of grants) expect(own.length).toBeGreaterThan(0);
+      expect(all.length).toBeGreaterThanOrEqual(rate * 10 * 0.75);
+    });
+  });
 });

@@ -1,0 +1,24 @@
+import { describe, expect, it } from 'vitest';
+import { turnOf } from '../../worker/peers.js';
+
+describe('turnOf', () => {
+  it('is alone, and goes at once, when nobody else polls', () => {
+    expect(turnOf(['a'], 'a', null, 1_000)).toEqual({ index: 0, count: 1, notBefore: 1_000 });
+  });
+  it('lets a newcomer wait until the others have counted it', () => {
+    expect(turnOf(['a', 'b'], 'b', null, 1_000)).toEqual({ index: 1, count: 2, notBefore: 5_000 });
+  });
+  it('gives every process a place of its own, whatever the order of the answer', () => {
+    const places = ['a', 'b', 'c'].map((identity) => turnOf(['c', 'a', 'b', 'a'], identity, null, 0)?.index);
+    expect(places).toEqual([0, 1, 2]);
+  });
+  it('keeps what it knows while the server does not see it', () => {
+    const before = { index: 1, count: 2, notBefore: 0 };
+    expect(turnOf(['a'], 'b', before, 9_000)).toBe(before);
+    expect(turnOf(['a'], 'b', null, 9_000)).toBeNull();
+  });
+  it('does not wait a second time when others come and go', () => {
+    const before = { index: 0, count: 1, notBefore: 0 };
+    expect(turnOf(['a', 'b'], 'a', before, 9_000)).toEqual({ index: 0, count: 2, notBefore: 0 });
+  });
+});

@@ -1,0 +1,94 @@
+/** The worker processes that are alive, as a task queue's pollers tell: an account's rates are divided among them. */
+import type { NativeConnection } from '@temporalio/worker';
+import { ALONE, type Turn } from '../activities/limiter.js';
+import type { Clock } from '../activities/clock.js';
+
+export interface PeersOptions {
+  readonly connection: NativeConnection;
+  readonly namespace: string;
+  /** The queue whose activity pollers are counted. */
+  readonly taskQueue: string;
+  /** This process's own, as its workers tell the server. */
+  readonly identity: string;
+  readonly clock: Clock;
+  /** One line, for operators. */
+  readonly log: (line: string) => void;
+}
+
+/** Between two looks. A newcomer waits for longer than this, so that everybody has counted it before it calls. */
+const LOOK_EVERY_MS = 2_000;
+const FIRST_LOOKS_MS = 200;
+const NEWCOMER_WAITS_MS = 2 * LOOK_EVERY_MS;
+/** A poll lasts a minute: who has not been heard of for longer is dead, and its turns are free. */
+const DEAD_AFTER_MS = 75_000;
+const ACTIVITY_QUEUE = 2;
+
+/**
+ * Watches the pollers and keeps this process's turn up to date. Nothing is granted before the process has seen itself
+ * among them; while the server cannot be asked, the last answer stands.
+ */
+export class Peers {
+  private readonly options: PeersOptions;
+  private readonly ending = new AbortController();
+  private seen: Turn | null = null;
+  private watching: Promise<void> = Promise.resolve();
+
+  constructor(options: PeersOptions) {
+    this.options = options;
+  }
+
+  /** Until the server has seen this process, always a moment from now. */
+  turn(): Turn {
+    return this.seen ?? { ...ALONE, notBefore: this.options.clock.now() + FIRST_LOOKS_MS };
+  }
+
+  start(): void {
+    this.watching = this.watch();
+  }
+
+  async stop(): Promise<void> {
+    this.ending.abort();
+    await this.watching;
+  }
+
+  private async watch(): Promise<void> {
+    const { clock, log } = this.options;
+    while (!this.ending.signal.aborted) {
+      try {
+        const alive = await this.alive();
+        const turn = turnOf(alive, this.options.identity, this.seen, clock.now());
+        if (turn !== null && turn.count !== (this.seen?.count ?? 1)) {
+          log(`${turn.count} workers share each account's rates`);
+        }
+        this.seen = turn;
+      } catch {
+        // The server is away: whoever was there a moment ago is counted on.
+      }
+      await clock.sleep(this.seen === null ? FIRST_LOOKS_MS : LOOK_EVERY_MS, this.ending.signal).catch(() => {});
+    }
+  }
+
+  private async alive(): Promise<string[]> {
+    const { connection, namespace, taskQueue, clock } = this.options;
+    const { pollers } = await connection.workflowService.describeTaskQueue({
+      namespace,
+      taskQueue: { name: taskQueue },
+      taskQueueType: ACTIVITY_QUEUE,
+    });
+    return (pollers ?? [])
+      .filter(({ lastAccessTime }) => clock.now() - Number(lastAccessTime?.seconds ?? 0) * 1000 < DEAD_AFTER_MS)
+      .map(({ identity }) => identity ?? '');
+  }
+}
+
+/**
+ * This process's turn among those alive; a newcomer's begins only when the others have had time to count it. While the
+ * server does not see it, or not any more, nothing better than before is known.
+ */
+export function turnOf(alive: readonly string[], identity: string, before: Turn | null, now: number): Turn | null {
+  const all = [...new Set(alive)].toSorted();
+  const index = all.indexOf(identity);
+  if (index < 0) return before;
+  const waitMs = all.length === 1 ? 0 : NEWCOMER_WAITS_MS;
+  return { index, count: all.length, notBefore: before?.notBefore ?? now + waitMs };
+}
