@@ -1,8 +1,9 @@
-/** Where an account's keys come from. Only this file and the signers ever hold them. */
+/** Where an account's secrets come from. Only this file, logins and the signers ever hold them. */
 import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import { inspect } from 'node:util';
 import { parseDocument } from 'yaml';
 import type { Account } from '../plan/accounts.js';
+import { iso, type Clock } from './clock.js';
 import { AccountError } from './clouds/errors.js';
 
 /** A key pair, with the session token that temporary keys have. */
@@ -12,26 +13,41 @@ export interface AccessKeys {
   readonly securityToken: string | null;
 }
 
-/** Access keys that no printing, logging or serialising shows. */
+/** What a token is given out for. */
+export interface Login {
+  readonly user: string;
+  readonly password: string;
+  /** The account that the user belongs to, as its cloud names it. */
+  readonly domain: string;
+}
+
+/** What an account proves its identity by. */
+export type Secret =
+  | { readonly kind: 'keys'; readonly keys: AccessKeys }
+  | { readonly kind: 'login'; readonly login: Login }
+  | { readonly kind: 'token'; readonly token: string };
+
+/** A secret that no printing, logging or serialising shows. */
 export class Credentials {
-  readonly kind = 'access-keys';
-  readonly #keys: AccessKeys;
+  readonly #secret: Secret;
 
-  constructor(keys: AccessKeys) {
-    this.#keys = keys;
+  constructor(secret: Secret) {
+    this.#secret = secret;
   }
 
-  /** The keys themselves: for signing, and nothing else. */
-  reveal(): AccessKeys {
-    return this.#keys;
+  /** The secret itself: for signing and logging in, and nothing else. */
+  reveal(): Secret {
+    return this.#secret;
   }
 
-  /** `text` without any of the keys: some clouds quote them in their error messages. */
+  equals(other: Credentials): boolean {
+    return JSON.stringify(this.#secret) === JSON.stringify(other.#secret);
+  }
+
+  /** `text` without the secret: some clouds quote it in their error messages. */
   redact(text: string): string {
-    const { accessKey, secretKey, securityToken } = this.#keys;
     let redacted = text;
-    for (const secret of [secretKey, securityToken, accessKey]) {
-      if (secret === null) continue;
+    for (const secret of confidential(this.#secret)) {
       redacted = redacted.replaceAll(secret, '***').replaceAll(encodeURIComponent(secret), '***');
     }
     return redacted;
@@ -50,37 +66,83 @@ export class Credentials {
   }
 }
 
-/** Environment variables of a cloud's keys, as its own tools name them. */
-export interface CredentialVariables {
+function confidential(secret: Secret): readonly string[] {
+  switch (secret.kind) {
+    case 'keys': {
+      const { accessKey, secretKey, securityToken } = secret.keys;
+      return [secretKey, ...(securityToken === null ? [] : [securityToken]), accessKey];
+    }
+    case 'login':
+      return [secret.login.password];
+    case 'token':
+      return [secret.token];
+  }
+}
+
+type Field = keyof AccessKeys | keyof Login | 'token';
+
+/** Environment variables of a cloud's secrets, as its own tools name them: what it has none for, it does not take. */
+export interface CredentialVariables extends Partial<Readonly<Record<Field, string>>> {
   /** `CLOUD_SDK` */
   readonly prefix: string;
   /** `AK`: joined to the prefix by `_`. */
   readonly accessKey: string;
   readonly secretKey: string;
-  readonly securityToken: string;
 }
 
 export interface CredentialsStore {
   /**
-   * The account's keys as they are now: a file is read again when it has changed.
+   * The account's secret as it is now: a file is read again when it has changed, and before what it holds expires.
    *
    * @throws AccountError naming account, variable or file, and the remedy.
    */
   resolve(account: Account, variables: CredentialVariables): Credentials;
 }
 
+/** What is needed of each kind; one of these fields alone tells the kind. */
+const NEEDED = {
+  keys: ['accessKey', 'secretKey'],
+  login: ['user', 'password', 'domain'],
+  token: ['token'],
+} as const satisfies Record<Secret['kind'], readonly Field[]>;
+const KINDS = Object.keys(NEEDED) as Secret['kind'][];
+const NAMES: Record<Secret['kind'], string> = {
+  keys: 'access keys',
+  login: 'a user with password and domain',
+  token: 'a token',
+};
+
+/** Sooner than this before its end nothing is begun with it. */
+const LAST_MS = 60_000;
+/** From then on a file is read at each call, whatever its time of change says. */
+const WATCHED_MS = 5 * 60_000;
+
 interface CachedFile {
   readonly version: string;
   readonly credentials: Credentials;
+  /** Epoch ms; `null` for what does not expire by itself. */
+  readonly expiresAt: number | null;
 }
 
-export function openCredentials(env: Readonly<Record<string, string | undefined>>): CredentialsStore {
+export function openCredentials(
+  env: Readonly<Record<string, string | undefined>>,
+  clock: Pick<Clock, 'now'>,
+): CredentialsStore {
   const files = new Map<string, CachedFile>();
   return {
     resolve({ name, credentials: source }, variables) {
       if (source.kind === 'env') return fromEnvironment(name, source.prefix || variables.prefix, variables, env);
-      const file = readCredentialsFile(name, source.path, files.get(source.path));
-      files.set(source.path, file);
+      const { path } = source;
+      const known = files.get(path);
+      const isEnding = known?.expiresAt != null && known.expiresAt - clock.now() < WATCHED_MS;
+      const file = readCredentialsFile(name, path, variables, isEnding ? undefined : known);
+      files.set(path, file);
+      if (file.expiresAt !== null && file.expiresAt - clock.now() < LAST_MS) {
+        throw new AccountError(
+          `account ${name}: what credentials file ${path} holds ends at ${iso(file.expiresAt)}, and it is ` +
+            `${iso(clock.now())} (write new credentials there more than a minute before the old ones end)`,
+        );
+      }
       return file.credentials;
     },
   };
@@ -92,26 +154,33 @@ function fromEnvironment(
   variables: CredentialVariables,
   env: Readonly<Record<string, string | undefined>>,
 ): Credentials {
-  const value = (variable: string): string => env[`${prefix}_${variable}`]?.trim() ?? '';
-  const required = (variable: string): string => {
-    const found = value(variable);
-    if (found === '') {
-      throw new AccountError(
-        `account ${account}: environment variable ${prefix}_${variable} is not set ` +
-          '(set it where the worker runs, or name another credentials source in the accounts file)',
-      );
-    }
-    return found;
-  };
-  const keys = {
-    accessKey: required(variables.accessKey),
-    secretKey: required(variables.secretKey),
-    securityToken: value(variables.securityToken) || null,
-  };
-  return checked(account, `environment variables ${prefix}_*`, keys);
+  const variable = (field: Field): string => `${prefix}_${variables[field] ?? ''}`;
+  return credentialsOf({
+    account,
+    source: `environment variables ${prefix}_*`,
+    kinds: kindsOf(variables),
+    // A password may begin or end with a blank.
+    value: (field) => {
+      const found = variables[field] === undefined ? '' : (env[variable(field)] ?? '');
+      return field === 'password' ? found.replace(/\r?\n$/, '') : found.trim();
+    },
+    missing: (field) =>
+      `account ${account}: environment variable ${variable(field)} is not set ` +
+      '(set it where the worker runs, or name another credentials source in the accounts file)',
+  });
 }
 
-function readCredentialsFile(account: string, path: string, cached: CachedFile | undefined): CachedFile {
+/** A cloud takes the kinds that it has variables for. */
+function kindsOf(variables: CredentialVariables): Secret['kind'][] {
+  return KINDS.filter((kind) => NEEDED[kind].every((field) => variables[field] !== undefined));
+}
+
+function readCredentialsFile(
+  account: string,
+  path: string,
+  variables: CredentialVariables,
+  cached: CachedFile | undefined,
+): CachedFile {
   let handle: number;
   try {
     handle = openSync(path, 'r');
@@ -131,7 +200,7 @@ function readCredentialsFile(account: string, path: string, cached: CachedFile |
     }
     const version = `${ino}/${mtimeMs}/${size}`;
     if (cached?.version === version) return cached;
-    return { version, credentials: parseCredentials(account, path, readFileSync(handle, 'utf8')) };
+    return { version, ...parseCredentials(account, path, variables, readFileSync(handle, 'utf8')) };
   } catch (error) {
     if (error instanceof AccountError) throw error;
     throw new AccountError(`account ${account}: credentials file ${path} cannot be read: ${codeOf(error)}`);
@@ -141,7 +210,12 @@ function readCredentialsFile(account: string, path: string, cached: CachedFile |
 }
 
 /** JSON is YAML. The parser's own messages quote lines of the file, so they are never passed on. */
-function parseCredentials(account: string, path: string, text: string): Credentials {
+function parseCredentials(
+  account: string,
+  path: string,
+  variables: CredentialVariables,
+  text: string,
+): Pick<CachedFile, 'credentials' | 'expiresAt'> {
   const document = parseDocument(text, { prettyErrors: true });
   const problem = document.errors[0];
   if (problem !== undefined) {
@@ -149,37 +223,84 @@ function parseCredentials(account: string, path: string, text: string): Credenti
     throw new AccountError(`account ${account}: credentials file ${path}:${line} is no YAML or JSON (mend that line)`);
   }
   const found: unknown = document.toJS();
-  const field = (name: keyof AccessKeys): string => {
-    const value: unknown = typeof found === 'object' && found !== null ? Reflect.get(found, name) : undefined;
-    return typeof value === 'string' ? value.trim() : '';
-  };
-  for (const name of ['accessKey', 'secretKey'] as const) {
-    if (field(name) === '') {
-      throw new AccountError(
-        `account ${account}: credentials file ${path} has no ${name} ` +
-          '(it holds accessKey, secretKey and optionally securityToken, all strings)',
-      );
-    }
+  const field = (name: string): unknown =>
+    typeof found === 'object' && found !== null ? Reflect.get(found, name) : undefined;
+
+  const kinds = kindsOf(variables);
+  const forms = kinds.map((kind) => NEEDED[kind].join(', ')).join('; or ');
+  const credentials = credentialsOf({
+    account,
+    source: `credentials file ${path}`,
+    kinds,
+    value: (name) => {
+      const value = field(name);
+      return typeof value !== 'string' ? '' : name === 'password' ? value : value.trim();
+    },
+    missing: (name) =>
+      `account ${account}: credentials file ${path} has no ${name} ` +
+      `(it holds ${forms}; with temporary keys securityToken and expiresAt too; all of them text)`,
+  });
+  const end = field('expiresAt');
+  const expiresAt = end === undefined || end === null ? null : instantOf(end);
+  if (Number.isNaN(expiresAt)) {
+    throw new AccountError(
+      `account ${account}: expiresAt in credentials file ${path} is no time ` +
+        '(give it as 2026-11-21T05:26:00Z, or in microseconds since 1970)',
+    );
   }
-  const keys = {
-    accessKey: field('accessKey'),
-    secretKey: field('secretKey'),
-    securityToken: field('securityToken') || null,
-  };
-  return checked(account, `credentials file ${path}`, keys);
+  return { credentials, expiresAt };
 }
 
-function checked(account: string, source: string, keys: AccessKeys): Credentials {
-  const printable = /^[\x21-\x7e]+$/;
-  for (const name of ['accessKey', 'secretKey', 'securityToken'] as const) {
-    if (keys[name] !== null && !printable.test(keys[name])) {
-      throw new AccountError(
-        `account ${account}: the ${name} in ${source} has spaces, line breaks or other characters that no key has ` +
-          '(copy it again)',
-      );
-    }
+/** Epoch ms of ISO 8601 with a zone, or of microseconds since the epoch; NaN for anything else. */
+function instantOf(value: unknown): number {
+  const text = typeof value === 'number' ? String(value) : typeof value === 'string' ? value.trim() : '';
+  // Fewer digits are seconds or milliseconds, and would end in 1970.
+  if (/^\d{15,17}$/.test(text)) return Math.floor(Number(text) / 1000);
+  return /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$/.test(text) ? Date.parse(text) : Number.NaN;
+}
+
+interface Given {
+  readonly account: string;
+  /** As messages name it. */
+  readonly source: string;
+  readonly kinds: readonly Secret['kind'][];
+  /** Empty for what is not there. */
+  readonly value: (field: Field) => string;
+  readonly missing: (field: Field) => string;
+}
+
+/** @throws AccountError for what is missing, ambiguous or cannot be right */
+function credentialsOf({ account, source, kinds, value, missing }: Given): Credentials {
+  const given = kinds.filter((kind) => NEEDED[kind].some((field) => value(field) !== ''));
+  if (given.length > 1) {
+    const names = given.map((kind) => NAMES[kind]).join(' and ');
+    throw new AccountError(`account ${account}: ${source} hold ${names} (leave one of them only)`);
   }
-  return new Credentials(keys);
+  const kind = given[0] ?? 'keys';
+  const lacking = NEEDED[kind].find((field) => value(field) === '');
+  if (lacking !== undefined) throw new AccountError(missing(lacking));
+
+  const printable = (field: Field): string => {
+    const text = value(field);
+    if (/^[\x21-\x7e]*$/.test(text)) return text;
+    throw new AccountError(
+      `account ${account}: the ${field} in ${source} has spaces, line breaks or other characters that it cannot have ` +
+        '(copy it again)',
+    );
+  };
+  switch (kind) {
+    case 'keys': {
+      const keys = { accessKey: printable('accessKey'), secretKey: printable('secretKey') };
+      return new Credentials({ kind, keys: { ...keys, securityToken: printable('securityToken') || null } });
+    }
+    case 'login':
+      return new Credentials({
+        kind,
+        login: { user: value('user'), password: value('password'), domain: value('domain') },
+      });
+    case 'token':
+      return new Credentials({ kind, token: printable('token') });
+  }
 }
 
 function codeOf(error: unknown): string {

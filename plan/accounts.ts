@@ -16,7 +16,7 @@ export interface Account {
   readonly name: string;
   readonly cloud: string;
   readonly region: string;
-  /** Huawei's project id; empty at clouds without one. */
+  /** Huawei's project id; empty where it is looked up by the region's name, and at clouds without projects. */
   readonly projectId: string;
   readonly credentials: CredentialsSource;
   /** Base URL per service family (`ges`, `elasticsearch`), overriding the region table. */
@@ -45,7 +45,9 @@ const credentials = z
       .string()
       .regex(/^[A-Z][A-Z0-9_]*[A-Z0-9]$/, 'give the prefix of the environment variables, as in CLOUD_SDK')
       .optional()
-      .describe('Prefix of the environment variables: CLOUD_SDK reads CLOUD_SDK_AK and CLOUD_SDK_SK.'),
+      .describe(
+        'Prefix of the environment variables: CLOUD_SDK reads CLOUD_SDK_AK and CLOUD_SDK_SK; or CLOUD_SDK_USER, CLOUD_SDK_PASSWORD and CLOUD_SDK_DOMAIN; or CLOUD_SDK_TOKEN.',
+      ),
     file: z
       .string()
       .regex(/\S/, 'give a path')
@@ -66,7 +68,13 @@ function accountSchema(cloud: string, families: readonly string[]) {
     cloud: z.literal(cloud),
     region: z.string().regex(/^[a-z0-9]+(-[a-z0-9]+)*$/, 'use the id of a region, as in cn-north-4'),
     ...(cloudOf(cloud)?.hasProjects === true
-      ? { projectId: z.string().regex(/^[A-Za-z0-9_-]+$/, "use the project's id (console: My Credentials)") }
+      ? {
+          projectId: z
+            .string()
+            .regex(/^[A-Za-z0-9_-]+$/, "use the project's id (console: My Credentials)")
+            .optional()
+            .describe("The project's id; looked up by the region's name when left out."),
+        }
       : {}),
     credentials: credentials.optional().describe('Where the credentials come from; the vendor’s variables by default.'),
     endpoints: z.strictObject(Object.fromEntries(families.map((family) => [family, endpoint.optional()]))).optional(),
@@ -94,9 +102,7 @@ const anyAccount = z.object({
 /** The accounts file, for the clouds and service families of `apis`. */
 export function accountsSchema(apis: readonly CloudApi[]) {
   const clouds = [...new Set(apis.map((api) => api.cloud))];
-  const [first, ...rest] = clouds.map((cloud) =>
-    accountSchema(cloud, [...new Set(apis.filter((api) => api.cloud === cloud).map((api) => api.family))]),
-  );
+  const [first, ...rest] = clouds.map((cloud) => accountSchema(cloud, familiesOf(cloud, apis)));
   if (first === undefined) throw new Error('no cloud API is registered');
   return z.strictObject({ accounts: z.record(accountName, z.discriminatedUnion('cloud', [first, ...rest])) });
 }
@@ -163,6 +169,13 @@ export function isLoopback(hostname: string): boolean {
 
 function cloudOf(name: string) {
   return CLOUDS.find((cloud) => cloud.name === name);
+}
+
+/** The services of a cloud that an account reaches, each with an endpoint: the last one tells who the account is. */
+function familiesOf(cloud: string, apis: readonly CloudApi[]): string[] {
+  const families = apis.filter((api) => api.cloud === cloud).map((api) => api.family);
+  const identity = cloudOf(cloud)?.identity;
+  return [...new Set([...families, ...(identity === undefined ? [] : [identity.family])])];
 }
 
 function credentialsSource(given: z.infer<typeof anyAccount>, file: string): CredentialsSource {

@@ -2,10 +2,11 @@
 import type { z } from 'zod';
 import { endpointObjection, type Account } from '../../plan/accounts.js';
 import { iso, type Clock } from '../clock.js';
-import { openCredentials, type Credentials } from '../credentials.js';
-import { ALONE, Pacer, type Turn } from '../limiter.js';
+import { openCredentials } from '../credentials.js';
+import { Pacer } from '../limiter.js';
 import { TransportError, type HttpCall, type Transport } from '../transport.js';
-import type { Cloud } from './cloud.js';
+import { Authenticator, type Proof } from './authenticator.js';
+import type { Cloud, Identity } from './cloud.js';
 import { encodePath, encodeQuery } from './encode.js';
 import { errorOf, oneLine, requestIdOf } from './envelopes.js';
 import { AccountError, CloudError } from './errors.js';
@@ -35,9 +36,12 @@ export interface SendBounds {
 }
 
 export interface Sessions {
-  /** @throws AccountError for an account or credentials that cannot be used. */
+  /**
+   * @throws AccountError for an account or credentials that cannot be used, CloudError for a project id that could not
+   *   be looked up.
+   */
   reader(api: CloudApi, account: string, signal?: AbortSignal): Promise<CloudReader>;
-  /** @throws AccountError */
+  /** @throws as `reader` */
   sender(api: CloudApi, account: string): Promise<CloudSender>;
 }
 
@@ -48,8 +52,6 @@ export interface SessionOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Multiplies the pauses after a throttled answer: 1 is production, as in `Timing.scale`. */
   readonly scale?: number;
-  /** This process's turn among those that share the accounts' rates; left out: alone. */
-  readonly turn?: () => Turn;
   /** One line, for operators. */
   readonly log?: (line: string) => void;
 }
@@ -62,8 +64,12 @@ const MEND_MS = 60_000;
 /** Opens accounts on first use and keeps their rates for as long as it lives: one per process. */
 export function openSessions(options: SessionOptions): Sessions {
   const { clock, transport, scale = 1 } = options;
-  const credentials = openCredentials(options.env);
+  const log = options.log ?? (() => {});
+  const credentials = openCredentials(options.env, clock);
   const pacers = new Map<string, Pacer>();
+  const authenticators = new Map<string, Authenticator>();
+  /** By account; only the ids that had to be looked up. */
+  const projects = new Map<string, Promise<string>>();
 
   const open = async (api: CloudApi, name: string): Promise<Session> => {
     const account = options.accounts.get(name);
@@ -77,6 +83,22 @@ export function openSessions(options: SessionOptions): Sessions {
         `account ${name} is of cloud ${account.cloud}, and ${api.service} is of ${api.cloud} (name another account)`,
       );
     }
+    const secret = () => credentials.resolve(account, cloud.variables);
+    // Fails here and now rather than in the middle of a step.
+    secret();
+    const authenticator =
+      authenticators.get(name) ??
+      new Authenticator({
+        account,
+        cloud,
+        clock,
+        transport,
+        scale,
+        log,
+        credentials: secret,
+        identityOrigin: ({ family }) => originOf(cloud, family, account),
+      });
+    authenticators.set(name, authenticator);
     const pacer = (kind: 'reads' | 'writes'): Pacer => {
       const key = `${kind} ${name}`;
       const { firstMs, maxMs } = cloud.throttlePause;
@@ -85,25 +107,44 @@ export function openSessions(options: SessionOptions): Sessions {
         new Pacer({
           clock,
           rate: account.rates[kind],
-          turn: options.turn ?? (() => ALONE),
           firstPauseMs: firstMs * scale,
           maxPauseMs: maxMs * scale,
         });
       pacers.set(key, found);
       return found;
     };
-    return new Session({
-      api,
+    const parts = {
       account,
-      cloud,
       clock,
       transport,
-      origin: originOf(cloud, api, account),
+      authenticator,
+      log,
       reads: pacer('reads'),
       writes: pacer('writes'),
-      credentials: () => credentials.resolve(account, cloud.variables),
-      log: options.log ?? (() => {}),
+    };
+    const session: Omit<SessionParts, 'projectId'> = {
+      ...parts,
+      classify: (error) => api.classify(error),
+      origin: originOf(cloud, api.family, account),
+    };
+    if (account.projectId !== '' || cloud.identity === undefined) {
+      return new Session({ ...session, projectId: account.projectId });
+    }
+    const { identity } = cloud;
+    const asking = new Session({
+      ...parts,
+      classify: (error) => identity.classify(error),
+      origin: originOf(cloud, identity.family, account),
+      projectId: '',
     });
+    const found = projects.get(name) ?? projectNamed(account, identity, asking);
+    projects.set(name, found);
+    try {
+      return new Session({ ...session, projectId: await found });
+    } catch (error) {
+      if (projects.get(name) === found) projects.delete(name);
+      throw error;
+    }
   };
 
   return {
@@ -111,7 +152,7 @@ export function openSessions(options: SessionOptions): Sessions {
       const session = await open(api, account);
       return {
         region: session.account.region,
-        projectId: session.account.projectId,
+        projectId: session.projectId,
         now: () => clock.now(),
         read: async (request, schema) => (await session.read(request, schema, signal)).body,
         readWithHeaders: (request, schema) => session.read(request, schema, signal),
@@ -125,45 +166,55 @@ export function openSessions(options: SessionOptions): Sessions {
 }
 
 /** @throws AccountError naming the regions there are, or what is wrong with the override. */
-function originOf(cloud: Cloud, api: CloudApi, account: Account): string {
-  const override = account.endpoints[api.family];
+function originOf(cloud: Cloud, family: string, account: Account): string {
+  const override = account.endpoints[family];
   if (override !== undefined) {
     const objection = endpointObjection(override, account.allowPlainHttp);
     if (objection === null) return new URL(override).origin;
     throw new AccountError(
-      `account ${account.name}: its endpoint for ${api.family} ${objection.message} (${objection.remedy})`,
+      `account ${account.name}: its endpoint for ${family} ${objection.message} (${objection.remedy})`,
     );
   }
-  const endpoint = cloud.endpoint(api.family, account.region);
+  const endpoint = cloud.endpoint(family, account.region);
   if ('url' in endpoint) return endpoint.url;
-  throw new AccountError(`account ${account.name}: ${endpoint.problem} (or set its endpoints.${api.family})`);
+  throw new AccountError(`account ${account.name}: ${endpoint.problem} (or set its endpoints.${family})`);
+}
+
+/** @throws AccountError unless there is exactly one */
+async function projectNamed({ name, region }: Account, identity: Identity, session: Session): Promise<string> {
+  const read: CloudReader['read'] = async (request, schema) => (await session.read(request, schema, undefined)).body;
+  const ids = await identity.projectsNamed(read, region);
+  const [id] = ids;
+  if (id !== undefined && ids.length === 1) return id;
+  throw new AccountError(
+    `account ${name}: ${ids.length === 0 ? 'no project is' : `${ids.length} projects are`} named ${region} ` +
+      '(set its projectId in the accounts file)',
+  );
 }
 
 interface SessionParts {
-  readonly api: CloudApi;
+  readonly classify: CloudApi['classify'];
   readonly account: Account;
-  readonly cloud: Cloud;
+  /** Huawei's project; empty at clouds without one, and for calls outside any. */
+  readonly projectId: string;
   readonly clock: Clock;
   readonly transport: Transport;
   readonly origin: string;
   readonly reads: Pacer;
   readonly writes: Pacer;
-  readonly credentials: () => Credentials;
+  readonly authenticator: Authenticator;
   readonly log: (line: string) => void;
 }
 
 class Session {
   readonly account: Account;
+  readonly projectId: string;
   private readonly parts: SessionParts;
 
   constructor(parts: SessionParts) {
     this.parts = parts;
     this.account = parts.account;
-    // Fails here and now rather than in the middle of a step.
-    parts.credentials();
-    if (parts.cloud.hasProjects && parts.account.projectId === '') {
-      throw new AccountError(`account ${parts.account.name} has no projectId (add it to the accounts file)`);
-    }
+    this.projectId = parts.projectId;
   }
 
   async read<T>(
@@ -175,30 +226,34 @@ class Session {
     if (method !== 'GET' && request.query?.['dryRun'] !== 'true') {
       throw new TypeError(`a read may not ${method} /${request.path.join('/')}`);
     }
-    try {
-      return await this.readOnce(request, schema, signal);
-    } catch (error) {
-      // Signed anew: another nonce, and keys that may have been exchanged meanwhile.
-      if (error instanceof CloudError && error.errorClass === 'token') return this.readOnce(request, schema, signal);
-      throw error;
+    const { reads, authenticator } = this.parts;
+    for (let isRetry = false; ; isRetry = true) {
+      await reads.take(signal === undefined ? {} : { signal });
+      const proof = await authenticator.prove();
+      try {
+        return await this.readOnce(request, schema, proof, signal);
+      } catch (error) {
+        const isToBeRenewed = error instanceof CloudError && error.errorClass === 'token';
+        if (!isToBeRenewed || isRetry || !authenticator.refused(proof)) throw error;
+        // Once more: with another token, or another nonce, or keys that have been exchanged meanwhile.
+      }
     }
   }
 
   private async readOnce<T>(
     request: ReadRequest,
     schema: z.ZodType<T>,
+    proof: Proof,
     signal: AbortSignal | undefined,
   ): Promise<{ body: T; headers: CloudResponse['headers'] }> {
-    const { reads, transport } = this.parts;
-    await reads.take(signal === undefined ? {} : { signal });
-    const credentials = this.parts.credentials();
+    const { transport } = this.parts;
     const method = request.method ?? 'GET';
-    const call = this.sign({ ...request, method }, credentials);
+    const call = this.prepare({ ...request, method }, proof);
     const label = `${method} ${call.path.replace(/\?.*/, '')}`;
     let response: CloudResponse;
     try {
       const exchange = await transport.read(signal === undefined ? call : { ...call, signal });
-      response = withoutKeys(exchange.response, credentials);
+      response = withoutSecrets(exchange.response, proof);
     } catch (error) {
       if (!(error instanceof TransportError)) throw error;
       throw new CloudError(`${label}: ${error.message}`, {
@@ -215,32 +270,36 @@ class Session {
     const error = errorOf(response.json);
     const body = schema.safeParse(response.json);
     const isData = body.success && request.errorFieldsAreData === true;
-    if (!isOk || (error !== null && !isData)) throw this.refusal(label, response, error);
+    if (!isOk || (error !== null && !isData)) throw this.refusal(label, response, error, proof);
     if (!body.success) throw this.unreadable(label, response, body.error);
     return { body: body.data, headers: response.headers };
   }
 
   async send(request: MutatingRequest, { sendBy, timeoutMs }: SendBounds): Promise<Sent> {
-    const { writes, transport } = this.parts;
+    const { writes, transport, authenticator } = this.parts;
     let call: HttpCall;
-    let credentials: Credentials;
+    let proof: Proof;
     try {
       const grant = await writes.take({ by: sendBy });
       if (!grant.granted) {
         const reason = `the account's write rate leaves no slot for ${Math.ceil(grant.waitMs / 1000)} s`;
         return { kind: 'not-sent', reason, retryInMs: grant.waitMs };
       }
-      credentials = this.parts.credentials();
-      call = { ...this.sign(request, credentials), timeoutMs };
+      proof = await authenticator.prove();
+      call = { ...this.prepare(request, proof), timeoutMs };
     } catch (error) {
-      if (!(error instanceof AccountError)) throw error;
-      return { kind: 'not-sent', reason: error.message, retryInMs: MEND_MS };
+      if (error instanceof AccountError) return { kind: 'not-sent', reason: error.message, retryInMs: MEND_MS };
+      if (error instanceof CloudError) return { kind: 'not-sent', reason: error.message, retryInMs: RECONNECT_MS };
+      throw error;
     }
     try {
       const { at, response } = await transport.send(call, sendBy);
-      const answer = withoutKeys(response, credentials);
-      if (answer.status >= 400 && this.classOf(answer.status, errorOf(answer.json)) === 'throttled') {
-        this.slow(writes, answer);
+      const answer = withoutSecrets(response, proof);
+      if (answer.status >= 400) {
+        const errorClass = this.classOf(answer.status, errorOf(answer.json));
+        if (errorClass === 'throttled') this.slow(writes, answer);
+        // For the next one: this request itself is never sent again from here.
+        if (errorClass === 'token') authenticator.refused(proof);
       }
       return { kind: 'answered', at, response: answer };
     } catch (error) {
@@ -250,24 +309,20 @@ class Session {
     }
   }
 
-  private sign(
+  private prepare(
     request: Pick<ReadRequest, 'path' | 'query' | 'headers' | 'body'> & { readonly method: HttpCall['method'] },
-    credentials: Credentials,
+    proof: Proof,
   ): HttpCall {
-    const { cloud, origin, clock, account } = this.parts;
+    const { origin, projectId } = this.parts;
     const path = encodePath(request.path);
     const query = encodeQuery(request.query ?? {});
     const body = request.body === undefined ? '' : JSON.stringify(request.body);
-    const unsigned: Record<string, string> = { accept: 'application/json' };
-    if (body !== '') unsigned['content-type'] = 'application/json';
-    if (account.projectId !== '') unsigned['x-project-id'] = account.projectId;
-    for (const [name, value] of Object.entries(request.headers ?? {})) unsigned[name.toLowerCase()] = value;
+    const unproven: Record<string, string> = { accept: 'application/json' };
+    if (body !== '') unproven['content-type'] = 'application/json';
+    if (projectId !== '') unproven['x-project-id'] = projectId;
+    for (const [name, value] of Object.entries(request.headers ?? {})) unproven[name.toLowerCase()] = value;
     const { method } = request;
-    const headers = cloud.sign(
-      { method, host: new URL(origin).host, path, query, headers: unsigned, body },
-      credentials.reveal(),
-      clock.now(),
-    );
+    const headers = proof.headers({ method, host: new URL(origin).host, path, query, headers: unproven, body });
     return {
       method,
       origin,
@@ -278,17 +333,22 @@ class Session {
   }
 
   private classOf(status: number, error: { code: string; message: string } | null): ErrorClass {
-    return this.parts.api.classify({ status, code: error?.code ?? null, message: error?.message ?? '' });
+    return this.parts.classify({ status, code: error?.code ?? null, message: error?.message ?? '' });
   }
 
   /** The cloud said no, or something in between us and the cloud did. */
-  private refusal(label: string, response: CloudResponse, error: { code: string; message: string } | null): CloudError {
+  private refusal(
+    label: string,
+    response: CloudResponse,
+    error: { code: string; message: string } | null,
+    proof: Proof,
+  ): CloudError {
     const { status } = response;
     // Without a code of the cloud's own it is a proxy or a load balancer that answers: nothing is settled by that.
     const isForeign = error === null && status < 500 && status !== 429 && status !== 408;
     const errorClass = isForeign && response.json === undefined ? 'transient' : this.classOf(status, error);
     const said = error === null ? shapeOf(response) : `${error.code} ${error.message}`;
-    const hint = this.hint(errorClass, response);
+    const hint = this.hint(errorClass, response, proof);
     return this.fail(label, response, errorClass, error?.code ?? null, `HTTP ${status} ${said}${hint}`);
   }
 
@@ -316,13 +376,17 @@ class Session {
   }
 
   /** What a person can do about it. */
-  private hint(errorClass: ErrorClass, response: CloudResponse): string {
-    const { account, clock, reads } = this.parts;
+  private hint(errorClass: ErrorClass, response: CloudResponse, proof: Proof): string {
+    const { account, authenticator, clock, reads } = this.parts;
     switch (errorClass) {
       case 'denied':
         return response.status === 403
           ? `; account ${account.name} lacks the permission for this call`
-          : `; the keys of account ${account.name} were not accepted`;
+          : proof.kind === 'keys'
+            ? `; the keys of account ${account.name} were not accepted`
+            : `; the token of account ${account.name} was not accepted`;
+      case 'token':
+        return authenticator.hint(proof);
       case 'clock-skew': {
         const theirs = Date.parse(response.headers['date'] ?? '');
         const cloud = Number.isNaN(theirs) ? 'is not known' : `is ${iso(theirs)}`;
@@ -348,11 +412,18 @@ class Session {
  * Some clouds quote the string to sign, token included, when a signature does not match. Looked for in the parsed
  * body, since the raw one may have escaped it.
  */
-function withoutKeys(response: CloudResponse, credentials: Credentials): CloudResponse {
-  const isJson = response.json !== undefined;
-  const given = isJson ? JSON.stringify(response.json) : response.text;
-  const text = credentials.redact(given);
-  return text === given ? response : { ...response, text, json: isJson ? (JSON.parse(text) as unknown) : undefined };
+function withoutSecrets(response: CloudResponse, proof: Proof): CloudResponse {
+  const { json } = response;
+  if (json === undefined) return { ...response, text: proof.redact(response.text) };
+  const clean = mapTexts(json, (text) => proof.redact(text));
+  return { ...response, json: clean, text: JSON.stringify(clean) };
+}
+
+function mapTexts(json: unknown, change: (text: string) => string): unknown {
+  if (typeof json === 'string') return change(json);
+  if (Array.isArray(json)) return json.map((item) => mapTexts(item, change));
+  if (typeof json !== 'object' || json === null) return json;
+  return Object.fromEntries(Object.entries(json).map(([name, value]) => [name, mapTexts(value, change)]));
 }
 
 /** What a body is that is no answer of the API; never the body itself. */

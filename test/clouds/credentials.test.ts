@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { systemClock } from '../../activities/clock.js';
 import { alibaba } from '../../activities/clouds/alibaba/cloud.js';
 import { AccountError } from '../../activities/clouds/errors.js';
 import { huawei } from '../../activities/clouds/huawei/cloud.js';
@@ -56,12 +57,12 @@ describe('from the environment', () => {
     ['TEAM', huawei, { accessKey: 'ak3', secretKey: 'sk3', securityToken: null }],
     ['TEAM', alibaba, { accessKey: 'ak4', secretKey: 'sk4', securityToken: null }],
   ])('reads prefix "%s" (round %#)', (prefix, cloud, expected) => {
-    const found = openCredentials(env).resolve(account({ kind: 'env', prefix }), cloud.variables);
-    expect(found.reveal()).toEqual(expected);
+    const found = openCredentials(env, systemClock).resolve(account({ kind: 'env', prefix }), cloud.variables);
+    expect(found.reveal()).toEqual({ kind: 'keys', keys: expected });
   });
 
   it('names the account, the variable and the remedy when one is missing', () => {
-    const store = openCredentials({ TEAM_AK: 'ak' });
+    const store = openCredentials({ TEAM_AK: 'ak' }, systemClock);
     const message = problem(() => store.resolve(account({ kind: 'env', prefix: 'TEAM' }), huawei.variables));
     expect(message).toContain('account prod');
     expect(message).toContain('TEAM_SK is not set');
@@ -69,7 +70,7 @@ describe('from the environment', () => {
   });
 
   it('refuses a key that a header could not carry, without quoting it', () => {
-    const store = openCredentials({ TEAM_AK: 'ak', TEAM_SK: 'abc\ndef' });
+    const store = openCredentials({ TEAM_AK: 'ak', TEAM_SK: 'abc\ndef' }, systemClock);
     const message = problem(() => store.resolve(account({ kind: 'env', prefix: 'TEAM' }), huawei.variables));
     expect(message).toContain('secretKey');
     expect(message).not.toContain('abc');
@@ -92,14 +93,15 @@ describe('from a file', () => {
     writeFileSync(path, text);
     chmodSync(path, mode);
   };
-  const resolve = (store = openCredentials({})) => store.resolve(account({ kind: 'file', path }), huawei.variables);
+  const resolve = (store = openCredentials({}, systemClock)) =>
+    store.resolve(account({ kind: 'file', path }), huawei.variables);
 
   it.each([
     ['YAML', 'accessKey: ak\nsecretKey: sk\n', null],
     ['JSON', '{"accessKey":"ak","secretKey":"sk","securityToken":"st"}', 'st'],
   ])('reads %s', (_name, text, securityToken) => {
     write(text);
-    expect(resolve().reveal()).toEqual({ accessKey: 'ak', secretKey: 'sk', securityToken });
+    expect(resolve().reveal()).toEqual({ kind: 'keys', keys: { accessKey: 'ak', secretKey: 'sk', securityToken } });
   });
 
   it.each([0o640, 0o604, 0o620, 0o602, 0o644, 0o666])('refuses a file of mode %o', (mode) => {
@@ -110,14 +112,14 @@ describe('from a file', () => {
   });
 
   it('reads it again when it has changed, and refuses it when others can read it by then', () => {
-    const store = openCredentials({});
+    const store = openCredentials({}, systemClock);
     write('accessKey: ak1\nsecretKey: sk1\n');
     const first = resolve(store);
     expect(resolve(store)).toBe(first);
     write('accessKey: ak2\nsecretKey: sk2\n');
     const later = new Date(Date.now() + 5_000);
     utimesSync(path, later, later);
-    expect(resolve(store).reveal().accessKey).toBe('ak2');
+    expect(resolve(store).reveal()).toMatchObject({ keys: { accessKey: 'ak2' } });
     chmodSync(path, 0o644);
     expect(problem(() => resolve(store))).toContain('chmod 600');
   });
@@ -141,7 +143,7 @@ describe('from a file', () => {
 
 describe('Credentials', () => {
   const keys = { accessKey: 'AKIA-visible', secretKey: 's3cr3t/key+=', securityToken: 't0k3n==' };
-  const credentials = new Credentials(keys);
+  const credentials = new Credentials({ kind: 'keys', keys });
 
   it.each([
     ['JSON.stringify', () => JSON.stringify({ credentials })],

@@ -297,7 +297,6 @@ describe('accounts', () => {
     ['an unknown account', () => cloud.sessions({ clock: systemClock }).reader(gesV2, 'nobody'), /nobody is not in/],
     ['another cloud', open({}, elasticsearch), /account hw is of cloud huawei, and elasticsearch is of alibaba/],
     ['missing keys', open({ credentials: { kind: 'env', prefix: 'GONE' } }), /GONE_AK is not set/],
-    ['no project', open({ projectId: '' }), /no projectId/],
     [
       'plain http beyond loopback',
       open({ endpoints: { ges: 'http://ges.example.com' } }),

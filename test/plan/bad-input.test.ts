@@ -403,11 +403,6 @@ const ACCOUNT_FILES: readonly Row[] = [
     'accounts.yaml:2: accounts.a.region: is missing (add it, as text)',
   ],
   [
-    'no project',
-    'accounts:\n  a: { cloud: huawei, region: cn-north-4 }\n',
-    'accounts.yaml:2: accounts.a.projectId: is missing (add it, as text)',
-  ],
-  [
     'a project where there is none',
     'accounts:\n  a: { cloud: alibaba, region: cn-hangzhou, projectId: p }\n',
     'accounts.yaml:2: accounts.a.projectId: this cloud has no projects (remove it)',
