@@ -3,7 +3,7 @@ import type { z } from 'zod';
 import { endpointObjection, type Account } from '../../plan/accounts.js';
 import { iso, type Clock } from '../clock.js';
 import { openCredentials } from '../credentials.js';
-import { Pacer } from '../limiter.js';
+import { ALONE, Pacer, type Turn } from '../limiter.js';
 import { TransportError, type HttpCall, type Transport } from '../transport.js';
 import { Authenticator, type Proof } from './authenticator.js';
 import type { Cloud, Identity } from './cloud.js';
@@ -52,6 +52,8 @@ export interface SessionOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Multiplies the pauses after a throttled answer: 1 is production, as in `Timing.scale`. */
   readonly scale?: number;
+  /** This process's turn among those that share the accounts' rates; left out: alone. */
+  readonly turn?: () => Turn;
   /** One line, for operators. */
   readonly log?: (line: string) => void;
 }
@@ -107,6 +109,7 @@ export function openSessions(options: SessionOptions): Sessions {
         new Pacer({
           clock,
           rate: account.rates[kind],
+          turn: options.turn ?? (() => ALONE),
           firstPauseMs: firstMs * scale,
           maxPauseMs: maxMs * scale,
         });
