@@ -1,6 +1,7 @@
 /** The resources of the simulated clouds: a seeded fleet, and a hold on it for tests. */
 import type { Clock } from '../activities/clock.js';
 import { seedCluster } from './alibaba/elasticsearch.js';
+import { seedEngine } from './huawei/cse.js';
 import { seedGraph } from './huawei/ges.js';
 import type { Fate, SimulatedOperation, SimulatedResource } from './model.js';
 import { fraction } from './random.js';
@@ -12,6 +13,8 @@ export interface SeedOptions {
   readonly seed: string;
   /** How many GES graphs, in `project`. */
   readonly graphs?: number;
+  /** How many CSE engines, in `project`. */
+  readonly engines?: number;
   /** How many Elasticsearch clusters, of `uid`. */
   readonly clusters?: number;
   readonly project?: string;
@@ -20,8 +23,9 @@ export interface SeedOptions {
   readonly alibabaRegion?: string;
   /** Bounds of an upgrade's duration in milliseconds of the simulator's clock; going back takes half as long. */
   readonly durationMs?: { readonly min: number; readonly max: number };
-  /** How many of the graphs, or clusters, end otherwise than well; chance says which. */
+  /** How many of the graphs, engines or clusters end otherwise than well; chance says which. */
   readonly graphFates?: Partial<Record<Fate, number>>;
+  readonly engineFates?: Partial<Record<Fate, number>>;
   readonly clusterFates?: Partial<Record<Fate, number>>;
 }
 
@@ -41,11 +45,20 @@ export function seedInventory(options: SeedOptions): SimulatedResource[] {
     return { seed, index, durationMs: duration, rollbackMs: Math.round(duration / 2) };
   };
   const graphFates = dealFates(options.graphs ?? 0, options.graphFates ?? {}, `${seed}/ges`);
+  const engineFates = dealFates(options.engines ?? 0, options.engineFates ?? {}, `${seed}/cse`);
   const clusterFates = dealFates(options.clusters ?? 0, options.clusterFates ?? {}, `${seed}/elasticsearch`);
   return [
     ...graphFates.map((fate, index) =>
       seedGraph({
         ...common('ges', index),
+        fate,
+        owner: options.project ?? DEMO_PROJECT,
+        region: options.huaweiRegion ?? 'eu-west-101',
+      }),
+    ),
+    ...engineFates.map((fate, index) =>
+      seedEngine({
+        ...common('cse', index),
         fate,
         owner: options.project ?? DEMO_PROJECT,
         region: options.huaweiRegion ?? 'eu-west-101',

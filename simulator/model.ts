@@ -19,13 +19,13 @@ export interface SimulatedCredentials {
 /** How an upgrade of a resource ends. */
 export type Fate =
   | 'succeeds'
-  /** Fails, goes back by itself, and ends on the old version. */
+  /** Fails, and ends on the old version: goes back by itself, or at CSE stays `UpgradeFailed`. */
   | 'rolls-back'
   /** Runs for ever. */
   | 'stuck'
   /** The job or record says success, the version is the old one. */
   | 'job-says-success-but-old-version'
-  /** Ends on the new version, with a broken resource: GES status `300`, Elasticsearch health `RED`. */
+  /** Ends on the new version, with a broken resource: GES status `300`, CSE `Unavailable`, Elasticsearch health `RED`. */
   | 'ends-broken'
   /** Elasticsearch: the dry run finds something, and a real submit starts nothing. Mended, it succeeds. */
   | 'precheck-fails';
@@ -38,7 +38,7 @@ export interface SimulatedResource {
   readonly id: string;
   readonly name: string;
   readonly tags: Readonly<Record<string, string>>;
-  /** Version of each component, in the service's own words: GES `{ graph }`, Elasticsearch `{ engine, apack }`. */
+  /** Version of each component, in the service's own words: GES `{ graph }`, CSE `{ engine }`, Elasticsearch `{ engine, apack }`. */
   readonly versions: Readonly<Record<string, string>>;
   /** When somebody changed it by hand, in milliseconds: upgrades that had ended by then no longer show. */
   readonly changedAt?: number;

@@ -8,6 +8,7 @@ import { z } from 'zod';
 import { systemClock, type Clock } from '../activities/clock.js';
 import { elasticsearch } from './alibaba/elasticsearch.js';
 import { Faults, faultRule } from './faults.js';
+import { cse } from './huawei/cse.js';
 import { ges } from './huawei/ges.js';
 import { Inventory } from './inventory.js';
 import type { SimulatedCredentials, SimulatedResource } from './model.js';
@@ -48,7 +49,7 @@ export interface Simulator {
 }
 
 /** All services that there are. */
-export const SERVICES: readonly SimulatedService[] = [ges, elasticsearch];
+export const SERVICES: readonly SimulatedService[] = [ges, cse, elasticsearch];
 
 const MAX_BODY_BYTES = 1024 * 1024;
 

@@ -33,6 +33,7 @@ export type ViolationKind =
   | 'submit-against-failed-check'
   | 'unknown-field'
   | 'wrong-content-type'
+  | 'wrong-accept'
   /** DELETE, PATCH, or another method that no API call here has. */
   | 'forbidden-method'
   | 'wrong-action'

@@ -2,6 +2,7 @@
 import { alibaba } from './alibaba/cloud.js';
 import { elasticsearch } from './alibaba/elasticsearch.js';
 import type { Cloud } from './cloud.js';
+import { cse } from './huawei/cse.js';
 import { gesV1 } from './huawei/ges-v1.js';
 import { gesV2 } from './huawei/ges-v2.js';
 import { huawei } from './huawei/cloud.js';
@@ -9,7 +10,7 @@ import type { CloudApi } from './port.js';
 
 export const CLOUDS: readonly Cloud[] = [huawei, alibaba];
 
-export const CLOUD_APIS: readonly CloudApi[] = [gesV1, gesV2, elasticsearch];
+export const CLOUD_APIS: readonly CloudApi[] = [gesV1, gesV2, cse, elasticsearch];
 
 /** The API that a plan names; `undefined` for one that is not there. */
 export function apiFor(apis: readonly CloudApi[], service: string): CloudApi | undefined {

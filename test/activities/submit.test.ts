@@ -15,10 +15,10 @@ afterEach(async () => {
   await clouds.close();
 });
 
-/** One graph and one cluster; the family says which of them is upgraded. */
+/** One resource of each family, which says which of them is upgraded. */
 async function resource(family: string): Promise<UpgradeSpec> {
   clock = new VirtualClock();
-  clouds = await simulatedClouds({ clock, graphs: 1, clusters: 1 });
+  clouds = await simulatedClouds({ clock, graphs: 1, engines: 1, clusters: 1 });
   const [spec] = clouds.specs(family);
   if (spec === undefined) throw new Error(`no resource of ${family}`);
   return spec;
@@ -73,7 +73,9 @@ const lostAnswers: readonly [string, FaultRule['fault']][] = [
   ['a 200 without its id', { kind: 'missing-field' }],
 ];
 
-describe.each(['ges', 'elasticsearch'])('submit to %s', (family) => {
+describe.each(['ges', 'cse', 'elasticsearch'])('submit to %s', (family) => {
+  const component = family === 'ges' ? 'graph' : 'engine';
+
   it('sends once and hands the operation on', async () => {
     const input = await inputFor(await resource(family));
     const result = await attempt(input);
@@ -145,7 +147,7 @@ describe.each(['ges', 'elasticsearch'])('submit to %s', (family) => {
   it('adopts an upgrade that somebody else began', async () => {
     const spec = await resource(family);
     const input = await inputFor(spec);
-    const to: Record<string, string> = family === 'ges' ? { graph: '9.9.9' } : { engine: '7.10.0' };
+    const to = { [component]: family === 'elasticsearch' ? '7.10.0' : '9.9.9' };
     clouds.simulator.inventory.upgradeElsewhere(spec.resource.id, to);
     const result = await attempt(input);
     expect(result).toMatchObject({ verdict: 'adopted', calls: [] });
@@ -156,7 +158,7 @@ describe.each(['ges', 'elasticsearch'])('submit to %s', (family) => {
     const spec = await resource(family);
     const input = await inputFor(spec);
     const { versions } = clouds.simulator.inventory.get(spec.resource.id);
-    const changed = family === 'ges' ? { ...versions, graph: '3.3.3' } : { ...versions, engine: '6.3.9' };
+    const changed = { ...versions, [component]: family === 'elasticsearch' ? '6.3.9' : '3.3.3' };
     clouds.simulator.inventory.change(spec.resource.id, { versions: changed });
     expect(await attempt(input)).toMatchObject({ verdict: 'drifted', calls: [] });
     expect(accepted()).toBe(0);

@@ -41,7 +41,7 @@ export function accountAt(url: string, cloud: 'huawei' | 'alibaba', more: Partia
     region: cloud === 'huawei' ? 'cn-north-4' : 'cn-hangzhou',
     projectId: cloud === 'huawei' ? 'p1' : '',
     credentials: { kind: 'env', prefix: 'FAKE' },
-    endpoints: { ges: url, dcs: url, elasticsearch: url },
+    endpoints: { ges: url, cse: url, dcs: url, elasticsearch: url },
     allowPlainHttp: false,
     rates: { reads: 1000, writes: 1000 },
     concurrency: 20,

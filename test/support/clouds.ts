@@ -96,7 +96,7 @@ function specsOf(simulator: Simulator, family: string): UpgradeSpec[] {
       const service = family === 'ges' ? (index % 2 === 0 ? 'ges-v2' : 'ges-v1') : family;
       const api = apiFor(CLOUD_APIS, service);
       if (api === undefined) throw new Error(`no api ${service}`);
-      const target = api.target.parse({ version: family === 'ges' ? '9.9.9' : '7.10' });
+      const target = api.target.parse({ version: family === 'elasticsearch' ? '7.10' : '9.9.9' });
       return {
         resource: {
           account: api.cloud,
