@@ -33,12 +33,19 @@ import { markdown } from './details.js';
 import { rootReason } from './failures.js';
 import { stepsAt, type Steps } from './steps.js';
 
-/** A busy resource is waited for this long, then refused: it never became free. Milliseconds at scale 1. */
-const BUSY_PATIENCE_MS = 2 * 3_600_000;
-/** A busy resource is asked again after a minute, then ever more seldom: two hours of it cost a dozen looks. */
-const BUSY_RETRY_MS = { first: 60_000, longest: 15 * 60_000 };
-/** While the truth cannot be read, it is asked for again this seldom. */
-const HELD_RETRY_MS = 10 * 60_000;
+/** So long a resource may stay busy, or a send not get out; then the upgrade is refused. Milliseconds at scale 1. */
+const PATIENCE_MS = 2 * 3_600_000;
+
+/** Waits grow from the first to the longest, so that even weeks of them keep the history short. At scale 1. */
+interface Growing {
+  readonly first: number;
+  readonly longest: number;
+}
+const BUSY_RETRY_MS: Growing = { first: 60_000, longest: 15 * 60_000 };
+/** A send that waits for the account's rate goes soon; one that cannot get out need not try every second. */
+const DEFERRED_RETRY_MS: Growing = { first: 5_000, longest: 5 * 60_000 };
+/** While the truth cannot be read: a dozen looks a day in the end. */
+const HELD_RETRY_MS: Growing = { first: 10 * 60_000, longest: 2 * 3_600_000 };
 
 export async function upgrade(input: UpgradeInput): Promise<UpgradeResult> {
   const run = new UpgradeRun(input);
@@ -85,14 +92,14 @@ class UpgradeRun {
 
   /** Reads only; cancelling here ends the upgrade, since nothing was sent. Busy is waited for. */
   async precheck(): Promise<PrecheckResult | null> {
-    const giveUpAt = Date.now() + BUSY_PATIENCE_MS * this.input.timing.scale;
+    const giveUpAt = Date.now() + PATIENCE_MS * this.input.timing.scale;
     try {
       for (let look = 0; ; look += 1) {
         const checked = await this.steps(`Precheck ${this.title}`).reads.precheck(this.step);
         this.fromVersion = checked.version ?? this.fromVersion;
         this.findings = checked.findings;
         if (checked.verdict !== 'busy' || Date.now() >= giveUpAt) return checked;
-        await this.waitFor(busyRetryMs(look), checked.reason);
+        await this.waitFor(growing(BUSY_RETRY_MS, look), checked.reason);
       }
     } catch (error) {
       if (isCancellation(error)) return null;
@@ -126,7 +133,7 @@ class UpgradeRun {
    * provably was not, a cancel ends the upgrade.
    */
   async submit(checked: PrecheckResult): Promise<SubmitResult> {
-    const giveUpAt = Date.now() + BUSY_PATIENCE_MS * this.input.timing.scale;
+    const giveUpAt = Date.now() + PATIENCE_MS * this.input.timing.scale;
     let next: SubmitInput = {
       ...this.step,
       expectedVersion: checked.version,
@@ -156,17 +163,19 @@ class UpgradeRun {
           return submitted;
         case 'unknown':
           this.show('Held', 'another look at the cloud', submitted.reason);
-          await CancellationScope.nonCancellable(() => this.pause(HELD_RETRY_MS, submitted.reason));
+          await CancellationScope.nonCancellable(() => this.pause(growing(HELD_RETRY_MS, look), submitted.reason));
           continue;
         case 'busy':
         case 'deferred':
-          if (submitted.verdict === 'busy' && Date.now() >= giveUpAt) {
-            this.settle('Refused', `still ${submitted.reason}`);
+          if (Date.now() >= giveUpAt) {
+            this.settle('Refused', `nothing was sent, since it is still so: ${submitted.reason}`);
             return submitted;
           }
           try {
             await this.waitFor(
-              submitted.verdict === 'busy' ? busyRetryMs(look) : submitted.retryInMs,
+              submitted.verdict === 'busy'
+                ? growing(BUSY_RETRY_MS, look)
+                : Math.max(submitted.retryInMs, growing(DEFERRED_RETRY_MS, look)),
               submitted.reason,
             );
           } catch (error) {
@@ -180,7 +189,7 @@ class UpgradeRun {
   /** Until the operation ended and the resource was read back; never abandoned, whatever is cancelled above. */
   async follow(operation: Operation): Promise<VerifyResult> {
     return CancellationScope.nonCancellable(async () => {
-      for (;;) {
+      for (let look = 0; ; look += 1) {
         await this.awaitEnd(operation);
         this.show('Verify', 'the outcome', `the operation ended: ${this.reason}`, true);
         const { waits } = this.steps(`Verify ${this.title}: version, status and health`);
@@ -188,7 +197,7 @@ class UpgradeRun {
         this.toVersion = verified.version;
         if (verified.verdict !== 'unreadable' && verified.verdict !== 'still-running') return verified;
         this.show('Held', 'another look at the cloud', verified.reason, true);
-        await this.pause(HELD_RETRY_MS, verified.reason);
+        await this.pause(growing(HELD_RETRY_MS, look), verified.reason);
       }
     });
   }
@@ -330,8 +339,8 @@ class UpgradeRun {
   }
 }
 
-function busyRetryMs(look: number): number {
-  return Math.min(BUSY_RETRY_MS.first * 2 ** look, BUSY_RETRY_MS.longest);
+function growing({ first, longest }: Growing, look: number): number {
+  return Math.min(first * 2 ** look, longest);
 }
 
 /** Summaries hold at most 400 bytes (measured); a third of it stays readable on a timeline. */

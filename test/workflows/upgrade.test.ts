@@ -90,6 +90,19 @@ describe('upgrade', () => {
     expect(never.result).toMatchObject({ outcome: 'Refused', reason: 'still exporting' });
   });
 
+  it('gives up a send that never gets out, in a bounded history', async () => {
+    const { result, called, events } = await run({
+      submit: () => ({ verdict: 'deferred', operation: null, retryInMs: 200, reason: 'no slot in time' }),
+    });
+    expect(result).toMatchObject({
+      outcome: 'Refused',
+      reason: 'nothing was sent, since it is still so: no slot in time',
+    });
+    expect(called).not.toContain('await');
+    console.log(`history events of a send that never got out in two hours: ${events}`);
+    expect(events).toBeLessThanOrEqual(500);
+  });
+
   it('adopts an upgrade that it did not submit', async () => {
     const { result } = await run({ submit: () => ({ verdict: 'adopted', reason: 'an upgrade is running' }) });
     expect(result.outcome).toBe('Adopted');
