@@ -11,12 +11,15 @@ import type { Account } from '../plan/accounts.js';
 import type { InputProblem } from '../plan/errors.js';
 import { InputError, splitRemedy } from '../plan/errors.js';
 import type { Place, PlannedTarget, PlannedWave, RolloutPlan } from '../plan/plan.js';
+import { planOf, selectorsOf } from '../plan/plan.js';
+import { type Listing, resolveSelectors } from '../plan/selectors.js';
+import type { Source } from '../plan/source.js';
 import type { Json } from '../workflows/contracts/json.js';
 import type { RolloutInput } from '../workflows/contracts/rollout.js';
 import type { Finding, ResourceRef } from '../workflows/contracts/upgrade.js';
 
-export interface PlanRequest {
-  readonly plan: RolloutPlan;
+/** How clouds are read for a plan. */
+export interface PlanReading {
   readonly accounts: ReadonlyMap<string, Account>;
   readonly sessions: Sessions;
   readonly apis: readonly CloudApi[];
@@ -24,6 +27,10 @@ export interface PlanRequest {
   /** How many resources are read at the same time; 8. Each account's own read rate holds besides. */
   readonly concurrency?: number;
   readonly signal?: AbortSignal;
+}
+
+export interface PlanRequest extends PlanReading {
+  readonly plan: RolloutPlan;
 }
 
 /**
@@ -79,6 +86,18 @@ const RETRIED: readonly ErrorClass[] = ['transient', 'throttled'];
 const TOKEN = '(made at submit)';
 /** The server takes 2 MB a payload; the rest is left to what the SDK adds. */
 const MAX_INPUT_BYTES = 1_500_000;
+
+/**
+ * The plan of a file, its selectors resolved by all pages of the clouds' lists. Without selectors it reads no cloud.
+ *
+ * @throws InputError with every problem of the file; so is a selector that chooses nothing, or a list that cannot be read.
+ */
+export async function resolvePlan(source: Source, reading: PlanReading): Promise<RolloutPlan> {
+  const choices = await resolveSelectors(selectorsOf(source, reading), (api, account) =>
+    listAll(reading, api, account),
+  );
+  return planOf(source, reading, choices);
+}
 
 /**
  * Reads and compares every resource of the plan. A target that cannot be read or upgraded is a verdict, not an
@@ -163,6 +182,28 @@ export function toRolloutInput(prepared: PreparedPlan, { startedBy }: { readonly
     ]);
   }
   return input;
+}
+
+async function listAll(reading: PlanReading, api: CloudApi, account: Account): Promise<Listing> {
+  try {
+    const reader = await again(reading, () => reading.sessions.reader(api, account.name, reading.signal));
+    const resources: ResourceState[] = [];
+    for (let page: number | null = 0; page !== null;) {
+      const at: number = page;
+      const { resources: found, next } = await again(reading, () => api.list(reader, at));
+      resources.push(...found);
+      page = next;
+    }
+    return { resources };
+  } catch (error) {
+    const { reason, remedy } = misread(error, { account: account.name, family: api.family, region: account.region });
+    return {
+      problem: {
+        message: `cannot be resolved: ${reason.replaceAll(/\s+/g, ' ')}`,
+        remedy: remedy ?? 'try again later',
+      },
+    };
+  }
 }
 
 async function prepareTarget(request: PlanRequest, planned: PlannedTarget): Promise<PreparedTarget> {
@@ -284,7 +325,7 @@ function plannedCall({ api, reader, planned, target, state }: Read): PlannedCall
 }
 
 /** Repeats a read that may go better next time. */
-async function again<T>({ clock = systemClock, signal }: PlanRequest, read: () => Promise<T>): Promise<T> {
+async function again<T>({ clock = systemClock, signal }: PlanReading, read: () => Promise<T>): Promise<T> {
   for (const pause of BACKOFF_MS) {
     try {
       return await read();
@@ -297,7 +338,10 @@ async function again<T>({ clock = systemClock, signal }: PlanRequest, read: () =
 }
 
 /** A read that failed, as a verdict. Anything but a cloud's or an account's error is a bug and passes on. */
-function misread(error: unknown, { account, family, region }: ResourceRef): Judgement {
+function misread(
+  error: unknown,
+  { account, family, region }: Pick<ResourceRef, 'account' | 'family' | 'region'>,
+): Judgement {
   if (error instanceof AccountError) {
     const [reason, remedy] = splitRemedy(error.message, `correct account "${account}" or its credentials`);
     return { verdict: 'error', reason, remedy };

@@ -11,8 +11,9 @@ import { InputError, splitRemedy } from './errors.js';
 import { parseWith, suggest } from './problems.js';
 import type { BudgetEntry } from './schema.js';
 import { planSchema, share, targetHead, targetSchema } from './schema.js';
+import type { Choices, PlannedSelector } from './selectors.js';
 import type { Path, Source } from './source.js';
-import { formatPath, readSource } from './source.js';
+import { formatPath } from './source.js';
 import { effectiveConcurrency, resolveWaves } from './waves.js';
 
 /** Where a target stands in the plan file. */
@@ -67,19 +68,22 @@ export interface PlanContext {
 
 const READING = { quoteValues: true } as const;
 
-/** @throws InputError with every problem that can be seen without reading a cloud. */
-export function loadPlan(file: string, context: PlanContext): RolloutPlan {
-  return planOf(readSource(file), context);
+/**
+ * The selectors of a plan; of one that has none, nothing is left to be read.
+ *
+ * @throws InputError with what is wrong with the file's form and with its targets.
+ */
+export function selectorsOf(source: Source, context: PlanContext): PlannedSelector[] {
+  return parsePlan(source, context, null).selectors;
 }
 
-/** @throws InputError as `loadPlan`. */
-export function planOf(source: Source, context: PlanContext): RolloutPlan {
-  const shape = parseWith(planSchema(context.apis), source, READING);
-  const { targets, problems } = plannedTargets(source, context);
-  if (shape.data === null || problems.length > 0) {
-    throw new InputError(byLine([...shape.problems, ...problems]));
-  }
-  const { metadata, spec } = shape.data;
+/**
+ * @param choices what `selectorsOf` has chosen; none are needed for a plan without selectors.
+ * @throws InputError with every problem that can be seen without reading a cloud.
+ */
+export function planOf(source: Source, context: PlanContext, choices: Choices = new Map()): RolloutPlan {
+  const { document, targets } = parsePlan(source, context, choices);
+  const { metadata, spec } = document;
 
   const budget = resolveBudget(spec.failureBudget ?? {}, targets.length);
   const candidates = targets.map((target) => ({
@@ -132,13 +136,29 @@ export function planOf(source: Source, context: PlanContext): RolloutPlan {
   };
 }
 
-/** The targets that are well-formed by themselves, with what else is wrong with them. */
+/** @throws InputError with what is wrong with the file's form and with its targets. */
+function parsePlan(source: Source, context: PlanContext, choices: Choices | null) {
+  const shape = parseWith(planSchema(context.apis), source, READING);
+  const { targets, selectors, problems } = plannedTargets(source, context, choices);
+  if (shape.data === null || problems.length > 0) {
+    throw new InputError(byLine([...shape.problems, ...problems]));
+  }
+  return { document: shape.data, targets, selectors };
+}
+
+/**
+ * The targets that are well-formed by themselves, with what else is wrong with them.
+ *
+ * @param choices `null` before anything was chosen: selectors then stand for themselves.
+ */
 function plannedTargets(
   source: Source,
   { apis, accounts }: PlanContext,
-): { targets: PlannedTarget[]; problems: InputProblem[] } {
+  choices: Choices | null,
+): { targets: PlannedTarget[]; selectors: PlannedSelector[]; problems: InputProblem[] } {
   const problems: InputProblem[] = [];
   const targets: PlannedTarget[] = [];
+  const selectors: PlannedSelector[] = [];
   const schema = targetSchema(apis);
   const leases = new Map<string, Place>();
   const names = new Map<string, Path>();
@@ -184,9 +204,21 @@ function plannedTargets(
     const objection = own.data === null ? null : api.objection(own.data);
     if (objection !== null) complain([], ...splitRemedy(objection, 'correct this target, or remove it'));
 
-    const ids = head.id === undefined ? (head.ids ?? []) : [head.id];
+    if (head.select !== undefined && choices === null) {
+      if (account === undefined || account.cloud !== api.cloud) return;
+      const selectPath = [...path, 'select'];
+      const place = { file: source.file, line: source.line(selectPath), path: formatPath(selectPath) };
+      selectors.push({ place, index, api, account, selector: head.select });
+      return;
+    }
+    const chosen = head.select === undefined ? undefined : choices?.get(index);
+    if (head.select !== undefined && chosen === undefined) {
+      complain(['select'], 'has not been resolved', 'use `uplift plan`, which reads the clouds');
+      return;
+    }
+    const ids = chosen ?? head.ids ?? (head.id === undefined ? [] : [head.id]);
     ids.forEach((id, at) => {
-      const idPath = head.id === undefined ? ['ids', at] : ['id'];
+      const idPath = chosen === undefined ? (head.id === undefined ? ['ids', at] : ['id']) : ['select'];
       if (!api.id.pattern.test(id)) {
         complain(idPath, `"${id}" is not an id of ${api.service}`, api.id.hint);
         return;
@@ -200,7 +232,7 @@ function plannedTargets(
         region: account.region,
         id,
       };
-      const placePath = head.id === undefined ? [...path, 'ids', at] : path;
+      const placePath = head.id === undefined ? [...path, ...idPath] : path;
       const place = { file: source.file, line: source.line(placePath), path: formatPath(placePath) };
       const lease = upgradeWorkflowId(resource);
       const earlier = leases.get(lease);
@@ -219,7 +251,7 @@ function plannedTargets(
       });
     });
   });
-  return { targets, problems };
+  return { targets, selectors, problems };
 }
 
 function rawTargets(data: unknown): readonly unknown[] {

@@ -1,6 +1,7 @@
 /** The plan file's shape, built from the registry of cloud APIs: a sixth one appears here by itself. */
 import { z } from 'zod';
 import type { CloudApi } from '../activities/clouds/port.js';
+import { selectorSchema } from './selectors.js';
 
 export const API_VERSION = 'uplift/v1';
 
@@ -58,10 +59,11 @@ const wave = z
   .meta({ oneOf: [{ required: ['targets'] }, { required: ['percent'] }, { required: ['rest'] }] });
 
 const common = {
-  name: label.optional().describe('Name for waves to refer to; with `ids` it means all of them.'),
+  name: label.optional().describe('Name for waves to refer to; with `ids` or `select` it means all of them.'),
   account: z.string().describe('Name of an account in the accounts file.'),
   id: resourceId.optional().describe('Id of the resource.'),
   ids: z.array(resourceId).min(1).optional().describe('Ids of several resources that share these settings.'),
+  select: selectorSchema.optional(),
 };
 
 /** What every target has, whatever its service. */
@@ -72,17 +74,17 @@ export function targetSchema(apis: readonly CloudApi[]) {
   const [first, ...rest] = apis.map((api) =>
     z
       .strictObject({ service: z.literal(api.service), ...common, ...api.target.shape })
-      .refine((target) => (target.id === undefined) !== (target.ids === undefined), {
-        error: 'must have either `id` or `ids`',
-        params: { remedy: 'give the id of one resource, or a list of ids that share these settings' },
+      .refine(({ id, ids, select }) => [id, ids, select].filter((choice) => choice !== undefined).length === 1, {
+        error: 'must have exactly one of `id`, `ids` and `select`',
+        params: { remedy: 'give the id of one resource, a list of ids that share these settings, or a selector' },
       })
-      .meta({ oneOf: [{ required: ['id'] }, { required: ['ids'] }] }),
+      .meta({ oneOf: [{ required: ['id'] }, { required: ['ids'] }, { required: ['select'] }] }),
   );
   if (first === undefined) throw new Error('no cloud API is registered');
   return z.discriminatedUnion('service', [first, ...rest]);
 }
 
-/** The plan file. Cross checks (accounts, ids, duplicates, waves) stand in `resolve.ts`. */
+/** The plan file. Cross checks (accounts, ids, duplicates, waves) stand in `plan.ts`. */
 export function planSchema(apis: readonly CloudApi[]) {
   return z.strictObject({
     apiVersion: z.literal(API_VERSION),

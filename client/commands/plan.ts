@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { CLOUD_APIS } from '../../activities/clouds/index.js';
-import { loadPlan } from '../../plan/plan.js';
+import { readSource } from '../../plan/source.js';
 import {
   type AccountsOptions,
   type OutputOptions,
@@ -14,7 +14,7 @@ import {
   withOutputOption,
 } from '../context.js';
 import { EXIT } from '../exit-codes.js';
-import { planProblems, preparePlan, type PreparedPlan } from '../planner.js';
+import { planProblems, preparePlan, type PreparedPlan, resolvePlan } from '../planner.js';
 import { errorLines } from '../errors.js';
 import { hasChanges, planJson, renderPlan } from '../render/plan.js';
 import { InputError } from '../../plan/errors.js';
@@ -50,9 +50,10 @@ async function prepare(file: string, accountsFile: string): Promise<PreparedPlan
 /** @throws InputError for a file that cannot be used */
 export async function prepareFrom(file: string, accountsFile: string): Promise<PreparedPlan> {
   return withClouds(accountsFile, async ({ accounts, sessions }) => {
-    const plan = loadPlan(file, { apis: CLOUD_APIS, accounts });
+    const reading = { accounts, sessions, apis: CLOUD_APIS };
+    const plan = await resolvePlan(readSource(file), reading);
     plan.notes.forEach((note) => say(`note: ${note}`));
-    return preparePlan({ plan, accounts, sessions, apis: CLOUD_APIS });
+    return preparePlan({ ...reading, plan });
   });
 }
 

@@ -2,7 +2,9 @@ import type { Command } from 'commander';
 import { CLOUD_APIS } from '../../activities/clouds/index.js';
 import { loadAccounts } from '../../plan/accounts.js';
 import { InputError } from '../../plan/errors.js';
-import { loadPlan, type RolloutPlan } from '../../plan/plan.js';
+import { planOf, selectorsOf, type RolloutPlan } from '../../plan/plan.js';
+import type { PlannedSelector } from '../../plan/selectors.js';
+import { readSource } from '../../plan/source.js';
 import {
   type AccountsOptions,
   type OutputOptions,
@@ -28,14 +30,32 @@ export function addValidate(program: Command): void {
 }
 
 function validate(file: string, { accounts, output }: AccountsOptions & OutputOptions): number {
-  let plan: RolloutPlan;
+  let selectors: PlannedSelector[];
+  let plan: RolloutPlan | null;
   try {
-    plan = loadPlan(file, { apis: CLOUD_APIS, accounts: loadAccounts(accounts, CLOUD_APIS) });
+    const context = { apis: CLOUD_APIS, accounts: loadAccounts(accounts, CLOUD_APIS) };
+    const source = readSource(file);
+    selectors = selectorsOf(source, context);
+    plan = selectors.length > 0 ? null : planOf(source, context);
   } catch (error) {
     if (!(error instanceof InputError) || output === 'table') throw error;
     errorLines(error).forEach(say);
     printJson({ version: 1, valid: false, problems: error.problems });
     return EXIT.error;
+  }
+  if (plan === null) {
+    const places = selectors.map(({ place, api, account }) => ({
+      line: place.line,
+      path: place.path,
+      service: api.service,
+      account: account.name,
+    }));
+    if (output === 'json') printJson({ version: 1, valid: true, selectors: places });
+    else {
+      const many = count(places.length, 'selector');
+      print(`${file} is valid in its form; what its ${many} choose, and the waves, \`uplift plan\` reads and checks`);
+    }
+    return EXIT.done;
   }
   const waves = plan.waves.map(({ name, targets, concurrency, effective }) => ({
     name,
@@ -46,7 +66,18 @@ function validate(file: string, { accounts, output }: AccountsOptions & OutputOp
   const resources = waves.reduce((sum, wave) => sum + wave.resources, 0);
   if (output === 'json') {
     const { rollout, digest, budget, budgetShown, notes } = plan;
-    printJson({ version: 1, valid: true, rollout, digest, resources, waves, budget, budgetShown, notes });
+    printJson({
+      version: 1,
+      valid: true,
+      selectors: [],
+      rollout,
+      digest,
+      resources,
+      waves,
+      budget,
+      budgetShown,
+      notes,
+    });
   } else {
     plan.notes.forEach((note) => say(`note: ${note}`));
     print(

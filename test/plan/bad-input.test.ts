@@ -144,12 +144,12 @@ const PLANS: readonly Row[] = [
   [
     'unknown option',
     withTarget('{ service: kite-v1, account: north, id: kite-1, version: "2.0", froce: true }'),
-    'plan.yaml:6: spec.targets[0].froce: is not a known key (did you mean force? Known: service, name, account, id, ids, version, force, acknowledged)',
+    'plan.yaml:6: spec.targets[0].froce: is not a known key (did you mean force? Known: service, name, account, id, ids, select, version, force, acknowledged)',
   ],
   [
     'an option of another world',
     withTarget('{ service: kite-v1, account: north, id: kite-1, version: "2.0", deleteFirst: true }'),
-    'plan.yaml:6: spec.targets[0].deleteFirst: is not a known key (use one of: service, name, account, id, ids, version, force, acknowledged)',
+    'plan.yaml:6: spec.targets[0].deleteFirst: is not a known key (use one of: service, name, account, id, ids, select, version, force, acknowledged)',
   ],
   [
     'unknown service',
@@ -184,12 +184,12 @@ const PLANS: readonly Row[] = [
   [
     'no id',
     withTarget('{ service: kite-v1, account: north, version: "2.0" }'),
-    'plan.yaml:6: spec.targets[0]: must have either `id` or `ids` (give the id of one resource, or a list of ids that share these settings)',
+    'plan.yaml:6: spec.targets[0]: must have exactly one of `id`, `ids` and `select` (give the id of one resource, a list of ids that share these settings, or a selector)',
   ],
   [
     'id and ids',
     withTarget('{ service: kite-v1, account: north, id: kite-1, ids: [kite-2], version: "2.0" }'),
-    'plan.yaml:6: spec.targets[0]: must have either `id` or `ids` (give the id of one resource, or a list of ids that share these settings)',
+    'plan.yaml:6: spec.targets[0]: must have exactly one of `id`, `ids` and `select` (give the id of one resource, a list of ids that share these settings, or a selector)',
   ],
   [
     'a wrong id',
@@ -354,7 +354,7 @@ const PLANS: readonly Row[] = [
   [
     'a key over two lines',
     withTarget('{ service: kite-v1, account: north, id: kite-1, version: "2.0", "a\\nb": 1 }'),
-    'plan.yaml:6: spec.targets[0]."a\\nb": is not a known key (use one of: service, name, account, id, ids, version, force, acknowledged)',
+    'plan.yaml:6: spec.targets[0]."a\\nb": is not a known key (use one of: service, name, account, id, ids, select, version, force, acknowledged)',
   ],
   [
     'an unknown mode',

@@ -9,9 +9,9 @@ import { accountsOf, loadAccounts } from '../../plan/accounts.js';
 import { canonicalJson, digest, rolloutId } from '../../plan/digest.js';
 import { jsonSchemas } from '../../plan/json-schema.js';
 import type { RolloutPlan } from '../../plan/plan.js';
-import { loadPlan, planOf } from '../../plan/plan.js';
+import { planOf } from '../../plan/plan.js';
 import { share } from '../../plan/schema.js';
-import { parseSource } from '../../plan/source.js';
+import { parseSource, readSource } from '../../plan/source.js';
 import { effectiveConcurrency } from '../../plan/waves.js';
 import { ACCOUNTS, FAKE_APIS } from './fake-api.js';
 
@@ -265,7 +265,7 @@ describe('what is committed', () => {
 
   it('the examples are a valid plan for valid accounts', () => {
     const accounts = loadAccounts(join(ROOT, 'examples/accounts.yaml'), CLOUD_APIS);
-    const plan = loadPlan(join(ROOT, 'examples/rollout.yaml'), { apis: CLOUD_APIS, accounts });
+    const plan = planOf(readSource(join(ROOT, 'examples/rollout.yaml')), { apis: CLOUD_APIS, accounts });
     expect(idsOf(plan).map((ids) => ids.length)).toEqual([1, 1, 4]);
     const services = plan.waves.flatMap((wave) => wave.targets.map((target) => target.resource.service));
     expect(new Set(services)).toEqual(new Set(CLOUD_APIS.map((api) => api.service)));
