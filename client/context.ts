@@ -73,18 +73,16 @@ export function serverTarget(
   return namespace === undefined ? target : { ...target, namespace };
 }
 
-/** Runs with a client and closes its connection. */
+/**
+ * Runs with a client. Its connection is left to the end of the process: closing it would break into calls that a
+ * person has stopped waiting for, and that the SDK still tries again.
+ */
 export async function withClient<T>(
   options: ServerOptions,
   use: (client: Client, target: ServerTarget) => Promise<T>,
 ): Promise<T> {
   const target = serverTarget(options);
-  const client = await connectClient(target);
-  try {
-    return await use(client, target);
-  } finally {
-    await client.connection.close();
-  }
+  return use(await connectClient(target), target);
 }
 
 export interface Clouds {

@@ -4,6 +4,10 @@ import { InputError } from '../plan/errors.js';
 import { EXIT } from './exit-codes.js';
 import { ConflictError } from './rollouts.js';
 
+/** gRPC status codes. */
+const DEADLINE_EXCEEDED = 4;
+const UNAVAILABLE = 14;
+
 /** Wrong use of the command line: what, and what to do. */
 export class UsageError extends Error {
   override readonly name = 'UsageError';
@@ -23,19 +27,22 @@ function whatWentWrong(error: unknown): string {
   if (!(error instanceof Error)) return oneLine(String(error));
   // The SDK wraps what the server said in a sentence of its own.
   for (let inner: unknown = error; inner instanceof Error; inner = inner.cause) {
-    if (isGrpcServiceError(inner))
-      return `Temporal answers: ${oneLine(inner.details || inner.message)}${remedyFor(inner)}`;
+    if (isGrpcServiceError(inner)) return told(oneLine(inner.details || inner.message), Number(inner.code));
   }
   return oneLine(error.message);
 }
 
-function remedyFor({ details, code }: { readonly details?: string; readonly code?: number }): string {
-  if (/search attribute/i.test(details ?? '')) return ' (run `uplift doctor --fix`)';
-  if (/namespace/i.test(details ?? '')) return ' (check --namespace, or run `uplift doctor --fix`)';
-  // UNAVAILABLE and DEADLINE_EXCEEDED.
-  if (Number(code) === 14 || Number(code) === 4)
-    return ' (check that it runs, and --address; `uplift doctor` looks closer)';
-  return '';
+function told(details: string, code: number): string {
+  if (code === DEADLINE_EXCEEDED || code === UNAVAILABLE) {
+    const how = code === UNAVAILABLE ? `: ${details}` : ' in time';
+    return `Temporal does not answer${how} (check that it runs, and --address; \`uplift doctor\` looks closer)`;
+  }
+  const remedy = /search attribute/i.test(details)
+    ? ' (run `uplift doctor --fix`)'
+    : /namespace/i.test(details)
+      ? ' (check --namespace, or run `uplift doctor --fix`)'
+      : '';
+  return `Temporal answers: ${details}${remedy}`;
 }
 
 function oneLine(text: string): string {

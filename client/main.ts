@@ -56,6 +56,15 @@ try {
 } catch (error) {
   process.exitCode = failed(error);
 }
+// Whatever has been told is written out first; connections and calls that are still trying end here.
+await Promise.all([flushed(process.stdout), flushed(process.stderr)]);
+process.exit();
+
+function flushed(stream: NodeJS.WriteStream): Promise<void> {
+  return new Promise((resolve) => {
+    stream.write('', () => resolve());
+  });
+}
 
 /** Tells what went wrong; commander has told its own errors already. */
 function failed(error: unknown): number {

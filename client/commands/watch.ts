@@ -30,6 +30,7 @@ export interface WatchOptions extends OutputOptions {
 
 /** Between two looks; a look that takes long is followed by a pause as long, so that watching is never a load. */
 const LOOK_EVERY_MS = 1_000;
+const LOOK_WITHIN_MS = 15_000;
 
 export function addWatch(program: Command): void {
   const command = program
@@ -113,10 +114,11 @@ export async function watch(client: Client, rollout: string, options: WatchOptio
 /** What there is to see; after the first look, a server that does not answer is a line that says so. */
 async function lookAgain(client: Client, rollout: string, last: Seen | null): Promise<Seen | string> {
   try {
-    return await look(client, rollout);
+    // Bounded, since the SDK goes on trying for long: a server that is gone has to be told in time.
+    return await client.withDeadline(Date.now() + LOOK_WITHIN_MS, () => look(client, rollout));
   } catch (error) {
     if (last === null || !isOutage(error)) throw error;
-    return `${errorLines(error)[0]?.replace(/^uplift: /, '') ?? ''}; trying again`;
+    return `${errorLines(error)[0]?.replace(/^uplift: | \([^()]*\)$/g, '') ?? ''}; trying again`;
   }
 }
 
