@@ -10,16 +10,19 @@ import { DEMO_PROJECT, DEMO_UID, seedInventory } from '../simulator/inventory.js
 import type { Cloud, Fate, SimulatedCredentials, SimulatedResource } from '../simulator/model.js';
 import type { SimulatorOptions } from '../simulator/server.js';
 
-export interface RehearsalOptions {
+/** How many resources a rehearsal has when nobody says. */
+export const FLEET = { graphs: 12, caches: 5, clusters: 8 } as const;
+export type Fleet = Readonly<Record<keyof typeof FLEET, number>>;
+
+export interface RehearsalOptions extends Fleet {
   readonly directory: string;
   readonly port: number;
   readonly seed: string;
-  readonly graphs: number;
-  readonly clusters: number;
   /** Bounds of an upgrade's duration, milliseconds. */
   readonly durationMs: { readonly min: number; readonly max: number };
-  /** How many graphs, or clusters, end otherwise than well. */
+  /** How many of each kind end otherwise than well. */
   readonly graphFates: Partial<Record<Fate, number>>;
+  readonly cacheFates: Partial<Record<Fate, number>>;
   readonly clusterFates: Partial<Record<Fate, number>>;
 }
 
@@ -44,15 +47,10 @@ const CANARIES = 3;
  * there are kept, so that a simulator that starts again takes what its clients still sign with.
  */
 export function prepareRehearsal(options: RehearsalOptions): Rehearsal {
-  const { directory, port, seed, graphs, clusters, durationMs, graphFates, clusterFates } = options;
+  const { directory, port, seed, durationMs } = options;
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   const inventory = seedInventory({
-    seed,
-    graphs,
-    clusters,
-    durationMs,
-    graphFates,
-    clusterFates,
+    ...options,
     huaweiRegion: HUAWEI.region,
     alibabaRegion: ALIBABA.region,
   });
@@ -88,7 +86,7 @@ function accounts(url: string) {
         region: HUAWEI.region,
         projectId: DEMO_PROJECT,
         credentials: credentials(HUAWEI.account),
-        endpoints: { ges: url },
+        endpoints: { ges: url, dcs: url },
         ...common,
       },
       [ALIBABA.account]: {
@@ -105,12 +103,20 @@ function accounts(url: string) {
 /** Every resource of the fleet: a few canaries, a middle wave, the rest. */
 function plan(inventory: readonly SimulatedResource[], seed: string, durationMs: RehearsalOptions['durationMs']) {
   const graphs = inventory.filter(({ family }) => family === 'ges').map(({ id }) => id);
+  const caches = inventory.filter(({ family }) => family === 'dcs');
   const clusters = inventory.filter(({ family }) => family === 'elasticsearch');
   const half = Math.ceil(graphs.length / 2);
   const offers = [...new Set(clusters.map(offerOf))];
   const targets = [
     { service: 'ges-v1', account: HUAWEI.account, ids: graphs.slice(0, half), version: GRAPH_TARGET },
     { service: 'ges-v2', account: HUAWEI.account, ids: graphs.slice(half), version: GRAPH_TARGET },
+    ...[true, false].map((hasProxy) => ({
+      service: 'dcs',
+      account: HUAWEI.account,
+      ids: caches.filter(({ versions }) => 'proxy' in versions === hasProxy).map(({ id }) => id),
+      engineMinorVersion: 'latest',
+      ...(hasProxy ? { proxyMinorVersion: 'latest' } : {}),
+    })),
     ...offers.map((version) => ({
       service: 'elasticsearch',
       account: ALIBABA.account,

@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { FLEET } from '../client/rehearsal.js';
 import { listRollouts } from '../client/rollouts.js';
 import { startStack, type Stack } from '../client/stack.js';
 import { duplicates, type Truth } from '../simulator/truth.js';
@@ -17,7 +18,6 @@ import { connectClient } from '../temporal/connection.js';
 import { freePorts } from '../temporal/ports.js';
 import { rolloutWorkflowId } from '../workflows/contracts/ids.js';
 
-const RESOURCES = { graphs: 15, clusters: 10 };
 const MAIN = fileURLToPath(new URL('../client/main.js', import.meta.url));
 
 const { values: options } = parseArgs({
@@ -59,7 +59,6 @@ async function demo(): Promise<number> {
     uiPort: Number(options['ui-port']),
     simulator: [
       ['--directory', simulator, '--port', String(simulatorPort), '--seed', 'demo'],
-      ['--graphs', String(RESOURCES.graphs), '--clusters', String(RESOURCES.clusters)],
       ['--min', '2s', '--max', '6s'],
     ].flat(),
     durability: 'normal',
@@ -108,7 +107,7 @@ async function rollOut(stack: Stack, env: NodeJS.ProcessEnv, simulator: string):
 /** What the clouds saw, whatever Uplift believes: `true` when each resource had exactly one accepted submit. */
 async function tellTruth(url: string): Promise<boolean> {
   const truth = (await (await fetch(url)).json()) as Truth;
-  const total = RESOURCES.graphs + RESOURCES.clusters;
+  const total = Object.values(FLEET).reduce((sum, number) => sum + number, 0);
   const upgraded = new Set(truth.submits.map(({ resource }) => resource));
   const twice = duplicates(truth);
   say(

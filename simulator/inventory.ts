@@ -2,6 +2,7 @@
 import type { Clock } from '../activities/clock.js';
 import { seedCluster } from './alibaba/elasticsearch.js';
 import { seedEngine } from './huawei/cse.js';
+import { seedCache } from './huawei/dcs.js';
 import { seedGraph } from './huawei/ges.js';
 import type { Fate, SimulatedOperation, SimulatedResource } from './model.js';
 import { fraction } from './random.js';
@@ -15,6 +16,8 @@ export interface SeedOptions {
   readonly graphs?: number;
   /** How many CSE engines, in `project`. */
   readonly engines?: number;
+  /** How many DCS caches, in `project`. */
+  readonly caches?: number;
   /** How many Elasticsearch clusters, of `uid`. */
   readonly clusters?: number;
   readonly project?: string;
@@ -23,9 +26,10 @@ export interface SeedOptions {
   readonly alibabaRegion?: string;
   /** Bounds of an upgrade's duration in milliseconds of the simulator's clock; going back takes half as long. */
   readonly durationMs?: { readonly min: number; readonly max: number };
-  /** How many of the graphs, engines or clusters end otherwise than well; chance says which. */
+  /** How many of the graphs, engines, caches or clusters end otherwise than well; chance says which. */
   readonly graphFates?: Partial<Record<Fate, number>>;
   readonly engineFates?: Partial<Record<Fate, number>>;
+  readonly cacheFates?: Partial<Record<Fate, number>>;
   readonly clusterFates?: Partial<Record<Fate, number>>;
 }
 
@@ -46,6 +50,7 @@ export function seedInventory(options: SeedOptions): SimulatedResource[] {
   };
   const graphFates = dealFates(options.graphs ?? 0, options.graphFates ?? {}, `${seed}/ges`);
   const engineFates = dealFates(options.engines ?? 0, options.engineFates ?? {}, `${seed}/cse`);
+  const cacheFates = dealFates(options.caches ?? 0, options.cacheFates ?? {}, `${seed}/dcs`);
   const clusterFates = dealFates(options.clusters ?? 0, options.clusterFates ?? {}, `${seed}/elasticsearch`);
   return [
     ...graphFates.map((fate, index) =>
@@ -59,6 +64,14 @@ export function seedInventory(options: SeedOptions): SimulatedResource[] {
     ...engineFates.map((fate, index) =>
       seedEngine({
         ...common('cse', index),
+        fate,
+        owner: options.project ?? DEMO_PROJECT,
+        region: options.huaweiRegion ?? 'eu-west-101',
+      }),
+    ),
+    ...cacheFates.map((fate, index) =>
+      seedCache({
+        ...common('dcs', index),
         fate,
         owner: options.project ?? DEMO_PROJECT,
         region: options.huaweiRegion ?? 'eu-west-101',

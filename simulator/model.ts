@@ -25,7 +25,7 @@ export type Fate =
   | 'stuck'
   /** The job or record says success, the version is the old one. */
   | 'job-says-success-but-old-version'
-  /** Ends on the new version, with a broken resource: GES status `300`, CSE `Unavailable`, Elasticsearch health `RED`. */
+  /** Ends on the new version, with a broken resource: GES status `300`, CSE `Unavailable`, DCS `ERROR`, Elasticsearch health `RED`. */
   | 'ends-broken'
   /** Elasticsearch: the dry run finds something, and a real submit starts nothing. Mended, it succeeds. */
   | 'precheck-fails';

@@ -9,6 +9,7 @@ import { systemClock, type Clock } from '../activities/clock.js';
 import { elasticsearch } from './alibaba/elasticsearch.js';
 import { Faults, faultRule } from './faults.js';
 import { cse } from './huawei/cse.js';
+import { dcs } from './huawei/dcs.js';
 import { ges } from './huawei/ges.js';
 import { Inventory } from './inventory.js';
 import type { SimulatedCredentials, SimulatedResource } from './model.js';
@@ -49,7 +50,7 @@ export interface Simulator {
 }
 
 /** All services that there are. */
-export const SERVICES: readonly SimulatedService[] = [ges, cse, elasticsearch];
+export const SERVICES: readonly SimulatedService[] = [ges, cse, dcs, elasticsearch];
 
 const MAX_BODY_BYTES = 1024 * 1024;
 

@@ -4,19 +4,22 @@ import type { Fate } from '../../simulator/model.js';
 import { runSimulator } from '../../simulator/main.js';
 import { assertPortFree, freePorts } from '../../temporal/ports.js';
 import { parseDuration, parsePort, say } from '../context.js';
-import { prepareRehearsal } from '../rehearsal.js';
+import { FLEET, type Fleet, prepareRehearsal } from '../rehearsal.js';
 
 export const DEFAULT_SIMULATOR_PORT = 8244;
 
-interface SimulatorCommandOptions {
+const WHOLE_FLEET = Object.entries(FLEET)
+  .map(([kind, number]) => `${number} ${kind}`)
+  .join(', ');
+
+interface SimulatorCommandOptions extends Partial<Fleet> {
   readonly directory: string;
   readonly port: number;
   readonly seed: string;
-  readonly graphs: number;
-  readonly clusters: number;
   readonly min: number;
   readonly max: number;
   readonly graphFate: Partial<Record<Fate, number>>;
+  readonly cacheFate: Partial<Record<Fate, number>>;
   readonly clusterFate: Partial<Record<Fate, number>>;
 }
 
@@ -27,27 +30,29 @@ export function addSimulator(program: Command): void {
     .option('--directory <folder>', 'holds state, keys, accounts.yaml and rollout.yaml', join('.uplift', 'simulator'))
     .option('--port <port>', '0 is any free one', parsePort, DEFAULT_SIMULATOR_PORT)
     .option('--seed <word>', 'the same word, the same fleet; also the name of the plan', parseSeed, 'rehearsal')
-    .option('--graphs <number>', 'GES graphs', parseNumber, 15)
-    .option('--clusters <number>', 'Elasticsearch clusters', parseNumber, 10)
+    .option('--graphs <number>', `GES graphs; counting nothing out means ${WHOLE_FLEET}`, parseNumber)
+    .option('--caches <number>', 'DCS caches', parseNumber)
+    .option('--clusters <number>', 'Elasticsearch clusters', parseNumber)
     .option('--min <duration>', 'shortest upgrade', parseDuration, 4_000)
     .option('--max <duration>', 'longest upgrade', parseDuration, 12_000)
     .option('--graph-fate <fate=number>', `so many graphs end otherwise: ${FATES.join(', ')}`, addFate, {})
+    .option('--cache-fate <fate=number>', 'so many caches end otherwise', addFate, {})
     .option('--cluster-fate <fate=number>', 'so many clusters end otherwise', addFate, {})
     .action(simulate);
 }
 
 async function simulate(options: SimulatorCommandOptions): Promise<void> {
-  const { directory, seed, graphs, clusters, min, max } = options;
+  const { directory, seed, min, max } = options;
   if (options.port !== 0) await assertPortFree(options.port, 'the simulator');
   const [anyPort] = (await freePorts(1)) as [number];
   const rehearsal = prepareRehearsal({
     directory,
     port: options.port === 0 ? anyPort : options.port,
     seed,
-    graphs,
-    clusters,
+    ...fleetOf(options),
     durationMs: { min: Math.min(min, max), max: Math.max(min, max) },
     graphFates: options.graphFate,
+    cacheFates: options.cacheFate,
     clusterFates: options.clusterFate,
   });
   const simulator = await runSimulator(rehearsal.simulator);
@@ -56,6 +61,13 @@ async function simulate(options: SimulatorCommandOptions): Promise<void> {
     process.once('SIGINT', resolve).once('SIGTERM', resolve);
   });
   await simulator.close();
+}
+
+/** What was counted out, or else a fleet of everything. */
+function fleetOf(options: Partial<Fleet>): Fleet {
+  const kinds = Object.keys(FLEET) as (keyof Fleet)[];
+  if (kinds.every((kind) => options[kind] === undefined)) return FLEET;
+  return Object.fromEntries(kinds.map((kind) => [kind, options[kind] ?? 0])) as Fleet;
 }
 
 const FATES: readonly Fate[] = [

@@ -18,7 +18,7 @@ afterEach(async () => {
 /** One resource of each family, which says which of them is upgraded. */
 async function resource(family: string): Promise<UpgradeSpec> {
   clock = new VirtualClock();
-  clouds = await simulatedClouds({ clock, graphs: 1, engines: 1, clusters: 1 });
+  clouds = await simulatedClouds({ clock, graphs: 1, engines: 1, caches: 1, clusters: 1 });
   const [spec] = clouds.specs(family);
   if (spec === undefined) throw new Error(`no resource of ${family}`);
   return spec;
@@ -73,7 +73,7 @@ const lostAnswers: readonly [string, FaultRule['fault']][] = [
   ['a 200 without its id', { kind: 'missing-field' }],
 ];
 
-describe.each(['ges', 'cse', 'elasticsearch'])('submit to %s', (family) => {
+describe.each(['ges', 'cse', 'dcs', 'elasticsearch'])('submit to %s', (family) => {
   const component = family === 'ges' ? 'graph' : 'engine';
 
   it('sends once and hands the operation on', async () => {
@@ -188,5 +188,60 @@ describe.each(['ges', 'cse', 'elasticsearch'])('submit to %s', (family) => {
       calls: [],
     });
     expect(accepted()).toBe(1);
+  });
+});
+
+describe('submit to dcs, two components as one target', () => {
+  const withOffer = (spec: UpgradeSpec, latestEngine: string): void => {
+    const { facts } = clouds.simulator.inventory.get(spec.resource.id);
+    clouds.simulator.inventory.change(spec.resource.id, { facts: { ...facts, latestEngine } });
+  };
+
+  it('sends latest while the offer is what the plan pinned', async () => {
+    const spec = await resource('dcs');
+    expect(spec.targetLabel).toBe('engine latest (5.0.14.2), proxy latest (5.0.14.1)');
+    expect((await attempt(await inputFor(spec))).verdict).toBe('submitted');
+    const [sent] = clouds.simulator.truth().submits;
+    expect(sent?.target).toEqual({ engine: '5.0.14.2', proxy: '5.0.14.1' });
+  });
+
+  it('sends nothing when another version is on offer by then, and names both', async () => {
+    const spec = await resource('dcs');
+    const input = await inputFor(spec);
+    withOffer(spec, '5.0.15');
+    const result = await attempt(input);
+    expect(result).toMatchObject({ verdict: 'drifted', calls: [] });
+    expect(result.reason).toContain('5.0.14.2');
+    expect(result.reason).toContain('5.0.15');
+    expect(accepted()).toBe(0);
+  });
+
+  it('sends nothing more when the offer changed after a send that was lost without being accepted', async () => {
+    const spec = await resource('dcs');
+    const input = await inputFor(spec);
+    clouds.simulator.faults.add({ fault: { kind: 'reset', processed: false }, calls: ['submit'] });
+    const first = await attempt(input);
+    expect(first).toMatchObject({ verdict: 'deferred', submission: 2 });
+    withOffer(spec, '5.0.15');
+    expect(await attempt({ ...input, submission: 2 })).toMatchObject({ verdict: 'drifted', calls: [] });
+    expect(accepted()).toBe(0);
+  });
+
+  it('asks only for the component that is not there', async () => {
+    const spec = await resource('dcs');
+    clouds.simulator.inventory.change(spec.resource.id, { versions: { engine: '5.0.14.2', proxy: '5.0.12' } });
+    const input = await inputFor(spec);
+    expect((await attempt(input)).verdict).toBe('submitted');
+    expect(clouds.simulator.truth()).toMatchObject({ submits: [{ target: { proxy: '5.0.14.1' } }], refused: [] });
+  });
+
+  it('waits while another task runs', async () => {
+    const spec = await resource('dcs');
+    const input = await inputFor(spec);
+    const { facts } = clouds.simulator.inventory.get(spec.resource.id);
+    clouds.simulator.inventory.change(spec.resource.id, { facts: { ...facts, runningTask: 'BACKUP' } });
+    expect(await attempt(input)).toMatchObject({ verdict: 'busy', calls: [] });
+    clouds.simulator.inventory.change(spec.resource.id, { facts });
+    expect((await attempt(input)).verdict).toBe('submitted');
   });
 });

@@ -44,6 +44,11 @@ const CASES: readonly Case[] = [
     again: 'permanent',
   },
   {
+    service: 'dcs',
+    target: { engineMinorVersion: 'latest', proxyMinorVersion: '5.0.14.1', pinned: { engine: '5.0.14.2' } },
+    reached: /^engine 5\.0\.14\.2, proxy 5\.0\.14\.1$/,
+  },
+  {
     service: 'elasticsearch',
     target: { version: '6.8', type: 'engineVersion' },
     reached: /^6\.8\.0 \(apack 1\.1\.0\)$/,
@@ -51,7 +56,7 @@ const CASES: readonly Case[] = [
   { service: 'elasticsearch', target: { version: 'ali1.2.0', type: 'aliVersion' }, reached: /\(apack 1\.2\.0\)$/ },
 ];
 
-describe.each(CASES)('$service to $target.version', ({ service, target, reached, again = 'already-done' }) => {
+describe.each(CASES)('$service to $target', ({ service, target, reached, again = 'already-done' }) => {
   let clouds: Clouds;
   let clock: MovableClock;
   let api: CloudApi;
@@ -66,9 +71,11 @@ describe.each(CASES)('$service to $target.version', ({ service, target, reached,
       clock,
       graphs: 1,
       engines: 1,
+      caches: 1,
       clusters: 1,
       graphFates: fates,
       engineFates: fates,
+      cacheFates: fates,
       clusterFates: fates,
       durationMs,
     });

@@ -266,7 +266,7 @@ describe('what is committed', () => {
   it('the examples are a valid plan for valid accounts', () => {
     const accounts = loadAccounts(join(ROOT, 'examples/accounts.yaml'), CLOUD_APIS);
     const plan = planOf(readSource(join(ROOT, 'examples/rollout.yaml')), { apis: CLOUD_APIS, accounts });
-    expect(idsOf(plan).map((ids) => ids.length)).toEqual([1, 1, 4]);
+    expect(idsOf(plan).map((ids) => ids.length)).toEqual([1, 1, 5]);
     const services = plan.waves.flatMap((wave) => wave.targets.map((target) => target.resource.service));
     expect(new Set(services)).toEqual(new Set(CLOUD_APIS.map((api) => api.service)));
   });

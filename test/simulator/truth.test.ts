@@ -269,7 +269,7 @@ it('as a process tells its URL on stderr, in one line', async () => {
   try {
     const inventory = seedInventory({ seed: 's', graphs: 2 });
     const simulator = await runSimulator({ credentials: [HUAWEI], inventory });
-    expect(written).toEqual([`simulator: ${simulator.url} plays ges, cse, elasticsearch with 2 resources\n`]);
+    expect(written).toEqual([`simulator: ${simulator.url} plays ges, cse, dcs, elasticsearch with 2 resources\n`]);
     await expect(runSimulator({ credentials: [], port: Number(new URL(simulator.url).port) })).rejects.toThrow(
       /EADDRINUSE/,
     );

@@ -6,6 +6,7 @@ import type { StepDeps } from '../../activities/step.js';
 import { createTransport, type Transport } from '../../activities/transport.js';
 import type { Account } from '../../plan/accounts.js';
 import { DEMO_PROJECT, DEMO_UID, seedInventory, type SeedOptions } from '../../simulator/inventory.js';
+import type { SimulatedResource } from '../../simulator/model.js';
 import { startSimulator, type Simulator } from '../../simulator/server.js';
 import type { UpgradeSpec } from '../../workflows/contracts/upgrade.js';
 
@@ -96,7 +97,7 @@ function specsOf(simulator: Simulator, family: string): UpgradeSpec[] {
       const service = family === 'ges' ? (index % 2 === 0 ? 'ges-v2' : 'ges-v1') : family;
       const api = apiFor(CLOUD_APIS, service);
       if (api === undefined) throw new Error(`no api ${service}`);
-      const target = api.target.parse({ version: family === 'elasticsearch' ? '7.10' : '9.9.9' });
+      const target = api.target.parse(targetOf(simulator.inventory.get(resource.id)));
       return {
         resource: {
           account: api.cloud,
@@ -111,4 +112,15 @@ function specsOf(simulator: Simulator, family: string): UpgradeSpec[] {
         plannedFrom: null,
       };
     });
+}
+
+/** Above what a seeded resource has; of caches what is on offer, pinned as a plan does it. */
+function targetOf({ family, versions, facts }: SimulatedResource): Record<string, unknown> {
+  if (family !== 'dcs') return { version: family === 'elasticsearch' ? '7.10' : '9.9.9' };
+  const hasProxy = versions['proxy'] !== undefined;
+  return {
+    engineMinorVersion: 'latest',
+    ...(hasProxy ? { proxyMinorVersion: 'latest' } : {}),
+    pinned: { engine: facts['latestEngine'], ...(hasProxy ? { proxy: facts['latestProxy'] } : {}) },
+  };
 }
