@@ -203,7 +203,7 @@ describe('a target', () => {
     expect(cse.objection(parsed({ version: '2.4.0' }))).toBeNull();
     expect(cse.objection(parsed({ version: '1'.repeat(22) + '.1' }))).toBeNull();
     expect(cse.objection(parsed({ version: '1'.repeat(23) + '.1' }))).toBe(
-      'version 11111111111111111111111.1 has 25 characters, and the API takes at most 24',
+      'version 11111111111111111111111.1 has 25 characters, and the API takes at most 24 (name a shorter one)',
     );
   });
 

@@ -358,7 +358,8 @@ export const cse: CloudApi<CseTarget> = {
   label: ({ version, retryFailed }) => (retryFailed ? `${version} (retry)` : version),
   objection({ version }) {
     if (version.length <= LONGEST_VERSION) return null;
-    return `version ${version} has ${version.length} characters, and the API takes at most ${LONGEST_VERSION}`;
+    const most = `the API takes at most ${LONGEST_VERSION}`;
+    return `version ${version} has ${version.length} characters, and ${most} (name a shorter one)`;
   },
 
   describe: async (reader, id) => stateOf(await readEngine(reader, id)),
