@@ -26,6 +26,22 @@ const NO_JOB = 'SVCSTG.00501153';
 const WRONG_STATE = 'SVCSTG.00501117';
 const BAD_REQUEST = 'SVCSTG.00501400';
 
+const FLAVOR = 'cse.s1.small2';
+const ENTRYPOINT: Json = {
+  masterEntrypoint: 'https://192.168.0.10:30100',
+  masterEntrypointIpv6: '',
+  slaveEntrypoint: 'https://192.168.0.12:30100',
+  slaveEntrypointIpv6: '',
+  type: 'http',
+};
+/** Where its clients reach an engine: no part of an upgrade. */
+const ADDRESSES: Readonly<Record<string, Json>> = {
+  externalAddress: '192.168.0.10',
+  serviceEndpoint: { serviceCenter: ENTRYPOINT },
+  publicAddress: '',
+  publicServiceEndpoint: { serviceCenter: ENTRYPOINT },
+};
+
 const routes: readonly Route[] = [
   { method: 'GET', path: ENGINES, call: 'list', handle: listEngines },
   { method: 'GET', path: ENGINE, call: 'read', handle: showEngine },
@@ -88,34 +104,26 @@ function noEngine(id: string): Refusal {
 function showEngine(request: SimulatedRequest, world: World): Reply {
   const engine = world.find(request.params['id'] ?? '');
   if (engine === null) return error(noEngine(request.params['id'] ?? ''));
-  const { externalAddress, publicAddress, serviceEndpoint, publicServiceEndpoint, ...simple } = engineBody(
-    engine,
-    world,
-  );
-  const flavor = simple['flavor'] ?? '';
   return {
     status: 200,
     body: {
-      ...simple,
+      ...engineFields(engine, world),
       beDefault: false,
       createUser: 'ops',
       projectId: engine.owner,
       vmIds: [],
       tags: Object.entries(engine.tags).map(([key, value]) => ({ key, value })),
-      externalEntrypoint: {
-        externalAddress: externalAddress ?? '',
-        publicAddress: publicAddress ?? '',
-        serviceEndpoint: serviceEndpoint ?? {},
-        publicServiceEndpoint: publicServiceEndpoint ?? {},
-      },
+      externalEntrypoint: ADDRESSES,
       cceSpec: {
         id: 1,
         engineId: engine.id,
         specType: 'CSE2',
         cluster: '',
         clusterId: '',
-        clusterNodes: {},
-        flavor,
+        clusterNodes: {
+          clusterNodes: [{ id: 'node-1', az: `${engine.region}a`, ip: '192.168.0.11', label: '', status: 'Available' }],
+        },
+        flavor: FLAVOR,
         region: engine.region,
         version: versionOf(engine, world),
         extendParam: '',
@@ -125,7 +133,19 @@ function showEngine(request: SimulatedRequest, world: World): Reply {
 }
 
 /** An engine as the list shows it: without tags. */
-function engineBody(engine: SimulatedResource, world: World): Record<string, Json> {
+function listedEngine(engine: SimulatedResource, world: World): Record<string, Json> {
+  return {
+    ...engineFields(engine, world),
+    ...ADDRESSES,
+    totalInstance: 100,
+    usedInstance: 12,
+    availableInstance: 88,
+    dueTo: 0,
+  };
+}
+
+/** What the list and a read of its own both tell. */
+function engineFields(engine: SimulatedResource, world: World): Record<string, Json> {
   const status = statusOf(engine, world);
   const last = world.operations(engine).at(-1);
   return {
@@ -135,21 +155,13 @@ function engineBody(engine: SimulatedResource, world: World): Record<string, Jso
     enterpriseProjectName: enterpriseProjectOf(engine) === '0' ? 'default' : 'other',
     type: fact(engine, 'type', 'CSE'),
     description: '',
-    flavor: 'cse.s1.small2',
+    flavor: FLAVOR,
     payment: '1',
     authType: 'NONE',
     status,
-    externalAddress: '192.168.0.10',
-    serviceEndpoint: {},
-    publicAddress: '',
-    publicServiceEndpoint: {},
-    totalInstance: 100,
-    usedInstance: 12,
-    availableInstance: 88,
     version: versionOf(engine, world),
     latestVersion: fact(engine, 'latestVersion', ''),
     createTime: Date.UTC(2025, 2, 26, 9, 24, 43),
-    dueTo: 0,
     latestJobId: last === undefined ? 0 : jobNumber(last),
     engineAdditionalActions: status === 'UpgradeFailed' ? ['Retry'] : [],
     specType: 'CSE2',
@@ -173,7 +185,7 @@ function listEngines(request: SimulatedRequest, world: World): Reply {
   const engines = world
     .resources()
     .filter((engine) => type === 'ALL' || fact(engine, 'type', 'CSE').toUpperCase() === type);
-  return page(request, engines, (engine) => engineBody(engine, world));
+  return page(request, engines, (engine) => listedEngine(engine, world));
 }
 
 /** What lies beyond the end is the last page once more: with one engine, offsets 0 and 1 both give it. */

@@ -20,6 +20,7 @@ import { fraction, pick, uuid } from '../random.js';
 import type { Reply, SimulatedRequest, SimulatedService } from '../service.js';
 import { compareDotted } from '../versions.js';
 import type { World } from '../world.js';
+import { INSTANCE_SCENERY, LISTED_SCENERY } from './dcs-scenery.js';
 
 const FAMILY = 'dcs';
 const INSTANCES = '/v2/{owner}/instances';
@@ -78,7 +79,9 @@ function statusOf(cache: SimulatedResource, world: World): string {
 
 function showInstance(request: SimulatedRequest, world: World): Reply {
   const cache = world.find(request.params['id'] ?? '');
-  return cache === null ? notFound() : { status: 200, body: instanceBody(cache, world) };
+  if (cache === null) return notFound();
+  const cacheMode = cache.versions['proxy'] === undefined ? 'ha' : 'proxy';
+  return { status: 200, body: { ...INSTANCE_SCENERY, cache_mode: cacheMode, ...instanceFields(cache, world) } };
 }
 
 function listInstances(request: SimulatedRequest, world: World): Reply {
@@ -89,31 +92,24 @@ function listInstances(request: SimulatedRequest, world: World): Reply {
   const caches = world.resources();
   return {
     status: 200,
-    body: { instance_num: caches.length, instances: page(caches).map((cache) => instanceBody(cache, world)) },
+    body: {
+      instance_num: caches.length,
+      instances: page(caches).map((cache) => ({ ...LISTED_SCENERY, ...instanceFields(cache, world) })),
+    },
   };
 }
 
-function instanceBody(cache: SimulatedResource, world: World): Record<string, Json> {
+/** What a list and a read of its own both tell. */
+function instanceFields(cache: SimulatedResource, world: World): Record<string, Json> {
   const running = world.running(cache);
   const { runningTask = null } = cache.facts;
   const task = running === null ? runningTask : 'UPGRADING';
   return {
     instance_id: cache.id,
     name: cache.name,
-    engine: 'Redis',
-    engine_version: '5.0',
-    cache_mode: cache.versions['proxy'] === undefined ? 'ha' : 'proxy',
     status: statusOf(cache, world),
-    capacity: 4,
-    max_memory: 4096,
-    used_memory: 812,
-    port: 6379,
-    project_id: cache.owner,
     service_upgrade: running !== null,
     service_task_id: running?.id ?? null,
-    maintain_begin: '02:00:00',
-    maintain_end: '06:00:00',
-    created_at: '2025-03-26T09:24:43.000Z',
     ...(task === null ? {} : { task }),
     tags: Object.entries(cache.tags).map(([key, value]) => ({ key, value })),
   };
@@ -224,7 +220,10 @@ function taskBody(task: SimulatedOperation, world: World): Json {
     id: task.id,
     name: 'UpgradeInstanceMinorVersion',
     status: taskStatus(task, stage),
-    params: { old_versions: task.from, new_versions: task.to },
+    // Text, by the vendor's own model.
+    params: JSON.stringify({ old_versions: task.from, new_versions: task.to }),
+    user_name: 'ops',
+    user_id: '6d0977e4c9b74ae7b5a083a8d0d8fafa',
     enable_show: true,
     created_at: new Date(task.acceptedAt).toISOString(),
     updated_at: new Date(endedAt(task, world.now) ?? world.now).toISOString(),
@@ -264,13 +263,27 @@ function stepDetails(task: SimulatedOperation, progress: number, world: World): 
     const isLast = index === STEPS.length - 1;
     const status =
       hasFailed && isLast ? 'FAILED' : index < current ? 'FINISH' : index === current ? 'EXECUTING' : 'WAITING';
+    const at = (step: number): string =>
+      new Date(task.acceptedAt + Math.round((task.durationMs * step) / STEPS.length)).toISOString();
+    const times = {
+      begin_time: at(index),
+      end_time: status === 'FINISH' || status === 'FAILED' ? at(index + 1) : null,
+      error_code: status === 'FAILED' ? 'DCS.5091' : status === 'FINISH' ? 'DCS.0000' : null,
+    };
     return {
       step_id: `${task.id}-${index + 1}`,
       step_name: name,
       step_status: status,
-      error_code: status === 'FAILED' ? 'DCS.5091' : status === 'FINISH' ? 'DCS.0000' : null,
-      begin_time: new Date(task.acceptedAt + (task.durationMs * index) / STEPS.length).toISOString(),
-      sub_step_details: [],
+      ...times,
+      sub_step_details: [
+        {
+          sub_step_id: `${task.id}-${index + 1}-1`,
+          sub_step_name: name,
+          sub_step_status: status,
+          detail: '',
+          ...times,
+        },
+      ],
     };
   });
 }

@@ -43,15 +43,17 @@ def simulator(what: str):
 READY = {"200", "active", "Available", "RUNNING"}
 # Resources whose upgrade was asked for once more while it ran, to see that refused.
 ASKED_WHILE_RUNNING: set[str] = set()
+# Resources whose upgrade failed and was then asked for again.
+RETRIED: set[str] = set()
 
 _taken: set[str] = set()
 
 
-def take(family: str, fate: str = "succeeds") -> dict:
-    """A resource that no other test has touched."""
+def take(family: str, fate: str = "succeeds", holding: str = "") -> dict:
+    """A resource that no other test has touched, whose version holds a word."""
     for resource in simulator("inventory"):
         fits = (resource["family"], resource["fate"]) == (family, fate) and resource["status"] in READY
-        if fits and resource["id"] not in _taken:
+        if fits and holding in resource["version"] and resource["id"] not in _taken:
             _taken.add(resource["id"])
             return resource
     raise AssertionError(f"the simulator has no {family} left whose upgrade {fate}")

@@ -26,9 +26,13 @@ const simulator = await startSimulator({
   inventory: seedInventory({
     seed: 'oracles',
     graphs: 14,
+    engines: 8,
+    caches: 9,
     clusters: 13,
     durationMs: { min: 1_000, max: 2_000 },
     graphFates: { 'rolls-back': 2 },
+    engineFates: { 'rolls-back': 2 },
+    cacheFates: { 'rolls-back': 2 },
     clusterFates: { 'rolls-back': 1, 'precheck-fails': 1 },
   }),
 });

@@ -10,7 +10,7 @@ class Record(unittest.TestCase):
     def test_no_field_is_missing(self):
         for name, call in fields.CALLS.items():
             with self.subTest(call=name):
-                self.assertEqual(call.missing(name), [])
+                self.assertEqual(call.missing, [])
 
     def test_every_field_is_what_the_model_says(self):
         for name, call in fields.CALLS.items():
@@ -25,4 +25,4 @@ class Record(unittest.TestCase):
         self.assertEqual(violations, {("submit-while-running", id) for id in clouds.ASKED_WHILE_RUNNING})
         for resource, counts in truth["perResource"].items():
             with self.subTest(resource=resource):
-                self.assertLessEqual(counts["accepted"], 1)
+                self.assertLessEqual(counts["accepted"], 2 if resource in clouds.RETRIED else 1)

@@ -1,13 +1,15 @@
 """What the vendors' generated models say an answer consists of, as plain nested data.
 
-A declaration is the name of a JSON type ("str", "int", …; "any" where the model says no more), a list of one
-declaration, or a dict from a field's name on the wire to its declaration.
+A declaration is the name of a JSON type ("str", "int", …; "any" where the model says no more), a dict from a field's
+name on the wire to its declaration, a list of one declaration, or, for an object with names of its own, a tuple of one.
 """
 
 import re
 import typing
 
-Declaration = str | list | dict
+UNDECLARED = "is not in the vendor's model"
+
+Declaration = str | dict | list | tuple
 
 
 def of_huawei(cls: type, package) -> Declaration:
@@ -21,8 +23,9 @@ def _huawei_type(text: str, package) -> Declaration:
     inner = re.fullmatch(r"list\[(.+)\]", text)
     if inner:
         return [_huawei_type(inner[1], package)]
-    if text.startswith("dict("):
-        return "dict"
+    named = re.fullmatch(r"dict\(str, (.+)\)", text)
+    if named:
+        return (_huawei_type(named[1], package),)
     model = getattr(package, text, None)
     if isinstance(model, type) and hasattr(model, "attribute_map"):
         return of_huawei(model, package) if model.attribute_map else "dict"
@@ -78,6 +81,8 @@ def paths(declared: Declaration, at: str = "") -> typing.Iterator[str]:
     """Every field, nested ones as `result[].tags[].tagKey`."""
     if isinstance(declared, list):
         yield from paths(declared[0], f"{at}[]")
+    elif isinstance(declared, tuple):
+        yield from paths(declared[0], f"{at}{{}}")
     elif isinstance(declared, dict):
         for name, inner in declared.items():
             path = f"{at}.{name}" if at else name
@@ -86,21 +91,27 @@ def paths(declared: Declaration, at: str = "") -> typing.Iterator[str]:
 
 
 def compare(declared: Declaration, answer, at: str = "") -> typing.Iterator[tuple[str, str]]:
-    """Walks an answer: ("seen", path) for each field that the model declares, else what is wrong with it."""
+    """Walks an answer: ("seen", path) for each field that the model declares, else what is wrong with it.
+
+    A field that is null is not there."""
     if isinstance(declared, list):
         if not isinstance(answer, list):
             yield f"is {type(answer).__name__}, not a list", at
             return
         for item in answer:
             yield from compare(declared[0], item, f"{at}[]")
-    elif isinstance(declared, dict):
+    elif isinstance(declared, (dict, tuple)):
         if not isinstance(answer, dict):
             yield f"is {type(answer).__name__}, not an object", at
             return
         for name, value in answer.items():
             path = f"{at}.{name}" if at else name
-            if name not in declared:
-                yield "is not in the vendor's model", path
+            if value is None:
+                continue
+            if isinstance(declared, tuple):
+                yield from compare(declared[0], value, f"{at}{{}}")
+            elif name not in declared:
+                yield UNDECLARED, path
             else:
                 yield "seen", path
                 yield from compare(declared[name], value, path)
