@@ -31,6 +31,8 @@ export interface WatchOptions extends OutputOptions {
 /** Between two looks; a look that takes long is followed by a pause as long, so that watching is never a load. */
 const LOOK_EVERY_MS = 1_000;
 const LOOK_WITHIN_MS = 15_000;
+/** Clears the screen, not what was scrolled off, and goes to its top. */
+const CLEAR_SCREEN = '\u001b[2J\u001b[H';
 
 export function addWatch(program: Command): void {
   const command = program
@@ -148,9 +150,15 @@ function liveTable(): Display {
     const view = trouble === null ? seen.view : { ...seen.view, reason: trouble };
     update([renderRollout(view, seen.rows, screen()), '', renderFoot(view, screen())].join('\n'));
   };
-  process.stdout.on('resize', draw);
+  // A narrower terminal has broken the frame's lines anew, so that it cannot be erased line by line.
+  const redraw = () => {
+    update.clear();
+    process.stdout.write(CLEAR_SCREEN);
+    draw();
+  };
+  process.stdout.on('resize', redraw);
   const done = () => {
-    process.stdout.off('resize', draw);
+    process.stdout.off('resize', redraw);
     update.done();
   };
   return {
