@@ -24,15 +24,17 @@ const ENV = {
   ALIBABA_CLOUD_ACCESS_KEY_SECRET: SECRET,
 };
 const GRAPHS = 4;
+const CACHES = 2;
 const CLUSTERS = 2;
 
 let simulator: Simulator;
 let transport: Transport;
 let graphs: string[];
+let caches: string[];
 let clusters: string[];
 
 beforeEach(async () => {
-  const inventory = seedInventory({ seed: 'planner', graphs: GRAPHS, clusters: CLUSTERS });
+  const inventory = seedInventory({ seed: 'planner', graphs: GRAPHS, caches: CACHES, clusters: CLUSTERS });
   simulator = await startSimulator({
     seed: 'planner',
     inventory,
@@ -49,6 +51,7 @@ beforeEach(async () => {
   });
   transport = createTransport({ clock: systemClock });
   graphs = inventory.filter(({ family }) => family === 'ges').map(({ id }) => id);
+  caches = inventory.filter(({ family }) => family === 'dcs').map(({ id }) => id);
   clusters = inventory.filter(({ family }) => family === 'elasticsearch').map(({ id }) => id);
   for (const id of graphs) simulator.inventory.change(id, { versions: { graph: '2.3.9' } });
   for (const id of clusters) simulator.inventory.change(id, { versions: { engine: '6.3.2', apack: '1.0.1' } });
@@ -72,7 +75,13 @@ function prepare(
   const rates = { reads: 1000, writes: 1 };
   const accountsFile = {
     accounts: {
-      hw: { cloud: 'huawei', region: 'eu-west-101', projectId: DEMO_PROJECT, rates, endpoints: { ges: endpoint } },
+      hw: {
+        cloud: 'huawei',
+        region: 'eu-west-101',
+        projectId: DEMO_PROJECT,
+        rates,
+        endpoints: { ges: endpoint, dcs: endpoint },
+      },
       ali: { cloud: 'alibaba', region: 'cn-hangzhou', rates, endpoints: { elasticsearch: endpoint } },
     },
   };
@@ -223,5 +232,64 @@ describe('against the simulated clouds', () => {
     });
     expect(prepared.counts.error).toBe(1);
     expect(JSON.stringify(prepared)).not.toMatch(/another-secret|planner-hw-key/);
+  });
+});
+
+/** The first cache has a proxy, the second has none. */
+describe('what a cache leaves to the moment', () => {
+  const latest = { engineMinorVersion: 'latest', proxyMinorVersion: 'latest' };
+  const cacheIs = (engine: string, proxy: string): void =>
+    simulator.inventory.change(caches[0] ?? '', { versions: { engine, proxy } });
+  const cache = (target: object, id = caches[0]): object => ({ service: 'dcs', account: 'hw', id, ...target });
+
+  it('is pinned to what is on offer, shown, and handed to the rollout', async () => {
+    cacheIs('5.0.12', '5.0.10');
+    const prepared = await prepare([cache(latest)]);
+    const pinned = { ...latest, pinned: { engine: '5.0.14.2', proxy: '5.0.14.1' } };
+    const to = 'engine latest (5.0.14.2), proxy latest (5.0.14.1)';
+    expect(targetsOf(prepared)).toMatchObject([
+      {
+        verdict: 'upgrade',
+        from: 'engine 5.0.12, proxy 5.0.10',
+        target: pinned,
+        to,
+        call: {
+          method: 'POST',
+          path: `/v2/${DEMO_PROJECT}/instances/${caches[0]}/minor-version/upgrade`,
+          body: { engine_minor_version: 'latest', proxy_minor_version: 'latest' },
+        },
+      },
+    ]);
+    const [upgrade] = toRolloutInput(prepared, { startedBy: 'test' }).waves[0]?.upgrades ?? [];
+    expect(upgrade).toMatchObject({ target: pinned, targetLabel: to, plannedFrom: 'engine 5.0.12, proxy 5.0.10' });
+    expectNothingSent();
+  });
+
+  it('is no change where the latest is there, and asks for the rest where a part is', async () => {
+    cacheIs('5.0.14.2', '5.0.14.1');
+    expect(targetsOf(await prepare([cache(latest)]))).toMatchObject([{ verdict: 'no-change' }]);
+    cacheIs('5.0.14.2', '5.0.10');
+    expect(targetsOf(await prepare([cache(latest)]))).toMatchObject([
+      { verdict: 'upgrade', standing: 'partly', call: { body: { proxy_minor_version: 'latest' } } },
+    ]);
+  });
+
+  it('is an error where the plan pins what is not on offer', async () => {
+    cacheIs('5.0.12', '5.0.10');
+    const [target] = targetsOf(await prepare([cache({ ...latest, pinned: { engine: '5.0.14.1' } })]));
+    expect(target?.verdict).toBe('error');
+    expect(target?.reason).toMatch(/5\.0\.14\.1 .* 5\.0\.14\.2/);
+  });
+
+  it('is an error for a proxy that is not there', async () => {
+    const [target] = targetsOf(await prepare([cache(latest, caches[1])]));
+    expect(target).toMatchObject({ verdict: 'error', standing: 'not-comparable' });
+  });
+
+  it('has to be said: neither version is refused before anything is read', async () => {
+    await expect((async () => prepare([cache({})]))()).rejects.toThrow(
+      'neither engineMinorVersion nor proxyMinorVersion is given (name at least one: latest, or a version)',
+    );
+    expect(simulator.truth().calls).toBe(0);
   });
 });
