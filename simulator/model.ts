@@ -14,6 +14,8 @@ export interface SimulatedCredentials {
   readonly secret: string;
   /** Makes the key a temporary one: calls without it, or with another, are refused. */
   readonly securityToken?: string;
+  /** Huawei: the user who may log in for a token of the same project. */
+  readonly login?: { readonly user: string; readonly password: string; readonly domain: string };
 }
 
 /** How an upgrade of a resource ends. */

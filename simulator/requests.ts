@@ -3,10 +3,11 @@ import type { Clock } from '../activities/clock.js';
 import type { Json } from '../workflows/contracts/json.js';
 import { befallsAcceptedSubmits, type Call, type Drawn, type Fault, type Faults } from './faults.js';
 import { gateways, type Gateway } from './gateways.js';
-import type { SimulatedCredentials } from './model.js';
+import type { Iam } from './huawei/iam.js';
+import type { Cloud, SimulatedCredentials } from './model.js';
 import { findRoute, type Routed } from './router.js';
 import type { Reply, Route, SimulatedRequest, SimulatedService } from './service.js';
-import type { SignedRequest } from './signatures/request.js';
+import type { SignedRequest, Verdict } from './signatures/request.js';
 import type { Store } from './store.js';
 import { CallRates, count, countsOf } from './truth.js';
 import { newUuid, World, type Acceptance } from './world.js';
@@ -27,6 +28,7 @@ export interface RequestsOptions {
   readonly store: Store;
   readonly services: readonly SimulatedService[];
   readonly credentials: readonly SimulatedCredentials[];
+  readonly iam: Iam;
   readonly faults: Faults;
   readonly clock: Clock;
 }
@@ -41,7 +43,7 @@ export class Requests {
   }
 
   async answer(request: SignedRequest): Promise<Answer> {
-    const { store, services, credentials, clock } = this.#options;
+    const { store, services, iam } = this.#options;
     const { truth } = store.state;
     store.touch();
     truth.calls += 1;
@@ -50,18 +52,29 @@ export class Requests {
     const cloud = routed?.service.cloud ?? (request.path.startsWith('/openapi/') ? 'alibaba' : 'huawei');
     const gateway = this.#gateways[cloud];
     const requestId = gateway.requestId(newUuid(store, 'request'));
+    const verify = (): Verdict => this.#verify(request, cloud);
+    const ofIam = iam.answer(request, verify);
+    if (ofIam !== null) return whole(ofIam, gateway, requestId);
     if (routed === null) {
       this.#unknownPath(request);
       return whole(gateway.unknownPath(requestId), gateway, requestId);
     }
 
-    const keys = credentials.filter((key) => key.cloud === cloud);
-    const verdict = gateway.verify(request, keys, clock.now());
+    const verdict = verify();
     if (!verdict.ok) {
       count(truth.signatureFailures, verdict.code);
       return whole(gateway.error(verdict.status, verdict.code, verdict.message, requestId), gateway, requestId);
     }
     return this.#serve(request, routed, verdict.credentials, gateway, requestId);
+  }
+
+  /** Who calls: by a token where there is one, or by the signature. */
+  #verify(request: SignedRequest, cloud: Cloud): Verdict {
+    const { credentials, iam, clock } = this.#options;
+    const token = request.headers['x-auth-token'];
+    if (cloud === 'huawei' && token !== undefined) return iam.verify(token);
+    const keys = [...credentials, ...iam.keys()].filter((key) => key.cloud === cloud);
+    return this.#gateways[cloud].verify(request, keys, clock.now());
   }
 
   async #serve(
@@ -161,7 +174,11 @@ function whole(reply: Reply, gateway: Gateway, requestId: string): Answer {
   return {
     kind: 'answer',
     status: reply.status,
-    headers: { 'content-type': 'application/json; charset=utf-8', [gateway.requestIdHeader]: requestId },
+    headers: {
+      'content-type': 'application/json; charset=utf-8',
+      [gateway.requestIdHeader]: requestId,
+      ...reply.headers,
+    },
     body: JSON.stringify(reply.body),
   };
 }

@@ -11,6 +11,7 @@ import { Faults, faultRule } from './faults.js';
 import { cse } from './huawei/cse.js';
 import { dcs } from './huawei/dcs.js';
 import { ges } from './huawei/ges.js';
+import { Iam } from './huawei/iam.js';
 import { Inventory } from './inventory.js';
 import type { SimulatedCredentials, SimulatedResource } from './model.js';
 import { Requests, type Answer } from './requests.js';
@@ -43,6 +44,7 @@ export interface Simulator {
   readonly endpoints: Readonly<Record<string, string>>;
   readonly inventory: Inventory;
   readonly faults: Faults;
+  readonly iam: Iam;
   /** A copy of the truth record as it stands. */
   truth(): Truth;
   /** Ends every connection, and writes the state. */
@@ -61,7 +63,8 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
   const store = new Store(options.seed ?? 'uplift', options.inventory ?? [], options.stateFile);
   const faults = new Faults(store.state.faults, store.state.seed, store.state.truth.faults, () => store.touch());
   const inventory = new Inventory(store, services, clock);
-  const requests = new Requests({ store, services, credentials: options.credentials, faults, clock });
+  const iam = new Iam({ store, credentials: options.credentials, clock });
+  const requests = new Requests({ store, services, credentials: options.credentials, iam, faults, clock });
 
   const control = async (request: IncomingMessage): Promise<Answer | null> => {
     switch (`${request.method} ${request.url}`) {
@@ -76,6 +79,8 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
         faults.add(...rules.add);
         return json(200, { fired: faults.fired() });
       }
+      case 'POST /_simulator/revoke-tokens':
+        return json(200, { revoked: iam.revokeTokens() });
       default:
         return null;
     }
@@ -109,6 +114,7 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
     endpoints: Object.fromEntries(services.map((service) => [service.family, url])),
     inventory,
     faults,
+    iam,
     truth: () => structuredClone(store.state.truth),
     close: async () => {
       await new Promise<void>((resolve) => {

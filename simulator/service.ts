@@ -19,6 +19,7 @@ export interface SimulatedRequest {
 
 export interface Reply {
   readonly status: number;
+  readonly headers?: Readonly<Record<string, string>>;
   readonly body: Readonly<Record<string, Json>>;
 }
 

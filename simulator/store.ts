@@ -3,6 +3,7 @@ import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Json } from '../workflows/contracts/json.js';
 import type { FaultState } from './faults.js';
+import type { IamState } from './huawei/iam.js';
 import type { SimulatedOperation, SimulatedResource } from './model.js';
 import { emptyTruth, type Truth } from './truth.js';
 
@@ -27,6 +28,8 @@ export interface State {
   operations: SimulatedOperation[];
   /** By `owner/token`. */
   tokens: Record<string, Remembered>;
+  /** Left out until somebody asked for a token. */
+  iam?: IamState;
   faults: FaultState;
   truth: Truth;
 }
@@ -93,7 +96,8 @@ function load(file: string): State | null {
   }
   try {
     const state = JSON.parse(text) as State;
-    if (state.format === FORMAT) return state;
+    // What the truth counts since is not in an older file.
+    if (state.format === FORMAT) return { ...state, truth: { ...emptyTruth(), ...state.truth } };
   } catch {
     // told below
   }

@@ -69,7 +69,11 @@ export interface Truth {
   /** The most calls within any 1000 ms of the simulator's clock, by account. */
   callsPerSecondPeak: Record<string, number>;
   calls: number;
-  /** Counts by error code. */
+  /** Tokens that IAM gave out, by account. */
+  logins: Record<string, number>;
+  /** By `domain/user`. */
+  refusedLogins: Record<string, number>;
+  /** Counts by error code: of signatures and of tokens. */
   signatureFailures: Record<string, number>;
   violations: Violation[];
   /** `GET /what/was/asked`, with the number of times. */
@@ -86,6 +90,8 @@ export function emptyTruth(): Truth {
     concurrentPeak: { overall: 0, byAccount: {} },
     callsPerSecondPeak: {},
     calls: 0,
+    logins: {},
+    refusedLogins: {},
     signatureFailures: {},
     violations: [],
     unknownPaths: {},

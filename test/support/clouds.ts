@@ -11,7 +11,14 @@ import { startSimulator, type Simulator } from '../../simulator/server.js';
 import type { UpgradeSpec } from '../../workflows/contracts/upgrade.js';
 
 /** Unmistakable in any file or log: nothing but the request's signature may ever come from them. */
-export const SECRETS = { huawei: 'SECRET-huawei-Wq7ZxN2v', alibaba: 'SECRET-alibaba-k3PtY9aB' } as const;
+export const SECRETS = {
+  huawei: 'SECRET-huawei-Wq7ZxN2v',
+  alibaba: 'SECRET-alibaba-k3PtY9aB',
+  password: 'SECRET-password-h7UmQs4w',
+} as const;
+
+/** The user who may log in for the project that the Huawei key reaches. */
+export const LOGIN = { user: 'upgrader', password: SECRETS.password, domain: 'example' } as const;
 
 export const CLOUD_ENV = {
   CLOUD_SDK_AK: 'AKHUAWEIDEMO',
@@ -47,6 +54,7 @@ export async function simulatedClouds({ clock, seed = 'test', scale = 1, ...flee
         owner: DEMO_PROJECT,
         accessKeyId: CLOUD_ENV.CLOUD_SDK_AK,
         secret: SECRETS.huawei,
+        login: LOGIN,
       },
       {
         account: 'alibaba',
