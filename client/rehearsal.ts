@@ -11,7 +11,7 @@ import type { Cloud, Fate, SimulatedCredentials, SimulatedResource } from '../si
 import type { SimulatorOptions } from '../simulator/server.js';
 
 /** How many resources a rehearsal has when nobody says. */
-export const FLEET = { graphs: 12, caches: 5, clusters: 8 } as const;
+export const FLEET = { graphs: 9, engines: 5, caches: 5, clusters: 6 } as const;
 export type Fleet = Readonly<Record<keyof typeof FLEET, number>>;
 
 export interface RehearsalOptions extends Fleet {
@@ -22,6 +22,7 @@ export interface RehearsalOptions extends Fleet {
   readonly durationMs: { readonly min: number; readonly max: number };
   /** How many of each kind end otherwise than well. */
   readonly graphFates: Partial<Record<Fate, number>>;
+  readonly engineFates: Partial<Record<Fate, number>>;
   readonly cacheFates: Partial<Record<Fate, number>>;
   readonly clusterFates: Partial<Record<Fate, number>>;
 }
@@ -34,8 +35,9 @@ export interface Rehearsal {
 
 const HUAWEI = { account: 'huawei-sim', region: 'eu-west-101' };
 const ALIBABA = { account: 'alibaba-sim', region: 'cn-hangzhou' };
-/** Above every version that a seeded graph has. */
+/** Above every version that a seeded graph or engine has. */
 const GRAPH_TARGET = '2.4.4';
+const ENGINE_TARGET = '2.4.2';
 /** What the ordinary time of an upgrade is at scale 1, about: the rehearsal's scale follows from it. */
 const ORDINARY_MS = 10 * 60_000;
 /** Below it the bounds of a send come near to what a busy machine takes for one. */
@@ -86,7 +88,7 @@ function accounts(url: string) {
         region: HUAWEI.region,
         projectId: DEMO_PROJECT,
         credentials: credentials(HUAWEI.account),
-        endpoints: { ges: url, dcs: url },
+        endpoints: { ges: url, cse: url, dcs: url },
         ...common,
       },
       [ALIBABA.account]: {
@@ -103,6 +105,7 @@ function accounts(url: string) {
 /** Every resource of the fleet: a few canaries, a middle wave, the rest. */
 function plan(inventory: readonly SimulatedResource[], seed: string, durationMs: RehearsalOptions['durationMs']) {
   const graphs = inventory.filter(({ family }) => family === 'ges').map(({ id }) => id);
+  const engines = inventory.filter(({ family }) => family === 'cse').map(({ id }) => id);
   const caches = inventory.filter(({ family }) => family === 'dcs');
   const clusters = inventory.filter(({ family }) => family === 'elasticsearch');
   const half = Math.ceil(graphs.length / 2);
@@ -110,6 +113,7 @@ function plan(inventory: readonly SimulatedResource[], seed: string, durationMs:
   const targets = [
     { service: 'ges-v1', account: HUAWEI.account, ids: graphs.slice(0, half), version: GRAPH_TARGET },
     { service: 'ges-v2', account: HUAWEI.account, ids: graphs.slice(half), version: GRAPH_TARGET },
+    { service: 'cse', account: HUAWEI.account, ids: engines, version: ENGINE_TARGET },
     ...[true, false].map((hasProxy) => ({
       service: 'dcs',
       account: HUAWEI.account,

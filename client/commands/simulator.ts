@@ -19,6 +19,7 @@ interface SimulatorCommandOptions extends Partial<Fleet> {
   readonly min: number;
   readonly max: number;
   readonly graphFate: Partial<Record<Fate, number>>;
+  readonly engineFate: Partial<Record<Fate, number>>;
   readonly cacheFate: Partial<Record<Fate, number>>;
   readonly clusterFate: Partial<Record<Fate, number>>;
 }
@@ -31,11 +32,13 @@ export function addSimulator(program: Command): void {
     .option('--port <port>', '0 is any free one', parsePort, DEFAULT_SIMULATOR_PORT)
     .option('--seed <word>', 'the same word, the same fleet; also the name of the plan', parseSeed, 'rehearsal')
     .option('--graphs <number>', `GES graphs; counting nothing out means ${WHOLE_FLEET}`, parseNumber)
+    .option('--engines <number>', 'CSE engines', parseNumber)
     .option('--caches <number>', 'DCS caches', parseNumber)
     .option('--clusters <number>', 'Elasticsearch clusters', parseNumber)
     .option('--min <duration>', 'shortest upgrade', parseDuration, 4_000)
     .option('--max <duration>', 'longest upgrade', parseDuration, 12_000)
     .option('--graph-fate <fate=number>', `so many graphs end otherwise: ${FATES.join(', ')}`, addFate, {})
+    .option('--engine-fate <fate=number>', 'so many engines end otherwise', addFate, {})
     .option('--cache-fate <fate=number>', 'so many caches end otherwise', addFate, {})
     .option('--cluster-fate <fate=number>', 'so many clusters end otherwise', addFate, {})
     .action(simulate);
@@ -52,6 +55,7 @@ async function simulate(options: SimulatorCommandOptions): Promise<void> {
     ...fleetOf(options),
     durationMs: { min: Math.min(min, max), max: Math.max(min, max) },
     graphFates: options.graphFate,
+    engineFates: options.engineFate,
     cacheFates: options.cacheFate,
     clusterFates: options.clusterFate,
   });
