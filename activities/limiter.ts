@@ -137,7 +137,8 @@ export class Pacer {
   }
 }
 
-async function abortable(promise: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
+/** What `promise` comes to, or the signal's reason as soon as it aborts; what the promise does goes on. */
+export async function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (signal === undefined) return promise;
   let onAbort = (): void => {};
   const aborted = new Promise<never>((_resolve, reject) => {
@@ -145,9 +146,10 @@ async function abortable(promise: Promise<void>, signal: AbortSignal | undefined
       reject(signal.reason as Error);
     };
     signal.addEventListener('abort', onAbort, { once: true });
+    if (signal.aborted) onAbort();
   });
   try {
-    await Promise.race([promise, aborted]);
+    return await Promise.race([promise, aborted]);
   } finally {
     signal.removeEventListener('abort', onAbort);
   }

@@ -3,7 +3,7 @@ import type { z } from 'zod';
 import { endpointObjection, type Account } from '../../plan/accounts.js';
 import { iso, type Clock } from '../clock.js';
 import { openCredentials } from '../credentials.js';
-import { ALONE, Pacer, type Turn } from '../limiter.js';
+import { abortable, ALONE, Pacer, type Turn } from '../limiter.js';
 import { TransportError, type HttpCall, type Transport } from '../transport.js';
 import { Authenticator, type Proof } from './authenticator.js';
 import type { Cloud, Identity } from './cloud.js';
@@ -73,7 +73,7 @@ export function openSessions(options: SessionOptions): Sessions {
   /** By account; only the ids that had to be looked up. */
   const projects = new Map<string, Promise<string>>();
 
-  const open = async (api: CloudApi, name: string): Promise<Session> => {
+  const open = async (api: CloudApi, name: string, signal?: AbortSignal): Promise<Session> => {
     const account = options.accounts.get(name);
     if (account === undefined) {
       const known = [...options.accounts.keys()].join(', ') || 'none';
@@ -143,16 +143,17 @@ export function openSessions(options: SessionOptions): Sessions {
     const found = projects.get(name) ?? projectNamed(account, identity, asking);
     projects.set(name, found);
     try {
-      return new Session({ ...session, projectId: await found });
+      return new Session({ ...session, projectId: await abortable(found, signal) });
     } catch (error) {
-      if (projects.get(name) === found) projects.delete(name);
+      // Of a look-up that was only not waited for, the next caller has the use.
+      if (signal?.aborted !== true && projects.get(name) === found) projects.delete(name);
       throw error;
     }
   };
 
   return {
     async reader(api, account, signal) {
-      const session = await open(api, account);
+      const session = await open(api, account, signal);
       return {
         region: session.account.region,
         projectId: session.projectId,
@@ -232,7 +233,8 @@ class Session {
     const { reads, authenticator } = this.parts;
     for (let isRetry = false; ; isRetry = true) {
       await reads.take(signal === undefined ? {} : { signal });
-      const proof = await authenticator.prove();
+      // A login is shared: it goes on for the others when this caller goes.
+      const proof = await abortable(authenticator.prove(), signal);
       try {
         return await this.readOnce(request, schema, proof, signal);
       } catch (error) {

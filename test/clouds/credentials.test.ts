@@ -77,6 +77,40 @@ describe('from the environment', () => {
   });
 });
 
+describe('a login or a token', () => {
+  const resolve = (env: Record<string, string>, cloud = huawei) =>
+    openCredentials(env, systemClock).resolve(account({ kind: 'env', prefix: 'TEAM' }), cloud.variables);
+
+  it('is read from the environment, blanks around a password kept', () => {
+    const login = { TEAM_USER: 'me ', TEAM_PASSWORD: ' pass word \n', TEAM_DOMAIN: 'example' };
+    expect(resolve(login).reveal()).toEqual({
+      kind: 'login',
+      login: { user: 'me', password: ' pass word ', domain: 'example' },
+    });
+    expect(resolve({ TEAM_TOKEN: 'MIIt0k3n' }).reveal()).toEqual({ kind: 'token', token: 'MIIt0k3n' });
+  });
+
+  it.each([
+    [{ TEAM_USER: 'me', TEAM_PASSWORD: 'hunter2' }, 'environment variable TEAM_DOMAIN is not set'],
+    [{ TEAM_DOMAIN: 'example' }, 'environment variable TEAM_USER is not set'],
+    [{}, 'environment variable TEAM_AK is not set'],
+    [
+      { TEAM_AK: 'hunter2', TEAM_TOKEN: 'hunter2' },
+      'environment variables TEAM_* hold access keys and a token (leave one of them only)',
+    ],
+    [{ TEAM_TOKEN: 'hunter2 hunter2' }, 'the token in environment variables TEAM_* has spaces'],
+  ])('is refused as %j', (env, expected) => {
+    const message = problem(() => resolve(env));
+    expect(message).toContain(expected);
+    expect(message).not.toContain('hunter2');
+  });
+
+  it('is nothing that Alibaba takes', () => {
+    const message = problem(() => resolve({ TEAM_TOKEN: 'hunter2' }, alibaba));
+    expect(message).toContain('TEAM_ACCESS_KEY_ID is not set');
+  });
+});
+
 describe('from a file', () => {
   let directory = '';
   let path = '';
@@ -124,6 +158,72 @@ describe('from a file', () => {
     expect(problem(() => resolve(store))).toContain('chmod 600');
   });
 
+  describe('that says when its keys end', () => {
+    let now = Date.UTC(2026, 10, 21, 5, 0);
+    const at = (time: string): void => {
+      now = Date.parse(time);
+    };
+    const store = openCredentials({}, { now: () => now });
+    const keys = (more: string): void => {
+      write(`accessKey: ak\nsecretKey: sk\nsecurityToken: st\n${more}\n`);
+    };
+
+    it.each([
+      ['ISO 8601', '2026-11-21T06:00:00Z'],
+      ['IAM’s own text', "'2026-11-21T06:00:00.000000Z'"],
+      ['another zone', '2026-11-21T07:00:00+01:00'],
+      ['microseconds', String(Date.UTC(2026, 10, 21, 6) * 1000)],
+      ['microseconds as text', `'${Date.UTC(2026, 10, 21, 6) * 1000}'`],
+    ])('takes them until a minute before, by %s', (_name, end) => {
+      keys(`expiresAt: ${end}`);
+      at('2026-11-21T05:59:00Z');
+      expect(resolve(store).reveal()).toMatchObject({ keys: { securityToken: 'st' } });
+      at('2026-11-21T05:59:00.001Z');
+      expect(problem(() => resolve(store))).toBe(
+        `account prod: what credentials file ${path} holds ends at 2026-11-21T06:00:00.000Z, and it is ` +
+          '2026-11-21T05:59:00.001Z (write new credentials there more than a minute before the old ones end)',
+      );
+    });
+
+    it('reads it anew near the end, even where its time of change is the old one', () => {
+      keys('expiresAt: 2026-11-21T06:00:00Z');
+      at('2026-11-21T05:50:00Z');
+      const then = new Date(Date.now() - 60_000);
+      utimesSync(path, then, then);
+      expect(resolve(store).reveal()).toMatchObject({ keys: { accessKey: 'ak' } });
+      writeFileSync(path, 'accessKey: zz\nsecretKey: sk\nsecurityToken: st\nexpiresAt: 2026-11-21T09:00:00Z\n');
+      utimesSync(path, then, then);
+      expect(resolve(store).reveal()).toMatchObject({ keys: { accessKey: 'ak' } });
+      at('2026-11-21T05:58:00Z');
+      expect(resolve(store).reveal()).toMatchObject({ keys: { accessKey: 'zz' } });
+    });
+
+    it.each(['tomorrow', '2026-11-21T06:00:00', String(Date.UTC(2026, 10, 21, 6)), '{}', '2026-99-99T06:00:00Z'])(
+      'refuses %s',
+      (end) => {
+        keys(`expiresAt: ${end}`);
+        expect(problem(() => resolve(store))).toBe(
+          `account prod: expiresAt in credentials file ${path} is no time ` +
+            '(give it as 2026-11-21T05:26:00Z, or in microseconds since 1970)',
+        );
+      },
+    );
+  });
+
+  it('may hold a login, or a token', () => {
+    write('user: me\npassword: "pa: ss"\ndomain: example\n');
+    expect(resolve().reveal()).toEqual({
+      kind: 'login',
+      login: { user: 'me', password: 'pa: ss', domain: 'example' },
+    });
+    write('token: t0k3n\n');
+    expect(resolve().reveal()).toEqual({ kind: 'token', token: 't0k3n' });
+    write('password: hunter2\n');
+    expect(problem(() => resolve())).toContain(
+      'has no user (it holds accessKey, secretKey; or user, password, domain;',
+    );
+  });
+
   it('names a file that is not there', () => {
     expect(problem(() => resolve())).toContain(`${path} cannot be read: ENOENT`);
   });
@@ -159,6 +259,15 @@ describe('Credentials', () => {
     ['a copy', () => inspect(structuredClone(credentials))],
   ])('shows nothing to %s', (_name, show) => {
     for (const secret of Object.values(keys)) expect(show()).not.toContain(secret);
+  });
+
+  it.each([
+    new Credentials({ kind: 'login', login: { user: 'me', password: 's3cr3t', domain: 'd' } }),
+    new Credentials({ kind: 'token', token: 's3cr3t' }),
+  ])('hides a password and a token as well (%#)', (secret) => {
+    const shown = [JSON.stringify(secret), inspect(secret, { showHidden: true, customInspect: false }), String(secret)];
+    expect(shown.join()).not.toContain('s3cr3t');
+    expect(secret.redact('wrong: s3cr3t')).toBe('wrong: ***');
   });
 
   it('takes its keys out of a text, encoded or not', () => {

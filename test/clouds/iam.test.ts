@@ -156,6 +156,19 @@ describe('against the simulated IAM', () => {
     expect(clouds.simulator.truth().signatureFailures).toEqual({});
   });
 
+  it('lets a caller go who is cancelled while it logs in, and serves the others', async () => {
+    const sessions = open(url(), byLogin);
+    const controller = new AbortController();
+    const reader = await sessions.reader(gesV2, 'hw', controller.signal);
+    const cancelled = gesV2.describe(reader, ids[0] ?? '');
+    const waiting = describeOne(sessions);
+    const reason = new Error('cancelled');
+    controller.abort(reason);
+    await expect(cancelled).rejects.toBe(reason);
+    expect(await waiting).toBe(ids[0]);
+    expect(logins()).toBe(1);
+  });
+
   it('takes a refused submit for one that was not sent, and renews for the next', async () => {
     const sessions = open(url(), byLogin);
     const [id = ''] = ids;
