@@ -403,6 +403,16 @@ const ACCOUNT_FILES: readonly Row[] = [
     'accounts.yaml:2: accounts.a.region: is missing (add it, as text)',
   ],
   [
+    'a project without an id',
+    'accounts:\n  a: { cloud: huawei, region: cn-north-4, projectId: "" }\n',
+    "accounts.yaml:2: accounts.a.projectId: its value does not have the right form (use the project's id (console: My Credentials))",
+  ],
+  [
+    'IAM where there is none',
+    'accounts:\n  a: { cloud: alibaba, region: cn-hangzhou, endpoints: { iam: "https://iam.example.com" } }\n',
+    'accounts.yaml:2: accounts.a.endpoints.iam: is not a known key (use one of: balloon)',
+  ],
+  [
     'a project where there is none',
     'accounts:\n  a: { cloud: alibaba, region: cn-hangzhou, projectId: p }\n',
     'accounts.yaml:2: accounts.a.projectId: this cloud has no projects (remove it)',

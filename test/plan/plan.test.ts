@@ -231,6 +231,13 @@ describe('accounts', () => {
     expect(ACCOUNTS.get('ali')).toMatchObject({ projectId: '', credentials: { kind: 'env', prefix: 'ALIBABA_CLOUD' } });
   });
 
+  it('may leave the project to be looked up, and name where IAM is', () => {
+    const yaml = `accounts:
+  a: { cloud: huawei, region: cn-north-4, endpoints: { iam: "https://iam.example.com" } }`;
+    const account = accountsOf(parseSource(yaml, 'accounts.yaml'), FAKE_APIS).get('a');
+    expect(account).toMatchObject({ projectId: '', endpoints: { iam: 'https://iam.example.com' } });
+  });
+
   it('find credential files from where the accounts file is', () => {
     const file = (path: string): unknown => {
       const yaml = `accounts: { a: { cloud: alibaba, region: cn-hangzhou, credentials: { file: "${path}" } } }`;
