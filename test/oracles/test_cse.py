@@ -44,9 +44,9 @@ class Cse(unittest.TestCase):
         self.assertEqual((accepted.id, accepted.name), (engine["id"], engine["name"]))
         upgrading = self.read(engine["id"])
         self.assertEqual((upgrading.status, upgrading.latest_job_id), ("Upgrading", accepted.job_id))
-        jobs = self.follow(engine["id"], accepted.job_id)
-        self.assertEqual((jobs[-1].id, jobs[-1].engine_id, jobs[-1].status), (accepted.job_id, engine["id"], "Finished"))
-        self.assertEqual({task.status for phase in jobs[-1].tasks for task in phase.tasks}, {"Finished"})
+        job = self.follow(engine["id"], accepted.job_id)[-1]
+        self.assertEqual((job.id, job.engine_id, job.status), (accepted.job_id, engine["id"], "Finished"))
+        self.assertEqual({task.status for phase in job.tasks for task in phase.tasks}, {"Finished"})
 
         after = self.read(engine["id"])
         self.assertEqual((after.status, after.version), ("Available", TARGET))

@@ -24,7 +24,11 @@ class Elasticsearch(unittest.TestCase):
         return self.call("upgrade_engine_version", cluster, request)
 
     def records(self, cluster, **filters):
-        return self.call("list_action_records", cluster, models.ListActionRecordsRequest(page=1, size=10, **filters)).result
+        request = models.ListActionRecordsRequest(page=1, size=10, **filters)
+        return self.call("list_action_records", cluster, request).result
+
+    def health(self, cluster):
+        return self.call("describe_elasticsearch_health", cluster).result
 
     def offer(self, cluster):
         return self.call("upgrade_info", cluster).result.upgrade_info
@@ -40,7 +44,7 @@ class Elasticsearch(unittest.TestCase):
         self.assertEqual(before.status, "active")
         self.assertEqual(before.es_version, f"{offer.cur_es_version}_with_X-Pack")
         self.assertTrue(offer.upgrade)
-        self.assertEqual(self.call("describe_elasticsearch_health", cluster).result, "GREEN")
+        self.assertEqual(self.health(cluster), "GREEN")
 
         checks = self.upgrade(cluster, offer.upgrade_es_version, dry_run=True, client_token="dry-run-of-test").result
         self.assertEqual({check.status for check in checks}, {"success"})
@@ -95,7 +99,7 @@ class Elasticsearch(unittest.TestCase):
     def test_refusals(self):
         cluster = clouds.take("elasticsearch")["id"]
         self.assertEqual(self.refusal(lambda: self.read("es-cn-none")), (400, "InstanceNotFound"))
-        self.assertEqual(self.refusal(lambda: self.call("describe_elasticsearch_health", "es-cn-none")), (400, "InstanceNotFound"))
+        self.assertEqual(self.refusal(lambda: self.health("es-cn-none")), (400, "InstanceNotFound"))
         offer = self.offer(cluster)
         self.assertEqual(
             self.refusal(lambda: self.upgrade(cluster, offer.cur_es_version)), (400, "RepetitionOperationError")

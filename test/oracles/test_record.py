@@ -5,8 +5,23 @@ import unittest
 import clouds
 import fields
 
+# Every call that upgrades may make and that the vendors' clients have.
+APIS = {
+    *(f"ges/v1/{name}" for name in ("ListGraphs", "ShowGraph", "UpgradeGraph", "ShowJob", "ListJobs")),
+    *(f"ges/v2/{name}" for name in ("ListGraphs2", "ShowGraph2", "UpgradeGraph2", "ShowJob2", "ListJobs2")),
+    *(f"cse/v1/{name}Engine" for name in ("Show", "Upgrade", "Retry")),
+    *("cse/v1/ListEngines", "cse/v1/ShowEngineJob"),
+    *(f"dcs/v2/{name}" for name in ("ListInstances", "ShowInstance", "ShowInstanceVersion")),
+    *("dcs/v2/UpgradeInstanceMinorVersion", "dcs/v2/ListBackgroundTask", "dcs/v2/ShowBackgroundTaskProgress"),
+    *(f"elasticsearch/{name}" for name in ("ListInstance", "DescribeInstance", "DescribeElasticsearchHealth")),
+    *(f"elasticsearch/{name}" for name in ("UpgradeInfo", "UpgradeEngineVersion", "ListActionRecords")),
+}
+
 
 class Record(unittest.TestCase):
+    def test_every_call_was_made(self):
+        self.assertEqual(set(fields.CALLS), APIS)
+
     def test_no_field_is_missing(self):
         for name, call in fields.CALLS.items():
             with self.subTest(call=name):
