@@ -3,7 +3,7 @@ import { Context } from '@temporalio/activity';
 import type { PrecheckResult, StepInput } from '../workflows/contracts/steps.js';
 import type { Finding } from '../workflows/contracts/upgrade.js';
 import type { CloudApi, ResourceState } from './clouds/port.js';
-import { apiAndTarget, asFailure, beating, type StepDeps } from './step.js';
+import { apiAndTarget, asFailure, beating, nameOf, type StepDeps } from './step.js';
 import { clientToken } from './token.js';
 
 const BEAT_MS = 5_000;
@@ -25,7 +25,7 @@ export async function precheck(deps: StepDeps, input: StepInput): Promise<Preche
           version: state.version,
           status: state.status,
           findings: [],
-          knownOperations: known.flatMap(({ operation }) => operation.id ?? []),
+          knownOperations: known.map(({ operation }) => nameOf(operation)),
         };
         const standing = verdictOf(api, state, target);
         if (standing !== null) return { ...seen, ...standing };

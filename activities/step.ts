@@ -3,6 +3,7 @@ import { Context } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import { FAILURES } from '../workflows/contracts/errors.js';
 import type { StepInput } from '../workflows/contracts/steps.js';
+import type { Operation } from '../workflows/contracts/upgrade.js';
 import type { Clock } from './clock.js';
 import { AccountError, CloudError } from './clouds/errors.js';
 import type { CloudApi } from './clouds/port.js';
@@ -25,6 +26,11 @@ export function apiAndTarget(deps: StepDeps, { spec }: StepInput): { api: CloudA
   const target = api.target.safeParse(spec.target);
   if (!target.success) throw new AccountError(`this worker cannot read the target of ${spec.resource.id}: update it`);
   return { api, target: target.data };
+}
+
+/** By what an operation is known again: its id, or where there is none, when it began. */
+export function nameOf({ id, since }: Operation): string {
+  return id ?? since;
 }
 
 /** `false` for an answer that would come again however often one asks. */

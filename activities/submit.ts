@@ -12,10 +12,12 @@ import type { CloudApi, CloudReader, MutatingRequest, SubmitAnswer } from './clo
 import { answerOf, requestIdOf } from './answer.js';
 import type { CloudSender, Sent } from './clouds/session.js';
 import { decide, type Decision } from './decide.js';
-import { apiAndTarget, asFailure, beating, isWorthRetrying, type StepDeps } from './step.js';
+import { apiAndTarget, asFailure, beating, isWorthRetrying, nameOf, type StepDeps } from './step.js';
 import { clientToken } from './token.js';
 
 const BEAT_MS = 3_000;
+/** A first attempt starts within this time of being scheduled, unless slots or the server were away. */
+const PROMPT_MS = 10_000;
 /** Throttled by the cloud: its penalties last minutes. */
 const THROTTLED_RETRY_MS = 60_000;
 
@@ -29,9 +31,19 @@ export async function submit(deps: StepDeps, input: SubmitInput): Promise<Submit
       () => attempt.run(),
     );
   } catch (error) {
-    const mayHaveSent = activityInfo().attempt > 1 || input.unresolvedSince !== null;
-    throw asFailure(error, !mayHaveSent);
+    throw asFailure(error, !(isReplay() || input.unresolvedSince !== null));
   }
+}
+
+/**
+ * Whether an attempt before this one may have run. Its number alone proves nothing: an operator's reset, a restored
+ * backup or a lost disk write of the server brings the first one again, but never as promptly as the first time.
+ */
+function isReplay(): boolean {
+  const info = activityInfo();
+  // By the machine's own clock, since it is the server's that is compared.
+  const isLate = Date.now() - info.scheduledTimestampMs > PROMPT_MS;
+  return info.attempt > 1 || isLate || info.heartbeatDetails !== undefined;
 }
 
 /** One attempt of the activity: its bounds are fixed when it begins. */
@@ -51,6 +63,8 @@ class SubmitAttempt {
   /** Epoch ms after which no earlier send can arrive or be invisible any more; `null` when none can be out. */
   private settlesAt: number | null;
   private unresolvedSince: string | null;
+  /** As the last look read it. */
+  private version: string | null = null;
 
   constructor(deps: StepDeps, api: CloudApi, target: unknown, input: SubmitInput) {
     this.deps = deps;
@@ -61,11 +75,10 @@ class SubmitAttempt {
     this.bounds = submitBounds(api.pace, input.timing.scale);
     this.beganAt = deps.clock.now();
     this.unresolvedSince = input.unresolvedSince;
-    const { attempt } = activityInfo();
-    // A later attempt knows nothing of what an earlier one did: that one may even be alive and send until its window
-    // closes, so the settling time counts from here.
+    // This attempt knows nothing of what one before it did: that one may even be alive and send until its window closes,
+    // so the settling time counts from here.
     const mayBeOut = [
-      ...(attempt > 1 ? [this.beganAt] : []),
+      ...(isReplay() ? [this.beganAt] : []),
       ...(input.unresolvedSince === null ? [] : [Date.parse(input.unresolvedSince)]),
     ];
     this.settlesAt = mayBeOut.length === 0 ? null : Math.max(...mayBeOut) + this.bounds.settlingMs;
@@ -89,7 +102,12 @@ class SubmitAttempt {
         case 'drifted':
           return this.result('drifted', decision.reason);
         case 'wait':
-          return this.result('busy', decision.reason);
+          // Settled, and only busy with something else: the earlier send is proven to have come to nothing.
+          return this.result(
+            'busy',
+            decision.reason,
+            this.isSettled() ? { submission: this.input.submission + 1 } : {},
+          );
         case 'look-again':
           if (this.isOutOfPatience()) return this.result('unknown', decision.reason);
           await this.deps.clock.sleep(this.bounds.lookEveryMs, Context.current().cancellationSignal);
@@ -123,15 +141,15 @@ class SubmitAttempt {
         const { reader } = await this.open();
         const state = await this.api.describe(reader, resource.id);
         const records = await this.api.operations(reader, resource.id, since);
-        const now = this.deps.clock.now();
+        this.version = state.version;
         const decision = decide({
           state,
           standing: this.api.standing(state, this.target),
-          operations: records.filter(({ operation }) => !this.input.knownOperations.includes(operation.id ?? '')),
+          operations: records.filter(({ operation }) => !this.input.knownOperations.includes(nameOf(operation))),
           expectedVersion: this.input.expectedVersion,
           mayHaveSent: this.settlesAt !== null,
-          settled: this.settlesAt !== null && now >= this.settlesAt,
-          seenAt: iso(now),
+          settled: this.isSettled(),
+          seenAt: iso(this.deps.clock.now()),
         });
         if (decision.do !== 'send') return decision;
         const drift = this.api.drift?.(state, this.target) ?? null;
@@ -209,6 +227,10 @@ class SubmitAttempt {
     });
   }
 
+  private isSettled(): boolean {
+    return this.settlesAt !== null && this.deps.clock.now() >= this.settlesAt;
+  }
+
   private isOutOfPatience(): boolean {
     return this.deps.clock.now() >= this.beganAt + this.bounds.patienceMs;
   }
@@ -222,6 +244,7 @@ class SubmitAttempt {
       verdict,
       reason,
       operation: null,
+      version: this.version,
       calls: this.calls,
       retryInMs: 0,
       submission: this.input.submission,

@@ -13,7 +13,7 @@ import {
 } from '@temporalio/workflow';
 import { FAILURES } from './contracts/errors.js';
 import { waveWorkflowId } from './contracts/ids.js';
-import { addCounts, rolloutOutcome } from './contracts/outcome.js';
+import { addCounts, countOf, rolloutOutcome } from './contracts/outcome.js';
 import type {
   Counts,
   RolloutInput,
@@ -25,7 +25,7 @@ import type {
   WaveStatus,
 } from './contracts/rollout.js';
 import { ATTRIBUTES } from './contracts/search-attributes.js';
-import { FAILED_OUTCOMES, GOOD_OUTCOMES, type Outcome } from './contracts/upgrade.js';
+import { FAILED_OUTCOMES, GOOD_OUTCOMES } from './contracts/upgrade.js';
 import { markdown } from './details.js';
 import { rolloutStatusQuery, shardProgressSignal } from './messages.js';
 import type { wave as waveWorkflow } from './wave.js';
@@ -166,14 +166,16 @@ class RolloutRun {
         typedSearchAttributes: [{ key: ATTRIBUTES.rollout, value: rollout }],
       });
     } catch (error) {
-      // Cancelled before its first task: nothing of it was started.
-      if (!isCancellation(error)) throw error;
-      return { counts: { NotStarted: wave.plan.upgrades.length }, failures: 0, stopped: true };
+      // Cancelled before its first task, nothing of it was started. Ended by hand, what it did beyond its last word is not
+      // known here; its shards were asked to stop, and what had been sent is followed by its own upgrade.
+      const rest = wave.plan.upgrades.length - countOf(wave.counts);
+      const counts = addCounts(wave.counts, { [isCancellation(error) ? 'NotStarted' : 'Held']: rest });
+      return { counts, failures: countOf(counts, FAILED_OUTCOMES), stopped: true };
     }
   }
 
   private get failures(): number {
-    return this.waves.reduce((sum, wave) => sum + sumOf(wave.counts, FAILED_OUTCOMES), 0);
+    return this.waves.reduce((sum, wave) => sum + countOf(wave.counts, FAILED_OUTCOMES), 0);
   }
 
   private stateAndReason(): Pick<RolloutStatus, 'state' | 'reason'> {
@@ -209,9 +211,9 @@ class RolloutRun {
             rows: this.waves.map(({ plan, state: waveState, counts }) => [
               plan.name,
               waveState,
-              sumOf(counts, GOOD_OUTCOMES),
-              sumOf(counts, FAILED_OUTCOMES),
-              sumOf(counts),
+              countOf(counts, GOOD_OUTCOMES),
+              countOf(counts, FAILED_OUTCOMES),
+              countOf(counts),
               plan.upgrades.length,
             ]),
           },
@@ -219,8 +221,4 @@ class RolloutRun {
       }),
     );
   }
-}
-
-function sumOf(counts: Counts, outcomes = Object.keys(counts) as readonly Outcome[]): number {
-  return outcomes.reduce((sum, outcome) => sum + (counts[outcome] ?? 0), 0);
 }

@@ -12,7 +12,7 @@ import {
 } from '@temporalio/workflow';
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import { rolloutWorkflowId, upgradeWorkflowId } from './contracts/ids.js';
-import { allowedInFlight } from './contracts/outcome.js';
+import { allowedInFlight, tally } from './contracts/outcome.js';
 import type { Counts, ShardInput, ShardProgress, ShardResult, ShardStatus, UpgradeEnd } from './contracts/rollout.js';
 import { ATTRIBUTES } from './contracts/search-attributes.js';
 import {
@@ -149,7 +149,7 @@ class ShardRun {
     const every = Math.ceil(this.input.upgrades.length / PROGRESS_STEPS);
     if (this.ends.length % every !== 0 && this.ends.length !== this.input.upgrades.length) return;
     try {
-      const handle = getExternalWorkflowHandle(rolloutWorkflowId(this.input.rollout));
+      const handle = getExternalWorkflowHandle(rolloutWorkflowId(this.input.rollout), this.input.rolloutRun);
       await handle.signal(shardProgressSignal, this.progress());
     } catch (error) {
       // A rollout that is gone needs no progress; the upgrades go on.
@@ -168,9 +168,7 @@ class ShardRun {
   }
 
   private counts(): Counts {
-    const counts: Partial<Record<Outcome, number>> = {};
-    for (const { outcome } of this.ends) counts[outcome] = (counts[outcome] ?? 0) + 1;
-    return counts;
+    return tally(this.ends.map(({ outcome }) => outcome));
   }
 
   private isOverBudget(): boolean {

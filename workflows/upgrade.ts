@@ -138,7 +138,8 @@ class UpgradeRun {
       ...this.step,
       expectedVersion: checked.version,
       submission: 1,
-      unresolvedSince: null,
+      // After a reset the run before this one may have sent: what came of it is looked for, and given time to show.
+      unresolvedSince: wasReset() ? new Date().toISOString() : null,
       knownOperations: checked.knownOperations,
       startedAt: this.startedAt,
     };
@@ -154,7 +155,7 @@ class UpgradeRun {
           this.adopted = submitted.verdict === 'adopted';
           return submitted;
         case 'already-at-target':
-          this.toVersion = checked.version;
+          this.toVersion = submitted.version;
           this.settle('AlreadyAtTarget', submitted.reason);
           return submitted;
         case 'refused':
@@ -251,6 +252,7 @@ class UpgradeRun {
           verdict: 'refused',
           reason: rootReason(error),
           operation: null,
+          version: null,
           calls: [],
           retryInMs: 0,
           submission: next.submission,
@@ -337,6 +339,11 @@ class UpgradeRun {
     const { resource, targetLabel } = this.input.spec;
     return `${resource.id} to ${targetLabel}`;
   }
+}
+
+function wasReset(): boolean {
+  const { runId, firstExecutionRunId } = workflowInfo();
+  return runId !== firstExecutionRunId;
 }
 
 function growing({ first, longest }: Growing, look: number): number {

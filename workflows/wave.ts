@@ -8,8 +8,8 @@ import {
   CancellationScope,
 } from '@temporalio/workflow';
 import { shardWorkflowId } from './contracts/ids.js';
-import { addCounts } from './contracts/outcome.js';
-import { SHARD_SIZE, type Counts, type ShardResult, type WaveInput, type WaveResult } from './contracts/rollout.js';
+import { addCounts, countOf, tally } from './contracts/outcome.js';
+import { SHARD_SIZE, type Counts, type WaveInput, type WaveResult } from './contracts/rollout.js';
 import { ATTRIBUTES } from './contracts/search-attributes.js';
 import { FAILED_OUTCOMES, type UpgradeSpec } from './contracts/upgrade.js';
 import { markdown } from './details.js';
@@ -29,10 +29,8 @@ export async function wave(input: WaveInput): Promise<WaveResult> {
       continue;
     }
     const ended = await runShard(input, index + 1, upgrades, input.failuresLeft - failures);
-    for (const { outcome } of ended.ends) {
-      counts = addCounts(counts, { [outcome]: 1 });
-      if (FAILED_OUTCOMES.includes(outcome)) failures += 1;
-    }
+    counts = addCounts(counts, ended.counts);
+    failures += countOf(ended.counts, FAILED_OUTCOMES);
     stopped ||= ended.stopped || CancellationScope.current().consideredCancelled;
   }
   show(input, shards.length, shards.length, counts, failures);
@@ -44,9 +42,9 @@ async function runShard(
   number: number,
   upgrades: readonly UpgradeSpec[],
   failuresLeft: number,
-): Promise<ShardResult> {
+): Promise<{ counts: Counts; stopped: boolean }> {
   try {
-    return await executeChild<typeof shard>('shard', {
+    const { ends, stopped } = await executeChild<typeof shard>('shard', {
       workflowId: shardWorkflowId(input.rollout, input.rolloutRun, input.index, number),
       args: [{ ...input, wave: plan.name, shard: number, concurrency: plan.concurrency, upgrades, failuresLeft }],
       parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
@@ -54,10 +52,11 @@ async function runShard(
       staticSummary: `${plan.name}, shard ${number}: ${upgrades.length} upgrades`,
       typedSearchAttributes: [{ key: ATTRIBUTES.rollout, value: input.rollout }],
     });
+    return { counts: tally(ends.map(({ outcome }) => outcome)), stopped };
   } catch (error) {
-    // Cancelled before its first task: nothing of it was started.
-    if (isCancellation(error)) return { ends: [], stopped: true };
-    throw error;
+    // Cancelled before its first task, nothing of it was started. Ended by hand, what it did is not known here; its
+    // upgrades were asked to stop, and those that had sent go on.
+    return { counts: { [isCancellation(error) ? 'NotStarted' : 'Held']: upgrades.length }, stopped: true };
   }
 }
 

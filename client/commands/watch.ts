@@ -73,7 +73,8 @@ export async function watch(client: Client, rollout: string, options: WatchOptio
     leaving.signal.addEventListener('abort', () => resolve(null), { once: true });
   });
   const leave = () => leaving.abort();
-  process.once('SIGINT', leave).once('SIGTERM', leave);
+  // Listening on: a listener that goes would leave the signal to others, and they would end the process.
+  process.on('SIGINT', leave).on('SIGTERM', leave);
   const live = process.stdout.isTTY && options.output === 'table';
   if (live && options.ui !== null) say(options.ui);
   const display = live ? liveTable() : ndjson(rollout, options.ui);

@@ -40,7 +40,7 @@ const step = (spec: UpgradeSpec) => ({ rollout: 'r', rolloutRun: 'run', spec, ti
 const check = (spec: UpgradeSpec): Promise<PrecheckResult> =>
   new MockActivityEnvironment().run(() => precheck(clouds.deps, step(spec)));
 const send = (input: SubmitInput, attempt = 1): Promise<SubmitResult> =>
-  new MockActivityEnvironment({ attempt }).run(() => submit(clouds.deps, input));
+  new MockActivityEnvironment({ attempt, scheduledTimestampMs: Date.now() }).run(() => submit(clouds.deps, input));
 const inputFor = (spec: UpgradeSpec, checked: PrecheckResult): SubmitInput => ({
   ...step(spec),
   expectedVersion: checked.version,

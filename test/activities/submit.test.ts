@@ -39,8 +39,9 @@ async function inputFor(spec: UpgradeSpec): Promise<SubmitInput> {
   };
 }
 
-function attempt(input: SubmitInput, number = 1): Promise<SubmitResult> {
-  return new MockActivityEnvironment({ attempt: number }).run(() => submit(clouds.deps, input));
+function attempt(input: SubmitInput, number = 1, scheduledAgoMs = 0): Promise<SubmitResult> {
+  const info = { attempt: number, scheduledTimestampMs: Date.now() - scheduledAgoMs };
+  return new MockActivityEnvironment(info).run(() => submit(clouds.deps, input));
 }
 
 /** As the workflow does it: again and again, until the verdict is final. */
@@ -121,6 +122,16 @@ describe.each(['ges', 'cse', 'dcs', 'elasticsearch'])('submit to %s', (family) =
     const again = await attempt(input);
     expect(['submitted', 'adopted']).toContain(again.verdict);
     expect(again.calls).toEqual([]);
+    expect(accepted()).toBe(1);
+  });
+
+  it('does not send a second time when it is replayed as attempt 1 while the submit is invisible', async () => {
+    const input = await inputFor(await resource(family));
+    clouds.simulator.faults.add({ fault: { kind: 'visibility-lag', lagMs: 20_000 }, calls: ['submit'] });
+    await attempt(input);
+    // As after a reset of the activity, or on a server that came back from a backup: scheduled long ago.
+    const again = await attempt(input, 1, 60_000);
+    expect(again).toMatchObject({ verdict: 'submitted', calls: [] });
     expect(accepted()).toBe(1);
   });
 

@@ -15,7 +15,8 @@ describe('upgradeOutcome', () => {
     ['not-at-target', 'rolled-back', false, 'RolledBack'],
     ['not-at-target', 'failed', false, 'Failed'],
     ['not-at-target', 'vanished', false, 'Failed'],
-    ['not-at-target', 'succeeded', true, 'RolledBack'],
+    // What somebody else began may have gone elsewhere.
+    ['not-at-target', 'succeeded', true, 'Failed'],
     ['unhealthy', 'succeeded', false, 'Failed'],
     ['unreadable', 'succeeded', false, 'Held'],
     ['still-running', 'running', false, 'Held'],

@@ -59,6 +59,7 @@ export function scriptedSteps(script: Script = {}): ScriptedSteps {
           verdict: 'submitted',
           reason: 'accepted as job-1',
           operation: { id: 'job-1', since: '2026-11-21T10:00:00.000Z' },
+          version: '1',
           calls: [],
           retryInMs: 0,
           submission: input.submission,

@@ -16,6 +16,8 @@ export function upgradeOutcome(
     case 'at-target':
       return adopted ? 'Adopted' : 'Succeeded';
     case 'not-at-target':
+      // An upgrade that was adopted may have gone to another version: that is no rollback of ours.
+      if (adopted) return 'Failed';
       return end.providerSays === 'rolled-back' || end.providerSays === 'succeeded' ? 'RolledBack' : 'Failed';
     case 'unhealthy':
       return 'Failed';
@@ -35,15 +37,15 @@ export interface RolloutEnd {
 
 /** The outcome of a rollout: only a rollout whose every resource is at its target has `Succeeded`. */
 export function rolloutOutcome(end: RolloutEnd): { outcome: RolloutOutcome; reason: string } {
-  const good = GOOD_OUTCOMES.reduce((sum, outcome) => sum + (end.counts[outcome] ?? 0), 0);
-  const tally = `${good} of ${end.total} at target, ${end.failures} failed`;
+  const good = countOf(end.counts, GOOD_OUTCOMES);
+  const score = `${good} of ${end.total} at target, ${end.failures} failed`;
   if (end.failures > end.budget.max) {
-    return { outcome: 'Failed', reason: `failure budget of ${end.budget.max} exceeded: ${tally}` };
+    return { outcome: 'Failed', reason: `failure budget of ${end.budget.max} exceeded: ${score}` };
   }
-  if (end.stopped) return { outcome: 'Stopped', reason: `stopped: ${tally}` };
-  if (good === end.total) return { outcome: 'Succeeded', reason: tally };
-  if (good === 0) return { outcome: 'Failed', reason: tally };
-  return { outcome: 'SucceededWithFailures', reason: tally };
+  if (good === end.total) return { outcome: 'Succeeded', reason: score };
+  if (end.stopped) return { outcome: 'Stopped', reason: `stopped: ${score}` };
+  if (good === 0) return { outcome: 'Failed', reason: score };
+  return { outcome: 'SucceededWithFailures', reason: score };
 }
 
 /** Adds two tallies. */
@@ -51,6 +53,16 @@ export function addCounts(a: Counts, b: Counts): Counts {
   const sum: Partial<Record<Outcome, number>> = { ...a };
   for (const [outcome, count] of Object.entries(b) as [Outcome, number][]) sum[outcome] = (sum[outcome] ?? 0) + count;
   return sum;
+}
+
+/** How many upgrades had one of `outcomes`; all of them when none are named. */
+export function countOf(counts: Counts, outcomes = Object.keys(counts) as readonly Outcome[]): number {
+  return outcomes.reduce((sum, outcome) => sum + (counts[outcome] ?? 0), 0);
+}
+
+/** Outcomes as a tally. */
+export function tally(outcomes: readonly Outcome[]): Counts {
+  return outcomes.reduce<Counts>((sum, outcome) => addCounts(sum, { [outcome]: 1 }), {});
 }
 
 /** How many upgrades may be in flight now, so that a strict budget is never exceeded by more than one. */

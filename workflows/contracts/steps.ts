@@ -14,7 +14,7 @@ export interface PrecheckResult {
   readonly version: string | null;
   readonly status: string | null;
   readonly findings: readonly Finding[];
-  /** Ids of the resource's operations that the cloud knew before anything was sent: never evidence of a submit. */
+  /** Ids, or where there is none beginnings, of the resource's operations that the cloud knew before anything was sent: never evidence of a submit. */
   readonly knownOperations: readonly string[];
 }
 
@@ -39,6 +39,8 @@ export interface SubmitResult {
     'submitted' | 'adopted' | 'already-at-target' | 'refused' | 'drifted' | 'busy' | 'deferred' | 'unknown';
   readonly reason: string;
   readonly operation: Operation | null;
+  /** The version that the last look read. */
+  readonly version: string | null;
   readonly calls: readonly SentCall[];
   /** With `deferred`: after how many milliseconds at scale 1 another try makes sense. */
   readonly retryInMs: number;
