@@ -269,9 +269,9 @@ describe('what a cache leaves to the moment', () => {
     cacheIs('5.0.14.2', '5.0.14.1');
     expect(targetsOf(await prepare([cache(latest)]))).toMatchObject([{ verdict: 'no-change' }]);
     cacheIs('5.0.14.2', '5.0.10');
-    expect(targetsOf(await prepare([cache(latest)]))).toMatchObject([
-      { verdict: 'upgrade', standing: 'partly', call: { body: { proxy_minor_version: 'latest' } } },
-    ]);
+    const [partly] = targetsOf(await prepare([cache(latest)]));
+    expect(partly).toMatchObject({ verdict: 'upgrade', standing: 'partly' });
+    expect(partly?.call?.body).toEqual({ proxy_minor_version: 'latest' });
   });
 
   it('is an error where the plan pins what is not on offer', async () => {
