@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { MockActivityEnvironment } from '@temporalio/testing';
 import { stringify } from 'yaml';
 import { answerOf } from '../../activities/answer.js';
 import { AccountError, CloudError } from '../../activities/clouds/errors.js';
@@ -12,9 +13,11 @@ import { dcs } from '../../activities/clouds/huawei/dcs.js';
 import { gesV2 } from '../../activities/clouds/huawei/ges-v2.js';
 import type { CloudApi } from '../../activities/clouds/port.js';
 import { openSessions, type Sessions } from '../../activities/clouds/session.js';
+import { submit } from '../../activities/submit.js';
 import { createTransport, type HttpCall, type Transport } from '../../activities/transport.js';
 import type { Account } from '../../plan/accounts.js';
 import { DEMO_PROJECT } from '../../simulator/inventory.js';
+import type { SubmitInput, SubmitResult } from '../../workflows/contracts/steps.js';
 import { ManualClock } from '../simulator/clients.js';
 import { CLOUD_ENV, LOGIN, SECRETS, simulatedClouds, type Clouds } from '../support/clouds.js';
 import { accountAt, startFakeCloud, type FakeCloud } from './fake-cloud.js';
@@ -32,6 +35,8 @@ let transports: Transport[];
 let asked: string[];
 let tokens: Set<string>;
 let lines: string[];
+/** What happens right before a send. */
+let beforeSend: () => void;
 
 beforeEach(() => {
   clock = new ManualClock();
@@ -40,6 +45,7 @@ beforeEach(() => {
   asked = [];
   tokens = new Set();
   lines = [];
+  beforeSend = () => {};
 });
 afterEach(async () => {
   await Promise.all(transports.map((transport) => transport.close()));
@@ -63,6 +69,7 @@ function open(url: string, more: Partial<Account>, env: Record<string, string> =
     },
     send: (call, sendBy) => {
       note(call);
+      beforeSend();
       return transport.send(call, sendBy);
     },
   };
@@ -73,7 +80,7 @@ function open(url: string, more: Partial<Account>, env: Record<string, string> =
     ...more,
   });
   return openSessions({
-    accounts: new Map([['hw', account]]),
+    accounts: new Map([[account.name, account]]),
     clock,
     transport: noted,
     env: { ...KEY_ENV, ...LOGIN_ENV, ...env },
@@ -130,7 +137,8 @@ describe('against the simulated IAM', () => {
   it('renews a revoked token silently, once for all who wait', async () => {
     const sessions = open(url(), byLogin);
     await describeAll(sessions);
-    expect(clouds.simulator.iam.revokeTokens()).toBe(1);
+    const revoked = await fetch(`${url()}/_simulator/revoke-tokens`, { method: 'POST' });
+    expect(await revoked.json()).toEqual({ revoked: 1 });
 
     expect(await describeAll(sessions)).toEqual(ids);
     const { signatureFailures } = clouds.simulator.truth();
@@ -184,6 +192,31 @@ describe('against the simulated IAM', () => {
     expect(count(`POST /v2/${DEMO_PROJECT}/graphs/${id}/upgrade`)).toBe(1);
     expect(answerOf(gesV2, await submit(), id)).toMatchObject({ kind: 'accepted' });
     expect(clouds.simulator.truth().perResource[id]?.accepted).toBe(1);
+    expect(logins()).toBe(2);
+  });
+
+  it('submits once when the token is revoked between the look and the send', async () => {
+    const deps = { ...clouds.deps, sessions: open(url(), { ...byLogin, name: 'huawei' }) };
+    const [spec] = clouds.specs('ges');
+    if (spec === undefined) throw new Error('no graph');
+    const input: SubmitInput = {
+      rollout: 'r',
+      rolloutRun: 'run',
+      spec,
+      timing: { scale: 1 },
+      expectedVersion: null,
+      knownOperations: [],
+      submission: 1,
+      unresolvedSince: null,
+      startedAt: new Date(clock.now()).toISOString(),
+    };
+    const attempt = (): Promise<SubmitResult> =>
+      new MockActivityEnvironment({ scheduledTimestampMs: Date.now() }).run(() => submit(deps, input));
+    beforeSend = () => clouds.simulator.iam.revokeTokens();
+    expect(await attempt()).toMatchObject({ verdict: 'deferred', calls: [{ answer: 'not-sent', status: 401 }] });
+    beforeSend = () => {};
+    expect(await attempt()).toMatchObject({ verdict: 'submitted', calls: [{ answer: 'accepted' }] });
+    expect(clouds.simulator.truth().submits).toHaveLength(1);
     expect(logins()).toBe(2);
   });
 
@@ -373,6 +406,11 @@ describe('against an IAM that misbehaves', () => {
     ['answers HTML', { status: 401, body: '<html>' }, 'HTTP 401'],
     ['throttles', { status: 429, body: { error_code: 'APIGW.0308', error_msg: 'limit' } }, 'HTTP 429 limit'],
     ['gives out no token', { status: 201, body: issue('').body }, 'HTTP 201 without a token'],
+    [
+      'gives out one that has ended',
+      { ...issue('T1'), body: { token: { issued_at: '2026-11-21T05:26:00Z', expires_at: '2026-11-21T05:26:00Z' } } },
+      'HTTP 201 without a token',
+    ],
     ['gives no times', { status: 201, headers: { 'x-subject-token': 'T1' }, body: {} }, 'HTTP 201 without a token'],
   ])('may be asked again, later, when it %s', async (_name, answer, said) => {
     cloud.answers[login] = answer;

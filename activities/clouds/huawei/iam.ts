@@ -5,7 +5,7 @@ import type { Identity } from '../cloud.js';
 import { APIGW_ERRORS } from './errors.js';
 
 const issuedToken = z.object({
-  token: z.object({ issued_at: z.iso.datetime(), expires_at: z.iso.datetime() }),
+  token: z.object({ issued_at: z.iso.datetime({ offset: true }), expires_at: z.iso.datetime({ offset: true }) }),
 });
 const projects = z.object({ projects: z.array(z.object({ id: z.string().min(1), name: z.string() })) });
 
@@ -32,7 +32,9 @@ export const iam: Identity = {
     const body = issuedToken.safeParse(json);
     if (token === '' || !body.success) return null;
     const { issued_at, expires_at } = body.data.token;
-    return { token, lifetimeMs: Date.parse(expires_at) - Date.parse(issued_at) };
+    // By the cloud's clock alone, which need not be ours.
+    const lifetimeMs = Date.parse(expires_at) - Date.parse(issued_at);
+    return lifetimeMs > 0 ? { token, lifetimeMs } : null;
   },
 
   async projectsNamed(read, region) {
