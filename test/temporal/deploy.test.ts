@@ -63,9 +63,9 @@ describe('worker-health', () => {
       taskQueue: QUEUES.main,
       workflowBundle: await workflowBundle(new URL('workflows/timers.ts', import.meta.url)),
     };
-    await withWorker(options, () =>
-      expect.poll(() => health().then(() => 'healthy', String), { timeout: 30_000 }).toBe('healthy'),
-    );
+    await withWorker(options, async () => {
+      await expect.poll(() => health().then(() => 'healthy', String), { timeout: 30_000 }).toBe('healthy');
+    });
   });
 });
 
