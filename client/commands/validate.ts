@@ -53,7 +53,8 @@ function validate(file: string, { accounts, output }: AccountsOptions & OutputOp
     if (output === 'json') printJson({ version: 1, valid: true, selectors: places });
     else {
       const many = count(places.length, 'selector');
-      print(`${file} is valid in its form; what its ${many} choose, and the waves, \`uplift plan\` reads and checks`);
+      const choose = places.length === 1 ? 'chooses' : 'choose';
+      print(`${file} is valid in its form; what its ${many} ${choose}, and so the waves, \`uplift plan\` reads`);
     }
     return EXIT.done;
   }

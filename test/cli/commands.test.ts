@@ -56,6 +56,17 @@ describe('validate', () => {
     expect(code).toBe(0);
   });
 
+  it('checks the form of selectors, and leaves what they choose to the plan', async () => {
+    const file = changed('chosen', ({ spec }) => {
+      Object.assign(spec.targets[0] ?? {}, { id: undefined, ids: undefined, select: { name: '*' } });
+    });
+    const { code, stdout, stderr } = await uplift(['validate', file, ...at(good)]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toMatch(/chosen\.yaml is valid in its form; what its 1 selector chooses, .*`uplift plan`/);
+    const json = await uplift(['validate', file, ...at(good), '-o', 'json']);
+    expect(JSON.parse(json.stdout)).toMatchObject({ valid: true, selectors: [{ path: 'spec.targets[0].select' }] });
+  });
+
   it('takes the accounts file from the environment, and from accounts.yaml', async () => {
     expect((await uplift(['validate', good.plan], { UPLIFT_ACCOUNTS: good.accounts })).code).toBe(0);
     expect((await uplift(['validate', 'rollout.yaml'], {}, good.directory)).code).toBe(0);

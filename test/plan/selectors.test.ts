@@ -160,15 +160,23 @@ describe('selectors over HTTP', () => {
     ALIBABA_CLOUD_ACCESS_KEY_ID: 'selector-ali-key',
     ALIBABA_CLOUD_ACCESS_KEY_SECRET: SECRET,
   };
-  /** More than two pages of both lists. */
+  /** More than two pages of each list. */
   const GRAPHS = 130;
+  const ENGINES = 120;
+  const CACHES = 115;
   const CLUSTERS = 110;
   let inventory: SimulatedResource[];
   let simulator: Simulator;
   let transport: Transport;
 
   beforeEach(async () => {
-    inventory = seedInventory({ seed: 'selectors', graphs: GRAPHS, clusters: CLUSTERS });
+    inventory = seedInventory({
+      seed: 'selectors',
+      graphs: GRAPHS,
+      engines: ENGINES,
+      caches: CACHES,
+      clusters: CLUSTERS,
+    });
     simulator = await startSimulator({
       seed: 'selectors',
       inventory,
@@ -194,7 +202,13 @@ describe('selectors over HTTP', () => {
     const rates = { reads: 1000, writes: 1 };
     const file = {
       accounts: {
-        hw: { cloud: 'huawei', region: 'eu-west-101', projectId: DEMO_PROJECT, rates, endpoints: { ges: endpoint } },
+        hw: {
+          cloud: 'huawei',
+          region: 'eu-west-101',
+          projectId: DEMO_PROJECT,
+          rates,
+          endpoints: { ges: endpoint, cse: endpoint, dcs: endpoint },
+        },
         ali: { cloud: 'alibaba', region: 'cn-hangzhou', rates, endpoints: { elasticsearch: endpoint } },
       },
     };
@@ -217,10 +231,12 @@ describe('selectors over HTTP', () => {
   it('choose from every page, by name, tags and version', async () => {
     const all = await resolve([
       { service: 'ges-v2', account: 'hw', version: '9.9.9', select: { name: '*' } },
+      { service: 'cse', account: 'hw', version: '9.9.9', select: { name: '*' } },
+      { service: 'dcs', account: 'hw', engineMinorVersion: 'latest', select: { name: '*' } },
       { service: 'elasticsearch', account: 'ali', version: '7.10', select: { name: '*' } },
     ]);
     expect(new Set(idsOf(all))).toEqual(new Set(inventory.map(({ id }) => id)));
-    expect(idsOf(all)).toHaveLength(GRAPHS + CLUSTERS);
+    expect(idsOf(all)).toHaveLength(GRAPHS + ENGINES + CACHES + CLUSTERS);
 
     const some = await resolve([
       {
@@ -236,6 +252,22 @@ describe('selectors over HTTP', () => {
     );
     expect(expected.length).toBeGreaterThan(1);
     expect(idsOf(some)).toEqual(expected.toSorted((a, b) => (a.name < b.name ? -1 : 1)).map(({ id }) => id));
+  });
+
+  it('compare what the list has of a version: of a cache its major one, of a cluster the engine’s', async () => {
+    // Every simulated cache is a 5.0 in the list, whatever its minor version.
+    const caches = (currentVersion: string) => [
+      { service: 'dcs', account: 'hw', engineMinorVersion: 'latest', select: { currentVersion } },
+    ];
+    expect(idsOf(await resolve(caches('5.0.*')))).toHaveLength(CACHES);
+    expect(idsOf(await resolve(caches('<5.0.14')))).toHaveLength(CACHES);
+    expect(await linesOf(() => resolve(caches('<5')))).toEqual([
+      `plan.yaml:10: spec.targets[0].select: chooses nothing: of ${CACHES} listed, 0 fit the version (widen the selector, or remove the target)`,
+    ]);
+
+    const old = of('elasticsearch').filter(({ versions }) => !versions['engine']?.startsWith('7.'));
+    const clusters = { service: 'elasticsearch', account: 'ali', version: '7.10', select: { currentVersion: '<7' } };
+    expect(new Set(idsOf(await resolve([clusters])))).toEqual(new Set(old.map(({ id }) => id)));
   });
 
   it('make ordinary targets: prepared, shown with their names, no-change where they are there', async () => {
