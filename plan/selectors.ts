@@ -120,10 +120,10 @@ function criteria({ name, tags, currentVersion }: Selector): Readonly<Record<str
 function nameFits(pattern: string): Criterion {
   const source = pattern
     .replaceAll(/\*+/g, '*')
-    .replaceAll(/[\\^$.+()[\]{}|/-]/g, String.raw`\$&`)
+    .replaceAll(/[\\^$.+()[\]{}|]/g, String.raw`\$&`)
     .replaceAll('*', '.*')
     .replaceAll('?', '.');
-  const whole = new RegExp(`^${source}$`, 's');
+  const whole = new RegExp(`^${source}$`, 'su');
   return ({ name }) => whole.test(name);
 }
 

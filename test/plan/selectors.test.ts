@@ -122,6 +122,14 @@ describe('a selector', () => {
     expect(fits(selector, prod)).toBe(expected);
   });
 
+  it('takes every other character of a pattern as itself', () => {
+    const odd = String.raw`a\b^c$d.e+f(g)[h]{i}|j/k-l 🚀`;
+    expect(fits({ name: odd }, kite(odd))).toBe(true);
+    expect(fits({ name: odd.replace('🚀', '?') }, kite(odd))).toBe(true);
+    expect(fits({ name: odd }, kite(odd.replace('.', 'x')))).toBe(false);
+    expect(fits({ name: 'a|b' }, kite('a'))).toBe(false);
+  });
+
   it('compares the first number of a version of several parts, and chooses none without a number', () => {
     const below: Selector = { currentVersion: '<6.0' };
     expect(fits(below, kite('a', 'engine 5.0.14, proxy 6.1'))).toBe(true);
