@@ -81,7 +81,7 @@ function showInstance(request: SimulatedRequest, world: World): Reply {
   const cache = world.find(request.params['id'] ?? '');
   if (cache === null) return notFound();
   const cacheMode = cache.versions['proxy'] === undefined ? 'ha' : 'proxy';
-  return { status: 200, body: { ...INSTANCE_SCENERY, cache_mode: cacheMode, ...instanceFields(cache, world) } };
+  return { status: 200, body: { ...instanceFields(cache, world), cache_mode: cacheMode, ...INSTANCE_SCENERY } };
 }
 
 function listInstances(request: SimulatedRequest, world: World): Reply {
@@ -94,7 +94,7 @@ function listInstances(request: SimulatedRequest, world: World): Reply {
     status: 200,
     body: {
       instance_num: caches.length,
-      instances: page(caches).map((cache) => ({ ...LISTED_SCENERY, ...instanceFields(cache, world) })),
+      instances: page(caches).map((cache) => ({ ...instanceFields(cache, world), ...LISTED_SCENERY })),
     },
   };
 }
