@@ -33,14 +33,13 @@ export async function precheck(deps: StepDeps, input: StepInput): Promise<Preche
         const token = clientToken({ rolloutRun: input.rolloutRun, resource, targetLabel, submission: 'dry-run' });
         const findings = await api.precheck(reader, resource.id, target, token);
         const blocking = findings.filter((finding) => finding.status !== 'success');
-        return blocking.length > 0
-          ? {
-              ...seen,
-              findings,
-              verdict: 'refused',
-              reason: `precheck failed: ${blocking.map(findingLine).join('; ')}`,
-            }
-          : { ...seen, findings, verdict: 'clear', reason: `${state.version}, status ${state.status}` };
+        if (blocking.length > 0) {
+          const reason = `precheck failed: ${blocking.map(findingLine).join('; ')}`;
+          return { ...seen, findings, verdict: 'refused', reason };
+        }
+        // Waiting for the account's rate here costs nothing; in the submit it would use up its send window.
+        await deps.sessions.admit(resource.account, Context.current().cancellationSignal);
+        return { ...seen, findings, verdict: 'clear', reason: `${state.version}, status ${state.status}` };
       },
     );
   } catch (error) {

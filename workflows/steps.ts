@@ -27,9 +27,9 @@ export function stepsAt(scale: number): (summary: string) => Steps {
   const ms = (atScaleOne: number) => Math.max(atScaleOne * scale, SHORTEST_MS);
   const retry = { initialInterval: ms(2_000), maximumInterval: ms(60_000) };
 
-  // Reads wait for the account's rate, so they may take long; the heartbeat tells a dead worker within 15 s.
+  // A precheck ends with the account's turn to submit, so it may take hours; the heartbeat tells a dead worker in 15 s.
   const read: ActivityOptions = {
-    startToCloseTimeout: ms(600_000),
+    startToCloseTimeout: ms(24 * 3_600_000),
     heartbeatTimeout: ms(15_000),
     // Cancelling is stopping, and nothing has been sent: no need to wait for the step.
     cancellationType: ActivityCancellationType.TRY_CANCEL,

@@ -1,4 +1,4 @@
-/** How the clouds say that something went wrong: four shapes at Huawei Cloud (facts/cloud-apis.md 1), one at Alibaba. */
+/** How the clouds say that something went wrong: four shapes at Huawei Cloud, one at Alibaba. */
 import type { CloudResponse } from './port.js';
 
 /** A cloud's error as it names it. */

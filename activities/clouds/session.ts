@@ -37,6 +37,11 @@ export interface SendBounds {
 
 export interface Sessions {
   /**
+   * Waits for this account's next turn to submit, and sends nothing: so that submits come at the rate at which they can
+   * go out, instead of all at once and mostly in vain.
+   */
+  admit(account: string, signal?: AbortSignal): Promise<void>;
+  /**
    * @throws AccountError for an account or credentials that cannot be used, CloudError for a project id that could not
    *   be looked up.
    */
@@ -152,6 +157,22 @@ export function openSessions(options: SessionOptions): Sessions {
   };
 
   return {
+    async admit(name, signal) {
+      const account = options.accounts.get(name);
+      if (account === undefined) return;
+      const key = `admissions ${name}`;
+      const found =
+        pacers.get(key) ??
+        new Pacer({
+          clock,
+          rate: account.rates.writes,
+          turn: options.turn ?? (() => ALONE),
+          firstPauseMs: 0,
+          maxPauseMs: 0,
+        });
+      pacers.set(key, found);
+      await found.take(signal === undefined ? {} : { signal });
+    },
     async reader(api, account, signal) {
       const session = await open(api, account, signal);
       return {

@@ -10,6 +10,7 @@ import type { rollout } from '../../workflows/rollout.js';
 import { accountAt } from '../clouds/fake-cloud.js';
 import { type Clouds, LOGIN, simulatedClouds } from '../support/clouds.js';
 import { type RealEnvironment, realEnvironment, workflowBundle } from '../support/environment.js';
+import { historyText } from '../support/history-text.js';
 
 /** Operations take seconds here, where production takes minutes: every bound shrinks alike. */
 const SCALE = 0.05;
@@ -29,11 +30,6 @@ afterEach(async () => {
   await transport.close();
   await clouds.close();
 });
-
-/** JSON shows payloads as base64. */
-function decoded(key: string, value: unknown): unknown {
-  return key === 'data' && typeof value === 'string' ? Buffer.from(value, 'base64').toString() : value;
-}
 
 it('is renewed silently, by one login for all who wait', async () => {
   const durationMs = { min: 3_000, max: 5_000 };
@@ -115,7 +111,7 @@ it('is renewed silently, by one login for all who wait', async () => {
     let histories = 0;
     for await (const { workflowId, runId } of env.client.workflow.list()) {
       const history = await env.client.workflow.getHandle(workflowId, runId).fetchHistory();
-      const text = JSON.stringify(history, decoded);
+      const text = historyText(history);
       expect(text, workflowId).toContain(`\\"region\\":\\"eu-west-101\\"`);
       expect(text, workflowId).not.toMatch(secrets);
       histories += 1;

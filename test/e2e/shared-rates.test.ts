@@ -30,7 +30,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   for (const worker of workers) worker.kill('SIGTERM');
-  await Promise.all(workers.map((worker) => worker.exitCode ?? once(worker, 'exit')));
+  await Promise.all(workers.filter(({ exitCode }) => exitCode === null).map((worker) => once(worker, 'exit')));
   await rm(directory, { recursive: true, force: true });
   await clouds.close();
   await env.teardown();

@@ -49,6 +49,10 @@ class ScriptedCloud implements Sessions, Clock {
     throw new Error('a plan must not open a sender');
   }
 
+  admit(): never {
+    throw new Error('a plan must not open a sender');
+  }
+
   now(): number {
     return 0;
   }

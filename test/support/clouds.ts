@@ -40,9 +40,19 @@ export interface CloudsOptions extends Omit<SeedOptions, 'seed'> {
   readonly clock: Clock;
   readonly seed?: string;
   readonly scale?: number;
+  /** Calls per second of each account; ample by default. */
+  readonly rates?: Account['rates'];
 }
 
-export async function simulatedClouds({ clock, seed = 'test', scale = 1, ...fleet }: CloudsOptions): Promise<Clouds> {
+const AMPLE: Account['rates'] = { reads: 200, writes: 100 };
+
+export async function simulatedClouds({
+  clock,
+  seed = 'test',
+  scale = 1,
+  rates = AMPLE,
+  ...fleet
+}: CloudsOptions): Promise<Clouds> {
   const simulator = await startSimulator({
     clock,
     seed,
@@ -66,7 +76,7 @@ export async function simulatedClouds({ clock, seed = 'test', scale = 1, ...flee
     ],
   });
   const transport: Transport = createTransport({ clock });
-  const sessions = openSessions({ accounts: accountsOf(simulator), clock, transport, env: CLOUD_ENV, scale });
+  const sessions = openSessions({ accounts: accountsOf(simulator, rates), clock, transport, env: CLOUD_ENV, scale });
   return {
     simulator,
     sessions,
@@ -79,7 +89,7 @@ export async function simulatedClouds({ clock, seed = 'test', scale = 1, ...flee
   };
 }
 
-function accountsOf(simulator: Simulator): Map<string, Account> {
+function accountsOf(simulator: Simulator, rates: Account['rates']): Map<string, Account> {
   const account = (name: string, cloud: string, region: string, projectId: string, prefix: string): Account => ({
     name,
     cloud,
@@ -88,7 +98,7 @@ function accountsOf(simulator: Simulator): Map<string, Account> {
     credentials: { kind: 'env', prefix },
     endpoints: simulator.endpoints,
     allowPlainHttp: false,
-    rates: { reads: 200, writes: 100 },
+    rates,
     concurrency: 100,
   });
   return new Map([

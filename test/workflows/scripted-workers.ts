@@ -1,12 +1,11 @@
-import type { TestWorkflowEnvironment } from '@temporalio/testing';
-import { Worker } from '@temporalio/worker';
+import { type NativeConnection, Worker } from '@temporalio/worker';
 import { QUEUES } from '../../workflows/contracts/queues.js';
 import { workflowBundle } from '../support/environment.js';
 import type { ScriptedSteps } from './scripted-steps.js';
 
 /** Runs `body` while workers for all three queues serve the scripted steps. */
 export async function withScriptedWorkers<T>(
-  env: TestWorkflowEnvironment,
+  env: { readonly nativeConnection: NativeConnection; readonly namespace?: string | undefined },
   steps: ScriptedSteps,
   body: () => Promise<T>,
 ): Promise<T> {

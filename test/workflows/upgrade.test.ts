@@ -103,6 +103,13 @@ describe('upgrade', () => {
     expect(events).toBeLessThanOrEqual(500);
   });
 
+  it('reports the version that was read when the target was reached meanwhile', async () => {
+    const { result } = await run({
+      submit: () => ({ verdict: 'already-at-target', operation: null, version: '2', reason: 'is at its target' }),
+    });
+    expect(result).toMatchObject({ outcome: 'AlreadyAtTarget', fromVersion: '1', toVersion: '2' });
+  });
+
   it('adopts an upgrade that it did not submit', async () => {
     const { result } = await run({ submit: () => ({ verdict: 'adopted', reason: 'an upgrade is running' }) });
     expect(result.outcome).toBe('Adopted');

@@ -1,4 +1,4 @@
-/** Alibaba Cloud Elasticsearch, API 2017-06-13 (seeds/004, facts/cloud-apis.md 5): no job, the cluster's state tells. */
+/** Alibaba Cloud Elasticsearch, API 2017-06-13 (API reference, UpgradeEngineVersion): no job, the cluster's state tells. */
 import { z } from 'zod';
 import type { Finding, Operation } from '../../../workflows/contracts/upgrade.js';
 import { classifyBy, type ErrorTable } from '../classify.js';
@@ -22,7 +22,7 @@ const esTarget = z.strictObject({
 });
 export type ElasticsearchTarget = z.infer<typeof esTarget>;
 
-/** Codes of facts/cloud-apis.md 5. */
+/** Codes of the API reference and of Alibaba's own clients. */
 const ES_ERRORS: ErrorTable = {
   'not-found': ['InstanceNotFound'],
   busy: [

@@ -1,6 +1,6 @@
 import type { Endpoint } from '../cloud.js';
 
-/** Alibaba Cloud's hosts follow one rule (facts/cloud-apis.md 5), so that new regions work without a new table. */
+/** Alibaba Cloud's hosts follow one rule, so that new regions work without a new table. */
 export function alibabaEndpoint(family: string, region: string): Endpoint {
   // cn-hangzhou, ap-southeast-1, cn-shanghai-finance-1
   if (!/^[a-z]{2}-[a-z]+(-[a-z]+)?(-\d+)?$/.test(region)) {

@@ -1,4 +1,4 @@
-/** Alibaba Cloud's `ACS3-HMAC-SHA256` (facts/cloud-apis.md 5). */
+/** Alibaba Cloud's `ACS3-HMAC-SHA256` (signature method V3). */
 import { createHash, createHmac } from 'node:crypto';
 import type { AccessKeys } from '../../credentials.js';
 import type { UnsignedRequest } from '../cloud.js';

@@ -1,6 +1,6 @@
 import type { ErrorTable } from '../classify.js';
 
-/** Codes of the gateway before every Huawei Cloud service (facts/cloud-apis.md 1). */
+/** Codes of the gateway before every Huawei Cloud service (API Gateway, Error Codes). */
 export const APIGW_ERRORS: ErrorTable = {
   // API or backend not found: our path is wrong, not the resource's id.
   permanent: ['APIGW.0101', 'APIGW.0103'],

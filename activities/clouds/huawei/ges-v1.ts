@@ -1,4 +1,4 @@
-/** GES API v1 (seeds/000): camelCase, the upgrade as an action. */
+/** GES API v1 (API reference 1.0.5, Upgrading a Graph): camelCase, the upgrade as an action. */
 import { z } from 'zod';
 import { optionalText, tagsField } from './fields.js';
 import { gesApi, statusField } from './ges.js';

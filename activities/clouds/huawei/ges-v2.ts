@@ -1,4 +1,4 @@
-/** GES API v2 (seeds/001): snake_case, the upgrade as a path of its own. */
+/** GES API v2 (API reference, Upgrading a Graph): snake_case, the upgrade as a path of its own. */
 import { z } from 'zod';
 import { optionalText, tagsField } from './fields.js';
 import { gesApi, statusField } from './ges.js';

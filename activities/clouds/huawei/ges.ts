@@ -66,7 +66,7 @@ export interface GesDialect {
 /** A status arrives as a digit string; a number would mean the same. */
 export const statusField = z.union([z.string(), z.number()]).transform(String);
 
-/** Codes of facts/cloud-apis.md 2. */
+/** Codes of the GES API reference, Error Codes. */
 const GES_ERRORS: ErrorTable = {
   permanent: ['GES.0001', 'GES.7009', 'GES.7016', 'GES.7048', 'GES.7049', 'GES.7050', 'GES.8011'],
   denied: ['GES.7041'],
@@ -101,7 +101,7 @@ const PACE: Pace = {
   visibilityLagMs: 30_000,
 };
 
-/** Graphs below it take no upgrade (facts/cloud-apis.md 2). */
+/** Graphs below it take no upgrade (GES user guide, Upgrading a Graph). */
 const OLDEST_UPGRADABLE = '1.0.3';
 /** The cloud accepts calls whose clock is 15 minutes off, so its records may be dated that much before ours. */
 const CLOCK_TOLERANCE_MS = 15 * 60_000;

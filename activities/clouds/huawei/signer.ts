@@ -1,4 +1,4 @@
-/** Huawei Cloud's `SDK-HMAC-SHA256` (facts/cloud-apis.md 1): no key derivation, all headers signed. */
+/** Huawei Cloud's `SDK-HMAC-SHA256` (API signature guide): no key derivation, all headers signed. */
 import { createHash, createHmac } from 'node:crypto';
 import type { AccessKeys } from '../../credentials.js';
 import type { UnsignedRequest } from '../cloud.js';
