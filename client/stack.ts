@@ -5,13 +5,15 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { localTarget, type ServerTarget } from '../temporal/connection.js';
+import { connectClient, localTarget, type ServerTarget } from '../temporal/connection.js';
 import { startDevServer, type DevServer } from '../temporal/dev-server.js';
+import { ensureNamespace } from '../temporal/namespace.js';
+import type { TemporalSource } from '../temporal/resolve.js';
 import { supervise, type Running, type Supervised } from './supervisor.js';
 
 export interface StackOptions {
-  /** The `temporal` program. */
-  readonly binary: string;
+  /** A server that runs already, or the program to run one by. */
+  readonly temporal: TemporalSource;
   /** Holds the server's database and the processes' logs. */
   readonly directory: string;
   readonly accountsFile: string;
@@ -28,9 +30,10 @@ export interface StackOptions {
 
 export interface Stack {
   readonly server: ServerTarget;
-  readonly uiUrl: string;
+  /** `null` for a server of somebody else: it may have its UI anywhere. */
+  readonly uiUrl: string | null;
   /** Process ids as they are now: a process that died has a new one. */
-  pids(): { readonly temporal: number; readonly worker: number; readonly simulator: number | null };
+  pids(): { readonly temporal: number | null; readonly worker: number; readonly simulator: number | null };
   /** Ends the worker first, then the simulator, then the server: nothing is left waiting for another. */
   stop(): Promise<void>;
 }
@@ -53,21 +56,14 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   };
 
   try {
-    let ports = { port: options.port, uiPort: options.uiPort };
-    const temporal = await keep<DevServer>('the Temporal server', async () => {
-      const server = await startDevServer({
-        ...ports,
-        binary: options.binary,
-        dbFile: join(directory, 'temporal.db'),
-        durability: options.durability,
-        detached: true,
-      });
-      // A restart has to come back where everybody looks for it.
-      ports = { port: portOf(`http://${server.address}`), uiPort: portOf(server.uiUrl) };
-      return server;
-    });
-    const { address, uiUrl } = temporal.current();
-    const env = { ...options.env, TEMPORAL_ADDRESS: address };
+    const { temporal } = options;
+    const embedded =
+      temporal.kind === 'embedded'
+        ? await keep('the Temporal server', serverStarter(options, temporal.binary.path))
+        : null;
+    const server = temporal.kind === 'server' ? temporal.target : localTarget(embedded?.current().address);
+    if (temporal.kind === 'server') await prepare(server, report);
+    const env = embedded === null ? options.env : { ...options.env, TEMPORAL_ADDRESS: server.address };
 
     const { simulator: simulatorArguments } = options;
     const simulator =
@@ -85,10 +81,10 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       ),
     );
     return {
-      server: localTarget(address),
-      uiUrl,
+      server,
+      uiUrl: embedded?.current().uiUrl ?? null,
       pids: () => ({
-        temporal: temporal.current().pid,
+        temporal: embedded?.current().pid ?? null,
         worker: worker.current().pid,
         simulator: simulator?.current().pid ?? null,
       }),
@@ -97,6 +93,34 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   } catch (error) {
     await stop();
     throw error;
+  }
+}
+
+/** Starts the embedded server, and again where everybody looks for it. */
+function serverStarter(options: StackOptions, binary: string): () => Promise<DevServer> {
+  let ports = { port: options.port, uiPort: options.uiPort };
+  return async () => {
+    const server = await startDevServer({
+      ...ports,
+      binary,
+      dbFile: join(options.directory, 'temporal.db'),
+      durability: options.durability,
+      detached: true,
+    });
+    ports = { port: portOf(`http://${server.address}`), uiPort: portOf(server.uiUrl) };
+    return server;
+  };
+}
+
+/** What an embedded server gets by itself: retention and search attributes. */
+async function prepare(server: ServerTarget, report: (line: string) => void): Promise<void> {
+  const client = await connectClient(server);
+  try {
+    for (const { ok, what, remedy } of await ensureNamespace(client, { fix: true })) {
+      if (!ok) report(`${what} (${remedy})`);
+    }
+  } finally {
+    await client.connection.close();
   }
 }
 

@@ -13,9 +13,9 @@ import { FLEET } from '../client/rehearsal.js';
 import { listRollouts } from '../client/rollouts.js';
 import { startStack, type Stack } from '../client/stack.js';
 import { duplicates, type Truth } from '../simulator/truth.js';
-import { findServerBinary } from '../temporal/binary.js';
 import { connectClient } from '../temporal/connection.js';
 import { freePorts } from '../temporal/ports.js';
+import { resolveTemporal } from '../temporal/resolve.js';
 import { rolloutWorkflowId } from '../workflows/contracts/ids.js';
 
 const MAIN = fileURLToPath(new URL('../client/main.js', import.meta.url));
@@ -44,7 +44,7 @@ async function uplift(env: NodeJS.ProcessEnv, ...args: string[]): Promise<number
 }
 
 async function demo(): Promise<number> {
-  const binary = await findServerBinary({ report: say });
+  const temporal = await resolveTemporal({ report: say });
   const directory = options.directory ?? (await mkdtemp(join(tmpdir(), 'uplift-demo-')));
   const simulator = join(directory, 'simulator');
   const accounts = join(simulator, 'accounts.yaml');
@@ -52,7 +52,7 @@ async function demo(): Promise<number> {
 
   const { CLOUD_SDK_AK: _ak, CLOUD_SDK_SK: _sk, ...env } = process.env;
   const stack = await startStack({
-    binary: binary.path,
+    temporal,
     directory,
     accountsFile: accounts,
     port: Number(options.port),
@@ -68,8 +68,9 @@ async function demo(): Promise<number> {
   const asked = once(process, 'SIGINT').then(() => 130);
   try {
     const pids = stack.pids();
-    say(`Temporal ${stack.server.address} (pid ${pids.temporal}), worker (pid ${pids.worker}), logs in ${directory}`);
-    say(`UI       ${stack.uiUrl}`);
+    const server = pids.temporal === null ? '' : ` (pid ${pids.temporal})`;
+    say(`Temporal ${stack.server.address}${server}, worker (pid ${pids.worker}), logs in ${directory}`);
+    if (stack.uiUrl !== null) say(`UI       ${stack.uiUrl}`);
     say('Kill -9 the worker or the server meanwhile, if you like: both come back, and the rollout goes on.');
     const ended = await Promise.race([asked, rollOut(stack, env, simulator)]);
     const isRight = ended === 0 && (await tellTruth(`http://127.0.0.1:${simulatorPort}/_simulator/truth`));
@@ -97,7 +98,10 @@ async function rollOut(stack: Stack, env: NodeJS.ProcessEnv, simulator: string):
     if (latest === undefined) return applied;
     const reported = await uplift(connected, 'report', latest.rollout);
     const page = encodeURIComponent(rolloutWorkflowId(latest.rollout));
-    say(`\nIts page in the Temporal UI: ${stack.uiUrl}/namespaces/default/workflows/${page}`);
+    const { namespace } = stack.server;
+    if (stack.uiUrl !== null) {
+      say(`\nIts page in the Temporal UI: ${stack.uiUrl}/namespaces/${namespace}/workflows/${page}`);
+    }
     return applied === 0 ? reported : applied;
   } finally {
     await client.connection.close();

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Command, Option } from 'commander';
 import { DEFAULT_PORT } from '../../temporal/connection.js';
-import { findServerBinary } from '../../temporal/binary.js';
+import { resolveTemporal } from '../../temporal/resolve.js';
 import { DEFAULT_UI_PORT } from '../../temporal/dev-server.js';
 import { assertPortFree } from '../../temporal/ports.js';
 import { parsePort, say } from '../context.js';
@@ -52,10 +52,10 @@ async function dev(options: DevOptions): Promise<void> {
   const asked = new Promise<void>((resolve) => {
     process.once('SIGINT', resolve).once('SIGTERM', resolve);
   });
-  const binary = await Promise.race([findServerBinary({ report: say }), asked.then(() => null)]);
-  if (binary === null) process.exit();
+  const temporal = await Promise.race([resolveTemporal({ report: say }), asked.then(() => null)]);
+  if (temporal === null) process.exit();
   const stack = await startStack({
-    binary: binary.path,
+    temporal,
     directory,
     accountsFile,
     port: options.port,
@@ -75,8 +75,8 @@ async function dev(options: DevOptions): Promise<void> {
 
 function tell(stack: Stack, directory: string, rehearsal: string | null): void {
   const pids = stack.pids();
-  say(`Temporal   ${stack.server.address}  pid ${pids.temporal}`);
-  say(`UI         ${stack.uiUrl}`);
+  say(`Temporal   ${stack.server.address}${pids.temporal === null ? '' : `  pid ${pids.temporal}`}`);
+  if (stack.uiUrl !== null) say(`UI         ${stack.uiUrl}`);
   say(`worker     pid ${pids.worker}, log ${join(directory, 'worker.log')}`);
   if (pids.simulator !== null) say(`simulator  pid ${pids.simulator}, log ${join(directory, 'simulator.log')}`);
   if (rehearsal !== null) {

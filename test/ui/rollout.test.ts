@@ -29,13 +29,13 @@ beforeAll(async () => {
   browser = await launchBrowser();
   const page = await browser.newPage({ viewport: { width: 1440, height: 1000 } });
   const report = (line: string) => console.error(line);
-  const { path: binary } = await findServerBinary({ report });
+  const binary = await findServerBinary({ report });
 
   directory = await mkdtemp(join(tmpdir(), 'uplift-ui-'));
   const rehearsal = join(directory, 'simulator');
   const accounts = join(rehearsal, 'accounts.yaml');
   stack = await startStack({
-    binary,
+    temporal: { kind: 'embedded', binary },
     directory,
     accountsFile: accounts,
     port: 0,
@@ -53,6 +53,7 @@ beforeAll(async () => {
     env: process.env,
     report,
   });
+  if (stack.uiUrl === null) throw new Error('an embedded server has its UI');
   ui = new TemporalUi(page, stack.uiUrl);
   ({ workflowId, rolledOut } = await apply(join(rehearsal, 'rollout.yaml'), accounts));
 });
