@@ -7,7 +7,7 @@ import type { Operation } from '../workflows/contracts/upgrade.js';
 import type { Clock } from './clock.js';
 import { AccountError, CloudError } from './clouds/errors.js';
 import type { CloudApi } from './clouds/port.js';
-import type { Sessions } from './clouds/session.js';
+import type { Sessions } from './clouds/sessions.js';
 
 export interface StepDeps {
   readonly apis: readonly CloudApi[];

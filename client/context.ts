@@ -4,7 +4,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import ms from 'ms';
 import { systemClock } from '../activities/clock.js';
 import { CLOUD_APIS } from '../activities/clouds/index.js';
-import { openSessions, type Sessions } from '../activities/clouds/session.js';
+import { openSessions, type Sessions } from '../activities/clouds/sessions.js';
 import { createTransport } from '../activities/transport.js';
 import { loadAccounts, type Account } from '../plan/accounts.js';
 import { configuredTarget, connectClient, localTarget, type ServerTarget } from '../temporal/connection.js';

@@ -5,7 +5,7 @@ import { systemClock } from '../activities/clock.js';
 import { encode, encodePath } from '../activities/clouds/encode.js';
 import { AccountError, CloudError } from '../activities/clouds/errors.js';
 import type { CloudApi, CloudReader, ErrorClass, ResourceState, Standing } from '../activities/clouds/port.js';
-import type { Sessions } from '../activities/clouds/session.js';
+import type { Sessions } from '../activities/clouds/sessions.js';
 import { findingLine, verdictOf } from '../activities/precheck.js';
 import type { Account } from '../plan/accounts.js';
 import type { InputProblem } from '../plan/errors.js';

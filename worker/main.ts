@@ -4,7 +4,7 @@ import { Runtime } from '@temporalio/worker';
 import type { Logger } from 'pino';
 import { systemClock } from '../activities/clock.js';
 import { CLOUD_APIS } from '../activities/clouds/index.js';
-import { openSessions } from '../activities/clouds/session.js';
+import { openSessions } from '../activities/clouds/sessions.js';
 import { createTransport } from '../activities/transport.js';
 import { loadAccounts } from '../plan/accounts.js';
 import { connectWorker, type ServerTarget } from '../temporal/connection.js';

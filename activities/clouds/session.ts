@@ -1,17 +1,14 @@
-/** Sessions: an account's credentials, endpoint, limits and signature, joined to one API. */
+/** A session: one account and one API. Every call is signed, paced, sent and read here. */
 import type { z } from 'zod';
-import { endpointObjection, type Account } from '../../plan/accounts.js';
+import type { Account } from '../../plan/accounts.js';
 import { iso, type Clock } from '../clock.js';
-import { openCredentials } from '../credentials.js';
-import { abortable, ALONE, Pacer, type Turn } from '../limiter.js';
+import { abortable, type Pacer } from '../limiter.js';
 import { TransportError, type HttpCall, type Transport } from '../transport.js';
-import { Authenticator, type Proof } from './authenticator.js';
-import type { Cloud, Identity } from './cloud.js';
+import type { Authenticator, Proof } from './authenticator.js';
 import { encodePath, encodeQuery } from './encode.js';
 import { errorOf, oneLine, requestIdOf } from './envelopes.js';
 import { AccountError, CloudError } from './errors.js';
-import { CLOUDS } from './index.js';
-import type { CloudApi, CloudReader, CloudResponse, ErrorClass, MutatingRequest, ReadRequest } from './port.js';
+import type { CloudApi, CloudResponse, ErrorClass, MutatingRequest, ReadRequest } from './port.js';
 
 /** How a send ended, before anybody judged the answer. */
 export type Sent =
@@ -22,12 +19,6 @@ export type Sent =
   /** The request, or a part of it, may have arrived; no whole answer came back. */
   | { readonly kind: 'unanswered'; readonly at: number; readonly reason: string };
 
-/** The only thing that can change something at a cloud. `activities/submit.ts` alone may hold one (lint enforces it). */
-export interface CloudSender {
-  /** Sends once; never throws for anything the network or the cloud does. */
-  send(request: MutatingRequest, bounds: SendBounds): Promise<Sent>;
-}
-
 export interface SendBounds {
   /** Epoch ms: checked right before the socket write; past it the answer is `not-sent`. */
   readonly sendBy: number;
@@ -35,189 +26,12 @@ export interface SendBounds {
   readonly timeoutMs: number;
 }
 
-export interface Sessions {
-  /**
-   * Waits for this account's next turn to submit, and sends nothing: so that submits come at the rate at which they can
-   * go out, instead of all at once and mostly in vain.
-   */
-  admit(account: string, signal?: AbortSignal): Promise<void>;
-  /**
-   * @throws AccountError for an account or credentials that cannot be used, CloudError for a project id that could not
-   *   be looked up.
-   */
-  reader(api: CloudApi, account: string, signal?: AbortSignal): Promise<CloudReader>;
-  /** @throws as `reader` */
-  sender(api: CloudApi, account: string): Promise<CloudSender>;
-}
-
-export interface SessionOptions {
-  readonly accounts: ReadonlyMap<string, Account>;
-  readonly clock: Clock;
-  readonly transport: Transport;
-  readonly env: Readonly<Record<string, string | undefined>>;
-  /** Multiplies the pauses after a throttled answer: 1 is production, as in `Timing.scale`. */
-  readonly scale?: number;
-  /** This process's turn among those that share the accounts' rates; left out: alone. */
-  readonly turn?: () => Turn;
-  /** One line, for operators. */
-  readonly log?: (line: string) => void;
-}
-
 /** After a connection that could not be made. */
 const RECONNECT_MS = 10_000;
 /** After credentials or an endpoint that a person has to mend. */
 const MEND_MS = 60_000;
 
-/** Opens accounts on first use and keeps their rates for as long as it lives: one per process. */
-export function openSessions(options: SessionOptions): Sessions {
-  const { clock, transport, scale = 1 } = options;
-  const log = options.log ?? (() => {});
-  const credentials = openCredentials(options.env, clock);
-  const pacers = new Map<string, Pacer>();
-  const authenticators = new Map<string, Authenticator>();
-  /** By account; only the ids that had to be looked up. */
-  const projects = new Map<string, Promise<string>>();
-
-  const open = async (api: CloudApi, name: string, signal?: AbortSignal): Promise<Session> => {
-    const account = options.accounts.get(name);
-    if (account === undefined) {
-      const known = [...options.accounts.keys()].join(', ') || 'none';
-      throw new AccountError(`account ${name} is not in the accounts file (it has ${known})`);
-    }
-    const cloud = CLOUDS.find((one) => one.name === account.cloud);
-    if (cloud === undefined || account.cloud !== api.cloud) {
-      throw new AccountError(
-        `account ${name} is of cloud ${account.cloud}, and ${api.service} is of ${api.cloud} (name another account)`,
-      );
-    }
-    const secret = () => credentials.resolve(account, cloud.variables);
-    // Fails here and now rather than in the middle of a step.
-    secret();
-    const authenticator =
-      authenticators.get(name) ??
-      new Authenticator({
-        account,
-        cloud,
-        clock,
-        transport,
-        scale,
-        log,
-        credentials: secret,
-        identityOrigin: ({ family }) => originOf(cloud, family, account),
-      });
-    authenticators.set(name, authenticator);
-    const pacer = (kind: 'reads' | 'writes'): Pacer => {
-      const key = `${kind} ${name}`;
-      const { firstMs, maxMs } = cloud.throttlePause;
-      const found =
-        pacers.get(key) ??
-        new Pacer({
-          clock,
-          rate: account.rates[kind],
-          turn: options.turn ?? (() => ALONE),
-          firstPauseMs: firstMs * scale,
-          maxPauseMs: maxMs * scale,
-        });
-      pacers.set(key, found);
-      return found;
-    };
-    const parts = {
-      account,
-      clock,
-      transport,
-      authenticator,
-      log,
-      reads: pacer('reads'),
-      writes: pacer('writes'),
-    };
-    const session: Omit<SessionParts, 'projectId'> = {
-      ...parts,
-      classify: (error) => api.classify(error),
-      origin: originOf(cloud, api.family, account),
-    };
-    if (account.projectId !== '' || cloud.identity === undefined) {
-      return new Session({ ...session, projectId: account.projectId });
-    }
-    const { identity } = cloud;
-    const asking = new Session({
-      ...parts,
-      classify: (error) => identity.classify(error),
-      origin: originOf(cloud, identity.family, account),
-      projectId: '',
-    });
-    const found = projects.get(name) ?? projectNamed(account, identity, asking);
-    projects.set(name, found);
-    try {
-      return new Session({ ...session, projectId: await abortable(found, signal) });
-    } catch (error) {
-      // Of a look-up that was only not waited for, the next caller has the use.
-      if (signal?.aborted !== true && projects.get(name) === found) projects.delete(name);
-      throw error;
-    }
-  };
-
-  return {
-    async admit(name, signal) {
-      const account = options.accounts.get(name);
-      if (account === undefined) return;
-      const key = `admissions ${name}`;
-      const found =
-        pacers.get(key) ??
-        new Pacer({
-          clock,
-          rate: account.rates.writes,
-          turn: options.turn ?? (() => ALONE),
-          firstPauseMs: 0,
-          maxPauseMs: 0,
-        });
-      pacers.set(key, found);
-      await found.take(signal === undefined ? {} : { signal });
-    },
-    async reader(api, account, signal) {
-      const session = await open(api, account, signal);
-      return {
-        region: session.account.region,
-        projectId: session.projectId,
-        now: () => clock.now(),
-        read: async (request, schema) => (await session.read(request, schema, signal)).body,
-        readWithHeaders: (request, schema) => session.read(request, schema, signal),
-      };
-    },
-    async sender(api, account) {
-      const session = await open(api, account);
-      return { send: (request, bounds) => session.send(request, bounds) };
-    },
-  };
-}
-
-/** @throws AccountError naming the regions there are, or what is wrong with the override. */
-function originOf(cloud: Cloud, family: string, account: Account): string {
-  const override = account.endpoints[family];
-  if (override !== undefined) {
-    const objection = endpointObjection(override, account.allowPlainHttp);
-    if (objection === null) return new URL(override).origin;
-    throw new AccountError(
-      `account ${account.name}: its endpoint for ${family} ${objection.message} (${objection.remedy})`,
-    );
-  }
-  const endpoint = cloud.endpoint(family, account.region);
-  if ('url' in endpoint) return endpoint.url;
-  throw new AccountError(`account ${account.name}: ${endpoint.problem} (or set its endpoints.${family})`);
-}
-
-/** @throws AccountError unless there is exactly one */
-async function projectNamed({ name, region }: Account, identity: Identity, session: Session): Promise<string> {
-  const read: CloudReader['read'] = async (request, schema) => (await session.read(request, schema, undefined)).body;
-  const ids = await identity.projectsNamed(read, region);
-  const [id] = ids;
-  if (id !== undefined && ids.length === 1) return id;
-  throw new AccountError(
-    `account ${name}: ${ids.length === 0 ? 'no project is' : `${ids.length} projects are`} named ${region} ` +
-      '(set its projectId in the accounts file)',
-  );
-}
-
-interface SessionParts {
+export interface SessionParts {
   readonly classify: CloudApi['classify'];
   readonly account: Account;
   /** Huawei's project; empty at clouds without one, and for calls outside any. */
@@ -231,7 +45,7 @@ interface SessionParts {
   readonly log: (line: string) => void;
 }
 
-class Session {
+export class Session {
   readonly account: Account;
   readonly projectId: string;
   private readonly parts: SessionParts;

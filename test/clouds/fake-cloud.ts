@@ -4,7 +4,7 @@ import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Account } from '../../plan/accounts.js';
 import type { Clock } from '../../activities/clock.js';
-import { openSessions, type SessionOptions, type Sessions } from '../../activities/clouds/session.js';
+import { openSessions, type SessionOptions, type Sessions } from '../../activities/clouds/sessions.js';
 import { createTransport } from '../../activities/transport.js';
 
 export interface Reply {

@@ -12,7 +12,7 @@ import { huawei } from '../../activities/clouds/huawei/cloud.js';
 import { dcs } from '../../activities/clouds/huawei/dcs.js';
 import { gesV2 } from '../../activities/clouds/huawei/ges-v2.js';
 import type { CloudApi } from '../../activities/clouds/port.js';
-import { openSessions, type Sessions } from '../../activities/clouds/session.js';
+import { openSessions, type Sessions } from '../../activities/clouds/sessions.js';
 import { submit } from '../../activities/submit.js';
 import { createTransport, type HttpCall, type Transport } from '../../activities/transport.js';
 import type { Account } from '../../plan/accounts.js';

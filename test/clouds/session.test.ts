@@ -6,7 +6,7 @@ import { elasticsearch } from '../../activities/clouds/alibaba/elasticsearch.js'
 import { AccountError, CloudError } from '../../activities/clouds/errors.js';
 import { gesV2 } from '../../activities/clouds/huawei/ges-v2.js';
 import type { CloudApi, CloudReader } from '../../activities/clouds/port.js';
-import { openSessions } from '../../activities/clouds/session.js';
+import { openSessions } from '../../activities/clouds/sessions.js';
 import { createTransport } from '../../activities/transport.js';
 import { accountAt, KEYS, startFakeCloud, type FakeCloud } from './fake-cloud.js';
 import { SteppedClock } from './stepped-clock.js';

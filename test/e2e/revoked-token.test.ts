@@ -1,7 +1,7 @@
 /** A whole rollout on an account that logs in, whose token is revoked in the middle. */
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { systemClock } from '../../activities/clock.js';
-import { openSessions } from '../../activities/clouds/session.js';
+import { openSessions } from '../../activities/clouds/sessions.js';
 import { createTransport, type Transport } from '../../activities/transport.js';
 import { createWorkers } from '../../worker/workers.js';
 import { rolloutWorkflowId } from '../../workflows/contracts/ids.js';

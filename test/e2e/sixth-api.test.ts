@@ -12,7 +12,7 @@ import { classifyBy, type ErrorTable } from '../../activities/clouds/classify.js
 import { APIGW_ERRORS } from '../../activities/clouds/huawei/errors.js';
 import { CLOUD_APIS } from '../../activities/clouds/index.js';
 import type { CloudApi, OperationRecord, ResourceState } from '../../activities/clouds/port.js';
-import { openSessions } from '../../activities/clouds/session.js';
+import { openSessions } from '../../activities/clouds/sessions.js';
 import { compareDotted } from '../../activities/clouds/versions.js';
 import { createTransport, type Transport } from '../../activities/transport.js';
 import { type PlanReading, preparePlan, resolvePlan, toRolloutInput } from '../../client/planner.js';

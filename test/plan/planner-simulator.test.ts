@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
 import { systemClock } from '../../activities/clock.js';
 import { CLOUD_APIS } from '../../activities/clouds/index.js';
-import { openSessions } from '../../activities/clouds/session.js';
+import { openSessions } from '../../activities/clouds/sessions.js';
 import type { Transport } from '../../activities/transport.js';
 import { createTransport } from '../../activities/transport.js';
 import type { PreparedPlan, PreparedTarget } from '../../client/planner.js';

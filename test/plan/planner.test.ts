@@ -4,7 +4,7 @@ import type { z } from 'zod';
 import type { Clock } from '../../activities/clock.js';
 import { AccountError, CloudError } from '../../activities/clouds/errors.js';
 import type { CloudReader, ErrorClass, ReadRequest } from '../../activities/clouds/port.js';
-import type { Sessions } from '../../activities/clouds/session.js';
+import type { Sessions } from '../../activities/clouds/sessions.js';
 import type { PreparedPlan, PreparedTarget } from '../../client/planner.js';
 import { planProblems, preparePlan, toRolloutInput } from '../../client/planner.js';
 import { InputError } from '../../plan/errors.js';

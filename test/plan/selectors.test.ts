@@ -5,7 +5,7 @@ import { stringify } from 'yaml';
 import { systemClock } from '../../activities/clock.js';
 import { CLOUD_APIS } from '../../activities/clouds/index.js';
 import type { ResourceState } from '../../activities/clouds/port.js';
-import { openSessions } from '../../activities/clouds/session.js';
+import { openSessions } from '../../activities/clouds/sessions.js';
 import { createTransport, type Transport } from '../../activities/transport.js';
 import { planProblems, preparePlan, resolvePlan } from '../../client/planner.js';
 import { type Account, accountsOf } from '../../plan/accounts.js';

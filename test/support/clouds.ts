@@ -1,7 +1,7 @@
 /** Simulated clouds, accounts that reach them, and upgrades of their resources: what tests over HTTP share. */
 import type { Clock } from '../../activities/clock.js';
 import { apiFor, CLOUD_APIS } from '../../activities/clouds/index.js';
-import { openSessions, type Sessions } from '../../activities/clouds/session.js';
+import { openSessions, type Sessions } from '../../activities/clouds/sessions.js';
 import type { StepDeps } from '../../activities/step.js';
 import { createTransport, type Transport } from '../../activities/transport.js';
 import type { Account } from '../../plan/accounts.js';
