@@ -207,12 +207,14 @@ class RolloutRun {
         more: this.lastFailure === null ? [] : [['Latest failure:', this.lastFailure]],
         tables: [
           {
-            head: ['wave', 'state', 'at target', 'failed', 'ended', 'total'],
-            rows: this.waves.map(({ plan, state: waveState, counts }) => [
+            head: ['wave', 'state', 'at target', 'failed', 'in flight', 'ended', 'total'],
+            rows: this.waves.map(({ plan, state: waveState, counts, shards }) => [
               plan.name,
               waveState,
               countOf(counts, GOOD_OUTCOMES),
               countOf(counts, FAILED_OUTCOMES),
+              // As of the shards' last words.
+              waveState === 'Running' ? [...shards.values()].reduce((sum, { inFlight }) => sum + inFlight, 0) : 0,
               countOf(counts),
               plan.upgrades.length,
             ]),
