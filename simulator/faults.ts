@@ -25,6 +25,8 @@ const fault = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('vanishing-records'), afterMs: z.number().nonnegative().default(0) }),
   /** The accepted submit stays invisible in every read for `lagMs`. */
   z.strictObject({ kind: z.literal('visibility-lag'), lagMs: z.number().positive() }),
+  /** Somebody at the console is a moment faster: an upgrade to `to`, a version per component, begins before the call. */
+  z.strictObject({ kind: z.literal('race'), to: z.record(z.string(), z.string()) }),
 ]);
 export type Fault = z.output<typeof fault>;
 

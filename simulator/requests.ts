@@ -106,6 +106,9 @@ export class Requests {
     }
     if (drawn?.fault.kind === 'slow' && drawn.fault.processed === 'late') await clock.sleep(drawn.fault.delayMs);
 
+    if (drawn?.fault.kind === 'race')
+      beginElsewhere(new World(store, { ...caller, account: null }, clock.now()), resource, drawn.fault.to);
+
     const world = new World(store, caller, clock.now(), acceptance(drawn?.fault));
     this.#inspect(request, parsed, routed, world);
     if (resource !== null) this.#count(resource, call);
@@ -157,6 +160,12 @@ function routeOf(services: readonly SimulatedService[], request: SignedRequest):
     if (error instanceof URIError) return null;
     throw error;
   }
+}
+
+/** An upgrade that no client of ours submitted. */
+function beginElsewhere(world: World, id: string | null, to: Readonly<Record<string, string>>): void {
+  const resource = id === null ? null : world.find(id);
+  if (resource !== null) world.accept(resource, to, { id: `${world.uuid('elsewhere')}000000001` });
 }
 
 /** `{}` for no body, `null` for one that is no JSON object. */

@@ -165,6 +165,16 @@ describe.each(['ges', 'cse', 'dcs', 'elasticsearch'])('submit to %s', (family) =
     expect(accepted()).toBe(0);
   });
 
+  it('adopts an upgrade that began between its look and its send', async () => {
+    const input = await inputFor(await resource(family));
+    const to = { [component]: family === 'elasticsearch' ? '7.10.0' : '9.9.9' };
+    clouds.simulator.faults.add({ fault: { kind: 'race', to }, calls: ['submit'] });
+    const result = await untilFinal(input);
+    expect(result.verdict).toBe('adopted');
+    expect(clouds.simulator.faults.fired()).toEqual({ race: 1 });
+    expect(accepted()).toBe(0);
+  });
+
   it('refuses a resource that is no longer what was planned', async () => {
     const spec = await resource(family);
     const input = await inputFor(spec);
