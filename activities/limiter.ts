@@ -13,8 +13,13 @@ export const ALONE: Turn = { index: 0, count: 1, notBefore: -Infinity };
 
 /** Shared turns come this much more seldom than the rate allows, since calls jitter on their way. */
 const SHARED_MARGIN = 1.2;
-/** A tick may be used this late, as a part of it and at least in milliseconds: timers never come on the dot. */
-const TICK_GRACE = { share: 0.1, leastMs: 5 };
+/**
+ * A tick may be used late by a tenth of it, or by what a busy event loop is late if that is more, but not by over half:
+ * so no second sees more calls than the rate.
+ */
+const TICK_GRACE = { share: 0.1, busyLoopMs: 30, mostShare: 0.5 };
+/** Shorter ticks could not be kept by a busy event loop: several workers together make at most 25 calls a second. */
+const SHORTEST_TICK_MS = 40;
 
 export interface PacerOptions {
   readonly clock: Clock;
@@ -119,7 +124,8 @@ export class Pacer {
     const from = Math.max(ready, this.clock.now());
     const tick = Math.floor(from / this.tickMs);
     const isOurs = (at: number) => at % count === index;
-    const graceMs = Math.max(this.tickMs * TICK_GRACE.share, TICK_GRACE.leastMs);
+    const busyLoopMs = Math.min(TICK_GRACE.busyLoopMs, this.tickMs * TICK_GRACE.mostShare);
+    const graceMs = Math.max(this.tickMs * TICK_GRACE.share, busyLoopMs);
     if (isOurs(tick) && from - tick * this.tickMs <= graceMs) return from;
     let next = tick + 1;
     while (!isOurs(next)) next += 1;
@@ -133,7 +139,7 @@ export class Pacer {
   }
 
   private get tickMs(): number {
-    return this.everyMs * SHARED_MARGIN;
+    return Math.max(this.everyMs * SHARED_MARGIN, SHORTEST_TICK_MS);
   }
 }
 

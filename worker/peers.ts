@@ -6,7 +6,7 @@ import type { Clock } from '../activities/clock.js';
 export interface PeersOptions {
   readonly connection: NativeConnection;
   readonly namespace: string;
-  /** The queue whose activity pollers are counted. */
+  /** The queue whose pollers for workflow tasks are counted. */
   readonly taskQueue: string;
   /** This process's own, as its workers tell the server. */
   readonly identity: string;
@@ -21,7 +21,8 @@ const FIRST_LOOKS_MS = 200;
 const NEWCOMER_WAITS_MS = 2 * LOOK_EVERY_MS;
 /** A poll lasts a minute: who has not been heard of for longer is dead, and its turns are free. */
 const DEAD_AFTER_MS = 75_000;
-const ACTIVITY_QUEUE = 2;
+/** Workflow tasks take milliseconds, so their slots never fill: a worker full of waits still polls for them. */
+const WORKFLOW_QUEUE = 1;
 
 /**
  * Watches the pollers and keeps this process's turn up to date. Nothing is granted before the process has seen itself
@@ -53,6 +54,7 @@ export class Peers {
 
   private async watch(): Promise<void> {
     const { clock, log } = this.options;
+    let failing = false;
     while (!this.ending.signal.aborted) {
       try {
         const alive = await this.alive();
@@ -61,24 +63,38 @@ export class Peers {
           log(`${turn.count} workers share each account's rates`);
         }
         this.seen = turn;
-      } catch {
+        failing = false;
+      } catch (error) {
         // The server is away: whoever was there a moment ago is counted on.
+        const waits = this.seen === null ? '; no call is made before it answers' : '';
+        if (!failing)
+          log(`the workers cannot be counted: ${error instanceof Error ? error.message : String(error)}${waits}`);
+        failing = true;
       }
       await clock.sleep(this.seen === null ? FIRST_LOOKS_MS : LOOK_EVERY_MS, this.ending.signal).catch(() => {});
     }
   }
 
   private async alive(): Promise<string[]> {
-    const { connection, namespace, taskQueue, clock } = this.options;
+    const { connection, namespace, taskQueue } = this.options;
     const { pollers } = await connection.workflowService.describeTaskQueue({
       namespace,
       taskQueue: { name: taskQueue },
-      taskQueueType: ACTIVITY_QUEUE,
+      taskQueueType: WORKFLOW_QUEUE,
     });
-    return (pollers ?? [])
-      .filter(({ lastAccessTime }) => clock.now() - Number(lastAccessTime?.seconds ?? 0) * 1000 < DEAD_AFTER_MS)
-      .map(({ identity }) => identity ?? '');
+    return aliveOf(
+      (pollers ?? []).map(({ identity, lastAccessTime }) => ({
+        identity: identity ?? '',
+        polledAt: Number(lastAccessTime?.seconds ?? 0) * 1000,
+      })),
+    );
   }
+}
+
+/** Who polled lately, by the server's own clock: measured against the newest poll, since ours may be off. */
+export function aliveOf(pollers: readonly { readonly identity: string; readonly polledAt: number }[]): string[] {
+  const newest = Math.max(...pollers.map(({ polledAt }) => polledAt));
+  return pollers.filter(({ polledAt }) => newest - polledAt < DEAD_AFTER_MS).map(({ identity }) => identity);
 }
 
 /**

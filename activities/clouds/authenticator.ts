@@ -5,7 +5,7 @@ import { Credentials, type Login, type Secret } from '../credentials.js';
 import { TransportError, type Transport } from '../transport.js';
 import type { Cloud, Identity, Issued, UnsignedRequest } from './cloud.js';
 import { encodePath, encodeQuery } from './encode.js';
-import { errorOf, requestIdOf } from './envelopes.js';
+import { errorOf, requestIdOf, redacted } from './envelopes.js';
 import { AccountError, CloudError } from './errors.js';
 import type { CloudResponse, ErrorClass } from './port.js';
 
@@ -216,7 +216,7 @@ export class Authenticator {
         headers: { accept: 'application/json', 'content-type': 'application/json' },
         body: JSON.stringify(body),
       });
-      response = exchange.response;
+      response = redacted(exchange.response, credentials);
     } catch (error) {
       if (!(error instanceof TransportError)) throw error;
       throw failure(error.message, 'transient', null);
@@ -229,7 +229,7 @@ export class Authenticator {
       if (issued !== null) return issued;
       throw failure(`HTTP ${status} without a token, or without its times`, 'transient', response);
     }
-    const said = error === null ? '' : ` ${credentials.redact(error.message)}`;
+    const said = error === null ? '' : ` ${error.message}`;
     const errorClass = identity.classify({ status, code: error?.code ?? null, message: said });
     // Without a readable error it is something in between that answers: nothing is settled by that.
     if (error === null || errorClass === 'transient' || errorClass === 'throttled') {

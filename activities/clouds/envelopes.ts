@@ -47,6 +47,24 @@ export function requestIdOf(response: Pick<CloudResponse, 'headers' | 'json'>): 
   return candidates.map(textOf).find((text) => text !== '') ?? null;
 }
 
+/**
+ * An answer without the secrets that it may repeat. It comes before anything else looks at the answer: a text that was
+ * folded or cut no longer shows a secret to who looks for it.
+ */
+export function redacted(response: CloudResponse, by: { redact(text: string): string }): CloudResponse {
+  const { json } = response;
+  if (json === undefined) return { ...response, text: by.redact(response.text) };
+  const clean = mapTexts(json, (text) => by.redact(text));
+  return { ...response, json: clean, text: JSON.stringify(clean) };
+}
+
+function mapTexts(json: unknown, change: (text: string) => string): unknown {
+  if (typeof json === 'string') return change(json);
+  if (Array.isArray(json)) return json.map((item) => mapTexts(item, change));
+  if (typeof json !== 'object' || json === null) return json;
+  return Object.fromEntries(Object.entries(json).map(([name, value]) => [name, mapTexts(value, change)]));
+}
+
 /** A foreign text as a part of one line. */
 export function oneLine(text: string): string {
   const line = text.replace(/\s+/g, ' ').trim();

@@ -6,7 +6,7 @@ import { abortable, type Pacer } from '../limiter.js';
 import { TransportError, type HttpCall, type Transport } from '../transport.js';
 import type { Authenticator, Proof } from './authenticator.js';
 import { encodePath, encodeQuery } from './encode.js';
-import { errorOf, oneLine, requestIdOf } from './envelopes.js';
+import { errorOf, oneLine, redacted, requestIdOf } from './envelopes.js';
 import { AccountError, CloudError } from './errors.js';
 import type { CloudApi, CloudResponse, ErrorClass, MutatingRequest, ReadRequest } from './port.js';
 
@@ -93,7 +93,7 @@ export class Session {
     let response: CloudResponse;
     try {
       const exchange = await transport.read(signal === undefined ? call : { ...call, signal });
-      response = withoutSecrets(exchange.response, proof);
+      response = redacted(exchange.response, proof);
     } catch (error) {
       if (!(error instanceof TransportError)) throw error;
       throw new CloudError(`${label}: ${error.message}`, {
@@ -134,7 +134,7 @@ export class Session {
     }
     try {
       const { at, response } = await transport.send(call, sendBy);
-      const answer = withoutSecrets(response, proof);
+      const answer = redacted(response, proof);
       if (answer.status >= 400) {
         const errorClass = this.classOf(answer.status, errorOf(answer.json));
         if (errorClass === 'throttled') this.slow(writes, answer);
@@ -246,24 +246,6 @@ export class Session {
     this.parts.log(`account ${this.account.name} is throttled: calls go on in ${Math.ceil(pauseMs / 1000)} s`);
     return pauseMs;
   }
-}
-
-/**
- * Some clouds quote the string to sign, token included, when a signature does not match. Looked for in the parsed
- * body, since the raw one may have escaped it.
- */
-function withoutSecrets(response: CloudResponse, proof: Proof): CloudResponse {
-  const { json } = response;
-  if (json === undefined) return { ...response, text: proof.redact(response.text) };
-  const clean = mapTexts(json, (text) => proof.redact(text));
-  return { ...response, json: clean, text: JSON.stringify(clean) };
-}
-
-function mapTexts(json: unknown, change: (text: string) => string): unknown {
-  if (typeof json === 'string') return change(json);
-  if (Array.isArray(json)) return json.map((item) => mapTexts(item, change));
-  if (typeof json !== 'object' || json === null) return json;
-  return Object.fromEntries(Object.entries(json).map(([name, value]) => [name, mapTexts(value, change)]));
 }
 
 /** What a body is that is no answer of the API; never the body itself. */

@@ -1,5 +1,15 @@
 import { describe, expect, it } from 'vitest';
-import { turnOf } from '../../worker/peers.js';
+import { aliveOf, turnOf } from '../../worker/peers.js';
+
+describe('aliveOf', () => {
+  const at = (identity: string, polledAt: number) => ({ identity, polledAt });
+  it('measures by the newest poll, whatever time it is here', () => {
+    expect(aliveOf([at('a', 1_000_000), at('b', 950_000), at('c', 900_000)])).toEqual(['a', 'b']);
+  });
+  it('is nobody where nobody polls', () => {
+    expect(aliveOf([])).toEqual([]);
+  });
+});
 
 describe('turnOf', () => {
   it('is alone, and goes at once, when nobody else polls', () => {

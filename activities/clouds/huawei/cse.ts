@@ -351,7 +351,8 @@ export const cse: CloudApi<CseTarget> = {
   family: 'cse',
   pace: PACE,
   id: {
-    pattern: /^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$/,
+    // Lower case only: the id is a part of the lease, and one resource must not have two.
+    pattern: /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/,
     hint: 'the id of an engine is a UUID, such as 891bf21a-4024-4f47-b38c-bd259ca8f10a',
   },
   target: cseTarget,

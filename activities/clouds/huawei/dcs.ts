@@ -331,7 +331,8 @@ export const dcs: CloudApi<DcsTarget> = {
   family: 'dcs',
   pace: PACE,
   id: {
-    pattern: /^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$/,
+    // Lower case only: the id is a part of the lease, and one resource must not have two.
+    pattern: /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/,
     hint: 'the id of a cache instance is a UUID, such as 5560df16-cebf-4473-95c4-d1b573c16e79',
   },
   target: dcsTarget,

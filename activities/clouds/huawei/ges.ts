@@ -152,7 +152,8 @@ export function gesApi(dialect: GesDialect): CloudApi<GesTarget> {
     family: 'ges',
     pace: PACE,
     id: {
-      pattern: /^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$/,
+      // Lower case only: the id is a part of the lease, and one resource must not have two.
+      pattern: /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/,
       hint: 'the id of a graph is a UUID, such as 2b6a0d3f-1c52-4f0e-9d57-0a8f6f1f5d11',
     },
     target: gesTarget,
