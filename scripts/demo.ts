@@ -65,7 +65,7 @@ async function demo(): Promise<number> {
     env,
     report: say,
   });
-  const asked = once(process, 'SIGINT').then(() => 130);
+  const asked = Promise.race(['SIGINT', 'SIGTERM', 'SIGHUP'].map((signal) => once(process, signal))).then(() => 130);
   try {
     const pids = stack.pids();
     const server = pids.temporal === null ? '' : ` (pid ${pids.temporal})`;

@@ -51,6 +51,8 @@ async function dev(options: DevOptions): Promise<void> {
   // From here on Ctrl-C is ours: whatever has started by then is ended in order.
   const asked = new Promise<void>((resolve) => {
     process.once('SIGINT', resolve).once('SIGTERM', resolve);
+    // A closed terminal: its processes are not in our group, so they would be left behind.
+    process.once('SIGHUP', resolve);
   });
   const temporal = await Promise.race([resolveTemporal({ report: say }), asked.then(() => null)]);
   if (temporal === null) process.exit();
