@@ -55,6 +55,22 @@ export function openSessions(options: SessionOptions): Sessions {
   /** By account; only the ids that had to be looked up. */
   const projects = new Map<string, Promise<string>>();
 
+  /** One per account and use; submits are admitted at the rate at which they may be sent. */
+  const pacer = (account: Account, use: 'reads' | 'writes' | 'admissions', pause: Cloud['throttlePause']): Pacer => {
+    const key = `${use} ${account.name}`;
+    const found =
+      pacers.get(key) ??
+      new Pacer({
+        clock,
+        rate: use === 'reads' ? account.rates.reads : account.rates.writes,
+        turn: options.turn ?? (() => ALONE),
+        firstPauseMs: pause.firstMs * scale,
+        maxPauseMs: pause.maxMs * scale,
+      });
+    pacers.set(key, found);
+    return found;
+  };
+
   const open = async (api: CloudApi, name: string, signal?: AbortSignal): Promise<Session> => {
     const account = options.accounts.get(name);
     if (account === undefined) {
@@ -83,29 +99,14 @@ export function openSessions(options: SessionOptions): Sessions {
         identityOrigin: ({ family }) => originOf(cloud, family, account),
       });
     authenticators.set(name, authenticator);
-    const pacer = (kind: 'reads' | 'writes'): Pacer => {
-      const key = `${kind} ${name}`;
-      const { firstMs, maxMs } = cloud.throttlePause;
-      const found =
-        pacers.get(key) ??
-        new Pacer({
-          clock,
-          rate: account.rates[kind],
-          turn: options.turn ?? (() => ALONE),
-          firstPauseMs: firstMs * scale,
-          maxPauseMs: maxMs * scale,
-        });
-      pacers.set(key, found);
-      return found;
-    };
     const parts = {
       account,
       clock,
       transport,
       authenticator,
       log,
-      reads: pacer('reads'),
-      writes: pacer('writes'),
+      reads: pacer(account, 'reads', cloud.throttlePause),
+      writes: pacer(account, 'writes', cloud.throttlePause),
     };
     const session: Omit<SessionParts, 'projectId'> = {
       ...parts,
@@ -137,18 +138,8 @@ export function openSessions(options: SessionOptions): Sessions {
     async admit(name, signal) {
       const account = options.accounts.get(name);
       if (account === undefined) return;
-      const key = `admissions ${name}`;
-      const found =
-        pacers.get(key) ??
-        new Pacer({
-          clock,
-          rate: account.rates.writes,
-          turn: options.turn ?? (() => ALONE),
-          firstPauseMs: 0,
-          maxPauseMs: 0,
-        });
-      pacers.set(key, found);
-      await found.take(signal === undefined ? {} : { signal });
+      const admissions = pacer(account, 'admissions', { firstMs: 0, maxMs: 0 });
+      await admissions.take(signal === undefined ? {} : { signal });
     },
     async reader(api, account, signal) {
       const session = await open(api, account, signal);
