@@ -48,7 +48,7 @@ async function follow(deps: StepDeps, input: AwaitInput): Promise<AwaitResult> {
     for (;;) {
       let progress: Progress | null = null;
       try {
-        const reader = await deps.sessions.reader(api, resource.account, signal);
+        const reader = await deps.sessions.reader(api, resource.account, { signal });
         progress = await api.poll(reader, resource.id, target, input.operation);
         seen = { ...seen, state: progress.detail, percent: progress.percent, failedReads: 0 };
       } catch (error) {

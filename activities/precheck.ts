@@ -14,32 +14,37 @@ export async function precheck(deps: StepDeps, input: StepInput): Promise<Preche
   const { resource, targetLabel } = input.spec;
   try {
     const { api, target } = apiAndTarget(deps, input);
+    const signal = Context.current().cancellationSignal;
+    let seen = 'reading the resource';
     return await beating(
       BEAT_MS * input.timing.scale,
-      () => ({ step: 'precheck' }),
+      () => seen,
       async () => {
-        const reader = await deps.sessions.reader(api, resource.account, Context.current().cancellationSignal);
+        const reader = await deps.sessions.reader(api, resource.account, { signal });
         const state = await api.describe(reader, resource.id);
         const known = await api.operations(reader, resource.id, deps.clock.now() - KNOWN_OPERATIONS_MS);
-        const seen = {
+        const read = {
           version: state.version,
           status: state.status,
           findings: [],
           knownOperations: known.map(({ operation }) => nameOf(operation)),
         };
         const standing = verdictOf(api, state, target);
-        if (standing !== null) return { ...seen, ...standing };
+        if (standing !== null) return { ...read, ...standing };
 
         const token = clientToken({ rolloutRun: input.rolloutRun, resource, targetLabel, submission: 'dry-run' });
         const findings = await api.precheck(reader, resource.id, target, token);
         const blocking = findings.filter((finding) => finding.status !== 'success');
         if (blocking.length > 0) {
           const reason = `precheck failed: ${blocking.map(findingLine).join('; ')}`;
-          return { ...seen, findings, verdict: 'refused', reason };
+          return { ...read, findings, verdict: 'refused', reason };
         }
         // Waiting for the account's rate here costs nothing; in the submit it would use up its send window.
-        await deps.sessions.admit(resource.account, Context.current().cancellationSignal);
-        return { ...seen, findings, verdict: 'clear', reason: `${state.version}, status ${state.status}` };
+        const waiting = (reason: string) => {
+          seen = reason;
+        };
+        await deps.sessions.admit(api, resource.account, { signal, waiting });
+        return { ...read, findings, verdict: 'clear', reason: `${state.version}, status ${state.status}` };
       },
     );
   } catch (error) {

@@ -56,7 +56,7 @@ class SubmitAttempt {
   private readonly target: unknown;
   private readonly input: SubmitInput;
   private readonly bounds: SubmitBounds;
-  private session: { readonly reader: CloudReader; readonly sender: CloudSender } | null = null;
+  private sender: CloudSender | null = null;
   private readonly beganAt: number;
   private readonly calls: SentCall[] = [];
   /** What a send asks for: the target, or what the resource still lacks of it by the last look. */
@@ -122,15 +122,13 @@ class SubmitAttempt {
     }
   }
 
-  /** Opened by the first look, since that may take calls of its own and fail as any read may. */
-  private async open(): Promise<{ readonly reader: CloudReader; readonly sender: CloudSender }> {
+  /** May take calls of its own and fail as any read may. Only a look that a send waits for goes before other reads. */
+  private async open(): Promise<CloudReader> {
     const { account } = this.input.spec.resource;
     const { sessions } = this.deps;
-    this.session ??= {
-      reader: await sessions.reader(this.api, account, Context.current().cancellationSignal),
-      sender: await sessions.sender(this.api, account),
-    };
-    return this.session;
+    this.sender ??= await sessions.sender(this.api, account);
+    const urgent = this.settlesAt === null || this.isSettled();
+    return sessions.reader(this.api, account, { signal: Context.current().cancellationSignal, urgent });
   }
 
   /** Reads until the evidence is whole; a read that fails for good ends the step only if nothing can have been sent. */
@@ -139,7 +137,7 @@ class SubmitAttempt {
     const since = Date.parse(this.input.startedAt);
     for (;;) {
       try {
-        const { reader } = await this.open();
+        const reader = await this.open();
         const state = await this.api.describe(reader, resource.id);
         const records = await this.api.operations(reader, resource.id, since);
         this.version = state.version;
@@ -180,12 +178,14 @@ class SubmitAttempt {
       targetLabel,
       submission: this.input.submission,
     });
-    const { reader, sender } = await this.open();
-    const request = this.api.submission({ projectId: reader.projectId }, resource.id, this.asked, token);
-    const sent = await sender.send(request, {
-      sendBy: this.beganAt + this.bounds.sendWindowMs,
-      timeoutMs: this.bounds.sendTimeoutMs,
-    });
+    if (this.sender === null) throw new TypeError('a send comes after a look');
+    const sendBy = this.beganAt + this.bounds.sendWindowMs;
+    if (this.deps.clock.now() > sendBy) {
+      const reason = `reading took longer than the ${Math.round(this.bounds.sendWindowMs / 1000)} s in which it may send`;
+      return this.result('deferred', reason);
+    }
+    const request = this.api.submission({ projectId: this.sender.projectId }, resource.id, this.asked, token);
+    const sent = await this.sender.send(request, { sendBy, timeoutMs: this.bounds.sendTimeoutMs });
     const answer = answerOf(this.api, sent, resource.id);
     if (sent.kind !== 'not-sent') this.calls.push(record(request, sent, answer));
     switch (answer.kind) {

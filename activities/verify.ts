@@ -36,7 +36,7 @@ async function readUntilSettled(deps: StepDeps, input: VerifyInput): Promise<Ver
   const readBack = async (): Promise<Reading> => {
     let state: ResourceState | null = null;
     try {
-      const reader = await deps.sessions.reader(api, resource.account, signal);
+      const reader = await deps.sessions.reader(api, resource.account, { signal });
       state = await api.describe(reader, resource.id);
       if (state.condition === 'upgrading' || state.condition === 'rolling-back' || state.condition === 'busy') {
         return { verdict: 'still-running', reason: `not settled: ${describeState(state)}`, state, health: null };

@@ -186,7 +186,7 @@ export function toRolloutInput(prepared: PreparedPlan, { startedBy }: { readonly
 
 async function listAll(reading: PlanReading, api: CloudApi, account: Account): Promise<Listing> {
   try {
-    const reader = await again(reading, () => reading.sessions.reader(api, account.name, reading.signal));
+    const reader = await again(reading, () => reading.sessions.reader(api, account.name, { signal: reading.signal }));
     const resources: ResourceState[] = [];
     for (let page: number | null = 0; page !== null;) {
       const at: number = page;
@@ -233,7 +233,7 @@ async function prepareTarget(request: PlanRequest, planned: PlannedTarget): Prom
 
   let seen = start;
   try {
-    const reader = await again(request, () => request.sessions.reader(api, account.name, request.signal));
+    const reader = await again(request, () => request.sessions.reader(api, account.name, { signal: request.signal }));
     const asked: unknown = api.target.parse(planned.target);
     const state = await again(request, () => api.describe(reader, resource.id));
     const target = api.pin?.(state, asked) ?? asked;

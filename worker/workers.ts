@@ -19,10 +19,11 @@ export interface WorkersOptions {
 export const WORKFLOWS_PATH = fileURLToPath(new URL(`../workflows/index${extname(import.meta.url)}`, import.meta.url));
 
 /**
- * Slots are fixed numbers: a precheck waits for the account's turn, and a wait is a timer and an occasional request, so a thousand are cheap; a submit holds its slot
- * for seconds; a cached workflow costs about 0.3 MB (measured).
+ * Slots are fixed numbers: a precheck waits for its account's turn, and a wait is a timer and an occasional request, so
+ * a thousand are cheap, and one slow account leaves room for the others; a submit holds its slot for seconds; a cached
+ * workflow costs about 0.3 MB (measured).
  */
-const SLOTS = { reads: 500, submits: 50, waits: 2_000, workflowTasks: 40, cachedWorkflows: 1_000 };
+const SLOTS = { reads: 2_000, submits: 50, waits: 2_000, workflowTasks: 40, cachedWorkflows: 1_000 };
 
 /** The workers for all three queues; `run` resolves when they were shut down. */
 export async function createWorkers(options: WorkersOptions): Promise<{ run(): Promise<void>; shutdown(): void }> {

@@ -1,14 +1,16 @@
 /** A session: one account and one API. Every call is signed, paced, sent and read here. */
 import type { z } from 'zod';
 import type { Account } from '../../plan/accounts.js';
+import type { Circuit } from '../circuit.js';
 import { iso, type Clock } from '../clock.js';
-import { abortable, type Pacer } from '../limiter.js';
+import { abortable, type Pacer, type Pause } from '../limiter.js';
 import { TransportError, type HttpCall, type Transport } from '../transport.js';
 import type { Authenticator, Proof } from './authenticator.js';
 import { encodePath, encodeQuery } from './encode.js';
 import { errorOf, oneLine, redacted, requestIdOf } from './envelopes.js';
 import { AccountError, CloudError } from './errors.js';
 import type { CloudApi, CloudResponse, ErrorClass, MutatingRequest, ReadRequest } from './port.js';
+import type { ReadOptions } from './sessions.js';
 
 /** How a send ended, before anybody judged the answer. */
 export type Sent =
@@ -39,8 +41,12 @@ export interface SessionParts {
   readonly clock: Clock;
   readonly transport: Transport;
   readonly origin: string;
+  /** Of all calls of the account. */
+  readonly pause: Pause;
   readonly reads: Pacer;
   readonly writes: Pacer;
+  /** Of the account's submits to this service. */
+  readonly circuit: Circuit;
   readonly authenticator: Authenticator;
   readonly log: (line: string) => void;
 }
@@ -59,7 +65,7 @@ export class Session {
   async read<T>(
     request: ReadRequest,
     schema: z.ZodType<T>,
-    signal: AbortSignal | undefined,
+    how: ReadOptions = {},
   ): Promise<{ body: T; headers: CloudResponse['headers'] }> {
     const method = request.method ?? 'GET';
     if (method !== 'GET' && request.query?.['dryRun'] !== 'true') {
@@ -67,11 +73,11 @@ export class Session {
     }
     const { reads, authenticator } = this.parts;
     for (let isRetry = false; ; isRetry = true) {
-      await reads.take(signal === undefined ? {} : { signal });
+      await reads.take(how);
       // A login is shared: it goes on for the others when this caller goes.
-      const proof = await abortable(authenticator.prove(), signal);
+      const proof = await abortable(authenticator.prove(), how.signal);
       try {
-        return await this.readOnce(request, schema, proof, signal);
+        return await this.readOnce(request, schema, proof, how.signal);
       } catch (error) {
         const isToBeRenewed = error instanceof CloudError && error.errorClass === 'token';
         if (!isToBeRenewed || isRetry || !authenticator.refused(proof)) throw error;
@@ -116,7 +122,7 @@ export class Session {
   }
 
   async send(request: MutatingRequest, { sendBy, timeoutMs }: SendBounds): Promise<Sent> {
-    const { writes, transport, authenticator } = this.parts;
+    const { writes, transport, authenticator, circuit } = this.parts;
     let call: HttpCall;
     let proof: Proof;
     try {
@@ -132,19 +138,31 @@ export class Session {
       if (error instanceof CloudError) return { kind: 'not-sent', reason: error.message, retryInMs: RECONNECT_MS };
       throw error;
     }
+    const blocked = circuit.blocked();
+    if (blocked !== null) return { kind: 'not-sent', reason: blocked.reason, retryInMs: blocked.forMs };
+    circuit.trying();
     try {
       const { at, response } = await transport.send(call, sendBy);
       const answer = redacted(response, proof);
+      if (answer.status >= 500 || answer.json === undefined) circuit.notAnswered(`HTTP ${answer.status}`);
+      else circuit.answered();
       if (answer.status >= 400) {
         const errorClass = this.classOf(answer.status, errorOf(answer.json));
-        if (errorClass === 'throttled') this.slow(writes, answer);
+        if (errorClass === 'throttled') this.slow(answer);
         // For the next one: this request itself is never sent again from here.
         if (errorClass === 'token') authenticator.refused(proof);
       }
       return { kind: 'answered', at, response: answer };
     } catch (error) {
-      if (!(error instanceof TransportError)) throw error;
-      if (error.sentAt === null) return { kind: 'not-sent', reason: error.message, retryInMs: RECONNECT_MS };
+      if (!(error instanceof TransportError)) {
+        circuit.notSent();
+        throw error;
+      }
+      if (error.sentAt === null) {
+        circuit.notSent();
+        return { kind: 'not-sent', reason: error.message, retryInMs: RECONNECT_MS };
+      }
+      circuit.notAnswered(error.message);
       return { kind: 'unanswered', at: error.sentAt, reason: error.message };
     }
   }
@@ -217,7 +235,7 @@ export class Session {
 
   /** What a person can do about it. */
   private hint(errorClass: ErrorClass, response: CloudResponse, proof: Proof): string {
-    const { account, authenticator, clock, reads } = this.parts;
+    const { account, authenticator, clock } = this.parts;
     switch (errorClass) {
       case 'denied':
         return response.status === 403
@@ -233,17 +251,17 @@ export class Session {
         return `; clock skew: our clock is ${iso(clock.now())}, the cloud's ${cloud} (set this machine's clock)`;
       }
       case 'throttled':
-        return `; no more reads for ${Math.ceil(this.slow(reads, response) / 1000)} s`;
+        return `; no more calls for ${Math.ceil(this.slow(response) / 1000)} s`;
       default:
         return '';
     }
   }
 
   /** @returns the milliseconds until calls go on. */
-  private slow(pacer: Pacer, response: CloudResponse): number {
+  private slow(response: CloudResponse): number {
     const asked = Number(response.headers['retry-after'] ?? Number.NaN) * 1000;
-    const pauseMs = pacer.slow(Number.isFinite(asked) ? asked : null);
-    this.parts.log(`account ${this.account.name} is throttled: calls go on in ${Math.ceil(pauseMs / 1000)} s`);
+    const pauseMs = this.parts.pause.begin(Number.isFinite(asked) ? asked : null);
+    this.parts.log(`account ${this.account.name} is throttled: its calls go on in ${Math.ceil(pauseMs / 1000)} s`);
     return pauseMs;
   }
 }

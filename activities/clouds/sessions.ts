@@ -1,8 +1,9 @@
 /** Sessions: accounts, their credentials, endpoints and limits, opened on first use. */
 import { endpointObjection, type Account } from '../../plan/accounts.js';
+import { Circuit } from '../circuit.js';
 import type { Clock } from '../clock.js';
 import { openCredentials } from '../credentials.js';
-import { abortable, ALONE, Pacer, type Turn } from '../limiter.js';
+import { abortable, ALONE, Pacer, Pause, type TakeOptions, type Turn } from '../limiter.js';
 import type { Transport } from '../transport.js';
 import { Authenticator } from './authenticator.js';
 import type { Cloud, Identity } from './cloud.js';
@@ -13,21 +14,30 @@ import { Session, type SendBounds, type Sent, type SessionParts } from './sessio
 
 /** The only thing that can change something at a cloud. `activities/submit.ts` alone may hold one (lint enforces it). */
 export interface CloudSender {
+  /** As `CloudReader.projectId`. */
+  readonly projectId: string;
   /** Sends once; never throws for anything the network or the cloud does. */
   send(request: MutatingRequest, bounds: SendBounds): Promise<Sent>;
 }
 
+/** How an account's reads wait for their turns. */
+export type ReadOptions = Pick<TakeOptions, 'signal' | 'urgent'>;
+
 export interface Sessions {
   /**
    * Waits for this account's next turn to submit, and sends nothing: so that submits come at the rate at which they can
-   * go out, instead of all at once and mostly in vain.
+   * go out, instead of all at once and mostly in vain. `waiting` is told why it may take longer than that.
    */
-  admit(account: string, signal?: AbortSignal): Promise<void>;
+  admit(
+    api: CloudApi,
+    account: string,
+    options?: { readonly signal?: AbortSignal; readonly waiting?: (reason: string) => void },
+  ): Promise<void>;
   /**
    * @throws AccountError for an account or credentials that cannot be used, CloudError for a project id that could not
    *   be looked up.
    */
-  reader(api: CloudApi, account: string, signal?: AbortSignal): Promise<CloudReader>;
+  reader(api: CloudApi, account: string, options?: ReadOptions): Promise<CloudReader>;
   /** @throws as `reader` */
   sender(api: CloudApi, account: string): Promise<CloudSender>;
 }
@@ -51,24 +61,26 @@ export function openSessions(options: SessionOptions): Sessions {
   const log = options.log ?? (() => {});
   const credentials = openCredentials(options.env, clock);
   const pacers = new Map<string, Pacer>();
+  const pauses = new Map<string, Pause>();
+  const circuits = new Map<string, Circuit>();
   const authenticators = new Map<string, Authenticator>();
   /** By account; only the ids that had to be looked up. */
   const projects = new Map<string, Promise<string>>();
 
+  /** One per account: whatever is throttled, all its calls pause. */
+  const pauseOf = (account: Account, { firstMs, maxMs }: Cloud['throttlePause']): Pause =>
+    kept(pauses, account.name, () => new Pause({ clock, firstMs: firstMs * scale, maxMs: maxMs * scale }));
+
   /** One per account and use; submits are admitted at the rate at which they may be sent. */
-  const pacer = (account: Account, use: 'reads' | 'writes' | 'admissions', pause: Cloud['throttlePause']): Pacer => {
-    const key = `${use} ${account.name}`;
-    const found =
-      pacers.get(key) ??
-      new Pacer({
-        clock,
-        rate: use === 'reads' ? account.rates.reads : account.rates.writes,
-        turn: options.turn ?? (() => ALONE),
-        firstPauseMs: pause.firstMs * scale,
-        maxPauseMs: pause.maxMs * scale,
-      });
-    pacers.set(key, found);
-    return found;
+  const pacerOf = (account: Account, use: 'reads' | 'writes' | 'admissions', pause: Pause): Pacer =>
+    kept(pacers, `${use} ${account.name}`, () => {
+      const rate = use === 'reads' ? account.rates.reads : account.rates.writes;
+      return new Pacer({ clock, rate, pause, turn: options.turn ?? (() => ALONE) });
+    });
+
+  const circuitOf = (account: Account, { family }: CloudApi): Circuit => {
+    const name = `account ${account.name}, ${family}`;
+    return kept(circuits, name, () => new Circuit({ clock, name, scale, log }));
   };
 
   const open = async (api: CloudApi, name: string, signal?: AbortSignal): Promise<Session> => {
@@ -86,27 +98,32 @@ export function openSessions(options: SessionOptions): Sessions {
     const secret = () => credentials.resolve(account, cloud.variables);
     // Fails here and now rather than in the middle of a step.
     secret();
-    const authenticator =
-      authenticators.get(name) ??
-      new Authenticator({
-        account,
-        cloud,
-        clock,
-        transport,
-        scale,
-        log,
-        credentials: secret,
-        identityOrigin: ({ family }) => originOf(cloud, family, account),
-      });
-    authenticators.set(name, authenticator);
+    const authenticator = kept(
+      authenticators,
+      name,
+      () =>
+        new Authenticator({
+          account,
+          cloud,
+          clock,
+          transport,
+          scale,
+          log,
+          credentials: secret,
+          identityOrigin: ({ family }) => originOf(cloud, family, account),
+        }),
+    );
+    const pause = pauseOf(account, cloud.throttlePause);
     const parts = {
       account,
       clock,
       transport,
       authenticator,
       log,
-      reads: pacer(account, 'reads', cloud.throttlePause),
-      writes: pacer(account, 'writes', cloud.throttlePause),
+      pause,
+      reads: pacerOf(account, 'reads', pause),
+      writes: pacerOf(account, 'writes', pause),
+      circuit: circuitOf(account, api),
     };
     const session: Omit<SessionParts, 'projectId'> = {
       ...parts,
@@ -135,27 +152,40 @@ export function openSessions(options: SessionOptions): Sessions {
   };
 
   return {
-    async admit(name, signal) {
+    async admit(api, name, { signal, waiting = () => {} } = {}) {
       const account = options.accounts.get(name);
-      if (account === undefined) return;
-      const admissions = pacer(account, 'admissions', { firstMs: 0, maxMs: 0 });
-      await admissions.take(signal === undefined ? {} : { signal });
+      const cloud = CLOUDS.find((one) => one.name === account?.cloud);
+      if (account === undefined || cloud === undefined) return;
+      const circuit = circuitOf(account, api);
+      for (let blocked = circuit.blocked(); blocked !== null; blocked = circuit.blocked()) {
+        waiting(blocked.reason);
+        await clock.sleep(blocked.forMs, signal);
+      }
+      waiting(`waits for the write rate of account ${name}`);
+      await pacerOf(account, 'admissions', pauseOf(account, cloud.throttlePause)).take({ signal });
     },
-    async reader(api, account, signal) {
-      const session = await open(api, account, signal);
+    async reader(api, account, how = {}) {
+      const session = await open(api, account, how.signal);
       return {
         region: session.account.region,
         projectId: session.projectId,
         now: () => clock.now(),
-        read: async (request, schema) => (await session.read(request, schema, signal)).body,
-        readWithHeaders: (request, schema) => session.read(request, schema, signal),
+        read: async (request, schema) => (await session.read(request, schema, how)).body,
+        readWithHeaders: (request, schema) => session.read(request, schema, how),
       };
     },
     async sender(api, account) {
       const session = await open(api, account);
-      return { send: (request, bounds) => session.send(request, bounds) };
+      return { projectId: session.projectId, send: (request, bounds) => session.send(request, bounds) };
     },
   };
+}
+
+/** The value of `key`, made when it is asked for first. */
+function kept<T>(values: Map<string, T>, key: string, make: () => T): T {
+  const value = values.get(key) ?? make();
+  values.set(key, value);
+  return value;
 }
 
 /** @throws AccountError naming the regions there are, or what is wrong with the override. */
@@ -175,7 +205,7 @@ function originOf(cloud: Cloud, family: string, account: Account): string {
 
 /** @throws AccountError unless there is exactly one */
 async function projectNamed({ name, region }: Account, identity: Identity, session: Session): Promise<string> {
-  const read: CloudReader['read'] = async (request, schema) => (await session.read(request, schema, undefined)).body;
+  const read: CloudReader['read'] = async (request, schema) => (await session.read(request, schema)).body;
   const ids = await identity.projectsNamed(read, region);
   const [id] = ids;
   if (id !== undefined && ids.length === 1) return id;

@@ -1,5 +1,7 @@
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { afterEach, describe, expect, it } from 'vitest';
+import { apiFor, CLOUD_APIS } from '../../activities/clouds/index.js';
+import type { CloudApi } from '../../activities/clouds/port.js';
 import { precheck } from '../../activities/precheck.js';
 import { submit } from '../../activities/submit.js';
 import type { FaultRule } from '../../simulator/faults.js';
@@ -22,6 +24,12 @@ async function resource(family: string): Promise<UpgradeSpec> {
   const [spec] = clouds.specs(family);
   if (spec === undefined) throw new Error(`no resource of ${family}`);
   return spec;
+}
+
+function apiOf({ resource: { service } }: UpgradeSpec): CloudApi {
+  const api = apiFor(CLOUD_APIS, service);
+  if (api === undefined) throw new Error(`no api ${service}`);
+  return api;
 }
 
 async function inputFor(spec: UpgradeSpec): Promise<SubmitInput> {
@@ -105,6 +113,27 @@ describe.each(['ges', 'cse', 'dcs', 'elasticsearch'])('submit to %s', (family) =
     );
     const result = await untilFinal(input);
     expect(result.verdict).toBe('submitted');
+    expect(accepted()).toBe(1);
+  });
+
+  it('gets its send out in time, however many reads of the account wait', async () => {
+    clock = new VirtualClock();
+    clouds = await simulatedClouds({
+      clock,
+      graphs: 1,
+      engines: 1,
+      caches: 1,
+      clusters: 1,
+      rates: { reads: 5, writes: 1 },
+    });
+    const [spec] = clouds.specs(family);
+    if (spec === undefined) throw new Error(`no resource of ${family}`);
+    const input = await inputFor(spec);
+    const { deps } = clouds;
+    const reader = await deps.sessions.reader(apiOf(spec), spec.resource.account);
+    const crowd = Array.from({ length: 400 }, () => apiOf(spec).describe(reader, spec.resource.id));
+    expect((await attempt(input)).verdict).toBe('submitted');
+    await Promise.all(crowd);
     expect(accepted()).toBe(1);
   });
 

@@ -1,12 +1,15 @@
 /** The pacer on a virtual clock: no real time passes. */
 import { describe, expect, it } from 'vitest';
 import type { Clock } from '../../activities/clock.js';
-import { Pacer, type Grant } from '../../activities/limiter.js';
+import { Pacer, Pause, type Grant } from '../../activities/limiter.js';
 import { settled, SteppedClock } from './stepped-clock.js';
+
+const NO_PAUSE = { until: -Infinity };
 
 function pacer(rate = 2) {
   const clock = new SteppedClock();
-  return { clock, pacer: new Pacer({ clock, rate, firstPauseMs: 60_000, maxPauseMs: 240_000 }) };
+  const pause = new Pause({ clock, firstMs: 60_000, maxMs: 240_000 });
+  return { clock, pause, pacer: new Pacer({ clock, rate, pause }) };
 }
 
 describe('Pacer', () => {
@@ -65,52 +68,77 @@ describe('Pacer', () => {
   });
 
   it('refuses a turn that a pause has moved past its time', async () => {
-    const { clock, pacer: paced } = pacer();
+    const { clock, pause, pacer: paced } = pacer();
     await paced.take();
     let grant: Grant | undefined;
     void paced.take({ by: 5_000 }).then((given) => (grant = given));
     await clock.advance(100);
-    paced.slow();
+    pause.begin();
     await clock.advance(1_000);
     expect(grant).toMatchObject({ granted: false });
   });
 
-  it('pauses everybody after a throttled answer, sleepers too', async () => {
-    const { clock, pacer: paced } = pacer();
+  it('grants nothing during a pause, to sleepers neither', async () => {
+    const { clock, pause, pacer: paced } = pacer();
     const grants: number[] = [];
     await paced.take();
     void paced.take().then(() => grants.push(clock.now()));
     await clock.advance(100);
-    expect(paced.slow()).toBe(60_000);
+    expect(pause.begin()).toBe(60_000);
     void paced.take().then(() => grants.push(clock.now()));
     await clock.advance(120_000);
     expect(grants).toEqual([60_100, 60_600]);
   });
 
-  it('doubles the pause when it is throttled again, up to its limit, and recovers', async () => {
+  it('lets urgent calls go first and leaves a fifth to the others', async () => {
     const { clock, pacer: paced } = pacer();
+    const grants: string[] = [];
+    await paced.take();
+    for (let call = 0; call < 3; call++) void paced.take().then(() => grants.push('ordinary'));
+    for (let call = 0; call < 6; call++) void paced.take({ urgent: true }).then(() => grants.push('urgent'));
+    expect(paced.waitMs(true)).toBe(500 + 6 * 500);
+    expect(paced.waitMs()).toBe(500 + 9 * 500);
+    await clock.advance(10_000);
+    expect(grants.map(([letter]) => letter).join('')).toBe('uuuuouuoo');
+  });
+
+  it('takes an urgent call in time that an ordinary one would be too late for', async () => {
+    const { clock, pacer: paced } = pacer();
+    for (let call = 0; call < 100; call++) void paced.take();
+    expect(await paced.take({ by: 5_000 })).toMatchObject({ granted: false });
+    const urgent = paced.take({ by: 5_000, urgent: true });
+    await clock.advance(1_000);
+    expect(await urgent).toEqual({ granted: true });
+  });
+});
+
+describe('Pause', () => {
+  it('doubles when the account is throttled again, up to its limit, and recovers', async () => {
+    const { clock, pause } = pacer();
     const pauses: number[] = [];
     for (let round = 0; round < 4; round++) {
-      pauses.push(paced.slow());
-      await clock.advance(paced.slow() + 1_000);
+      pauses.push(pause.begin());
+      await clock.advance(pause.begin() + 1_000);
     }
     expect(pauses).toEqual([60_000, 120_000, 240_000, 240_000]);
     await clock.advance(240_000);
-    expect(paced.slow()).toBe(60_000);
+    expect(pause.begin()).toBe(60_000);
   });
 
-  it('counts answers of calls made before the pause as one', async () => {
-    const { clock, pacer: paced } = pacer();
-    expect(paced.slow()).toBe(60_000);
+  it('counts answers of calls made before it as one', async () => {
+    const { clock, pause } = pacer();
+    expect(pause.begin()).toBe(60_000);
     await clock.advance(10_000);
-    expect(paced.slow()).toBe(50_000);
+    expect(pause.begin()).toBe(50_000);
   });
 
-  it('waits as long as the cloud asked for', () => {
-    expect(pacer().pacer.slow(90_000)).toBe(90_000);
-    expect(pacer().pacer.slow(1_000_000)).toBe(240_000);
+  it('lasts as long as the cloud asked for', () => {
+    expect(pacer().pause.begin(90_000)).toBe(90_000);
+    expect(pacer().pause.begin(1_000_000)).toBe(240_000);
   });
+});
 
+describe('Pacer', () => {
   describe('shared by several processes', () => {
     /** Grants of `count` processes that all want as much as they can get, for ten seconds. */
     async function grantsOf(rate: number, count: number): Promise<number[][]> {
@@ -121,8 +149,7 @@ describe('Pacer', () => {
           clock,
           rate,
           turn: () => ({ index, count, notBefore: -Infinity }),
-          firstPauseMs: 60_000,
-          maxPauseMs: 240_000,
+          pause: NO_PAUSE,
         });
         for (let call = 0; call < rate * 10; call++) void shared.take().then(() => own.push(clock.now()));
       });
@@ -139,8 +166,7 @@ describe('Pacer', () => {
           clock: late,
           rate,
           turn: () => ({ index, count: 2, notBefore: -Infinity }),
-          firstPauseMs: 60_000,
-          maxPauseMs: 240_000,
+          pause: NO_PAUSE,
         });
         for (let call = 0; call < 20; call++) void shared.take().then(() => own.push(clock.now()));
         return own;

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { systemClock, type Clock } from '../../activities/clock.js';
 import { elasticsearch } from '../../activities/clouds/alibaba/elasticsearch.js';
 import { AccountError, CloudError } from '../../activities/clouds/errors.js';
+import { cse } from '../../activities/clouds/huawei/cse.js';
 import { gesV2 } from '../../activities/clouds/huawei/ges-v2.js';
 import type { CloudApi, CloudReader } from '../../activities/clouds/port.js';
 import { openSessions } from '../../activities/clouds/sessions.js';
@@ -184,7 +185,7 @@ describe('a read', () => {
     cloud.answers[call] = { status: 429, body: { error_code: 'APIGW.0308', error_msg: 'policy user over ratelimit' } };
     const error = await refusal((await sessions.reader(gesV2, 'hw')).read(request, thing));
     expect(error.errorClass).toBe('throttled');
-    expect(error.message).toContain('no more reads for 60 s');
+    expect(error.message).toContain('no more calls for 60 s');
 
     cloud.answers[call] = { body: { graph: { id: 'g1' } } };
     const next = (await sessions.reader(gesV2, 'hw')).read(request, thing);
@@ -195,13 +196,30 @@ describe('a read', () => {
     expect(cloud.seen).toHaveLength(2);
   });
 
+  it('pauses the account’s submits and their admission too', async () => {
+    const clock = new SteppedClock(Date.UTC(2026, 0, 1));
+    const sessions = cloud.sessions({ clock });
+    cloud.answers[call] = { status: 429, body: { error_code: 'APIGW.0308', error_msg: 'policy user over ratelimit' } };
+    await refusal((await sessions.reader(gesV2, 'hw')).read(request, thing));
+    const sendBy = clock.now() + 30_000;
+    const sent = await (await sessions.sender(gesV2, 'hw')).send(submission, { sendBy, timeoutMs: 5_000 });
+    expect(sent).toMatchObject({ kind: 'not-sent', retryInMs: 60_000 });
+    let isAdmitted = false;
+    void sessions.admit(gesV2, 'hw').then(() => (isAdmitted = true));
+    await clock.advance(59_000);
+    expect(isAdmitted).toBe(false);
+    await clock.advance(1_000);
+    expect(isAdmitted).toBe(true);
+    expect(cloud.seen).toHaveLength(1);
+  });
+
   it('ends with the reason of its cancellation while it waits for its turn', async () => {
     const controller = new AbortController();
     const reason = new Error('cancelled');
     const sessions = cloud.sessions({ clock: new SteppedClock() });
     cloud.answers[call] = { status: 429, body: {} };
     await refusal((await sessions.reader(gesV2, 'hw')).read(request, thing));
-    const waiting = (await sessions.reader(gesV2, 'hw', controller.signal)).read(request, thing);
+    const waiting = (await sessions.reader(gesV2, 'hw', { signal: controller.signal })).read(request, thing);
     controller.abort(reason);
     await expect(waiting).rejects.toBe(reason);
     expect(cloud.seen).toHaveLength(1);
@@ -281,6 +299,48 @@ describe('a send', () => {
       retryInMs: 1_000,
     });
     expect(cloud.seen).toHaveLength(1);
+  });
+});
+
+describe('submits that nobody answers', () => {
+  const path = 'POST /v2/p1/graphs/g1/upgrade';
+
+  it('are stopped after five in a row, tried one at a time, and go on with the first answer', async () => {
+    const clock = new SteppedClock(0);
+    const said: string[] = [];
+    const sessions = cloud.sessions({ clock, log: (line) => said.push(line) });
+    const sender = await sessions.sender(gesV2, 'hw');
+    const send = async () => {
+      await clock.advance(1_000);
+      return sender.send(submission, { sendBy: Infinity, timeoutMs: 5_000 });
+    };
+    cloud.answers[path] = { status: 503, body: { error_code: 'APIGW.0201', error_msg: 'Backend unavailable' } };
+    for (let sent = 0; sent < 5; sent++) expect(await send()).toMatchObject({ kind: 'answered' });
+    expect(await send()).toMatchObject({
+      kind: 'not-sent',
+      reason: 'account hw, ges: no submits, since the last 5 got no readable answer (HTTP 503); one is tried in 29 s',
+      retryInMs: 29_000,
+    });
+    const waiting: string[] = [];
+    let isAdmitted = false;
+    void sessions.admit(gesV2, 'hw', { waiting: (reason) => waiting.push(reason) }).then(() => (isAdmitted = true));
+    await clock.advance(20_000);
+    expect(isAdmitted).toBe(false);
+    expect(waiting[0]).toContain('no submits, since the last 5 got no readable answer');
+    // Another service of the account is not concerned.
+    await sessions.admit(cse, 'hw');
+
+    await clock.advance(10_000);
+    expect(isAdmitted).toBe(true);
+    expect(await send()).toMatchObject({ kind: 'answered' });
+    expect(await send()).toMatchObject({ kind: 'not-sent', retryInMs: 59_000 });
+    expect(cloud.seen).toHaveLength(6);
+
+    await clock.advance(60_000);
+    cloud.answers[path] = { status: 400, body: { error_code: 'GES.7001', error_msg: 'not running' } };
+    expect(await send()).toMatchObject({ kind: 'answered' });
+    expect(await send()).toMatchObject({ kind: 'answered' });
+    expect(said.at(-1)).toBe('account hw, ges: a submit was answered, so submits go on');
   });
 });
 
