@@ -22,6 +22,10 @@ export interface StackOptions {
   readonly uiPort: number;
   /** Arguments of `uplift simulator`; without them no simulator is started. */
   readonly simulator?: readonly string[];
+  /** How many worker processes; one when left out. */
+  readonly workers?: number;
+  /** Further arguments of `uplift worker`. */
+  readonly workerArguments?: readonly string[];
   /** `full` when real accounts are upgraded: a power cut then takes nothing back. */
   readonly durability: 'normal' | 'full';
   readonly env: NodeJS.ProcessEnv;
@@ -33,8 +37,8 @@ export interface Stack {
   /** `null` for a server of somebody else: it may have its UI anywhere. */
   readonly uiUrl: string | null;
   /** Process ids as they are now: a process that died has a new one. */
-  pids(): { readonly temporal: number | null; readonly worker: number; readonly simulator: number | null };
-  /** Ends the worker first, then the simulator, then the server: nothing is left waiting for another. */
+  pids(): { readonly temporal: number | null; readonly workers: readonly number[]; readonly simulator: number | null };
+  /** Ends the workers first, then the simulator, then the server: nothing is left waiting for another. */
   stop(): Promise<void>;
 }
 
@@ -72,20 +76,18 @@ export async function startStack(options: StackOptions): Promise<Stack> {
         : await keep('the simulator', () =>
             startCommand(['simulator', ...simulatorArguments], /http:\/\//, env, join(directory, 'simulator.log')),
           );
-    const worker = await keep('the worker', () =>
-      startCommand(
-        ['worker', '--accounts', options.accountsFile],
-        /worker is ready/,
-        env,
-        join(directory, 'worker.log'),
-      ),
-    );
+    const workers: Supervised<Running>[] = [];
+    for (let number = 1; number <= (options.workers ?? 1); number += 1) {
+      const [name, log] = number === 1 ? ['the worker', 'worker.log'] : [`worker ${number}`, `worker-${number}.log`];
+      const command = ['worker', '--accounts', options.accountsFile, ...(options.workerArguments ?? [])];
+      workers.push(await keep(name, () => startCommand(command, /worker is ready/, env, join(directory, log))));
+    }
     return {
       server,
       uiUrl: embedded?.current().uiUrl ?? null,
       pids: () => ({
         temporal: embedded?.current().pid ?? null,
-        worker: worker.current().pid,
+        workers: workers.map((worker) => worker.current().pid),
         simulator: simulator?.current().pid ?? null,
       }),
       stop,

@@ -69,7 +69,7 @@ async function demo(): Promise<number> {
   try {
     const pids = stack.pids();
     const server = pids.temporal === null ? '' : ` (pid ${pids.temporal})`;
-    say(`Temporal ${stack.server.address}${server}, worker (pid ${pids.worker}), logs in ${directory}`);
+    say(`Temporal ${stack.server.address}${server}, worker (pid ${pids.workers.join(', ')}), logs in ${directory}`);
     if (stack.uiUrl !== null) say(`UI       ${stack.uiUrl}`);
     say('Kill -9 the worker or the server meanwhile, if you like: both come back, and the rollout goes on.');
     const ended = await Promise.race([asked, rollOut(stack, env, simulator)]);

@@ -16,6 +16,10 @@ const fault = z.discriminatedUnion('kind', [
   /** `processed: 'first'` acts at once and answers late; `'late'` does both after the delay, even if nobody waits any more. */
   z.strictObject({ kind: z.literal('slow'), delayMs: z.number().positive(), processed: z.enum(['first', 'late']) }),
   z.strictObject({ kind: z.literal('truncated') }),
+  /** The connection breaks in the middle of the answer; the request was processed. */
+  z.strictObject({ kind: z.literal('cut') }),
+  /** The gateway's clock is so far ahead that it refuses the signature; never processed. A token has no clock. */
+  z.strictObject({ kind: z.literal('clock-skew') }),
   /** The page of some proxy; the request was processed. */
   z.strictObject({ kind: z.literal('html'), status: z.number().int().default(200) }),
   z.strictObject({ kind: z.literal('extra-field') }),
@@ -23,8 +27,12 @@ const fault = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('missing-field'), field: z.string().optional() }),
   /** Of the accepted submit, jobs and records are gone after `afterMs`. */
   z.strictObject({ kind: z.literal('vanishing-records'), afterMs: z.number().nonnegative().default(0) }),
-  /** The accepted submit stays invisible in every read for `lagMs`. */
-  z.strictObject({ kind: z.literal('visibility-lag'), lagMs: z.number().positive() }),
+  /** The accepted submit stays invisible in every read for `lagMs`; with `answerLost` its answer is a reset besides. */
+  z.strictObject({
+    kind: z.literal('visibility-lag'),
+    lagMs: z.number().positive(),
+    answerLost: z.boolean().default(false),
+  }),
   /** Somebody at the console is a moment faster: an upgrade to `to`, a version per component, begins before the call. */
   z.strictObject({ kind: z.literal('race'), to: z.record(z.string(), z.string()) }),
 ]);

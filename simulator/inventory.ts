@@ -4,7 +4,7 @@ import { seedCluster } from './alibaba/elasticsearch.js';
 import { seedEngine } from './huawei/cse.js';
 import { seedCache } from './huawei/dcs.js';
 import { seedGraph } from './huawei/ges.js';
-import type { Fate, SimulatedOperation, SimulatedResource } from './model.js';
+import { stageOf, type Fate, type SimulatedOperation, type SimulatedResource, type Stage } from './model.js';
 import { fraction } from './random.js';
 import type { SimulatedService } from './service.js';
 import type { Store } from './store.js';
@@ -148,6 +148,14 @@ export class Inventory {
     const resource = this.#store.state.resources.find((candidate) => candidate.id === id);
     if (resource === undefined) throw new Error(`the simulator has no resource ${id}`);
     return resource;
+  }
+
+  /** All upgrades that a resource has seen, oldest first, and where each stands: ours have an account. */
+  operations(id: string): { readonly operation: SimulatedOperation; readonly stage: Stage }[] {
+    const { family } = this.get(id);
+    return this.#store.state.operations
+      .filter((operation) => operation.resource === id && operation.family === family)
+      .map((operation) => ({ operation, stage: stageOf(operation, this.#clock.now()) }));
   }
 
   add(...resources: readonly SimulatedResource[]): void {

@@ -23,7 +23,7 @@ export type Fate =
   | 'succeeds'
   /** Fails, and ends on the old version: goes back by itself, or at CSE stays `UpgradeFailed`. */
   | 'rolls-back'
-  /** Runs for ever. */
+  /** Runs for ever, or for `stuckMs` and then succeeds. */
   | 'stuck'
   /** The job or record says success, the version is the old one. */
   | 'job-says-success-but-old-version'
@@ -49,6 +49,8 @@ export interface SimulatedResource {
   /** How long an upgrade takes, and going back after it; milliseconds of the simulator's clock. */
   readonly durationMs: number;
   readonly rollbackMs: number;
+  /** How long a stuck upgrade runs altogether; left out: for ever. */
+  readonly stuckMs?: number;
   readonly fate: Fate;
   /** What only its own service knows of: failing checks, running tasks, offers. */
   readonly facts: Readonly<Record<string, Json>>;
@@ -69,6 +71,7 @@ export interface SimulatedOperation {
   readonly acceptedAt: number;
   readonly durationMs: number;
   readonly rollbackMs: number;
+  readonly stuckMs?: number;
   /** Until then no read shows it, and no guard of the cloud sees it either. */
   readonly visibleAt: number;
   /** From then on no job, list or record knows of it; `null`: never. */
@@ -86,10 +89,11 @@ const PENDING_SHARE = 0.05;
 export function stageOf(operation: SimulatedOperation, now: number): Stage {
   const elapsed = now - operation.acceptedAt;
   if (elapsed < operation.durationMs * PENDING_SHARE) return 'pending';
-  if (operation.fate === 'stuck' || elapsed < operation.durationMs) return 'running';
+  if (elapsed < runsFor(operation)) return 'running';
   switch (operation.fate) {
     case 'succeeds':
     case 'precheck-fails':
+    case 'stuck':
       return 'succeeded';
     case 'ends-broken':
       return 'broken';
@@ -100,6 +104,10 @@ export function stageOf(operation: SimulatedOperation, now: number): Stage {
   }
 }
 
+function runsFor({ fate, durationMs, stuckMs = Infinity }: SimulatedOperation): number {
+  return fate === 'stuck' ? stuckMs : durationMs;
+}
+
 export function isRunning(stage: Stage): boolean {
   return stage === 'pending' || stage === 'running' || stage === 'rolling-back';
 }
@@ -108,7 +116,7 @@ export function isRunning(stage: Stage): boolean {
 export function endedAt(operation: SimulatedOperation, now: number): number | null {
   const stage = stageOf(operation, now);
   if (isRunning(stage)) return null;
-  return operation.acceptedAt + operation.durationMs + (stage === 'rolled-back' ? operation.rollbackMs : 0);
+  return operation.acceptedAt + runsFor(operation) + (stage === 'rolled-back' ? operation.rollbackMs : 0);
 }
 
 /** 0..99 while it runs, 100 afterwards. */

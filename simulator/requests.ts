@@ -20,7 +20,12 @@ export type Answer =
       readonly body: string;
     }
   /** The connection is torn down with a TCP reset. */
-  | { readonly kind: 'reset' };
+  | { readonly kind: 'reset' }
+  /** A part of the answer, and then a TCP reset. */
+  | { readonly kind: 'cut'; readonly status: number; readonly body: string };
+
+/** Beyond the 15 minutes that both gateways accept. */
+const SKEW_MS = 16 * 60_000;
 
 const HTML = '<html>\r\n<head><title>Bad Gateway</title></head>\r\n<body><h1>Bad Gateway</h1></body>\r\n</html>\r\n';
 
@@ -52,7 +57,7 @@ export class Requests {
     const cloud = routed?.service.cloud ?? (request.path.startsWith('/openapi/') ? 'alibaba' : 'huawei');
     const gateway = this.#gateways[cloud];
     const requestId = gateway.requestId(newUuid(store, 'request'));
-    const verify = (): Verdict => this.#verify(request, cloud);
+    const verify = (): Verdict => this.#verify(request, cloud, this.#options.clock.now());
     const ofIam = iam.answer(request, verify);
     if (ofIam !== null) return whole(ofIam, gateway, requestId);
     if (routed === null) {
@@ -61,20 +66,22 @@ export class Requests {
     }
 
     const verdict = verify();
-    if (!verdict.ok) {
-      count(truth.signatureFailures, verdict.code);
-      return whole(gateway.error(verdict.status, verdict.code, verdict.message, requestId), gateway, requestId);
-    }
+    if (!verdict.ok) return this.#refuse(verdict, gateway, requestId);
     return this.#serve(request, routed, verdict.credentials, gateway, requestId);
   }
 
   /** Who calls: by a token where there is one, or by the signature. */
-  #verify(request: SignedRequest, cloud: Cloud): Verdict {
-    const { credentials, iam, clock } = this.#options;
+  #verify(request: SignedRequest, cloud: Cloud, now: number): Verdict {
+    const { credentials, iam } = this.#options;
     const token = request.headers['x-auth-token'];
     if (cloud === 'huawei' && token !== undefined) return iam.verify(token);
     const keys = [...credentials, ...iam.keys()].filter((key) => key.cloud === cloud);
-    return this.#gateways[cloud].verify(request, keys, clock.now());
+    return this.#gateways[cloud].verify(request, keys, now);
+  }
+
+  #refuse(verdict: Verdict & { readonly ok: false }, gateway: Gateway, requestId: string): Answer {
+    count(this.#options.store.state.truth.signatureFailures, verdict.code);
+    return whole(gateway.error(verdict.status, verdict.code, verdict.message, requestId), gateway, requestId);
   }
 
   async #serve(
@@ -99,6 +106,11 @@ export class Requests {
     const caller = { account: key.account, owner: key.owner, family: service.family, requestId };
     const drawn = faults.draw({ call, family: service.family, resource, account: key.account });
 
+    if (drawn?.fault.kind === 'clock-skew') {
+      const verdict = this.#verify(request, service.cloud, clock.now() + SKEW_MS);
+      drawn.settle(!verdict.ok);
+      if (!verdict.ok) return this.#refuse(verdict, gateway, requestId);
+    }
     const before = beforeProcessing(drawn?.fault, gateway, requestId);
     if (before !== null) {
       drawn?.settle(true);
@@ -115,7 +127,8 @@ export class Requests {
     const reply = route.handle(parsed, world);
 
     if (drawn?.fault.kind === 'slow' && drawn.fault.processed === 'first') await clock.sleep(drawn.fault.delayMs);
-    const answer = drawn === null ? whole(reply, gateway, requestId) : spoilt(reply, drawn, world, gateway, route);
+    const isSpoilt = drawn !== null && drawn.fault.kind !== 'clock-skew';
+    const answer = isSpoilt ? spoilt(reply, drawn, world, gateway, route) : whole(reply, gateway, requestId);
     store.touch();
     return answer;
   }
@@ -219,7 +232,7 @@ function spoilt(reply: Reply, drawn: Drawn, world: World, gateway: Gateway, rout
     if (world.accepted !== null) world.accepted.answerLost = true;
     return answer;
   };
-  if (good.kind === 'reset') return good;
+  if (good.kind !== 'answer') return good;
   switch (fault.kind) {
     case 'reset':
       return lost({ kind: 'reset' });
@@ -229,6 +242,12 @@ function spoilt(reply: Reply, drawn: Drawn, world: World, gateway: Gateway, rout
       return lost({ kind: 'answer', status: fault.status, headers: { 'content-type': 'text/html' }, body: HTML });
     case 'truncated':
       return lost({ ...good, body: good.body.slice(0, Math.floor(good.body.length / 2)) });
+    case 'cut':
+      return lost({ kind: 'cut', status: good.status, body: good.body });
+    case 'visibility-lag':
+      if (fault.answerLost && world.accepted !== null) return lost({ kind: 'reset' });
+      drawn.settle(world.accepted !== null);
+      return good;
     case 'missing-field': {
       const field = fault.field ?? route.answerId ?? Object.keys(reply.body)[0] ?? '';
       if (reply.status >= 300 || !(field in reply.body)) {

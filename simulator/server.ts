@@ -35,6 +35,8 @@ export interface SimulatorOptions {
   readonly inventory?: readonly SimulatedResource[];
   /** Where the state is kept, so that a killed simulator comes back with its truth. */
   readonly stateFile?: string;
+  /** How long IAM's tokens last, in milliseconds of the clock; 24 hours when left out. */
+  readonly tokenMs?: number;
 }
 
 export interface Simulator {
@@ -63,7 +65,12 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
   const store = new Store(options.seed ?? 'uplift', options.inventory ?? [], options.stateFile);
   const faults = new Faults(store.state.faults, store.state.seed, store.state.truth.faults, () => store.touch());
   const inventory = new Inventory(store, services, clock);
-  const iam = new Iam({ store, credentials: options.credentials, clock });
+  const iam = new Iam({
+    store,
+    credentials: options.credentials,
+    clock,
+    ...(options.tokenMs === undefined ? {} : { tokenMs: options.tokenMs }),
+  });
   const requests = new Requests({ store, services, credentials: options.credentials, iam, faults, clock });
 
   const control = async (request: IncomingMessage): Promise<Answer | null> => {
@@ -94,6 +101,7 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
       const reply =
         (await control(request)) ?? (await requests.answer(signedRequest(request, await readBody(request))));
       if (reply.kind === 'reset') request.socket.resetAndDestroy();
+      else if (reply.kind === 'cut') cut(response, reply);
       else response.writeHead(reply.status, reply.headers).end(reply.body);
     } catch (error) {
       if (request.socket.destroyed) return;
@@ -124,6 +132,13 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
       store.close();
     },
   };
+}
+
+/** Half of the body, once it has left, is all that the client gets. */
+function cut(response: ServerResponse, { status, body }: Answer & { readonly kind: 'cut' }): void {
+  const bytes = Buffer.from(body);
+  response.writeHead(status, { 'content-type': 'application/json', 'content-length': bytes.length });
+  response.write(bytes.subarray(0, Math.floor(bytes.length / 2)), () => response.socket?.resetAndDestroy());
 }
 
 function json(status: number, value: unknown): Answer {

@@ -100,6 +100,7 @@ export class World {
       acceptedAt: this.now,
       durationMs: resource.durationMs,
       rollbackMs: resource.rollbackMs,
+      ...(resource.stuckMs === undefined ? {} : { stuckMs: resource.stuckMs }),
       visibleAt: this.now + lagMs,
       recordsGoneAt: recordsGoneAfterMs === null ? null : this.now + recordsGoneAfterMs,
       requestId,

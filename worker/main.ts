@@ -16,6 +16,8 @@ import { createWorkers } from './workers.js';
 export interface WorkerProcessOptions {
   readonly accountsFile: string;
   readonly server: ServerTarget;
+  /** As a plan's `timeScale`, for what belongs to accounts and to no rollout: pauses after a throttled answer. */
+  readonly timeScale?: number;
   readonly log?: Logger;
   /** Called once every queue is polled. */
   readonly onReady?: () => void;
@@ -53,6 +55,7 @@ export async function runWorker(options: WorkerProcessOptions): Promise<void> {
     clock: systemClock,
     transport,
     env: process.env,
+    scale: options.timeScale ?? 1,
     turn: () => peers.turn(),
     log: (line) => {
       log.warn(line);

@@ -79,7 +79,7 @@ function tell(stack: Stack, directory: string, rehearsal: string | null): void {
   const pids = stack.pids();
   say(`Temporal   ${stack.server.address}${pids.temporal === null ? '' : `  pid ${pids.temporal}`}`);
   if (stack.uiUrl !== null) say(`UI         ${stack.uiUrl}`);
-  say(`worker     pid ${pids.worker}, log ${join(directory, 'worker.log')}`);
+  say(`worker     pid ${pids.workers.join(', ')}, log ${join(directory, 'worker.log')}`);
   if (pids.simulator !== null) say(`simulator  pid ${pids.simulator}, log ${join(directory, 'simulator.log')}`);
   if (rehearsal !== null) {
     const server = stack.server.address.endsWith(`:${DEFAULT_PORT}`) ? '' : ` --address ${stack.server.address}`;

@@ -54,14 +54,18 @@ export interface IamOptions {
   readonly store: Store;
   readonly credentials: readonly SimulatedCredentials[];
   readonly clock: Clock;
+  /** How long a token lasts. */
+  readonly tokenMs?: number;
 }
 
 export class Iam {
   readonly #store: Store;
   readonly #users: readonly SimulatedCredentials[];
   readonly #clock: Clock;
+  readonly #tokenMs: number;
 
-  constructor({ store, credentials, clock }: IamOptions) {
+  constructor({ store, credentials, clock, tokenMs = TOKEN_MS }: IamOptions) {
+    this.#tokenMs = tokenMs;
     this.#store = store;
     this.#users = credentials.filter(({ cloud }) => cloud === 'huawei');
     this.#clock = clock;
@@ -147,7 +151,7 @@ export class Iam {
 
     // As long as real ones, and of their alphabet.
     const token = `MII${Buffer.from(this.#secret('token').repeat(12)).toString('base64')}`;
-    const endsAt = now + TOKEN_MS;
+    const endsAt = now + this.#tokenMs;
     this.#state().tokens[hash(token)] = { account: caller.account, endsAt, isRevoked: false };
     count(truth.logins, caller.account);
     this.#store.save();

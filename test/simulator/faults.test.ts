@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { FaultRule } from '../../simulator/faults.js';
 import { DEMO_PROJECT } from '../../simulator/inventory.js';
 import { duplicates } from '../../simulator/truth.js';
-import { ALIBABA_TEMPORARY, DURATION_MS, startClouds, type Answer, type Clouds } from './clients.js';
+import { ALIBABA_TEMPORARY, DURATION_MS, HUAWEI, startClouds, type Answer, type Clouds } from './clients.js';
 
 let clouds: Clouds;
 let graph: string;
@@ -93,6 +93,17 @@ describe('before processing', () => {
     expect(submits()).toEqual([]);
     expect(clouds.simulator.faults.fired()).toEqual({ reset: 1 });
   });
+
+  it('refuses a signature by a clock that is ahead, at both clouds', async () => {
+    arm({ fault: { kind: 'clock-skew' }, times: 2 });
+    const answer = await submit();
+    expect([answer.status, answer.json['error_code']]).toEqual([401, 'APIGW.0303']);
+    const list = await clouds.alibaba({ path: '/openapi/instances' });
+    expect([list.status, list.json['Code']]).toEqual([400, 'InvalidTimeStamp.Expired']);
+    expect(submits()).toEqual([]);
+    expect(clouds.simulator.faults.fired()).toEqual({ 'clock-skew': 2 });
+    expect((await submit()).status).toBe(200);
+  });
 });
 
 describe('after processing', () => {
@@ -100,6 +111,7 @@ describe('after processing', () => {
     ['a reset', { kind: 'reset', processed: true }],
     ['a 504', { kind: 'status', status: 504, processed: true }],
     ['truncated JSON', { kind: 'truncated' }],
+    ['an answer cut off on its way', { kind: 'cut' }],
     ['HTML', { kind: 'html' }],
     ['an answer without its job id', { kind: 'missing-field', field: 'job_id' }],
   ])('%s hides an upgrade that runs', async (_, fault) => {
@@ -162,6 +174,15 @@ describe('what befalls an accepted submit', () => {
     expect((await clouds.huawei(jobs)).json).toMatchObject({ job_count: 2 });
   });
 
+  it('hides it and loses its answer, both at once', async () => {
+    arm({ fault: { kind: 'visibility-lag', lagMs: 30_000, answerLost: true } });
+    await expect(submit()).rejects.toThrow('fetch failed');
+    expect(submits()).toMatchObject([{ resource: graph, answerLost: true }]);
+    expect((await read()).json).toMatchObject({ graph: { status: '200' } });
+    clouds.clock.advance(30_000);
+    expect((await read()).json).toMatchObject({ graph: { status: '201' } });
+  });
+
   it('takes its job records away; the graph still goes on', async () => {
     arm({ fault: { kind: 'vanishing-records', afterMs: 60_000 } });
     const { job_id: job } = (await submit()).json;
@@ -173,4 +194,37 @@ describe('what befalls an accepted submit', () => {
     clouds.clock.advance(DURATION_MS);
     expect((await read()).json).toMatchObject({ graph: { status: '200', data_store_version: '9.0.0' } });
   });
+});
+
+it('an upgrade that is stuck for a time stands still, and then succeeds', async () => {
+  clouds.simulator.inventory.change(graph, { fate: 'stuck', stuckMs: 10 * DURATION_MS });
+  await submit();
+  const stage = () => clouds.simulator.inventory.operations(graph).map((one) => [one.operation.account, one.stage]);
+  clouds.clock.advance(10 * DURATION_MS - 1);
+  expect(stage()).toEqual([['north', 'running']]);
+  expect((await read()).json).toMatchObject({ graph: { status: '201' } });
+  clouds.clock.advance(1);
+  expect(stage()).toEqual([['north', 'succeeded']]);
+  expect((await read()).json).toMatchObject({ graph: { status: '200', data_store_version: '9.0.0' } });
+});
+
+it('a token lasts as long as it was told', async () => {
+  const login = { user: 'ops', password: 'simulated', domain: 'example' };
+  const other = await startClouds({ options: { tokenMs: 1000, credentials: [{ ...HUAWEI, login }] } });
+  const user = { name: login.user, password: login.password, domain: { name: login.domain } };
+  const auth = {
+    identity: { methods: ['password'], password: { user } },
+    scope: { project: { id: DEMO_PROJECT } },
+  };
+  const answer = await fetch(`${other.simulator.url}/v3/auth/tokens`, {
+    method: 'POST',
+    body: JSON.stringify({ auth }),
+  });
+  const headers = { 'x-auth-token': answer.headers.get('x-subject-token') ?? '' };
+  const list = async () => (await fetch(`${other.simulator.url}/v2/${DEMO_PROJECT}/graphs`, { headers })).status;
+  expect(await list()).toBe(200);
+  other.clock.advance(1000);
+  expect(await list()).toBe(401);
+  expect(other.simulator.truth().signatureFailures).toEqual({ 'APIGW.0307': 1 });
+  await other.simulator.close();
 });
