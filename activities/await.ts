@@ -4,6 +4,7 @@
  */
 import { activityInfo, Context } from '@temporalio/activity';
 import type { AwaitHeartbeat, AwaitInput, AwaitResult } from '../workflows/contracts/steps.js';
+import { visibleFrom } from './bounds.js';
 import { iso } from './clock.js';
 import { AccountError, CloudError } from './clouds/errors.js';
 import type { Pace, Progress } from './clouds/port.js';
@@ -32,6 +33,7 @@ async function follow(deps: StepDeps, input: AwaitInput): Promise<AwaitResult> {
   const signal = Context.current().cancellationSignal;
   const since = Date.parse(input.operation.since);
   const deadline = input.overdue ? deps.clock.now() + OVERDUE_SPELL_MS * scale : since + api.pace.deadlineMs * scale;
+  const visibleAt = visibleFrom(api.pace, input, deps.clock.now());
 
   // An attempt before this one may have left word of what it saw.
   const before = activityInfo().heartbeatDetails as AwaitHeartbeat | undefined;
@@ -49,7 +51,9 @@ async function follow(deps: StepDeps, input: AwaitInput): Promise<AwaitResult> {
       let progress: Progress | null = null;
       try {
         const reader = await deps.sessions.reader(api, resource.account, { signal });
-        progress = await api.poll(reader, resource.id, target, input.operation);
+        // By the time before the read: an answer is no younger than its question.
+        const askedAt = deps.clock.now();
+        progress = believed(await api.poll(reader, resource.id, target, input.operation), askedAt >= visibleAt);
         seen = { ...seen, state: progress.detail, percent: progress.percent, failedReads: 0 };
       } catch (error) {
         signal.throwIfAborted();
@@ -75,6 +79,16 @@ async function follow(deps: StepDeps, input: AwaitInput): Promise<AwaitResult> {
   };
 
   return beating(BEAT_MS * scale, () => seen, pollToTheEnd);
+}
+
+/**
+ * What may be said of the cloud before it need show the submit: an end without success can be that of the run before,
+ * and a record that is missing can be still to come. Success is for verify to judge.
+ */
+function believed(progress: Progress, isVisible: boolean): Progress {
+  if (isVisible || progress.state === 'running' || progress.state === 'succeeded') return progress;
+  const detail = `${progress.detail} (which may be what was before the submit)`;
+  return { state: 'running', detail, percent: null, remainingMs: null };
 }
 
 /**

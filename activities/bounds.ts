@@ -2,6 +2,7 @@
  * The time bounds of the submit protocol, in milliseconds at scale 1. `settlingMs` has to outlast everything that could
  * still bring an earlier send to the cloud, or hide one that arrived.
  */
+import type { VerifyInput } from '../workflows/contracts/steps.js';
 import type { Pace } from './clouds/port.js';
 
 /** An attempt may send only this long after it began; checked right before the socket write. */
@@ -32,4 +33,16 @@ export function submitBounds(pace: Pace, scale: number): SubmitBounds {
     lookEveryMs: LOOK_EVERY_MS * scale,
     patienceMs: SUBMIT_PATIENCE_MS * scale,
   };
+}
+
+/**
+ * Epoch ms from which on every read shows the operation; until then, what a read shows may be what was before its
+ * submit. Never more than the visibility lag after `now`, since an adopted operation is dated by the cloud's clock.
+ */
+export function visibleFrom(
+  pace: Pace,
+  { operation, timing }: Pick<VerifyInput, 'operation' | 'timing'>,
+  now: number,
+): number {
+  return Math.min(Date.parse(operation.since), now) + pace.visibilityLagMs * timing.scale;
 }

@@ -1,6 +1,7 @@
 /** Step 4: the provider's own version and health, read back until they hold still. Only this makes an upgrade done. */
 import { Context } from '@temporalio/activity';
 import type { VerifyInput, VerifyResult } from '../workflows/contracts/steps.js';
+import { visibleFrom } from './bounds.js';
 import { AccountError, CloudError } from './clouds/errors.js';
 import type { Health, ResourceState } from './clouds/port.js';
 import { apiAndTarget, asFailure, beating, type StepDeps } from './step.js';
@@ -31,6 +32,7 @@ async function readUntilSettled(deps: StepDeps, input: VerifyInput): Promise<Ver
   const { scale } = input.timing;
   const signal = Context.current().cancellationSignal;
   const deadline = deps.clock.now() + PATIENCE_MS * scale;
+  const visibleAt = visibleFrom(api.pace, input, deps.clock.now());
   let seen = 'reading back';
 
   const readBack = async (): Promise<Reading> => {
@@ -62,8 +64,11 @@ async function readUntilSettled(deps: StepDeps, input: VerifyInput): Promise<Ver
     let alike = 0;
     let last: Reading['verdict'] | null = null;
     for (;;) {
+      const isVisible = deps.clock.now() >= visibleAt;
       const reading = await readBack();
-      alike = reading.verdict === last ? alike + 1 : 1;
+      // Not there yet is what it was before the submit as well: it counts once every read must show the submit.
+      const counts = isVisible || reading.verdict === 'at-target';
+      alike = !counts ? 0 : reading.verdict === last ? alike + 1 : 1;
       last = reading.verdict;
       seen = `${reading.reason} (read ${alike} of ${api.pace.stableReads})`;
       const isSettled =

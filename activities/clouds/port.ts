@@ -143,13 +143,14 @@ export interface Pace {
   readonly stableReads: number;
   readonly stableEveryMs: number;
   /**
-   * How long an accepted submit may stay invisible in every read: after it, absence of evidence is proof. The submit
-   * path adds its own bounds on top.
+   * How long an accepted submit may stay invisible in every read: after it, absence of evidence is proof, and before it
+   * a bad end or a missing record may be what was before. The steps wait for it, since they know the scale: an adapter
+   * says what it reads. The submit path adds its own bounds on top.
    */
   readonly visibilityLagMs: number;
 }
 
-/** The names of one field of the target in the plan, for messages: `version`. */
+/** One API: what a new service brings. */
 export interface CloudApi<Target = unknown> {
   readonly cloud: string;
   /** As written in the plan: `ges-v1`. */
@@ -194,7 +195,7 @@ export interface CloudApi<Target = unknown> {
    * later, allowing for the cloud's clock to be off; newest first.
    */
   operations(reader: CloudReader, id: string, since: number): Promise<OperationRecord[]>;
-  /** One poll. A record that is gone is `vanished`: the resource then decides. */
+  /** One poll. A record that is gone, or not there yet, is `vanished`: should it stay so, the resource decides. */
   poll(reader: CloudReader, id: string, target: Target, operation: Operation): Promise<Progress>;
   health(reader: CloudReader, id: string, state: ResourceState): Promise<Health>;
 

@@ -5,7 +5,10 @@ import { awaitOperation } from '../../activities/await.js';
 import { precheck } from '../../activities/precheck.js';
 import { submit } from '../../activities/submit.js';
 import { verify } from '../../activities/verify.js';
+import { cse } from '../../activities/clouds/huawei/cse.js';
+import type { Fate } from '../../simulator/model.js';
 import type {
+  AwaitInput,
   AwaitResult,
   PrecheckResult,
   SubmitInput,
@@ -104,6 +107,46 @@ describe('an engine whose upgrade failed', () => {
     const verified: VerifyResult = await new MockActivityEnvironment().run(() => verify(clouds.deps, following));
     expect(verified).toMatchObject({ verdict: 'not-at-target', status: 'UpgradeFailed' });
     expect(accepted()).toBe(1);
+  });
+
+  describe.each([
+    ['a job of its own', false],
+    ['the same job', true],
+  ])('whose retry, %s, shows late', (_, keepsJob) => {
+    const LAG_MS = cse.pace.visibilityLagMs - 2_000;
+    const retry = async (fate: Fate = 'succeeds'): Promise<AwaitInput> => {
+      inventory().change(id(), {
+        fate,
+        facts: { ...inventory().get(id()).facts, retryKeepsJob: keepsJob },
+      });
+      clouds.simulator.faults.add({ fault: { kind: 'visibility-lag', lagMs: LAG_MS }, calls: ['submit'] });
+      const { operation } = await send(inputFor(retrying, await check(retrying)));
+      if (operation === null) throw new Error('no operation');
+      return { ...step(retrying), operation, overdue: false };
+    };
+
+    it('is followed to its own end, not to that of the run before', async () => {
+      const following = await retry();
+      const end: AwaitResult = await new MockActivityEnvironment().run(() => awaitOperation(clouds.deps, following));
+      expect(end).toMatchObject({ ended: true, providerSays: 'succeeded' });
+      const verified: VerifyResult = await new MockActivityEnvironment().run(() => verify(clouds.deps, following));
+      expect(verified).toMatchObject({ verdict: 'at-target', version: '9.9.9', status: 'Available' });
+    });
+
+    it('is not judged by the status that it had before', async () => {
+      const following = await retry();
+      const verified: VerifyResult = await new MockActivityEnvironment().run(() => verify(clouds.deps, following));
+      expect(verified).toMatchObject({ verdict: 'at-target', version: '9.9.9', status: 'Available' });
+    });
+
+    it('is told to have failed when it has', async () => {
+      const following = await retry('rolls-back');
+      const end: AwaitResult = await new MockActivityEnvironment().run(() => awaitOperation(clouds.deps, following));
+      expect(end).toMatchObject({ ended: true, providerSays: 'failed' });
+      expect(clock.now()).toBeGreaterThanOrEqual(Date.parse(following.operation.since) + DURATION_MS);
+      const verified: VerifyResult = await new MockActivityEnvironment().run(() => verify(clouds.deps, following));
+      expect(verified).toMatchObject({ verdict: 'not-at-target', status: 'UpgradeFailed' });
+    });
   });
 
   it('is not retried when it was mended meanwhile', async () => {

@@ -294,11 +294,6 @@ describe('poll', () => {
     instanceIs({ status, esVersion: `${esVersion}_with_X-Pack` });
     expect((await poll()).state).toBe(state);
   });
-
-  it('waits for a record that is not visible yet', async () => {
-    const since = new Date(NOW - 10_000).toISOString();
-    expect((await api.poll(reader, ID, engine, { id: 'R1', since })).state).toBe('running');
-  });
 });
 
 describe('health', () => {

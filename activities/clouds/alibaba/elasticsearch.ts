@@ -260,8 +260,7 @@ async function poll(
   const seen = `version ${state.version}, no action record`;
   switch (state.condition) {
     case 'ready':
-      if (standing(state, target) === 'at') return progress('succeeded', seen);
-      return progress(reader.now() - since < PACE.visibilityLagMs ? 'running' : 'vanished', seen);
+      return progress(standing(state, target) === 'at' ? 'succeeded' : 'vanished', seen);
     case 'broken':
     case 'stopped':
       return progress('failed', seen);

@@ -270,7 +270,7 @@ async function pollJob(reader: CloudReader, id: string, run: string): Promise<Pr
   const jobId = run.replace(/@.*$/, '');
   const found = await readJob(reader, id, jobId);
   if (found === null) {
-    return { state: 'vanished', detail: `job ${jobId} is not known any more`, percent: null, remainingMs: null };
+    return { state: 'vanished', detail: `job ${jobId} is not known`, percent: null, remainingMs: null };
   }
   const steps = found.tasks.flatMap((one) =>
     one.tasks.length === 0

@@ -276,11 +276,7 @@ async function pollTask(reader: CloudReader, id: string, taskId: string, since: 
   const nothing = { percent: null, remainingMs: null };
   const found = (await readTasks(reader, id, since - CLOCK_TOLERANCE_MS)).find((one) => one.id === taskId);
   if (found === undefined) {
-    // The list may be behind the submit's answer.
-    const isYoung = reader.now() - since < PACE.visibilityLagMs;
-    return isYoung
-      ? { state: 'running', detail: `task ${taskId} is not in the task list yet`, ...nothing }
-      : { state: 'vanished', detail: `task ${taskId} is not in the task list any more`, ...nothing };
+    return { state: 'vanished', detail: `task ${taskId} is not in the task list`, ...nothing };
   }
   const state = taskState(found.status);
   if (state === 'succeeded') return { state, detail: `task ${found.status}`, ...nothing };

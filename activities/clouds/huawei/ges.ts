@@ -124,7 +124,7 @@ export function gesApi(dialect: GesDialect): CloudApi<GesTarget> {
     } catch (error) {
       if (!(error instanceof CloudError) || error.errorClass !== 'not-found') throw error;
       if (!JOB_NOT_FOUND.includes(error.code)) throw error;
-      return { state: 'vanished', detail: `job ${job} is not known any more`, percent: null, remainingMs: null };
+      return { state: 'vanished', detail: `job ${job} is not known`, percent: null, remainingMs: null };
     }
   }
 
