@@ -4,7 +4,7 @@
  *
  * What no document says, and is a guess here: the words of `stateType` and `actionName`; that a submit which is no dry
  * run validates too, answers in the same shape, and starts nothing when a check fails; that the RequestId of one that
- * starts is its record's `requestId`. That a client token gives the first result again, and
+ * starts is its record's `requestId`; the code that refuses a version which is not on offer. That a client token gives the first result again, and
  * `IdempotentParameterMismatch` with other parameters, is documented for ECS.
  */
 import type { Json } from '../../workflows/contracts/json.js';
@@ -154,13 +154,20 @@ function list(request: SimulatedRequest, world: World): Reply {
   };
 }
 
-function offer(cluster: SimulatedResource, _: SimulatedRequest, world: World): Reply {
+/** What each component may go to: one version, or the one that it has. */
+function offersOf(cluster: SimulatedResource, world: World): Record<Wanted['component'], string> {
   const { engine, apack } = versionsOf(cluster, world);
-  const next = { engine: text(cluster.facts['offeredEngine']), apack: text(cluster.facts['offeredApack']) };
   const higher = (offered: string | null, current: string): string =>
     offered !== null && compareDotted(offered, current) > 0 ? offered : current;
-  const upgradeEsVersion = higher(next.engine, engine);
-  const upgradeApackVersion = higher(next.apack, apack);
+  return {
+    engine: higher(text(cluster.facts['offeredEngine']), engine),
+    apack: higher(text(cluster.facts['offeredApack']), apack),
+  };
+}
+
+function offer(cluster: SimulatedResource, _: SimulatedRequest, world: World): Reply {
+  const { engine, apack } = versionsOf(cluster, world);
+  const { engine: upgradeEsVersion, apack: upgradeApackVersion } = offersOf(cluster, world);
   return ok(world, {
     UpgradeInfo: {
       Upgrade: upgradeEsVersion !== engine || upgradeApackVersion !== apack,
@@ -284,8 +291,8 @@ function upgrade(request: SimulatedRequest, world: World): Reply {
     return ok(world, result);
   }
   if (!dryRun) {
-    const to = wanted.component === 'engine' ? fullVersion(wanted.version) : wanted.version;
-    world.accept(cluster, { [wanted.component]: to }, { id: world.uuid('operation'), clientToken: token ?? null });
+    const to = { [wanted.component]: offersOf(cluster, world)[wanted.component] };
+    world.accept(cluster, to, { id: world.uuid('operation'), clientToken: token ?? null });
   }
   if (token !== undefined) world.remember(token, parameters, result);
   return ok(world, result);
@@ -325,6 +332,10 @@ function objectionTo(cluster: SimulatedResource, wanted: Wanted, world: World): 
   if (compareDotted(wish, current) < 0) return ['InvalidParameter', 'The version is lower than the current one.'];
   if (wanted.component === 'engine' && current.startsWith('7.') && !wish.startsWith('7.')) {
     return ['InvalidParameter', 'Version 7 cannot be upgraded to a later major version.'];
+  }
+  const offered = offersOf(cluster, world)[wanted.component];
+  if (compareDotted(wish, offered) !== 0 && !offered.startsWith(`${wanted.version}.`)) {
+    return ['InvalidParameter', `The version is not offered to the instance; ${offered} is.`];
   }
   return null;
 }

@@ -2,8 +2,9 @@
  * Huawei Cloud CSE: microservice engines. An upgrade is a job that rolls over two instances in nested tasks; it tells of
  * no progress, and where it fails it stays: the engine is `UpgradeFailed` on its old version until somebody retries.
  *
- * What no document says, and is a guess here: the tasks' names, the error codes of an upgrade that is refused, and
- * whether a retry is a job of its own (`facts.retryKeepsJob` makes it the same one).
+ * What no document says, and is a guess here: the tasks' names, the error codes of an upgrade that is refused,
+ * whether a retry is a job of its own (`facts.retryKeepsJob` makes it the same one), and what a job's `context` holds
+ * (`facts.jobTellsVersion` has it name the version).
  */
 import type { Json } from '../../workflows/contracts/json.js';
 import type { ResourceSeed } from '../inventory.js';
@@ -321,7 +322,8 @@ function jobBody(job: SimulatedOperation, engine: SimulatedResource, world: Worl
     createUser: 'ops',
     startTime: job.acceptedAt,
     endTime: endedAt(job, world.now) ?? 0,
-    context: '{}',
+    context:
+      engine.facts['jobTellsVersion'] === true ? JSON.stringify({ targetVersion: job.to['engine'] ?? '' }) : '{}',
   };
 }
 

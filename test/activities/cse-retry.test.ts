@@ -70,6 +70,21 @@ describe('an engine whose upgrade failed', () => {
     expect(accepted()).toBe(0);
   });
 
+  it('is told that a retry takes no version, and refused a version that its failed job does not name', async () => {
+    const open = await check(retrying);
+    expect(open.verdict).toBe('clear');
+    expect(open.findings.at(-1)).toMatchObject({ check: 'retry', problems: [{ code: 'RetryTakesNoVersion' }] });
+
+    inventory().change(id(), { facts: { ...inventory().get(id()).facts, jobTellsVersion: true } });
+    expect((await check(retrying)).findings.at(-1)).toMatchObject({ check: 'retry', status: 'success', problems: [] });
+    const elsewhere = { ...retrying, target: { version: '9.9.8', retryFailed: true } };
+    expect(await check(elsewhere)).toMatchObject({
+      verdict: 'refused',
+      reason: expect.stringContaining('was to go to 9.9.9, and a retry goes there, not to 9.9.8') as string,
+    });
+    expect(accepted()).toBe(0);
+  });
+
   it('is retried with the word, followed and verified', async () => {
     inventory().change(id(), { fate: 'succeeds' });
     const checked = await check(retrying);

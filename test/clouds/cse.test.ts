@@ -271,6 +271,64 @@ describe('the precheck', () => {
     expect(cse.drift?.(state({}), retry)).toContain('leave retryFailed out');
   });
 
+  describe('of a retry', () => {
+    const retryOf = async (context: unknown, fields: Record<string, unknown> = {}) => {
+      jobIs({ status: 'Error', context, ...fields });
+      const found = await findings({ status: 'UpgradeFailed', latestJobId: JOB }, retry);
+      return found.find(({ check }) => check === 'retry');
+    };
+    const hint = [
+      {
+        type: 'engine',
+        code: 'RetryTakesNoVersion',
+        message:
+          'a retry takes no version: it goes where the upgrade that failed was to go, which its job does not tell; ' +
+          '2.4.0 is only what the end is compared with',
+      },
+    ];
+
+    it.each([
+      ['no context', ''],
+      ['null', null],
+      ['a context that is no JSON', 'upgrade to 2.5.0'],
+      ['no version in it', '{"node":"10.0.0.7"}'],
+      ['nothing but the engine’s own version', '{"version":"2.3.4"}'],
+      ['more than one version', '{"versionA":"2.4.1","versionB":"2.5.0"}'],
+      ['a list', '["2.5.0"]'],
+    ])('says what nobody knows, of a job with %s', async (_, context) => {
+      expect(await retryOf(context)).toEqual({ check: 'retry', status: 'success', problems: hint });
+    });
+
+    it('says so where the engine’s latest job is none of an upgrade, is gone, or is not named', async () => {
+      const open = { check: 'retry', status: 'success', problems: hint };
+      expect(await retryOf('{"targetVersion":"2.5.0"}', { type: 'Modify' })).toEqual(open);
+      cloud.answers[`GET ${ROOT}/${ID}/jobs/${JOB}`] = {
+        status: 400,
+        body: { error_code: 'SVCSTG.00501153', error_msg: 'No task found.' },
+      };
+      expect((await findings({ status: 'UpgradeFailed', latestJobId: JOB }, retry)).at(-1)).toEqual(open);
+      expect((await findings({ status: 'UpgradeFailed', latestJobId: null }, retry)).at(-1)).toEqual(open);
+    });
+
+    it('is refused where the failed job names another version than the plan', async () => {
+      expect(await retryOf('{"version":"2.3.4","targetVersion":"2.5.0"}')).toEqual({
+        check: 'retry',
+        status: 'failed',
+        problems: [
+          {
+            type: 'engine',
+            code: 'RetryGoesElsewhere',
+            message: 'the upgrade that failed was to go to 2.5.0, and a retry goes there, not to 2.4.0',
+          },
+        ],
+      });
+      expect(await retryOf('{"version":"2.3.4","targetVersion":"2.4.0"}')).toMatchObject({
+        status: 'success',
+        problems: [],
+      });
+    });
+  });
+
   it('stops at a retry of an engine that the retry is not documented for', async () => {
     expect((await findings({ status: 'UpgradeFailed', type: 'Nacos' }, retry))[0]).toMatchObject({
       status: 'failed',
@@ -460,6 +518,25 @@ describe('the operations since then', () => {
       body: { error_code: 'SVCSTG.00501153', error_msg: 'No task found.' },
     };
     expect(await find()).toEqual([]);
+  });
+
+  it.each([
+    ['nothing', {}],
+    ['a page', '<html>not found</html>'],
+    ['the gateway', { error_code: 'APIGW.0101', error_msg: 'The API does not exist.' }],
+  ])('are the engine’s latest job where there is no list: 404 with %s', async (_, body) => {
+    engineIs({ latestJobId: JOB });
+    cloud.answers[`GET ${ROOT}/${ID}/jobs`] = { status: 404, body };
+    jobIs({});
+    expect(await find()).toMatchObject([{ operation: { id: '17655' }, state: 'running' }]);
+    engineIs({ latestJobId: 0 });
+    expect(await find()).toEqual([]);
+  });
+
+  it('are not told without the list when it only fails', async () => {
+    engineIs({ latestJobId: JOB });
+    cloud.answers[`GET ${ROOT}/${ID}/jobs`] = { status: 503, body: '' };
+    await expect(find()).rejects.toMatchObject({ errorClass: 'transient' });
   });
 
   it('tell the runs of a job apart that keeps its id when it is retried', async () => {

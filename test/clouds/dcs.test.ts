@@ -120,7 +120,7 @@ describe('describe', () => {
     [{ task: null }, 'ready'],
     [{ service_upgrade: true, service_task_id: TASK }, 'upgrading'],
     [{ service_upgrade: true }, 'upgrading'],
-    [{ service_upgrade: null, service_task_id: TASK }, 'upgrading'],
+    [{ service_upgrade: null, service_task_id: TASK }, 'busy'],
     [{ sub_status: 'UPGRADING' }, 'upgrading'],
     [{ sub_status: 'NORMAL' }, 'ready'],
     [{ task: 'BACKUP' }, 'busy'],
@@ -134,7 +134,38 @@ describe('describe', () => {
   ])('takes %j for %s', async (fields, condition) => {
     instanceIs(fields);
     versionsAre();
+    tasksAre();
     expect((await dcs.describe(reader, ID)).condition).toBe(condition);
+  });
+
+  it.each<[boolean | null, Record<string, unknown>, string]>([
+    [true, {}, 'upgrading'],
+    [null, {}, 'upgrading'],
+    [null, { name: 'unnamed', params: { engine_minor_version: 'latest' } }, 'upgrading'],
+    ...['EXTEND', 'BindEip', 'UnBindEip', 'AddReplica', 'DelReplica', 'AddWhitelist', 'UpdatePort', ''].flatMap(
+      (name): [boolean | null, Record<string, unknown>, string][] => [
+        [true, { name }, 'busy'],
+        [null, { name }, 'busy'],
+      ],
+    ),
+    // A task that has ended says nothing of now.
+    [null, { name: 'EXTEND', status: 'SUCCESS' }, 'ready'],
+    [null, { status: 'FAILED' }, 'ready'],
+    [true, { status: 'SUCCESS' }, 'upgrading'],
+    [true, { id: 'another' }, 'upgrading'],
+    [false, { id: 'another' }, 'busy'],
+  ])('with service_upgrade %s, takes its task %j for %s', async (flag, fields, condition) => {
+    instanceIs({ service_upgrade: flag, service_task_id: TASK });
+    versionsAre();
+    tasksAre(task({ id: 'older', name: 'EXTEND' }), task(fields));
+    expect((await dcs.describe(reader, ID)).condition).toBe(condition);
+  });
+
+  it('asks for tasks only where one is named', async () => {
+    instanceIs({ service_upgrade: true });
+    versionsAre();
+    await dcs.describe(reader, ID);
+    expect(cloud.seen.map(({ path }) => path)).toEqual([`${ROOT}/${ID}`, `${ROOT}/${ID}/version`]);
   });
 
   it('does without versions that are not told while the instance changes, and only then', async () => {

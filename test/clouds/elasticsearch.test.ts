@@ -31,7 +31,10 @@ function instanceIs(fields: Record<string, unknown>): void {
   cloud.answers[`GET ${ROOT}`] = { body: { RequestId: 'r', Result: instance } };
 }
 function patchIs(curApackVersion: string | undefined): void {
-  cloud.answers[`GET ${ROOT}/upgradeInfo`] = { body: { Result: { UpgradeInfo: { Upgrade: true, curApackVersion } } } };
+  offerIs({ curApackVersion });
+}
+function offerIs(fields: Record<string, unknown>): void {
+  cloud.answers[`GET ${ROOT}/upgradeInfo`] = { body: { Result: { UpgradeInfo: { Upgrade: true, ...fields } } } };
 }
 function recordsAre(records: readonly Record<string, unknown>[]): void {
   cloud.answers[`GET ${ROOT}/action-records`] = ({ query }) => {
@@ -151,6 +154,62 @@ describe('standing', () => {
 
 describe('precheck', () => {
   const path = `POST ${ROOT}/actions/upgrade-version`;
+  const OFFERED = {
+    curEsVersion: '6.3.2',
+    upgradeEsVersion: '6.7.0',
+    curApackVersion: '1.1.0',
+    upgradeApackVersion: '1.2.0',
+  };
+  const offered = { check: 'upgradeInfo', status: 'success', problems: [] };
+  const passed = { RequestId: 'r', Result: [{ validateType: 'checkClusterHealth', status: 'success' }] };
+  beforeEach(() => offerIs(OFFERED));
+
+  it.each<[ElasticsearchTarget, Record<string, unknown>]>([
+    [engine, {}],
+    [{ ...engine, version: '6.7.0' }, {}],
+    [engine, { upgradeEsVersion: '6.7' }],
+    [engine, { upgradeEsVersion: '6.7.0_with_X-Pack' }],
+    [patch, {}],
+  ])('lets %j through where %j is on offer', async (target, fields) => {
+    offerIs({ ...OFFERED, ...fields });
+    cloud.answers[path] = { body: passed };
+    expect(await api.precheck(reader, ID, target, 't')).toMatchObject([offered, { check: 'checkClusterHealth' }]);
+  });
+
+  it.each<[ElasticsearchTarget, Record<string, unknown>, string]>([
+    [{ ...engine, version: '7.10' }, {}, '7.10 is not on offer: the cloud offers 6.7.0'],
+    [{ ...engine, version: '6.7.1' }, {}, '6.7.1 is not on offer: the cloud offers 6.7.0'],
+    [engine, { upgradeEsVersion: '6.3.2' }, '6.7 is not on offer: the cloud offers no version at all'],
+    [
+      engine,
+      { curEsVersion: '6.3.2_with_X-Pack', upgradeEsVersion: '6.3.2' },
+      '6.7 is not on offer: the cloud offers no version at all',
+    ],
+    [{ ...patch, version: 'ali1.3.0' }, {}, 'ali1.3.0 is not on offer: the cloud offers ali1.2.0'],
+    [patch, { upgradeApackVersion: '1.1.0' }, 'ali1.2.0 is not on offer: the cloud offers no version at all'],
+  ])('stops at %j where it is not on offer, without a dry run', async (target, fields, message) => {
+    offerIs({ ...OFFERED, ...fields });
+    expect(await api.precheck(reader, ID, target, 't')).toEqual([
+      {
+        check: 'upgradeInfo',
+        status: 'failed',
+        problems: [{ type: target.type, code: 'VersionNotOffered', message }],
+      },
+    ]);
+    expect(cloud.seen.map(({ method }) => method)).toEqual(['GET']);
+  });
+
+  it.each([[{}], [{ upgradeEsVersion: null }], [{ upgradeEsVersion: '' }]])(
+    'leaves it to the dry run where the cloud names no offer: %j',
+    async (fields) => {
+      offerIs(fields);
+      cloud.answers[path] = { body: passed };
+      expect((await api.precheck(reader, ID, engine, 't'))[0]).toMatchObject({
+        status: 'success',
+        problems: [{ code: 'OfferNotTold' }],
+      });
+    },
+  );
 
   it('asks for a dry run with its own token, and gives a finding for each check', async () => {
     const failed = { errorType: 'clusterStatus', errorCode: 'ClusterStatusNotHealth', errorMsg: 'not healthy' };
@@ -164,6 +223,7 @@ describe('precheck', () => {
       },
     };
     expect(await api.precheck(reader, ID, { ...engine, updateStrategy: 'blue_green' }, 'dry-token')).toEqual([
+      offered,
       {
         check: 'checkClusterHealth',
         status: 'failed',
@@ -171,7 +231,7 @@ describe('precheck', () => {
       },
       { check: 'checkClusterSnapshot', status: 'success', problems: [] },
     ]);
-    const [seen] = cloud.seen;
+    const seen = cloud.seen.at(-1);
     expect(Object.fromEntries(seen?.query ?? [])).toEqual({
       clientToken: 'dry-token',
       dryRun: 'true',
@@ -182,7 +242,10 @@ describe('precheck', () => {
 
   it('takes no check at all for no consent', async () => {
     cloud.answers[path] = { body: { RequestId: 'r', Result: [] } };
-    expect(await api.precheck(reader, ID, engine, 't')).toMatchObject([{ check: 'dryRun', status: 'unknown' }]);
+    expect(await api.precheck(reader, ID, engine, 't')).toMatchObject([
+      offered,
+      { check: 'dryRun', status: 'unknown' },
+    ]);
   });
 
   it.each([

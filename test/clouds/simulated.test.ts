@@ -92,7 +92,10 @@ describe.each(CASES)('$service to $target', ({ service, target, reached, again =
     if (found === undefined) throw new Error(`no ${service}`);
     api = found;
     reader = await clouds.sessions.reader(api, api.cloud);
-    id = clouds.simulator.inventory.now().find(({ family }) => family === api.family)?.id ?? '';
+    const { inventory } = clouds.simulator;
+    id = inventory.now().find(({ family }) => family === api.family)?.id ?? '';
+    const { facts } = inventory.get(id);
+    if (api.family === 'elasticsearch') inventory.change(id, { facts: { ...facts, offeredEngine: '6.8.0' } });
   }
   beforeEach(() => begin());
   afterEach(() => clouds.close());

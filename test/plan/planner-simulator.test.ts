@@ -169,7 +169,9 @@ describe('against the simulated clouds', () => {
     simulator.inventory.change(above, { versions: { graph: '2.5.0' } });
     simulator.inventory.upgradeElsewhere(running, { graph: '2.4.1' });
     simulator.inventory.change(broken, { status: '300' });
-    simulator.inventory.change(failing, { facts: { failingChecks: ['ClusterSnapshotNotAvaild'] } });
+    simulator.inventory.change(failing, {
+      facts: { ...simulator.inventory.get(failing).facts, failingChecks: ['ClusterSnapshotNotAvaild'] },
+    });
     const prepared = await prepare([
       { service: 'ges-v2', account: 'hw', ids: [at, above, running, broken], version: '2.4.1' },
       { service: 'elasticsearch', account: 'ali', ids: [failing, good], version: '6.7' },

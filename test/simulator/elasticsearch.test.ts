@@ -2,6 +2,8 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { DURATION_MS, startClouds, type Answer, type Clouds } from './clients.js';
 
+const OFFER = { offeredEngine: '6.7.0', offeredApack: '1.2.0' };
+
 let clouds: Clouds;
 let id: string;
 let path: string;
@@ -11,7 +13,7 @@ beforeEach(async () => {
   path = `/openapi/instances/${id}`;
   clouds.simulator.inventory.change(id, {
     versions: { engine: '6.3.2', apack: '1.1.0' },
-    facts: { offeredEngine: '6.7.0', offeredApack: '1.2.0', failingChecks: [] },
+    facts: OFFER,
   });
 });
 afterEach(() => clouds.simulator.close());
@@ -94,6 +96,19 @@ describe('an upgrade', () => {
     expect(clouds.simulator.truth().submits).toEqual([]);
   });
 
+  it.each([
+    ['an engine', { type: 'engineVersion', version: '6.8' }, '6.7.0'],
+    ['an engine', { type: 'engineVersion', version: '6.7.1' }, '6.7.0'],
+    ['a kernel', { type: 'aliVersion', version: 'ali1.3.0' }, '1.2.0'],
+  ])('is refused for %s version that is not on offer, dry or not: %j', async (_, body, offered) => {
+    for (const query of [{}, { dryRun: 'true' }] as Record<string, string>[]) {
+      const answer = await submit(body, query);
+      expect([answer.status, answer.json['Code']]).toEqual([400, 'InvalidParameter']);
+      expect(answer.json['Message']).toContain(offered);
+    }
+    expect(clouds.simulator.truth().submits).toEqual([]);
+  });
+
   it('is refused from 7 to 8', async () => {
     clouds.simulator.inventory.change(id, { versions: { engine: '7.10.0', apack: '1.1.0' } });
     expect((await submit({ type: 'engineVersion', version: '8.5' })).json['Code']).toBe('InvalidParameter');
@@ -140,7 +155,7 @@ describe('a dry run', () => {
   });
 
   it('answers 200 with what it finds', async () => {
-    clouds.simulator.inventory.change(id, { facts: { failingChecks: CODES } });
+    clouds.simulator.inventory.change(id, { facts: { ...OFFER, failingChecks: CODES } });
     const answer = await submit(ENGINE, { dryRun: 'true' });
     expect(answer.status).toBe(200);
     expect(answer.json['Result']).toEqual([
@@ -177,7 +192,7 @@ describe('a dry run', () => {
   });
 
   it('that fails and is not heeded starts nothing either', async () => {
-    clouds.simulator.inventory.change(id, { facts: { failingChecks: CODES } });
+    clouds.simulator.inventory.change(id, { facts: { ...OFFER, failingChecks: CODES } });
     expect((await submit(ENGINE)).status).toBe(200);
     expect(await result()).toMatchObject({ status: 'active' });
     const truth = clouds.simulator.truth();

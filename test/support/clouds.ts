@@ -132,9 +132,10 @@ function specsOf(simulator: Simulator, family: string): UpgradeSpec[] {
     });
 }
 
-/** Above what a seeded resource has; of caches what is on offer, pinned as a plan does it. */
+/** Above what a seeded resource has; of caches and clusters what is on offer, pinned as a plan does it. */
 function targetOf({ family, versions, facts }: SimulatedResource): Record<string, unknown> {
-  if (family !== 'dcs') return { version: family === 'elasticsearch' ? '7.10' : '9.9.9' };
+  if (family === 'elasticsearch') return { version: facts['offeredEngine'] };
+  if (family !== 'dcs') return { version: '9.9.9' };
   const hasProxy = versions['proxy'] !== undefined;
   return {
     engineMinorVersion: 'latest',

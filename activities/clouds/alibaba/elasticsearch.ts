@@ -87,8 +87,16 @@ const instancesBody = z.object({
 });
 
 const offerBody = z.object({
-  Result: z.object({ UpgradeInfo: z.object({ curApackVersion: z.string().nullish() }) }),
+  Result: z.object({
+    UpgradeInfo: z.object({
+      curApackVersion: z.string().nullish(),
+      upgradeApackVersion: z.string().nullish(),
+      curEsVersion: z.string().nullish(),
+      upgradeEsVersion: z.string().nullish(),
+    }),
+  }),
 });
+type Offer = z.infer<typeof offerBody>['Result']['UpgradeInfo'];
 
 const phase = z.object({
   subState: z.string().nullish(),
@@ -152,19 +160,28 @@ async function readInstance(reader: CloudReader, id: string): Promise<Instance> 
   return (await reader.read({ path: instancePath(id), ...action('DescribeInstance') }, instanceBody)).Result;
 }
 
+async function readOffer(reader: CloudReader, id: string): Promise<Offer> {
+  const request = { path: instancePath(id, 'upgradeInfo'), ...action('UpgradeInfo') };
+  return (await reader.read(request, offerBody)).Result.UpgradeInfo;
+}
+
 /** The kernel patch's version; `null` when there is none, or none can be told while the cluster changes. */
 async function patchOf(reader: CloudReader, { instanceId, status }: Instance): Promise<string | null> {
   try {
-    const request = { path: instancePath(instanceId, 'upgradeInfo'), ...action('UpgradeInfo') };
-    return (await reader.read(request, offerBody)).Result.UpgradeInfo.curApackVersion ?? null;
+    return (await readOffer(reader, instanceId)).curApackVersion ?? null;
   } catch (error) {
     if (error instanceof CloudError && error.errorClass === 'busy' && status !== 'active') return null;
     throw error;
   }
 }
 
+/** `6.3.2_with_X-Pack` → `6.3.2`. */
+function dotted(esVersion: string): string {
+  return esVersion.replace(/_with_X-Pack$/i, '');
+}
+
 function stateOf(found: Instance, patch: string | null): ResourceState {
-  const engine = found.esVersion.replace(/_with_X-Pack$/i, '');
+  const engine = dotted(found.esVersion);
   return {
     id: found.instanceId,
     name: found.description || found.instanceId,
@@ -275,13 +292,16 @@ async function precheck(
   target: ElasticsearchTarget,
   token: string,
 ): Promise<Finding[]> {
+  const offered = offerFinding(await readOffer(reader, id), target);
+  // A dry run for a version that is not on offer would only fail, and name none that is.
+  if (offered.status !== 'success') return [offered];
   const { Result } = await reader.read({ ...upgradeRequest(id, target, token, 'true'), method: 'POST' }, dryRunBody);
   if (Result.length === 0) {
     // Silence is no consent.
     const message = 'the dry run answered without a single check';
-    return [{ check: 'dryRun', status: 'unknown', problems: [{ type: 'dryRun', code: 'NoChecks', message }] }];
+    return [offered, { check: 'dryRun', status: 'unknown', problems: [{ type: 'dryRun', code: 'NoChecks', message }] }];
   }
-  return Result.map(({ validateType, status, validateResult }) => ({
+  const checks = Result.map(({ validateType, status, validateResult }) => ({
     check: validateType,
     status,
     problems: (validateResult ?? []).map(({ errorType, errorCode, errorMsg }) => ({
@@ -290,6 +310,31 @@ async function precheck(
       message: errorMsg ?? '',
     })),
   }));
+  return [offered, ...checks];
+}
+
+/** Whether the target is what the cloud offers the cluster: one engine version and one kernel patch at a time. */
+function offerFinding(offer: Offer, { version, type }: ElasticsearchTarget): Finding {
+  const isPatch = type === 'aliVersion';
+  const [current, next] = isPatch
+    ? [offer.curApackVersion, offer.upgradeApackVersion]
+    : [offer.curEsVersion, offer.upgradeEsVersion];
+  const check = 'upgradeInfo';
+  const problem = (code: string, message: string) => [{ type, code, message }];
+  if (!next) {
+    const message = 'the cloud names no version on offer, so the dry run alone decides';
+    return { check, status: 'success', problems: problem('OfferNotTold', message) };
+  }
+  const offered = dotted(next);
+  if (compareDotted(offered, version.replace(/^ali/, '')) === 'at') return { check, status: 'success', problems: [] };
+  // What is offered to a cluster that has it already is nothing.
+  const isNews = compareDotted(offered, dotted(current ?? '')) !== 'at';
+  const instead = isNews ? `${isPatch ? 'ali' : ''}${offered}` : 'no version at all';
+  return {
+    check,
+    status: 'failed',
+    problems: problem('VersionNotOffered', `${version} is not on offer: the cloud offers ${instead}`),
+  };
 }
 
 /** The one call that changes something, and with `dryRun` true changes nothing. */

@@ -132,6 +132,8 @@ const phase = step.extend({
     .transform((steps) => steps ?? []),
 });
 const job = listedJob.extend({
+  /** JSON as a text, its content in no document. */
+  context: optionalText,
   tasks: z
     .array(phase)
     .nullish()
@@ -193,7 +195,49 @@ async function precheck(reader: CloudReader, id: string, target: CseTarget): Pro
     },
     // A hint and no verdict: no call lists the versions that an engine may go to.
     { check: 'latestVersion', status: 'success', problems: latestVersionHints(found, target) },
+    ...(target.retryFailed && problem === null ? [await retryFinding(reader, id, found, target)] : []),
   ];
+}
+
+/**
+ * Where a retry leads: it takes no version, so it goes where the upgrade that failed was to go. That is compared where
+ * the failed job tells it, and otherwise said, so that nobody approves a version that nothing asks for.
+ */
+async function retryFinding(
+  reader: CloudReader,
+  id: string,
+  { latestJobId, version: current }: Engine,
+  { version }: CseTarget,
+): Promise<Finding> {
+  const check = 'retry';
+  const failed = latestJobId ? await readJob(reader, id, String(latestJobId)) : null;
+  const goesTo = failed !== null && isUpgrade(failed) ? versionIn(failed.context, current) : null;
+  if (goesTo === null) {
+    const message =
+      `a retry takes no version: it goes where the upgrade that failed was to go, which its job does not tell; ` +
+      `${version} is only what the end is compared with`;
+    return { check, status: 'success', problems: [{ type: 'engine', code: 'RetryTakesNoVersion', message }] };
+  }
+  if (compareDotted(goesTo, version) === 'at') return { check, status: 'success', problems: [] };
+  const message = `the upgrade that failed was to go to ${goesTo}, and a retry goes there, not to ${version}`;
+  return { check, status: 'failed', problems: [{ type: 'engine', code: 'RetryGoesElsewhere', message }] };
+}
+
+/** The one version in a job's context that is not the engine's own; `null` when there is none, or more than one. */
+function versionIn(context: string, current: string): string | null {
+  let told: unknown;
+  try {
+    told = JSON.parse(context);
+  } catch {
+    return null;
+  }
+  if (typeof told !== 'object' || told === null) return null;
+  const versions = Object.entries(told).flatMap(([name, value]) =>
+    /version/i.test(name) && typeof value === 'string' && /^\d+(\.\d+)+$/.test(value) && value !== current
+      ? [value]
+      : [],
+  );
+  return new Set(versions).size === 1 ? (versions[0] ?? null) : null;
 }
 
 /** A failed upgrade and a retry belong together, and each is refused without the other. */
@@ -231,10 +275,10 @@ function latestVersionHints({ latestVersion }: Engine, { version }: CseTarget): 
   }
 }
 
-/** Upgrades since then. The job list is in the documents only, so the engine's own latest job is looked at as well. */
+/** Upgrades since then. The job list may lack the engine's own latest job, which is looked at as well. */
 async function operations(reader: CloudReader, id: string, since: number): Promise<OperationRecord[]> {
   const { latestJobId } = await readEngine(reader, id);
-  const jobs: Job[] = await readAll(reader, enginesAt(reader.projectId, id, 'jobs'), {}, listedJob);
+  const jobs = await listJobs(reader, id);
   if (latestJobId && !jobs.some((one) => one.id === latestJobId)) {
     const latest = await readJob(reader, id, String(latestJobId));
     if (latest !== null) jobs.push(latest);
@@ -243,7 +287,7 @@ async function operations(reader: CloudReader, id: string, since: number): Promi
   const now = reader.now();
   return (
     jobs
-      .filter(({ type }) => /^upgrade$/i.test(type))
+      .filter(isUpgrade)
       // A retried job may keep its id and its start: then only its end is new.
       .filter(({ startTime, endTime }) => Math.max(startTime ?? now, endTime ?? 0) >= from)
       .sort((a, b) => (b.startTime ?? now) - (a.startTime ?? now) || b.id - a.id)
@@ -253,6 +297,20 @@ async function operations(reader: CloudReader, id: string, since: number): Promi
         reason: `job ${one.status}`,
       }))
   );
+}
+
+/** One page of the user guide documents the list, and no client of the vendor's has it: where it is not, it is empty. */
+async function listJobs(reader: CloudReader, id: string): Promise<Job[]> {
+  try {
+    return await readAll(reader, enginesAt(reader.projectId, id, 'jobs'), {}, listedJob);
+  } catch (error) {
+    if (error instanceof CloudError && error.status === 404) return [];
+    throw error;
+  }
+}
+
+function isUpgrade({ type }: Pick<Job, 'type'>): boolean {
+  return /^upgrade$/i.test(type);
 }
 
 /** Which run of a job it is: an ended one has its end in it, so that a retry under the same id is another operation. */

@@ -107,6 +107,9 @@ const PACE: Pace = {
   visibilityLagMs: 60_000,
 };
 
+/** A task that still runs began within this time, by far: older ones say nothing of now. */
+const TASKS_REACH_MS = 24 * 3_600_000;
+
 /** None of them says that an upgrade runs; an unknown one is never submitted to. */
 const CONDITIONS: Readonly<Record<string, ResourceState['condition']>> = {
   RUNNING: 'ready',
@@ -122,20 +125,28 @@ const at = (projectId: string, ...rest: string[]): readonly string[] => ['v2', p
 
 async function describe(reader: CloudReader, id: string): Promise<ResourceState> {
   const found = await reader.read({ path: at(reader.projectId, id) }, instance);
+  const condition = conditionOf(found, await readServiceTask(reader, found));
   try {
-    return stateOf(found, await readVersions(reader, id));
+    return { ...stateOf(found, await readVersions(reader, id)), condition };
   } catch (error) {
     // While the instance changes, its versions may not be told.
-    if (!(error instanceof CloudError) || error.errorClass !== 'busy' || conditionOf(found) === 'ready') throw error;
-    return stateOf(found, null);
+    if (!(error instanceof CloudError) || error.errorClass !== 'busy' || condition === 'ready') throw error;
+    return { ...stateOf(found, null), condition };
   }
+}
+
+/** The task that the instance names, which may be any; `null` when it names none, or the list lacks it. */
+async function readServiceTask(reader: CloudReader, found: Instance): Promise<Task | null> {
+  if (found.service_task_id === '') return null;
+  const recent = await readTasks(reader, found.instance_id, reader.now() - TASKS_REACH_MS);
+  return recent.find(({ id }) => id === found.service_task_id) ?? null;
 }
 
 function readVersions(reader: CloudReader, id: string): Promise<Versions> {
   return reader.read({ path: at(reader.projectId, id, 'version') }, versions);
 }
 
-/** A list has no minor versions, since those take a call per instance. */
+/** A list has no minor versions, nor what a task is about, since those take a call per instance. */
 function stateOf(found: Instance, minor: Versions | null): ResourceState {
   const components = minor === null ? {} : componentsOf(minor);
   const parts = PARTS.flatMap((part) => (components[part] === undefined ? [] : `${part} ${components[part].version}`));
@@ -143,7 +154,7 @@ function stateOf(found: Instance, minor: Versions | null): ResourceState {
     id: found.instance_id,
     name: found.name || found.instance_id,
     status: found.status,
-    condition: conditionOf(found),
+    condition: conditionOf(found, null),
     version: parts.join(', ') || `engine ${found.engine_version}`,
     tags: Object.fromEntries(found.tags.map(({ key, value }) => [key, value])),
     components,
@@ -158,11 +169,19 @@ function componentsOf(minor: Versions): Partial<Record<Part, Component>> {
   };
 }
 
-function conditionOf(found: Instance): ResourceState['condition'] {
+/**
+ * `service_upgrade` says that an upgrade runs; a task id alone, only that something does. Where the task list has that
+ * task, it decides: only an upgrade of versions may be adopted.
+ */
+function conditionOf(found: Instance, serviceTask: Task | null): ResourceState['condition'] {
   const byStatus = CONDITIONS[found.status] ?? 'busy';
   if (byStatus === 'broken') return byStatus;
-  if (found.service_upgrade === true || found.service_task_id !== '') return 'upgrading';
   if (/upgrad/i.test(found.sub_status)) return 'upgrading';
+  if (serviceTask !== null && taskState(serviceTask.status) === 'running') {
+    return isUpgrade(serviceTask) ? 'upgrading' : 'busy';
+  }
+  if (found.service_upgrade === true) return 'upgrading';
+  if (serviceTask === null && found.service_task_id !== '') return 'busy';
   return found.task === undefined || found.task === null || found.task === '' ? byStatus : 'busy';
 }
 
