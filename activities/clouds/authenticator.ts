@@ -113,6 +113,11 @@ export class Authenticator {
     return true;
   }
 
+  /** Whether a read that was refused with this code may pass when it is signed anew. */
+  signsAnew({ kind }: Proof, code: string | null): boolean {
+    return kind === 'keys' && code !== null && this.parts.cloud.signedAnew?.includes(code) === true;
+  }
+
   /** What to tell a person about a proof that was refused as one to be renewed; empty where renewing is the answer. */
   hint(proof: Proof): string {
     const { account, clock } = this.parts;

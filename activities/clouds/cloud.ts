@@ -28,6 +28,8 @@ export interface Cloud {
   readonly hasProjects: boolean;
   /** The service that gives out tokens and knows the projects; left out where every account has keys and no project. */
   readonly identity?: Identity;
+  /** Codes after which a read is signed anew, with another date and nonce, and sent once more; a submit never is. */
+  readonly signedAnew?: readonly string[];
   /** First and longest pause after a throttled answer, in milliseconds. */
   readonly throttlePause: { readonly firstMs: number; readonly maxMs: number };
   endpoint(family: string, region: string): Endpoint;

@@ -7,7 +7,7 @@ import { abortable, type Pacer, type Pause } from '../limiter.js';
 import { TransportError, type HttpCall, type Transport } from '../transport.js';
 import type { Authenticator, Proof } from './authenticator.js';
 import { encodePath, encodeQuery } from './encode.js';
-import { errorOf, oneLine, redacted, requestIdOf } from './envelopes.js';
+import { errorOf, type Envelope, oneLine, redacted, requestIdOf } from './envelopes.js';
 import { AccountError, CloudError } from './errors.js';
 import type { CloudApi, CloudResponse, ErrorClass, MutatingRequest, ReadRequest } from './port.js';
 import type { ReadOptions } from './sessions.js';
@@ -79,9 +79,11 @@ export class Session {
       try {
         return await this.readOnce(request, schema, proof, how.signal);
       } catch (error) {
-        const isToBeRenewed = error instanceof CloudError && error.errorClass === 'token';
-        if (!isToBeRenewed || isRetry || !authenticator.refused(proof)) throw error;
-        // Once more: with another token, or another nonce, or keys that have been exchanged meanwhile.
+        if (isRetry || !(error instanceof CloudError)) throw error;
+        const mayDoBetter =
+          error.errorClass === 'token' ? authenticator.refused(proof) : authenticator.signsAnew(proof, error.code);
+        if (!mayDoBetter) throw error;
+        // Once more: with another token, or another date and nonce, or keys that have been exchanged meanwhile.
       }
     }
   }
@@ -147,7 +149,7 @@ export class Session {
       if (answer.status >= 500 || answer.json === undefined) circuit.notAnswered(`HTTP ${answer.status}`);
       else circuit.answered();
       if (answer.status >= 400) {
-        const errorClass = this.classOf(answer.status, errorOf(answer.json));
+        const errorClass = this.classOf(answer, errorOf(answer.json), proof);
         if (errorClass === 'throttled') this.slow(answer);
         // For the next one: this request itself is never sent again from here.
         if (errorClass === 'token') authenticator.refused(proof);
@@ -190,21 +192,21 @@ export class Session {
     };
   }
 
-  private classOf(status: number, error: { code: string; message: string } | null): ErrorClass {
+  private classOf({ status, json }: CloudResponse, error: Envelope | null, proof: Proof): ErrorClass {
+    // Whoever answers so, cloud or proxy, did not take the token; with another one it costs one call to know. IAM's code
+    // is its status, which says no more than none.
+    const isBare = error === null || error.code === String(status);
+    if (isBare && status === 401 && proof.token !== null) return 'token';
+    // Without a code of the cloud's own it is a proxy or a load balancer that answers: nothing is settled by that.
+    const isForeign = error === null && json === undefined && status < 500 && status !== 429 && status !== 408;
+    if (isForeign) return 'transient';
     return this.parts.classify({ status, code: error?.code ?? null, message: error?.message ?? '' });
   }
 
   /** The cloud said no, or something in between us and the cloud did. */
-  private refusal(
-    label: string,
-    response: CloudResponse,
-    error: { code: string; message: string } | null,
-    proof: Proof,
-  ): CloudError {
+  private refusal(label: string, response: CloudResponse, error: Envelope | null, proof: Proof): CloudError {
     const { status } = response;
-    // Without a code of the cloud's own it is a proxy or a load balancer that answers: nothing is settled by that.
-    const isForeign = error === null && status < 500 && status !== 429 && status !== 408;
-    const errorClass = isForeign && response.json === undefined ? 'transient' : this.classOf(status, error);
+    const errorClass = this.classOf(response, error, proof);
     const said = error === null ? shapeOf(response) : `${error.code} ${error.message}`;
     const hint = this.hint(errorClass, response, proof);
     return this.fail(label, response, errorClass, error?.code ?? null, `HTTP ${status} ${said}${hint}`);

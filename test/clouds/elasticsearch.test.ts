@@ -180,6 +180,7 @@ describe('precheck', () => {
     [{ ...engine, version: '7.10' }, {}, '7.10 is not on offer: the cloud offers 6.7.0'],
     [{ ...engine, version: '6.7.1' }, {}, '6.7.1 is not on offer: the cloud offers 6.7.0'],
     [engine, { upgradeEsVersion: '6.3.2' }, '6.7 is not on offer: the cloud offers no version at all'],
+    [engine, { Upgrade: false, upgradeEsVersion: '' }, '6.7 is not on offer: the cloud offers no version at all'],
     [
       engine,
       { curEsVersion: '6.3.2_with_X-Pack', upgradeEsVersion: '6.3.2' },

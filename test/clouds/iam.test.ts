@@ -11,7 +11,7 @@ import { AccountError, CloudError } from '../../activities/clouds/errors.js';
 import { huawei } from '../../activities/clouds/huawei/cloud.js';
 import { dcs } from '../../activities/clouds/huawei/dcs.js';
 import { gesV2 } from '../../activities/clouds/huawei/ges-v2.js';
-import type { CloudApi } from '../../activities/clouds/port.js';
+import type { CloudApi, ErrorClass } from '../../activities/clouds/port.js';
 import { openSessions, type Sessions } from '../../activities/clouds/sessions.js';
 import { submit } from '../../activities/submit.js';
 import { createTransport, type HttpCall, type Transport } from '../../activities/transport.js';
@@ -466,6 +466,69 @@ describe('against an IAM that misbehaves', () => {
     cloud.answers[path] = ({ headers }) => (headers['x-auth-token'] === 'T3' ? { body: graph } : mustRenew);
     await read();
     expect(times(login)).toBe(3);
+  });
+
+  describe('a 401 without a code of its own', () => {
+    const BODIES = {
+      JSON: { message: 'Unauthorized' },
+      'an HTML page': '<html>401</html>',
+      nothing: '',
+      'its status for a code': { error: { code: 401, message: 'requires authentication' } },
+    };
+    /** What it is taken for, and how many calls and logins that costs. */
+    it.each<[keyof typeof BODIES, 'a login' | 'a ready-made token' | 'keys', ErrorClass, number, number]>([
+      ['JSON', 'a login', 'token', 2, 2],
+      ['an HTML page', 'a login', 'token', 2, 2],
+      ['nothing', 'a login', 'token', 2, 2],
+      ['its status for a code', 'a login', 'token', 2, 2],
+      ['JSON', 'a ready-made token', 'token', 2, 0],
+      ['an HTML page', 'a ready-made token', 'token', 2, 0],
+      ['JSON', 'keys', 'denied', 1, 0],
+      ['an HTML page', 'keys', 'transient', 1, 0],
+      ['nothing', 'keys', 'transient', 1, 0],
+      ['its status for a code', 'keys', 'denied', 1, 0],
+    ])('%s, to %s, is %s', async (body, proof, errorClass, calls, logins) => {
+      if (proof === 'keys') sessions = open(cloud.url, { ...byKeys, projectId: 'p1' });
+      if (proof === 'a ready-made token') {
+        const credentials = { kind: 'env', prefix: 'MADE' } as const;
+        sessions = open(cloud.url, { credentials, projectId: 'p1' }, { MADE_TOKEN: 'made-elsewhere' });
+      }
+      cloud.answers[login] = () => issue(`T${times(login)}`);
+      cloud.answers[path] = { status: 401, body: BODIES[body] };
+      expect(await failureOf(read())).toMatchObject({ errorClass, status: 401 });
+      expect([times(path), times(login)]).toEqual([calls, logins]);
+    });
+
+    it('is no matter of the token at 403', async () => {
+      cloud.answers[login] = () => issue(`T${times(login)}`);
+      cloud.answers[path] = { status: 403, body: BODIES['JSON'] };
+      expect(await failureOf(read())).toMatchObject({ errorClass: 'denied' });
+      expect([times(path), times(login)]).toEqual([1, 1]);
+    });
+
+    it('is renewed once for all who wait, and then passes', async () => {
+      cloud.answers[login] = () => issue(`T${times(login)}`);
+      cloud.answers[path] = ({ headers }) =>
+        headers['x-auth-token'] === 'T1' ? { status: 401, body: '' } : { body: graph };
+      await Promise.all([read(), read(), read(), read()]);
+      expect(times(login)).toBe(2);
+    });
+
+    it('of a submit is not repeated, and the next one has another token', async () => {
+      cloud.answers[login] = () => issue(`T${times(login)}`);
+      cloud.answers[path] = { body: graph };
+      const upgrade = 'POST /v2/p1/graphs/g1/upgrade';
+      cloud.answers[upgrade] = { status: 401, body: '' };
+      await read();
+      const sender = await sessions.sender(gesV2, 'hw');
+      const target = { version: '9.9.9', forceUpgrade: false };
+      const sent = await sender.send(gesV2.submission({ projectId: 'p1' }, 'g1', target, 'token'), bounds);
+      // Nobody says which of the two it was that answered: evidence decides.
+      expect(answerOf(gesV2, sent, 'g1')).toMatchObject({ kind: 'unknown' });
+      expect(times(upgrade)).toBe(1);
+      await read();
+      expect(times(login)).toBe(2);
+    });
   });
 
   it.each(['DCS.1001', 'DCS.1002', 'DCS.1003', 'DCS.1004'])('renews on %s of a service itself', async (code) => {

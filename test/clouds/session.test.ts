@@ -171,6 +171,37 @@ describe('a read', () => {
     expect(cloud.seen).toHaveLength(4);
   });
 
+  it.each([
+    ['SignatureDoesNotMatch', 400, 'denied', 2],
+    ['SignatureNonceUsed', 400, 'transient', 2],
+    ['InvalidTimeStamp.Expired', 400, 'clock-skew', 2],
+    ['InvalidAccessKeyId.NotFound', 404, 'denied', 1],
+    ['InstanceActivating', 400, 'busy', 1],
+  ])('of Alibaba’s that is refused with %s is signed anew at most once', async (code, status, errorClass, calls) => {
+    let now = Date.UTC(2026, 0, 1, 12);
+    const clock: Clock = { ...systemClock, now: () => (now += 1_000) };
+    const headers = { date: 'Thu, 01 Jan 2026 13:00:00 GMT' };
+    const refused = { status, headers, body: { Code: code, Message: 'no', RequestId: 'r' } };
+    cloud.answers[call] = refused;
+    const error = await refusal((await reader(elasticsearch, 'ali', clock)).read(request, thing));
+    expect(error).toMatchObject({ errorClass, code });
+    if (errorClass === 'clock-skew') {
+      expect(error.message).toMatch(
+        /our clock is 2026-01-01T12:00:\d\d\.000Z, the cloud's is 2026-01-01T13:00:00\.000Z/,
+      );
+    }
+    expect(cloud.seen).toHaveLength(calls);
+    for (const name of ['x-acs-signature-nonce', 'x-acs-date', 'authorization']) {
+      expect(new Set(cloud.seen.map((seen) => seen.headers[name])).size).toBe(calls);
+    }
+
+    const before = cloud.seen.length;
+    cloud.answers[call] = () => (cloud.seen.length === before + 1 ? refused : { body: { graph: { id: 'g1' } } });
+    const again = (await reader(elasticsearch, 'ali', clock)).read(request, thing);
+    if (calls === 1) await refusal(again);
+    else expect(await again).toEqual({ graph: { id: 'g1' } });
+  });
+
   it('has another nonce for each call', async () => {
     cloud.answers[call] = { body: { graph: { id: 'g1' } } };
     const ali = await reader(elasticsearch, 'ali');
@@ -251,6 +282,16 @@ describe('a send', () => {
     expect(sent).toMatchObject({ kind: 'answered', at: 4711, response: { status } });
     expect(cloud.seen.map(({ body: received }) => received)).toEqual(['{"a":1}']);
   });
+
+  it.each(['SignatureDoesNotMatch', 'SignatureNonceUsed', 'InvalidTimeStamp.Expired'])(
+    'is never signed anew by itself: %s',
+    async (code) => {
+      cloud.answers[path] = { status: 400, body: { Code: code, Message: 'no', RequestId: 'r' } };
+      const sender = await cloud.sessions({ clock: systemClock }).sender(elasticsearch, 'ali');
+      expect(await sender.send(submission, bounds)).toMatchObject({ kind: 'answered', response: { status: 400 } });
+      expect(cloud.seen).toHaveLength(1);
+    },
+  );
 
   it('is not sent past its deadline', async () => {
     const clock = new SteppedClock(10_000);

@@ -12,6 +12,8 @@ export const alibaba: Cloud = {
     securityToken: 'SECURITY_TOKEN',
   },
   hasProjects: false,
+  // Gateway codes (API reference, Common Error Codes): with what a proxy may have changed, or delayed by 15 minutes.
+  signedAnew: ['SignatureDoesNotMatch', 'SignatureNonceUsed', 'InvalidTimeStamp.Expired'],
   // Its limits count per second.
   throttlePause: { firstMs: 1_000, maxMs: 60_000 },
   endpoint: alibabaEndpoint,

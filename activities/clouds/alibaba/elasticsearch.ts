@@ -89,6 +89,8 @@ const instancesBody = z.object({
 const offerBody = z.object({
   Result: z.object({
     UpgradeInfo: z.object({
+      /** "Indicates whether an upgradable version is available." */
+      Upgrade: z.boolean().nullish(),
       curApackVersion: z.string().nullish(),
       upgradeApackVersion: z.string().nullish(),
       curEsVersion: z.string().nullish(),
@@ -321,14 +323,14 @@ function offerFinding(offer: Offer, { version, type }: ElasticsearchTarget): Fin
     : [offer.curEsVersion, offer.upgradeEsVersion];
   const check = 'upgradeInfo';
   const problem = (code: string, message: string) => [{ type, code, message }];
-  if (!next) {
+  if (!next && offer.Upgrade !== false) {
     const message = 'the cloud names no version on offer, so the dry run alone decides';
     return { check, status: 'success', problems: problem('OfferNotTold', message) };
   }
-  const offered = dotted(next);
+  const offered = dotted(next ?? '');
   if (compareDotted(offered, version.replace(/^ali/, '')) === 'at') return { check, status: 'success', problems: [] };
   // What is offered to a cluster that has it already is nothing.
-  const isNews = compareDotted(offered, dotted(current ?? '')) !== 'at';
+  const isNews = offered !== '' && compareDotted(offered, dotted(current ?? '')) !== 'at';
   const instead = isNews ? `${isPatch ? 'ali' : ''}${offered}` : 'no version at all';
   return {
     check,
