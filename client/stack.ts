@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createWriteStream } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -79,7 +80,16 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     const workers: Supervised<Running>[] = [];
     for (let number = 1; number <= (options.workers ?? 1); number += 1) {
       const [name, log] = number === 1 ? ['the worker', 'worker.log'] : [`worker ${number}`, `worker-${number}.log`];
-      const command = ['worker', '--accounts', options.accountsFile, ...(options.workerArguments ?? [])];
+      // The same name again after a restart: the others, and the server, take it for the one that died.
+      const identity = `worker-${number}.${process.pid}@${hostname()}`;
+      const command = [
+        'worker',
+        '--accounts',
+        options.accountsFile,
+        '--name',
+        identity,
+        ...(options.workerArguments ?? []),
+      ];
       workers.push(await keep(name, () => startCommand(command, /worker is ready/, env, join(directory, log))));
     }
     return {

@@ -1,7 +1,7 @@
 /** One request's way through the simulator: signature, fault, service, fault again, answer. */
 import type { Clock } from '../activities/clock.js';
 import type { Json } from '../workflows/contracts/json.js';
-import { befallsAcceptedSubmits, type Call, type Drawn, type Fault, type Faults } from './faults.js';
+import { type Asked, befallsAcceptedSubmits, type Call, type Drawn, type Fault, type Faults } from './faults.js';
 import { gateways, type Gateway } from './gateways.js';
 import type { Iam } from './huawei/iam.js';
 import type { Cloud, SimulatedCredentials } from './model.js';
@@ -29,6 +29,14 @@ const SKEW_MS = 16 * 60_000;
 
 const HTML = '<html>\r\n<head><title>Bad Gateway</title></head>\r\n<body><h1>Bad Gateway</h1></body>\r\n</html>\r\n';
 
+/** A call on its way: the cloud is about to act on it, or has acted and is about to answer. */
+export interface WatchedCall extends Asked {
+  readonly point: 'arrived' | 'processed';
+}
+
+/** Told of every call to a service at both points; the call goes on when it returns, so that a test can hold it there. */
+export type CallWatcher = (call: WatchedCall) => Promise<void> | void;
+
 export interface RequestsOptions {
   readonly store: Store;
   readonly services: readonly SimulatedService[];
@@ -36,6 +44,7 @@ export interface RequestsOptions {
   readonly iam: Iam;
   readonly faults: Faults;
   readonly clock: Clock;
+  readonly onCall?: CallWatcher;
 }
 
 export class Requests {
@@ -91,7 +100,7 @@ export class Requests {
     gateway: Gateway,
     requestId: string,
   ): Promise<Answer> {
-    const { store, faults, clock } = this.#options;
+    const { store, faults, clock, onCall } = this.#options;
     const { service, route, params } = routed;
     this.#rates.note(store.state.truth, key.account, clock.now());
     if (params['owner'] !== undefined && params['owner'] !== key.owner) {
@@ -104,7 +113,9 @@ export class Requests {
     const call = typeof route.call === 'function' ? route.call(parsed) : route.call;
     const resource = params['id'] ?? null;
     const caller = { account: key.account, owner: key.owner, family: service.family, requestId };
-    const drawn = faults.draw({ call, family: service.family, resource, account: key.account });
+    const asked: Asked = { call, family: service.family, resource, account: key.account };
+    await onCall?.({ ...asked, point: 'arrived' });
+    const drawn = faults.draw(asked);
 
     if (drawn?.fault.kind === 'clock-skew') {
       const verdict = this.#verify(request, service.cloud, clock.now() + SKEW_MS);
@@ -126,6 +137,7 @@ export class Requests {
     if (resource !== null) this.#count(resource, call);
     const reply = route.handle(parsed, world);
 
+    await onCall?.({ ...asked, point: 'processed' });
     if (drawn?.fault.kind === 'slow' && drawn.fault.processed === 'first') await clock.sleep(drawn.fault.delayMs);
     const isSpoilt = drawn !== null && drawn.fault.kind !== 'clock-skew';
     const answer = isSpoilt ? spoilt(reply, drawn, world, gateway, route) : whole(reply, gateway, requestId);

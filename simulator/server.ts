@@ -14,7 +14,7 @@ import { ges } from './huawei/ges.js';
 import { Iam } from './huawei/iam.js';
 import { Inventory } from './inventory.js';
 import type { SimulatedCredentials, SimulatedResource } from './model.js';
-import { Requests, type Answer } from './requests.js';
+import { type CallWatcher, Requests, type Answer } from './requests.js';
 import type { SimulatedService } from './service.js';
 import { Store } from './store.js';
 import type { Truth } from './truth.js';
@@ -37,6 +37,8 @@ export interface SimulatorOptions {
   readonly stateFile?: string;
   /** How long IAM's tokens last, in milliseconds of the clock; 24 hours when left out. */
   readonly tokenMs?: number;
+  /** For tests: told of every call, and may hold it. */
+  readonly onCall?: CallWatcher;
 }
 
 export interface Simulator {
@@ -65,13 +67,17 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
   const store = new Store(options.seed ?? 'uplift', options.inventory ?? [], options.stateFile);
   const faults = new Faults(store.state.faults, store.state.seed, store.state.truth.faults, () => store.touch());
   const inventory = new Inventory(store, services, clock);
-  const iam = new Iam({
+  const { credentials, onCall, tokenMs } = options;
+  const iam = new Iam({ store, credentials, clock, ...(tokenMs === undefined ? {} : { tokenMs }) });
+  const requests = new Requests({
     store,
-    credentials: options.credentials,
+    services,
+    credentials,
+    iam,
+    faults,
     clock,
-    ...(options.tokenMs === undefined ? {} : { tokenMs: options.tokenMs }),
+    ...(onCall === undefined ? {} : { onCall }),
   });
-  const requests = new Requests({ store, services, credentials: options.credentials, iam, faults, clock });
 
   const control = async (request: IncomingMessage): Promise<Answer | null> => {
     switch (`${request.method} ${request.url}`) {

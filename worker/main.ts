@@ -18,6 +18,11 @@ export interface WorkerProcessOptions {
   readonly server: ServerTarget;
   /** As a plan's `timeScale`, for what belongs to accounts and to no rollout: pauses after a throttled answer. */
   readonly timeScale?: number;
+  /**
+   * What the server and the other workers know this one by. One that is started again under its old name takes the
+   * dead one's share of the accounts' rates at once; two that live at the same time must not share a name.
+   */
+  readonly name?: string;
   readonly log?: Logger;
   /** Called once every queue is polled. */
   readonly onReady?: () => void;
@@ -37,7 +42,7 @@ export async function runWorker(options: WorkerProcessOptions): Promise<void> {
   });
 
   const connection = await connectWorker(options.server);
-  const identity = `${process.pid}@${hostname()}`;
+  const identity = options.name ?? `${process.pid}@${hostname()}`;
   const { namespace } = options.server;
   const peers = new Peers({
     connection,

@@ -7,8 +7,10 @@ import { ActivityCancellationType, proxyActivities, type ActivityOptions } from 
 import { QUEUES } from './contracts/queues.js';
 import type { ReadSteps, SubmitSteps, WaitSteps } from './contracts/steps.js';
 
-/** Below about a second the server fires no timer, whatever the scale. */
+/** A busy machine may be late with a heartbeat by this much, whatever the scale. */
 const SHORTEST_MS = 3_000;
+/** Below about a second the server fires no timer. */
+const SHORTEST_RETRY_MS = 1_000;
 
 export interface Steps {
   readonly reads: ReadSteps;
@@ -25,7 +27,7 @@ export interface Summaries {
 
 export function stepsAt(scale: number): (summary: string) => Steps {
   const ms = (atScaleOne: number) => Math.max(atScaleOne * scale, SHORTEST_MS);
-  const retry = { initialInterval: ms(2_000), maximumInterval: ms(60_000) };
+  const retry = { initialInterval: SHORTEST_RETRY_MS, maximumInterval: Math.max(60_000 * scale, SHORTEST_RETRY_MS) };
 
   // A precheck ends with the account's turn to submit, so it may take hours; the heartbeat tells a dead worker in 15 s.
   const read: ActivityOptions = {

@@ -8,6 +8,11 @@ import {
   withServerOptions,
 } from '../context.js';
 
+interface WorkerOptions {
+  readonly timeScale: number;
+  readonly name?: string;
+}
+
 export function addWorker(program: Command): void {
   const command = program
     .command('worker')
@@ -18,9 +23,18 @@ export function addWorker(program: Command): void {
       parseScale,
       1,
     )
-    .action(async (options: AccountsOptions & ServerOptions & { readonly timeScale: number }) => {
-      const { accounts, timeScale } = options;
-      await runWorker({ accountsFile: accounts, server: serverTarget(options), timeScale });
+    .option(
+      '--name <name>',
+      'what the server and other workers know it by; not two at the same time (default: pid@host)',
+    )
+    .action(async (options: AccountsOptions & ServerOptions & WorkerOptions) => {
+      const { accounts, timeScale, name } = options;
+      await runWorker({
+        accountsFile: accounts,
+        server: serverTarget(options),
+        timeScale,
+        ...(name === undefined ? {} : { name }),
+      });
     });
   withServerOptions(withAccountsOption(command));
 }

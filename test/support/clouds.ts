@@ -7,6 +7,7 @@ import { createTransport, type Transport } from '../../activities/transport.js';
 import type { Account } from '../../plan/accounts.js';
 import { DEMO_PROJECT, DEMO_UID, seedInventory, type SeedOptions } from '../../simulator/inventory.js';
 import type { SimulatedResource } from '../../simulator/model.js';
+import type { CallWatcher } from '../../simulator/requests.js';
 import { startSimulator, type Simulator } from '../../simulator/server.js';
 import type { UpgradeSpec } from '../../workflows/contracts/upgrade.js';
 
@@ -42,6 +43,8 @@ export interface CloudsOptions extends Omit<SeedOptions, 'seed'> {
   readonly scale?: number;
   /** Calls per second of each account; ample by default. */
   readonly rates?: Account['rates'];
+  /** Told of every call, and may hold it. */
+  readonly onCall?: CallWatcher;
 }
 
 const AMPLE: Account['rates'] = { reads: 200, writes: 100 };
@@ -51,11 +54,13 @@ export async function simulatedClouds({
   seed = 'test',
   scale = 1,
   rates = AMPLE,
+  onCall,
   ...fleet
 }: CloudsOptions): Promise<Clouds> {
   const simulator = await startSimulator({
     clock,
     seed,
+    ...(onCall === undefined ? {} : { onCall }),
     inventory: seedInventory({ seed, ...fleet }),
     credentials: [
       {
