@@ -17,12 +17,14 @@ const OVERDUE_SLOWDOWN = 10;
 const OVERDUE_SPELL_MS = 6 * 3_600_000;
 /** A record that is gone is believed after this many looks. */
 const VANISHED_READS = 3;
+/** Stuck: past so many times its ordinary duration, and no news for this share of it. */
+const STUCK = { after: 2, silentFor: 0.5 };
 
 export async function awaitOperation(deps: StepDeps, input: AwaitInput): Promise<AwaitResult> {
   try {
     return await follow(deps, input);
   } catch (error) {
-    throw asFailure(error, false);
+    throw asFailure(error, false, input.timing.scale);
   }
 }
 
@@ -34,6 +36,12 @@ async function follow(deps: StepDeps, input: AwaitInput): Promise<AwaitResult> {
   const since = Date.parse(input.operation.since);
   const deadline = input.overdue ? deps.clock.now() + OVERDUE_SPELL_MS * scale : since + api.pace.deadlineMs * scale;
   const visibleAt = visibleFrom(api.pace, input, deps.clock.now());
+  const { expectedMs } = api.pace;
+  const isStuck = (now: number): boolean =>
+    input.stuck !== true &&
+    !input.overdue &&
+    now - since >= expectedMs * STUCK.after * scale &&
+    now - Date.parse(seen.changedAt ?? seen.lastPolledAt) >= expectedMs * STUCK.silentFor * scale;
 
   // An attempt before this one may have left word of what it saw.
   const before = activityInfo().heartbeatDetails as AwaitHeartbeat | undefined;
@@ -46,6 +54,20 @@ async function follow(deps: StepDeps, input: AwaitInput): Promise<AwaitResult> {
   };
   let vanished = 0;
 
+  /** The resource may be at its target while its job's record still says running: then verify has the word. */
+  const endedUnsaid = async (): Promise<AwaitResult | null> => {
+    try {
+      const state = await api.describe(await deps.sessions.reader(api, resource.account, { signal }), resource.id);
+      if (state.condition !== 'ready' || api.standing(state, target) !== 'at') return null;
+      const reason = `at its target, version ${state.version}, while its record says: ${seen.state}`;
+      return { ended: true, providerSays: 'succeeded', reason, polls: seen.polls };
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!(error instanceof CloudError || error instanceof AccountError)) throw error;
+      return null;
+    }
+  };
+
   const pollToTheEnd = async (): Promise<AwaitResult> => {
     for (;;) {
       let progress: Progress | null = null;
@@ -54,7 +76,9 @@ async function follow(deps: StepDeps, input: AwaitInput): Promise<AwaitResult> {
         // By the time before the read: an answer is no younger than its question.
         const askedAt = deps.clock.now();
         progress = believed(await api.poll(reader, resource.id, target, input.operation), askedAt >= visibleAt);
-        seen = { ...seen, state: progress.detail, percent: progress.percent, failedReads: 0 };
+        const isNews = seen.state !== progress.detail || seen.percent !== progress.percent;
+        const changedAt = isNews ? iso(deps.clock.now()) : seen.changedAt;
+        seen = { ...seen, state: progress.detail, percent: progress.percent, failedReads: 0, changedAt };
       } catch (error) {
         signal.throwIfAborted();
         if (!(error instanceof CloudError || error instanceof AccountError)) throw error;
@@ -68,10 +92,13 @@ async function follow(deps: StepDeps, input: AwaitInput): Promise<AwaitResult> {
       if (progress !== null && (hasEnded || vanished >= VANISHED_READS)) {
         return { ended: true, providerSays: progress.state, reason: progress.detail, polls: seen.polls };
       }
-      if (now >= deadline) return { ended: false, providerSays: 'running', reason: seen.state, polls: seen.polls };
+      const stillRuns = { ended: false, providerSays: 'running', reason: seen.state, polls: seen.polls } as const;
+      if (now >= deadline) return (await endedUnsaid()) ?? stillRuns;
+      if (isStuck(now)) return (await endedUnsaid()) ?? { ...stillRuns, stuck: true };
 
       const slow = input.overdue ? OVERDUE_SLOWDOWN : 1;
-      const interval = nextPollMs(api.pace, now - since, scale, progress?.remainingMs ?? null) * slow;
+      const ordinary = nextPollMs(api.pace, now - since, scale, progress?.remainingMs ?? null) * slow;
+      const interval = Math.max(ordinary, backoffMs(api.pace, seen.failedReads, scale));
       // Never sleep past the deadline by more than the shortest interval: the end is told in time.
       const untilDeadline = Math.max(deadline - now, api.pace.pollMinMs * scale);
       await deps.clock.sleep(Math.min(jittered(interval), untilDeadline), signal);
@@ -98,6 +125,11 @@ function believed(progress: Progress, isVisible: boolean): Progress {
 export function nextPollMs(pace: Pace, elapsedMs: number, scale: number, remainingMs: number | null): number {
   const awayFromEnd = remainingMs ?? Math.abs(pace.expectedMs * scale - elapsedMs);
   return Math.min(Math.max(awayFromEnd / 10, pace.pollMinMs * scale), pace.pollMaxMs * scale);
+}
+
+/** After reads in a row that failed: doubling from the shortest interval to twice the longest. */
+function backoffMs(pace: Pace, failedReads: number, scale: number): number {
+  return failedReads === 0 ? 0 : Math.min(pace.pollMinMs * 2 ** (failedReads - 1), pace.pollMaxMs * 2) * scale;
 }
 
 /** ± 20 %, so that a wave's polls do not come in step. */

@@ -48,7 +48,7 @@ export async function precheck(deps: StepDeps, input: StepInput): Promise<Preche
       },
     );
   } catch (error) {
-    throw asFailure(error, true);
+    throw asFailure(error, true, input.timing.scale);
   }
 }
 

@@ -1,5 +1,5 @@
 /** What the four steps share: their dependencies, the parsed target, heartbeats and the errors a workflow may see. */
-import { Context } from '@temporalio/activity';
+import { activityInfo, Context } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import { FAILURES } from '../workflows/contracts/errors.js';
 import type { StepInput } from '../workflows/contracts/steps.js';
@@ -40,15 +40,22 @@ export function isWorthRetrying(error: unknown): boolean {
   return !['permanent', 'not-found', 'denied'].includes(error.errorClass);
 }
 
+/** Between two attempts of a step, at scale 1: from the first, doubled each time, to the longest. */
+const RETRY_MS = { first: 2_000, longest: 60_000 };
+
 /**
  * A cloud's or an account's error as the workflow sees it: one line and a type. `mayEnd` is `false` for a step that
- * follows something already sent: then no error is final, and the server tries again for as long as it takes.
+ * follows something already sent: then no error is final, and the server tries again for as long as it takes. The time
+ * until then is drawn from the upper half of its bound, so that a thousand steps which failed together do not come back
+ * together.
  */
-export function asFailure(error: unknown, mayEnd: boolean): unknown {
+export function asFailure(error: unknown, mayEnd: boolean, scale: number): unknown {
   if (!(error instanceof AccountError || error instanceof CloudError)) return error;
   const nonRetryable = mayEnd && !isWorthRetrying(error);
   const type = error instanceof AccountError ? FAILURES.account : nonRetryable ? FAILURES.refused : FAILURES.transient;
-  return ApplicationFailure.create({ message: error.message, type, nonRetryable });
+  const bound = Math.min(RETRY_MS.first * 2 ** (activityInfo().attempt - 1), RETRY_MS.longest) * scale;
+  const nextRetryDelay = Math.ceil(bound * (0.5 + Math.random() / 2));
+  return ApplicationFailure.create({ message: error.message, type, nonRetryable, nextRetryDelay });
 }
 
 /**

@@ -32,7 +32,7 @@ export async function submit(deps: StepDeps, input: SubmitInput): Promise<Submit
       () => attempt.run(),
     );
   } catch (error) {
-    throw asFailure(error, !(isReplay() || input.unresolvedSince !== null));
+    throw asFailure(error, !(isReplay() || input.unresolvedSince !== null), input.timing.scale);
   }
 }
 

@@ -22,7 +22,7 @@ export async function verify(deps: StepDeps, input: VerifyInput): Promise<Verify
   try {
     return await readUntilSettled(deps, input);
   } catch (error) {
-    throw asFailure(error, false);
+    throw asFailure(error, false, input.timing.scale);
   }
 }
 

@@ -7,6 +7,7 @@ import { addDev } from './commands/dev.js';
 import { addDoctor } from './commands/doctor.js';
 import { addPlan } from './commands/plan.js';
 import { addReport } from './commands/report.js';
+import { addResolve } from './commands/resolve.js';
 import { addSimulator } from './commands/simulator.js';
 import { addStatus } from './commands/status.js';
 import { addValidate } from './commands/validate.js';
@@ -37,6 +38,7 @@ for (const add of [
   addStatus,
   addWatch,
   addReport,
+  addResolve,
   addDoctor,
   addDev,
   addWorker,

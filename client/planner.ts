@@ -166,6 +166,7 @@ export function toRolloutInput(prepared: PreparedPlan, { startedBy }: { readonly
           target: seen?.target ?? target,
           targetLabel: seen?.to ?? targetLabel,
           plannedFrom: seen?.from ?? null,
+          ...(plan.onOtherTarget === 'wait' ? { onOtherTarget: plan.onOtherTarget } : {}),
         };
       }),
     })),

@@ -193,7 +193,7 @@ async function detailed(client: Client, row: ResourceRow): Promise<ResourceRow> 
   const tries = (pending.attempt ?? 1) > 1 && failure ? `attempt ${pending.attempt}: ${failure}` : '';
   const beat = await decoded(client, pending.heartbeatDetails?.payloads);
   // An overdue or held upgrade goes through the same activities: what a person has to know comes first.
-  const shown = step === 'Await' && phase === 'Overdue' ? 'Overdue' : step;
+  const shown = phase === 'Held' || (step === 'Await' && (phase === 'Overdue' || phase === 'Stuck')) ? phase : step;
   if (!isAwaitHeartbeat(beat)) return { ...row, phase: shown, reason: tries };
   return { ...row, phase: shown, reason: tries === '' ? beat.state : tries, percent: beat.percent, await: beat };
 }

@@ -56,6 +56,8 @@ export interface RolloutPlan {
   readonly budgetShown: string;
   /** The most upgrades in flight, for each account that the plan uses; no part of the digest. */
   readonly accountLimits: Readonly<Record<string, number>>;
+  /** What follows when somebody else's upgrade was adopted and led elsewhere. */
+  readonly onOtherTarget: 'wait' | 'fail';
   readonly timeScale: number;
   /** What is not wrong and yet worth knowing, one line each. */
   readonly notes: readonly string[];
@@ -116,6 +118,7 @@ export function planOf(source: Source, context: PlanContext, choices: Choices = 
       targets: members.map(({ resource, target }) => ({ resource: { ...resource }, target })),
     })),
     budget: { ...budget.budget },
+    ...(spec.onOtherTarget === 'wait' ? { onOtherTarget: spec.onOtherTarget } : {}),
     timeScale,
   };
   const plan = { name: metadata.name, digest: digest(content) };
@@ -127,6 +130,7 @@ export function planOf(source: Source, context: PlanContext, choices: Choices = 
     budget: budget.budget,
     budgetShown: budget.shown,
     accountLimits,
+    onOtherTarget: spec.onOtherTarget ?? 'fail',
     timeScale,
     notes: planned.flatMap(({ name, effective }) =>
       effective.cause === null

@@ -94,6 +94,12 @@ export function planSchema(apis: readonly CloudApi[]) {
       targets: z.array(targetSchema(apis)).min(1),
       waves: z.array(wave).min(1).optional().describe('In this order; without any, one wave with everything.'),
       failureBudget: failureBudget.optional(),
+      onOtherTarget: z
+        .enum(['wait', 'fail'])
+        .optional()
+        .describe(
+          'When an upgrade that somebody else started leads elsewhere: fail (default), or wait for its end and then begin ours.',
+        ),
       timeScale: z
         .number()
         .positive()

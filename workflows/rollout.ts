@@ -50,6 +50,8 @@ interface WaveState {
   state: WaveStatus['state'];
   /** Final once the wave ended; until then the sum of what its shards told. */
   counts: Counts;
+  /** Charged to the budget so far. */
+  failures: number;
   readonly shards: Map<number, ShardProgress>;
 }
 
@@ -68,6 +70,7 @@ class RolloutRun {
       workflowId: waveWorkflowId(input.rollout, this.runId, index + 1),
       state: 'Pending',
       counts: {},
+      failures: 0,
       shards: new Map(),
     }));
     this.show();
@@ -81,6 +84,7 @@ class RolloutRun {
     this.show();
     const ended = await this.runWave(wave, index + 1);
     wave.counts = ended.counts;
+    wave.failures = ended.failures;
     wave.state = ended.stopped ? 'Stopped' : 'Done';
     this.stopped ||= ended.stopped || CancellationScope.current().consideredCancelled;
     this.show();
@@ -122,6 +126,10 @@ class RolloutRun {
     if (wave?.state !== 'Running') return;
     wave.shards.set(progress.shard, progress);
     wave.counts = [...wave.shards.values()].reduce<Counts>((sum, { counts }) => addCounts(sum, counts), {});
+    wave.failures = [...wave.shards.values()].reduce(
+      (sum, { counts, failures }) => sum + (failures ?? countOf(counts, FAILED_OUTCOMES)),
+      0,
+    );
     this.lastFailure = progress.failure ?? this.lastFailure;
     this.show();
   }
@@ -175,7 +183,7 @@ class RolloutRun {
   }
 
   private get failures(): number {
-    return this.waves.reduce((sum, wave) => sum + countOf(wave.counts, FAILED_OUTCOMES), 0);
+    return this.waves.reduce((sum, { failures }) => sum + failures, 0);
   }
 
   private stateAndReason(): Pick<RolloutStatus, 'state' | 'reason'> {

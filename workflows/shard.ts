@@ -25,7 +25,7 @@ import {
 } from './contracts/upgrade.js';
 import { markdown } from './details.js';
 import { failedUpgrade, rootReason } from './failures.js';
-import { shardProgressSignal, shardStatusQuery } from './messages.js';
+import { shardProgressSignal, shardStatusQuery, upgradeOverdueSignal } from './messages.js';
 import type { upgrade } from './upgrade.js';
 
 /** Words to the rollout per shard: enough for a bar to move, few enough to keep both histories bounded. */
@@ -34,6 +34,9 @@ const PROGRESS_STEPS = 10;
 export async function shard(input: ShardInput): Promise<ShardResult> {
   const run = new ShardRun(input);
   setHandler(shardStatusQuery, () => run.status());
+  setHandler(upgradeOverdueSignal, (workflowId) => {
+    run.chargeOverdue(workflowId);
+  });
 
   await run.startAll();
   await run.waitForAll();
@@ -46,6 +49,8 @@ class ShardRun {
   private readonly inFlight = new Map<string, { spec: UpgradeSpec; runId: string }>();
   private readonly ends: UpgradeEnd[] = [];
   private failures = 0;
+  /** Charged while they ran: their end charges nothing more. */
+  private readonly overdue = new Set<string>();
   private stopped = false;
   private lastFailure: string | null = null;
   private readonly running: Promise<void>[] = [];
@@ -80,7 +85,7 @@ class ShardRun {
     const why = this.stopped ? 'the rollout was stopped first' : 'the failure budget was spent first';
     for (const spec of this.queue) this.ends.push(endOf(spec, null, 'NotStarted', why));
     this.show();
-    return { ends: this.ends, stopped: this.stopped };
+    return { ends: this.ends, stopped: this.stopped, failures: this.failures };
   }
 
   status(): ShardStatus {
@@ -93,6 +98,16 @@ class ShardRun {
       })),
       ends: this.ends,
     };
+  }
+
+  /** An operation past its deadline is charged to the budget once, whatever it comes to in the end. */
+  chargeOverdue(workflowId: string): void {
+    const upgrade = this.inFlight.get(workflowId);
+    if (upgrade === undefined || this.overdue.has(workflowId)) return;
+    this.overdue.add(workflowId);
+    this.failures += 1;
+    this.lastFailure = `${upgrade.spec.resource.id}: overdue, and followed on`;
+    this.show();
   }
 
   private async start(spec: UpgradeSpec): Promise<void> {
@@ -142,7 +157,7 @@ class ShardRun {
   private async add(end: UpgradeEnd): Promise<void> {
     this.ends.push(end);
     if (FAILED_OUTCOMES.includes(end.outcome)) {
-      this.failures += 1;
+      if (!this.overdue.has(end.workflowId)) this.failures += 1;
       this.lastFailure = `${end.resourceId}: ${end.outcome}: ${end.reason}`;
     }
     this.show();
@@ -163,6 +178,7 @@ class ShardRun {
       shard: this.input.shard,
       inFlight: this.inFlight.size,
       counts: this.counts(),
+      failures: this.failures,
       failure: this.lastFailure,
     };
   }
@@ -178,7 +194,10 @@ class ShardRun {
   /** The next upgrade that wave, budget and account have room for; -1 when there is none now. */
   private nextIndex(): number {
     const { concurrency, failuresLeft, mode, accountLimits } = this.input;
-    if (this.inFlight.size >= allowedInFlight(concurrency, failuresLeft, this.failures, mode)) return -1;
+    if (this.inFlight.size >= concurrency) return -1;
+    // One that is overdue has been charged: it can fail the budget no second time.
+    const uncharged = [...this.inFlight.keys()].filter((workflowId) => !this.overdue.has(workflowId)).length;
+    if (uncharged >= allowedInFlight(concurrency, failuresLeft, this.failures, mode)) return -1;
     const perAccount = new Map<string, number>();
     for (const { spec } of this.inFlight.values()) {
       perAccount.set(spec.resource.account, (perAccount.get(spec.resource.account) ?? 0) + 1);

@@ -2,8 +2,11 @@
 import {
   ApplicationFailure,
   CancellationScope,
+  condition,
+  getExternalWorkflowHandle,
   isCancellation,
   setCurrentDetails,
+  setHandler,
   sleep,
   upsertSearchAttributes,
   workflowInfo,
@@ -25,12 +28,14 @@ import {
   type Operation,
   type Outcome,
   type Phase,
+  type Resolution,
   type SentCall,
   type UpgradeInput,
   type UpgradeResult,
 } from './contracts/upgrade.js';
 import { markdown } from './details.js';
 import { rootReason } from './failures.js';
+import { resolveUpdate, upgradeOverdueSignal } from './messages.js';
 import { stepsAt, type Steps } from './steps.js';
 
 /** So long a resource may stay busy, or a send not get out; then the upgrade is refused. Milliseconds at scale 1. */
@@ -47,17 +52,27 @@ const DEFERRED_RETRY_MS: Growing = { first: 5_000, longest: 5 * 60_000 };
 /** While the truth cannot be read: a dozen looks a day in the end. */
 const HELD_RETRY_MS: Growing = { first: 10 * 60_000, longest: 2 * 3_600_000 };
 
+/** More upgrades of others than this on one resource: then a person has to look. */
+const MOST_OTHERS = 3;
+
 export async function upgrade(input: UpgradeInput): Promise<UpgradeResult> {
   const run = new UpgradeRun(input);
+  setHandler(resolveUpdate, (resolution) => run.resolve(resolution), {
+    validator: (resolution) => run.mayResolve(resolution),
+    description: 'A person says how an upgrade ended that is held or overdue.',
+  });
 
-  const checked = await run.precheck();
-  if (!run.mayGoOn(checked)) return run.end();
+  for (;;) {
+    const checked = await run.precheck();
+    if (!run.mayGoOn(checked)) return run.end();
 
-  const submitted = await run.submit(checked);
-  if (submitted.operation === null) return run.end();
+    const submitted = await run.submit(checked);
+    if (submitted.operation === null) return run.end();
 
-  const verified = await run.follow(submitted.operation);
-  return run.conclude(verified);
+    const verified = await run.follow(submitted.operation);
+    if (verified === null) return run.end();
+    if (!run.mayBeginAnew(verified)) return run.conclude(verified);
+  }
 }
 
 /** The state of one upgrade and its named steps. */
@@ -76,6 +91,11 @@ class UpgradeRun {
   private calls: SentCall[] = [];
   private polls = 0;
   private providerSays: AwaitResult['providerSays'] = 'running';
+  /** A person is needed, or only time: then `resolve` may end it. */
+  private phase: Phase = 'Precheck';
+  private resolution: Resolution | null = null;
+  private othersFollowed = 0;
+  private toldOverdue = false;
 
   constructor(input: UpgradeInput) {
     this.input = input;
@@ -152,6 +172,8 @@ class UpgradeRun {
         case 'submitted':
         case 'adopted':
           this.operation = submitted.operation;
+          // Evidence came after all: it counts for more than a word that was given for lack of it.
+          this.resolution = null;
           this.adopted = submitted.verdict === 'adopted';
           return submitted;
         case 'already-at-target':
@@ -164,7 +186,8 @@ class UpgradeRun {
           return submitted;
         case 'unknown':
           this.show('Held', 'another look at the cloud', submitted.reason);
-          await CancellationScope.nonCancellable(() => this.pause(growing(HELD_RETRY_MS, look), submitted.reason));
+          await CancellationScope.nonCancellable(() => this.hold(growing(HELD_RETRY_MS, look), submitted.reason));
+          if (this.isResolved(submitted.reason)) return submitted;
           continue;
         case 'busy':
         case 'deferred':
@@ -187,26 +210,61 @@ class UpgradeRun {
     }
   }
 
-  /** Until the operation ended and the resource was read back; never abandoned, whatever is cancelled above. */
-  async follow(operation: Operation): Promise<VerifyResult> {
+  /**
+   * Until the operation ended and the resource was read back; never abandoned, whatever is cancelled above. `null` when
+   * a person said how it ended.
+   */
+  async follow(operation: Operation): Promise<VerifyResult | null> {
     return CancellationScope.nonCancellable(async () => {
       for (let look = 0; ; look += 1) {
         await this.awaitEnd(operation);
+        if (this.isResolved(this.reason)) return null;
         this.show('Verify', 'the outcome', `the operation ended: ${this.reason}`, true);
         const { waits } = this.steps(`Verify ${this.title}: version, status and health`);
         const verified = await waits.verify({ ...this.step, operation });
         this.toVersion = verified.version;
         if (verified.verdict !== 'unreadable' && verified.verdict !== 'still-running') return verified;
         this.show('Held', 'another look at the cloud', verified.reason, true);
-        await this.pause(growing(HELD_RETRY_MS, look), verified.reason);
+        await this.hold(growing(HELD_RETRY_MS, look), verified.reason);
+        if (this.isResolved(verified.reason)) return null;
       }
     });
+  }
+
+  /** After an upgrade of somebody else that led elsewhere, where the plan says that ours then has its turn. */
+  mayBeginAnew({ verdict }: VerifyResult): boolean {
+    const { onOtherTarget } = this.input.spec;
+    if (!this.adopted || verdict !== 'not-at-target' || onOtherTarget !== 'wait') return false;
+    if (CancellationScope.current().consideredCancelled || this.othersFollowed >= MOST_OTHERS) return false;
+    this.othersFollowed += 1;
+    this.adopted = false;
+    this.operation = null;
+    return true;
+  }
+
+  /** @throws Error saying why a person's word is not taken now */
+  mayResolve({ as, reason, actor }: Resolution): void {
+    if (!['done', 'failed', 'not-submitted'].includes(as)) throw new Error(`unknown resolution ${String(as)}`);
+    if (!reason || !actor) throw new Error('a resolution has an actor and a reason');
+    if (this.resolution !== null)
+      throw new Error(`resolved already as ${this.resolution.as} by ${this.resolution.actor}`);
+    if (this.phase !== 'Held' && this.phase !== 'Overdue') {
+      throw new Error(`the upgrade is in phase ${this.phase}: only one that is Held or Overdue is ended by a person`);
+    }
+    if (as === 'not-submitted' && this.operation !== null) {
+      throw new Error(`its submit was accepted (${nameOf(this.operation)}): resolve it as done or failed`);
+    }
+  }
+
+  resolve(resolution: Resolution): void {
+    this.resolution = resolution;
   }
 
   async conclude(verified: VerifyResult): Promise<UpgradeResult> {
     const outcome = upgradeOutcome(verified, { providerSays: this.providerSays }, this.adopted);
     const isWhole = outcome === 'Succeeded' || outcome === 'Adopted';
-    this.settle(outcome, isWhole ? verified.reason : `${verified.reason}; the provider said: ${this.reason}`);
+    const led = this.adopted && verified.verdict === 'not-at-target' ? "somebody else's upgrade led elsewhere: " : '';
+    this.settle(outcome, isWhole ? verified.reason : `${led}${verified.reason}; the provider said: ${this.reason}`);
     return this.end();
   }
 
@@ -263,17 +321,67 @@ class UpgradeRun {
   }
 
   private async awaitEnd(operation: Operation): Promise<void> {
-    const name = operation.id === null ? 'the operation' : `operation ${operation.id}`;
+    const name = nameOf(operation);
     this.show('Await', `the end of ${name}`, this.adopted ? 'adopted: it was running already' : 'submitted', true);
     const { waits } = this.steps(`Await ${name} of ${this.input.spec.resource.id}`);
-    for (let overdue = false; ; overdue = true) {
-      const end = await waits.awaitOperation({ ...this.step, operation, overdue });
+    for (let late: 'Stuck' | 'Overdue' | null = null; ;) {
+      const input = { ...this.step, operation, stuck: late === 'Stuck', overdue: late === 'Overdue' };
+      const end = await this.unlessResolved(() => waits.awaitOperation(input));
+      if (end === null) return;
       this.polls += end.polls;
       this.providerSays = end.providerSays;
       this.reason = end.reason;
       if (end.ended) return;
+      if (end.stuck === true) {
+        late = 'Stuck';
+        this.show('Stuck', `the end of ${name}, or its deadline`, `no news for long; last seen: ${end.reason}`, true);
+        continue;
+      }
       this.show('Overdue', `the end of ${name}, polled slowly`, end.reason, true);
+      if (late !== 'Overdue') await this.tellOverdue();
+      late = 'Overdue';
     }
+  }
+
+  /** The shard charges it to the failure budget, once; a shard that is gone has none. */
+  private async tellOverdue(): Promise<void> {
+    const { parent, workflowId } = workflowInfo();
+    if (parent === undefined || this.toldOverdue) return;
+    this.toldOverdue = true;
+    try {
+      await getExternalWorkflowHandle(parent.workflowId, parent.runId).signal(upgradeOverdueSignal, workflowId);
+    } catch (error) {
+      if (isCancellation(error)) throw error;
+    }
+  }
+
+  /** What the step comes to; `null` when a person ends the upgrade meanwhile: then nobody waits for it any more. */
+  private async unlessResolved<T>(step: () => Promise<T>): Promise<T | null> {
+    const scope = new CancellationScope();
+    const running = scope.run(step);
+    let isOver = false;
+    const over = () => {
+      isOver = true;
+    };
+    running.then(over, over);
+    await condition(() => isOver || this.resolution !== null);
+    if (isOver) return running;
+    scope.cancel();
+    await running.catch(() => null);
+    return null;
+  }
+
+  /** A person's word stands in for evidence; `lastSeen` is what there was of it. */
+  private isResolved(lastSeen: string): boolean {
+    if (this.resolution === null) return false;
+    const { as, actor, reason } = this.resolution;
+    const outcome = ({ done: 'Succeeded', failed: 'Failed', 'not-submitted': 'NotStarted' } as const)[as];
+    this.settle(outcome, `resolved as ${as} by ${actor}: ${reason}; last seen: ${lastSeen}`);
+    return true;
+  }
+
+  private async hold(atScaleOneMs: number, reason: string): Promise<void> {
+    await condition(() => this.resolution !== null, this.atScale(atScaleOneMs), { summary: short(reason) });
   }
 
   private async waitFor(atScaleOneMs: number, reason: string): Promise<void> {
@@ -282,7 +390,12 @@ class UpgradeRun {
   }
 
   private async pause(atScaleOneMs: number, reason: string): Promise<void> {
-    await sleep(Math.max(atScaleOneMs * this.input.timing.scale, 1_000), { summary: short(reason) });
+    await sleep(this.atScale(atScaleOneMs), { summary: short(reason) });
+  }
+
+  /** Below about a second the server fires no timer. */
+  private atScale(atScaleOneMs: number): number {
+    return Math.max(atScaleOneMs * this.input.timing.scale, 1_000);
   }
 
   private settle(outcome: Outcome, reason: string): void {
@@ -298,6 +411,7 @@ class UpgradeRun {
     if (upsert && workflowInfo().typedSearchAttributes.get(ATTRIBUTES.phase) !== phase) {
       upsertSearchAttributes([{ key: ATTRIBUTES.phase, value: phase }]);
     }
+    this.phase = phase;
     this.describe(phase, next, reason);
   }
 
@@ -339,6 +453,10 @@ class UpgradeRun {
     const { resource, targetLabel } = this.input.spec;
     return `${resource.id} to ${targetLabel}`;
   }
+}
+
+function nameOf({ id }: Operation): string {
+  return id === null ? 'the operation' : `operation ${id}`;
 }
 
 function wasReset(): boolean {

@@ -30,7 +30,7 @@ export async function wave(input: WaveInput): Promise<WaveResult> {
     }
     const ended = await runShard(input, index + 1, upgrades, input.failuresLeft - failures);
     counts = addCounts(counts, ended.counts);
-    failures += countOf(ended.counts, FAILED_OUTCOMES);
+    failures += ended.failures;
     stopped ||= ended.stopped || CancellationScope.current().consideredCancelled;
   }
   show(input, shards.length, shards.length, counts, failures);
@@ -42,9 +42,9 @@ async function runShard(
   number: number,
   upgrades: readonly UpgradeSpec[],
   failuresLeft: number,
-): Promise<{ counts: Counts; stopped: boolean }> {
+): Promise<{ counts: Counts; failures: number; stopped: boolean }> {
   try {
-    const { ends, stopped } = await executeChild<typeof shard>('shard', {
+    const { ends, stopped, failures } = await executeChild<typeof shard>('shard', {
       workflowId: shardWorkflowId(input.rollout, input.rolloutRun, input.index, number),
       args: [{ ...input, wave: plan.name, shard: number, concurrency: plan.concurrency, upgrades, failuresLeft }],
       parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
@@ -52,11 +52,13 @@ async function runShard(
       staticSummary: `${plan.name}, shard ${number}: ${upgrades.length} upgrades`,
       typedSearchAttributes: [{ key: ATTRIBUTES.rollout, value: input.rollout }],
     });
-    return { counts: tally(ends.map(({ outcome }) => outcome)), stopped };
+    const counts = tally(ends.map(({ outcome }) => outcome));
+    return { counts, failures: failures ?? countOf(counts, FAILED_OUTCOMES), stopped };
   } catch (error) {
     // Cancelled before its first task, nothing of it was started. Ended by hand, what it did is not known here; its
     // upgrades were asked to stop, and those that had sent go on.
-    return { counts: { [isCancellation(error) ? 'NotStarted' : 'Held']: upgrades.length }, stopped: true };
+    const counts: Counts = { [isCancellation(error) ? 'NotStarted' : 'Held']: upgrades.length };
+    return { counts, failures: countOf(counts, FAILED_OUTCOMES), stopped: true };
   }
 }
 

@@ -208,7 +208,7 @@ function detailOf(row: ResourceRow): string {
 
 function paintPhase(row: ResourceRow, paint: Paint): string {
   const word = row.phase.padEnd('Precheck'.length);
-  return row.phase === 'Held' || row.phase === 'Overdue' || row.phase === 'Waiting'
+  return row.phase === 'Held' || row.phase === 'Stuck' || row.phase === 'Overdue' || row.phase === 'Waiting'
     ? paint.yellow(word)
     : paint.cyan(word);
 }

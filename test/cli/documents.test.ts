@@ -52,6 +52,7 @@ const PREPARED: PreparedPlan = {
     budget: { max: 1, mode: 'strict' },
     budgetShown: '34 % of 3 = 1',
     accountLimits: { 'graphs-prod': 2 },
+    onOtherTarget: 'fail',
     timeScale: 1,
     notes: [],
   },

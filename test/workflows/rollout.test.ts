@@ -149,6 +149,36 @@ describe('rollout', () => {
     expect(result).toMatchObject({ outcome: 'SucceededWithFailures', failures: 1 });
   });
 
+  it('charges an overdue upgrade to the budget once, while it is followed on', async () => {
+    const resources = ids('o', 4);
+    const { result } = await run(
+      { waves: [{ ids: resources, concurrency: 2 }], budget: { max: 0, mode: 'loose' } },
+      {
+        awaitOperation: ({ spec: { resource } }, call) =>
+          resource.id === resources[0] && call < 3 ? { ended: false, reason: 'job running' } : {},
+      },
+    );
+    // It ended well, and yet the rollout had stopped starting others.
+    expect(result).toMatchObject({ outcome: 'Failed', failures: 1 });
+    expect(result.counts.Succeeded).toBeGreaterThanOrEqual(1);
+    expect(result.counts.NotStarted).toBeGreaterThanOrEqual(1);
+    expect(result.counts.Failed).toBeUndefined();
+  });
+
+  it('does not charge one twice that was overdue and then failed', async () => {
+    const resources = ids('p', 3);
+    const { result } = await run(
+      { waves: [{ ids: resources, concurrency: 1 }], budget: { max: 1, mode: 'strict' } },
+      {
+        awaitOperation: ({ spec: { resource } }, call) =>
+          resource.id === resources[0] && call < 2 ? { ended: false, reason: 'job running' } : {},
+        verify: ({ spec: { resource } }) => (resource.id === resources[0] ? rolledBack : {}),
+      },
+    );
+    expect(result).toMatchObject({ outcome: 'SucceededWithFailures', failures: 1 });
+    expect(result.counts).toEqual({ RolledBack: 1, Succeeded: 2 });
+  });
+
   it('never has more in flight in an account than the account allows', async () => {
     const { result, peak } = await run({
       waves: [{ ids: ids('d', 8), concurrency: 8 }],

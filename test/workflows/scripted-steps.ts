@@ -103,6 +103,6 @@ export function spec(id: string, account = 'prod'): UpgradeSpec {
   };
 }
 
-export function upgradeInput(id: string): UpgradeInput {
-  return { rollout: 'r-1', rolloutRun: 'run-1', wave: 'one', spec: spec(id), timing: { scale: 1 } };
+export function upgradeInput(id: string, more: Partial<UpgradeSpec> = {}): UpgradeInput {
+  return { rollout: 'r-1', rolloutRun: 'run-1', wave: 'one', spec: { ...spec(id), ...more }, timing: { scale: 1 } };
 }

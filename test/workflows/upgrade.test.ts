@@ -1,11 +1,14 @@
 import type { TestWorkflowEnvironment } from '@temporalio/testing';
+import { Context } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import { WorkflowFailedError, type WorkflowHandle } from '@temporalio/client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FAILURES } from '../../workflows/contracts/errors.js';
 import { upgradeWorkflowId } from '../../workflows/contracts/ids.js';
+import { MESSAGES } from '../../workflows/contracts/messages.js';
 import { QUEUES } from '../../workflows/contracts/queues.js';
-import type { UpgradeResult } from '../../workflows/contracts/upgrade.js';
+import { ATTRIBUTES } from '../../workflows/contracts/search-attributes.js';
+import type { Resolution, UpgradeResult, UpgradeSpec } from '../../workflows/contracts/upgrade.js';
 import type { upgrade } from '../../workflows/upgrade.js';
 import { timeSkippingEnvironment } from '../support/environment.js';
 import { withScriptedWorkers } from './scripted-workers.js';
@@ -31,9 +34,10 @@ interface Ran {
 async function run(
   script: Script,
   meanwhile: (handle: WorkflowHandle<typeof upgrade>) => Promise<void> = () => Promise.resolve(),
+  more: Partial<UpgradeSpec> = {},
 ): Promise<Ran> {
   const steps = scriptedSteps(script);
-  const input = upgradeInput(`g${(number += 1)}`);
+  const input = upgradeInput(`g${(number += 1)}`, more);
   return withScriptedWorkers(env, steps, async () => {
     const handle = await env.client.workflow.start<typeof upgrade>('upgrade', {
       workflowId: upgradeWorkflowId(input.spec.resource),
@@ -52,6 +56,39 @@ async function run(
     const called = steps.called.map((entry) => entry.replace(/ .*/, ''));
     return { result, called, events: events?.length ?? 0 };
   });
+}
+
+/** Resolves once the upgrade is in a phase. */
+async function inPhase(handle: WorkflowHandle<typeof upgrade>, phase: string): Promise<void> {
+  for (;;) {
+    const { typedSearchAttributes } = await handle.describe();
+    if (typedSearchAttributes.get(ATTRIBUTES.phase) === phase) return;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+/** Resolves once the second activity of a name is under way. */
+async function pendingAttempt(handle: WorkflowHandle<typeof upgrade>, name: string): Promise<void> {
+  for (;;) {
+    const { events } = await handle.fetchHistory();
+    const scheduled = events?.filter(
+      (event) => event.activityTaskScheduledEventAttributes?.activityType?.name === name,
+    ).length;
+    if ((scheduled ?? 0) > 1) return;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+function resolveBy(handle: WorkflowHandle<typeof upgrade>, as: Resolution['as']): Promise<void> {
+  const word: Resolution = { as, actor: 'ada@ops', reason: 'seen in the console' };
+  return handle.executeUpdate<void, [Resolution]>(MESSAGES.resolve, { args: [word] });
+}
+
+/** A step that ends only when its test says so, or when it is cancelled. */
+function gate(): { readonly passed: Promise<void>; open: () => void } {
+  let open = () => {};
+  const passed = new Promise<void>((resolve) => (open = resolve));
+  return { passed, open };
 }
 
 describe('upgrade', () => {
@@ -151,6 +188,139 @@ describe('upgrade', () => {
     });
     expect(overdue).toEqual([false, true, true]);
     expect(result).toMatchObject({ outcome: 'Succeeded', polls: 9 });
+  });
+
+  it('shows an operation without news as stuck, and follows it on', async () => {
+    const stages: unknown[] = [];
+    const { result, events } = await run({
+      awaitOperation: ({ stuck, overdue }, call) => {
+        stages.push({ stuck, overdue });
+        if (call === 1) return { ended: false, stuck: true, reason: 'job running, 37 %' };
+        return call === 2 ? { ended: false, reason: 'job running, 37 %' } : {};
+      },
+    });
+    expect(stages).toEqual([
+      { stuck: false, overdue: false },
+      { stuck: true, overdue: false },
+      { stuck: false, overdue: true },
+    ]);
+    expect(result.outcome).toBe('Succeeded');
+    console.log(`history events of one that was stuck and overdue: ${events}`);
+  });
+
+  it('begins anew after an upgrade of somebody else that led elsewhere, where the plan says wait', async () => {
+    const other = { verdict: 'not-at-target', version: '1.5', reason: 'not at its target: version 1.5' } as const;
+    const script: Script = {
+      precheck: (_input, call) => (call === 1 ? { verdict: 'upgrading' } : { version: '1.5' }),
+      submit: (_input, call) => (call === 1 ? { verdict: 'adopted' } : {}),
+      verify: (_input, call) => (call === 1 ? other : {}),
+    };
+    const expected: (string | null)[] = [];
+    const waited = await run(
+      {
+        ...script,
+        submit: (input, call) => {
+          expected.push(input.expectedVersion);
+          return call === 1 ? { verdict: 'adopted' } : {};
+        },
+      },
+      undefined,
+      { onOtherTarget: 'wait' },
+    );
+    expect(waited.called).toEqual([1, 2].flatMap(() => ['precheck', 'submit', 'await', 'verify']));
+    expect(waited.result).toMatchObject({ outcome: 'Succeeded', fromVersion: '1.5' });
+    expect(expected).toEqual(['1', '1.5']);
+
+    const failed = await run(script);
+    expect(failed.called).toEqual(['precheck', 'submit', 'await', 'verify']);
+    expect(failed.result).toMatchObject({ outcome: 'Failed' });
+    expect(failed.result.reason).toContain("somebody else's upgrade led elsewhere: not at its target: version 1.5");
+  });
+
+  describe('resolved by a person', () => {
+    const unknown = { verdict: 'unknown', operation: null, unresolvedSince: '2026-11-21T10:00:00.000Z' } as const;
+
+    it.each([
+      ['done', 'Succeeded'],
+      ['failed', 'Failed'],
+      ['not-submitted', 'NotStarted'],
+    ] as const)('as %s while its truth cannot be read: %s', async (as, outcome) => {
+      const { result, called } = await run({ submit: () => ({ ...unknown, reason: 'HTTP 503' }) }, async (handle) => {
+        await inPhase(handle, 'Held');
+        await resolveBy(handle, as);
+      });
+      expect(called).not.toContain('await');
+      expect(result).toMatchObject({ outcome });
+      expect(result.reason).toBe(`resolved as ${as} by ada@ops: seen in the console; last seen: HTTP 503`);
+    });
+
+    it('while it is overdue: nobody waits for the operation any more', async () => {
+      const { result, called } = await run(
+        {
+          awaitOperation: async ({ overdue }) => {
+            if (!overdue) return { ended: false, reason: 'job running' };
+            const { cancelled } = Context.current();
+            const beat = setInterval(() => {
+              Context.current().heartbeat();
+            }, 500);
+            await cancelled.finally(() => {
+              clearInterval(beat);
+            });
+            return {};
+          },
+        },
+        async (handle) => {
+          await inPhase(handle, 'Overdue');
+          await expect(resolveBy(handle, 'not-submitted')).rejects.toMatchObject({
+            cause: { message: 'its submit was accepted (operation job-1): resolve it as done or failed' },
+          });
+          await resolveBy(handle, 'done');
+        },
+      );
+      expect(called.filter((step) => step === 'verify')).toEqual([]);
+      expect(result).toMatchObject({ outcome: 'Succeeded', operation: { id: 'job-1' } });
+    });
+
+    it('not while evidence is on its way', async () => {
+      const held = gate();
+      const { result } = await run(
+        {
+          awaitOperation: async () => {
+            await held.passed;
+            return {};
+          },
+        },
+        async (handle) => {
+          await inPhase(handle, 'Await');
+          await expect(resolveBy(handle, 'failed')).rejects.toMatchObject({
+            cause: { message: 'the upgrade is in phase Await: only one that is Held or Overdue is ended by a person' },
+          });
+          held.open();
+        },
+      );
+      expect(result.outcome).toBe('Succeeded');
+    });
+
+    it('gives way to evidence that came after all', async () => {
+      const look = gate();
+      const { result } = await run(
+        {
+          submit: async (_input, call) => {
+            if (call === 1) return { ...unknown, reason: 'HTTP 503' };
+            await look.passed;
+            return {};
+          },
+        },
+        async (handle) => {
+          await inPhase(handle, 'Held');
+          await env.sleep('10m');
+          await pendingAttempt(handle, 'submit');
+          await resolveBy(handle, 'not-submitted');
+          look.open();
+        },
+      );
+      expect(result).toMatchObject({ outcome: 'Succeeded', operation: { id: 'job-1' } });
+    });
   });
 
   it('reports a rollback by the version, whatever the job says', async () => {

@@ -3,4 +3,6 @@ export const MESSAGES = {
   rolloutStatus: 'rolloutStatus',
   shardStatus: 'shardStatus',
   shardProgress: 'shardProgress',
+  upgradeOverdue: 'upgradeOverdue',
+  resolve: 'resolve',
 } as const;

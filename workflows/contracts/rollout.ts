@@ -66,6 +66,8 @@ export type Counts = Readonly<Partial<Record<Outcome, number>>>;
 export interface ShardResult {
   readonly ends: readonly UpgradeEnd[];
   readonly stopped: boolean;
+  /** Upgrades charged to the budget: those that failed, and those that were overdue, however they ended. */
+  readonly failures?: number;
 }
 
 export interface WaveResult {
@@ -113,6 +115,8 @@ export interface ShardProgress {
   readonly shard: number;
   readonly inFlight: number;
   readonly counts: Counts;
+  /** As `ShardResult.failures`, so far. */
+  readonly failures?: number;
   /** The latest failure: resource and reason. */
   readonly failure: string | null;
 }

@@ -52,7 +52,9 @@ export interface SubmitResult {
 
 export interface AwaitInput extends StepInput {
   readonly operation: Operation;
-  /** Past its expected time: polled at a slow interval. */
+  /** People know already that it is stuck: followed on to its deadline. */
+  readonly stuck?: boolean;
+  /** Past its deadline: polled at a slow interval. */
   readonly overdue: boolean;
 }
 
@@ -64,11 +66,14 @@ export interface AwaitHeartbeat {
   /** Reads in a row that failed. */
   readonly failedReads: number;
   readonly lastPolledAt: string;
+  /** When `state` or `percent` was last another than before: without news for long, it is stuck. */
+  readonly changedAt?: string;
 }
 
 export interface AwaitResult {
-  /** `false`: the deadline passed and the operation still runs. */
+  /** `false`: the operation still runs, past its deadline or, with `stuck`, without news for too long. */
   readonly ended: boolean;
+  readonly stuck?: boolean;
   /** What the provider's job or records say. Never the outcome by itself: verify reads the resource. */
   readonly providerSays: 'succeeded' | 'failed' | 'rolled-back' | 'vanished' | 'running';
   readonly reason: string;

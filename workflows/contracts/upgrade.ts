@@ -22,6 +22,11 @@ export interface UpgradeSpec {
   readonly targetLabel: string;
   /** The version that was read when the rollout was planned; `null` when it was not. */
   readonly plannedFrom: string | null;
+  /**
+   * What follows when an upgrade that somebody else started was adopted and led elsewhere: ours begins anew (`wait`), or
+   * the upgrade has failed (`fail`, also when left out).
+   */
+  readonly onOtherTarget?: 'wait' | 'fail';
 }
 
 /** How fast the clockwork turns. */
@@ -44,11 +49,19 @@ export interface UpgradeInput {
 }
 
 /** Where an upgrade stands; kept in the search attribute `UpliftPhase`. */
-export type Phase = 'Precheck' | 'Waiting' | 'Submit' | 'Await' | 'Overdue' | 'Verify' | 'Held' | 'Ended';
+export type Phase = 'Precheck' | 'Waiting' | 'Submit' | 'Await' | 'Stuck' | 'Overdue' | 'Verify' | 'Held' | 'Ended';
 
 /** How an upgrade ended. */
 export type Outcome =
   'Succeeded' | 'AlreadyAtTarget' | 'Adopted' | 'Refused' | 'Failed' | 'RolledBack' | 'Held' | 'Skipped' | 'NotStarted';
+
+/** A person's word on an upgrade that evidence cannot end. */
+export interface Resolution {
+  /** `not-submitted`: nothing of ours ever arrived at the cloud. */
+  readonly as: 'done' | 'failed' | 'not-submitted';
+  readonly actor: string;
+  readonly reason: string;
+}
 
 /** One check of a precheck or dry run, with what it found. */
 export interface Finding {

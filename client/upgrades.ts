@@ -1,0 +1,72 @@
+/** The typed client of single upgrades: found by their resource, ended by a person's word. */
+import {
+  type Client,
+  isGrpcServiceError,
+  WorkflowUpdateFailedError,
+  WorkflowUpdateRPCTimeoutOrCancelledError,
+} from '@temporalio/client';
+import { MESSAGES } from '../workflows/contracts/messages.js';
+import { ATTRIBUTES } from '../workflows/contracts/search-attributes.js';
+import type { Resolution } from '../workflows/contracts/upgrade.js';
+import { describeRun, findRuns, isNotFound, quoted } from './server-reads.js';
+
+/** How long a worker may take to record a person's word. */
+const WORKER_PATIENCE_MS = 10_000;
+/** gRPC status code. */
+const DEADLINE_EXCEEDED = 4;
+
+/** A message that was not taken: why, and what to do. */
+export class NotTakenError extends Error {
+  override readonly name = 'NotTakenError';
+}
+
+/**
+ * The running upgrade of a resource: by its workflow id, or by the resource's id alone where that names only one.
+ *
+ * @returns its workflow id
+ * @throws NotTakenError when there is none, or more than one
+ */
+export async function runningUpgrade(client: Client, resource: string): Promise<string> {
+  if (resource.startsWith('upgrade/')) {
+    const run = await describeRun(client, resource);
+    if (run?.status.name === 'RUNNING') return resource;
+    throw new NotTakenError(`no upgrade runs as ${resource} (check the id, --address and --namespace)`);
+  }
+  const running = await findRuns(
+    client,
+    `WorkflowType = 'upgrade' AND ExecutionStatus = 'Running' AND ${ATTRIBUTES.resource.name} = ${quoted(resource)}`,
+  );
+  const [workflowId, ...more] = running.keys();
+  if (workflowId === undefined) {
+    throw new NotTakenError(`no upgrade of ${resource} is running (check the id, --address and --namespace)`);
+  }
+  if (more.length > 0) {
+    throw new NotTakenError(`several upgrades are of ${resource}: name one of ${[workflowId, ...more].join(', ')}`);
+  }
+  return workflowId;
+}
+
+/**
+ * Ends an upgrade that is held or overdue by a person's word; recorded in its history when this returns.
+ *
+ * @throws NotTakenError saying why it was not recorded
+ */
+export async function resolveUpgrade(client: Client, workflowId: string, resolution: Resolution): Promise<void> {
+  try {
+    await client.withDeadline(Date.now() + WORKER_PATIENCE_MS, () =>
+      client.workflow.getHandle(workflowId).executeUpdate<void, [Resolution]>(MESSAGES.resolve, { args: [resolution] }),
+    );
+  } catch (error) {
+    throw notTaken(error, workflowId);
+  }
+}
+
+function notTaken(error: unknown, workflowId: string): unknown {
+  if (error instanceof WorkflowUpdateFailedError) return new NotTakenError(error.cause?.message ?? error.message);
+  if (isNotFound(error)) return new NotTakenError(`${workflowId} has ended meanwhile`);
+  const isLate =
+    error instanceof WorkflowUpdateRPCTimeoutOrCancelledError ||
+    (isGrpcServiceError(error) && Number(error.code) === DEADLINE_EXCEEDED);
+  if (!isLate) return error;
+  return new NotTakenError('no worker answered, so nothing was recorded (start a worker: uplift worker)');
+}
