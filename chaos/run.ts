@@ -15,7 +15,7 @@ import type { ServerBinary } from '../temporal/binary.js';
 import { RATES, SCALE, seedFleet, writeAccounts, type Fleet } from './fleet.js';
 import { objectionTo, offencesIn, realityOf, type Reality } from './judge.js';
 import { faultMix } from './mix.js';
-import { planStrikes, strike, type StrikeKind } from './strikes.js';
+import { planStrikes, strike, SubmitGate, type StrikeKind } from './strikes.js';
 import { replayAll, searchForSecrets, type Search } from './traces.js';
 
 export interface ChaosOptions {
@@ -42,6 +42,8 @@ export interface ChaosResult {
   readonly calls: number;
   /** Most calls of one account within a second, and how many were allowed. */
   readonly callsPeak: { readonly seen: number; readonly allowed: number };
+  /** The longest that the simulated clouds answered nobody, in milliseconds: a busy machine is a fault of its own. */
+  readonly longestStallMs: number;
   readonly search: Search;
   readonly replayed: number;
   readonly breaches: Breaches;
@@ -71,6 +73,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   const { seed, upgrades, directory, report } = options;
   const fleet = seedFleet(seed, upgrades);
   const clock = offsetClock((fraction(seed, 'clock') * 2 - 1) * CLOCK_OFFSET_MS);
+  const submits = new SubmitGate();
   const stalls = monitorEventLoopDelay();
   stalls.enable();
   const simulator = await startSimulator({
@@ -79,6 +82,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
     credentials: fleet.credentials,
     inventory: fleet.planned.map(({ resource }) => resource),
     tokenMs: TOKEN_MS,
+    onCall: submits.watch,
   });
   let stack: Stack | null = null;
   try {
@@ -96,7 +100,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
     });
     const client = await connectClient(stack.server);
     const startedAt = Date.now();
-    const struck = await breakEverything(options, fleet, simulator, stack, client);
+    const struck = await breakEverything(options, fleet, { simulator, submits, stack, client });
     const seconds = Math.round((Date.now() - startedAt) / 1000);
     report('everything has ended, or should have: judging');
     const allowed = Math.ceil((RATES.reads + RATES.writes) * (1 + stalls.max / 1e9));
@@ -110,6 +114,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
     return {
       ...judged,
       seconds,
+      longestStallMs: Math.round(stalls.max / 1e6),
       upgrades,
       struck,
       search,
@@ -122,13 +127,18 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   }
 }
 
+interface Running {
+  readonly simulator: Simulator;
+  readonly submits: SubmitGate;
+  readonly stack: Stack;
+  readonly client: Client;
+}
+
 /** Starts the rollout and strikes until it has ended, or its time is up and peace has not helped either. */
 async function breakEverything(
   { seed, upgrades, minutes, report }: ChaosOptions,
   fleet: Fleet,
-  simulator: Simulator,
-  stack: Stack,
-  client: Client,
+  { simulator, submits, stack, client }: Running,
 ): Promise<Partial<Record<StrikeKind, number>>> {
   simulator.faults.add(...faultMix(seed, fleet.planned));
   await startRollout(client, {
@@ -147,6 +157,7 @@ async function breakEverything(
       accepted: () => simulator.truth().submits.length,
       pids: () => stack.pids(),
       revokeTokens: () => simulator.iam.revokeTokens(),
+      submits,
       report,
     },
     peace.signal,

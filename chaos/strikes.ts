@@ -1,6 +1,7 @@
 /** What happens to our own processes: planned from the seed, by how far the clouds' own record has come. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { fraction, pick } from '../simulator/random.js';
+import type { CallWatcher } from '../simulator/requests.js';
 
 export type StrikeKind =
   | 'kill -9 a worker'
@@ -11,12 +12,17 @@ export type StrikeKind =
   /** What a changed password does. */
   | 'revoke all tokens';
 
+/** Before the cloud acts on a submit, before its answer is out, and right after. */
+type Moment = 'arrived' | 'processed' | 'answered';
+
 export interface Strike {
   readonly kind: StrikeKind;
   /** When so many submits have been accepted. */
   readonly atSubmits: number;
   /** And so much later: in the middle of whatever is going on then. */
   readonly afterMs: number;
+  /** And then exactly when the next submit gets there; `any`: at once. */
+  readonly moment: Moment | 'any';
   /** 0 or 1. */
   readonly worker: number;
   /** For how long a worker is stopped. */
@@ -33,6 +39,8 @@ const KILLS: readonly [StrikeKind, ...StrikeKind[]] = [
   'kill -9 the server',
   'kill -9 both workers',
 ];
+
+const MOMENTS = ['any', 'arrived', 'processed', 'answered'] as const;
 
 /** One kill for 18 upgrades, at least four, and among them one of each kind. */
 export function planStrikes(seed: string, upgrades: number): Strike[] {
@@ -52,6 +60,7 @@ export function planStrikes(seed: string, upgrades: number): Strike[] {
       kind,
       atSubmits: 1 + Math.floor(((index + roll('at')) / shuffled.length) * upgrades * LAST_STRIKE_AT),
       afterMs: Math.round(roll('after') * 500),
+      moment: pick(MOMENTS, seed, 'moment', index),
       worker: roll('worker') < 0.5 ? 0 : 1,
       forMs: Math.round(4_000 + roll('for') * 6_000),
     };
@@ -63,11 +72,46 @@ export interface Battlefield {
   accepted(): number;
   pids(): { readonly temporal: number | null; readonly workers: readonly number[] };
   revokeTokens(): void;
+  readonly submits: SubmitGate;
   /** Told one line of each strike. */
   report(line: string): void;
 }
 
 const LOOK_EVERY_MS = 50;
+
+const ANSWER_IS_OUT_MS = 5;
+
+/** Lets something be done in the middle of the next submit. */
+export class SubmitGate {
+  private waiting: { readonly moment: Moment; readonly act: () => void } | null = null;
+
+  readonly watch: CallWatcher = ({ call, point }) => {
+    const { waiting } = this;
+    if (call !== 'submit' || waiting === null || (waiting.moment === 'arrived') !== (point === 'arrived')) return;
+    this.waiting = null;
+    if (waiting.moment === 'answered') setTimeout(waiting.act, ANSWER_IS_OUT_MS);
+    else waiting.act();
+  };
+
+  /** Resolves when `act` was done, or `signal` aborted before there was a submit. */
+  async at(moment: Moment, act: () => void, signal: AbortSignal): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const leave = (): void => {
+        this.waiting = null;
+        resolve();
+      };
+      this.waiting = {
+        moment,
+        act: () => {
+          signal.removeEventListener('abort', leave);
+          act();
+          resolve();
+        },
+      };
+      signal.addEventListener('abort', leave, { once: true });
+    });
+  }
+}
 
 /**
  * Carries the plan out until it is done or `signal` aborts. Nothing is killed twice: what was killed is waited for.
@@ -81,53 +125,60 @@ export async function strike(
 ): Promise<Partial<Record<StrikeKind, number>>> {
   const struck: Partial<Record<StrikeKind, number>> = {};
   const killed = new Set<number>();
+  /** Until a stopped worker goes on again. */
+  let stopped = Promise.resolve();
   const wait = (ms: number) => delay(ms, undefined, { signal }).catch(() => {});
-  const kill = async (pid: () => number | null | undefined): Promise<boolean> => {
-    while (!signal.aborted) {
-      const now = pid();
-      if (now !== null && now !== undefined && !killed.has(now)) {
-        killed.add(now);
-        process.kill(now, 'SIGKILL');
-        return true;
-      }
-      await wait(LOOK_EVERY_MS);
-    }
-    return false;
-  };
-  const worker = (index: number) => () => field.pids().workers[index];
-  const carryOut = async ({ kind, worker: index, forMs }: Strike): Promise<boolean> => {
+  const alive = (pid: number | null | undefined): pid is number => typeof pid === 'number' && !killed.has(pid);
+  /** The processes that a strike is for. */
+  const targets = ({ kind, worker }: Strike): (number | null | undefined)[] => {
+    const { workers, temporal } = field.pids();
     switch (kind) {
       case 'kill -9 a worker':
-        return kill(worker(index));
+      case 'stop a worker for a while':
+        return [workers[worker]];
       case 'kill -9 both workers':
-        return (await kill(worker(0))) && (await kill(worker(1)));
+        return [workers[0], workers[1]];
       case 'kill -9 the server':
-        return kill(() => field.pids().temporal);
-      case 'stop a worker for a while': {
-        const pid = worker(index)();
-        if (pid === undefined || killed.has(pid)) return false;
-        process.kill(pid, 'SIGSTOP');
-        try {
-          await wait(forMs);
-        } finally {
-          process.kill(pid, 'SIGCONT');
-        }
-        return true;
-      }
+        return [temporal];
       case 'revoke all tokens':
-        field.revokeTokens();
-        return true;
+        return [];
     }
+  };
+  const carryOut = (one: Strike): void => {
+    field.report(`${field.accepted()} submits accepted (${one.moment}): ${one.kind}`);
+    for (const pid of targets(one).filter(alive)) {
+      if (one.kind === 'stop a worker for a while') {
+        send(pid, 'SIGSTOP');
+        stopped = wait(one.forMs).finally(() => send(pid, 'SIGCONT'));
+      } else {
+        send(pid, 'SIGKILL');
+        killed.add(pid);
+      }
+    }
+    if (one.kind === 'revoke all tokens') field.revokeTokens();
+    struck[one.kind] = (struck[one.kind] ?? 0) + 1;
   };
 
   for (const one of plan) {
     while (!signal.aborted && field.accepted() < one.atSubmits) await wait(LOOK_EVERY_MS);
     await wait(one.afterMs);
+    // A submit is held up only for what takes no time.
+    while (!signal.aborted && !targets(one).every(alive)) await wait(LOOK_EVERY_MS);
     if (signal.aborted) break;
-    field.report(`${field.accepted()} submits accepted: ${one.kind}`);
-    if (await carryOut(one)) struck[one.kind] = (struck[one.kind] ?? 0) + 1;
+    if (one.moment === 'any') carryOut(one);
+    else await field.submits.at(one.moment, () => carryOut(one), signal);
+    await stopped;
   }
   return struck;
+}
+
+/** To a process that may have ended by itself a moment ago. */
+function send(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
 }
 
 /** How many processes were ended by SIGKILL. */

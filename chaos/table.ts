@@ -34,6 +34,7 @@ export function resultTable(result: ChaosResult): string {
     ['submits', 'refused', submits.refused],
     ['calls', 'all', result.calls],
     ['calls', 'most of an account in a second', `${callsPeak.seen} of ${callsPeak.allowed}`],
+    ['clouds', 'longest stall, ms', result.longestStallMs],
     ['searched for secrets', `${search.files} files, KiB`, Math.round(search.bytes / 1024)],
     ['histories', 'replayed', result.replayed],
     ['time', 'seconds', result.seconds],

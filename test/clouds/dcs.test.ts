@@ -193,6 +193,20 @@ describe('describe', () => {
     );
   });
 
+  it('takes no engine version for no answer, unless the instance changes just now', async () => {
+    for (const missing of [null, '', undefined]) {
+      versionsAre({ engine_minor_version: missing });
+      instanceIs();
+      const error = await dcs.describe(reader, ID).catch((caught: unknown) => caught);
+      expect(error).toMatchObject({
+        errorClass: 'transient',
+        message: expect.stringContaining('engine_minor_version'),
+      });
+      instanceIs({ service_upgrade: true });
+      expect(await dcs.describe(reader, ID)).toMatchObject({ condition: 'upgrading' });
+    }
+  });
+
   it('names the field that is missing', async () => {
     instanceIs({ instance_id: undefined });
     await expect(dcs.describe(reader, ID)).rejects.toThrow(

@@ -72,6 +72,8 @@ const versions = z.object({
   proxy_minor_version_upgradable: z.boolean().nullish(),
 });
 type Versions = z.infer<typeof versions>;
+/** Every instance has an engine: an answer without its version is no answer, unless the instance changes just now. */
+const settledVersions = versions.extend({ engine_minor_version: z.string().min(1) });
 
 const task = z.object({
   id: z.string(),
@@ -126,11 +128,12 @@ const at = (projectId: string, ...rest: string[]): readonly string[] => ['v2', p
 async function describe(reader: CloudReader, id: string): Promise<ResourceState> {
   const found = await reader.read({ path: at(reader.projectId, id) }, instance);
   const condition = conditionOf(found, await readServiceTask(reader, found));
+  const isSettled = condition === 'ready';
   try {
-    return { ...stateOf(found, await readVersions(reader, id)), condition };
+    return { ...stateOf(found, await readVersions(reader, id, isSettled ? settledVersions : versions)), condition };
   } catch (error) {
     // While the instance changes, its versions may not be told.
-    if (!(error instanceof CloudError) || error.errorClass !== 'busy' || condition === 'ready') throw error;
+    if (!(error instanceof CloudError) || error.errorClass !== 'busy' || isSettled) throw error;
     return { ...stateOf(found, null), condition };
   }
 }
@@ -142,8 +145,8 @@ async function readServiceTask(reader: CloudReader, found: Instance): Promise<Ta
   return recent.find(({ id }) => id === found.service_task_id) ?? null;
 }
 
-function readVersions(reader: CloudReader, id: string): Promise<Versions> {
-  return reader.read({ path: at(reader.projectId, id, 'version') }, versions);
+function readVersions(reader: CloudReader, id: string, schema: z.ZodType<Versions> = versions): Promise<Versions> {
+  return reader.read({ path: at(reader.projectId, id, 'version') }, schema);
 }
 
 /** A list has no minor versions, nor what a task is about, since those take a call per instance. */
