@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock, type Clock } from '../../activities/clock.js';
 import { dcs, type DcsTarget } from '../../activities/clouds/huawei/dcs.js';
-import type { CloudReader, CloudResponse, ErrorClass, ResourceState } from '../../activities/clouds/port.js';
+import type { CloudReader, CloudResponse, ResourceState } from '../../activities/clouds/port.js';
 import { startFakeCloud, type FakeCloud } from './fake-cloud.js';
 
 const ID = '5560df16-cebf-4473-95c4-d1b573c16e79';
@@ -477,63 +477,6 @@ it('is healthy when it runs and has no task', async () => {
 });
 
 describe('errors', () => {
-  /** The documented codes in today's form, with HTTP status and class. */
-  const rows: readonly [number, string, ErrorClass][] = [
-    ...rowsOf(400, 'permanent', '4002 4004 4005 4061 4062 4063 4070 4800 4027 4094'),
-    ...rowsOf(400, 'already-done', '4053'),
-    ...rowsOf(400, 'busy', '4017 4026 4049 4096 4097 4104 4108 4111 4113 4114 4115 4116 4117 4118 4120 4121'),
-    ...rowsOf(400, 'busy', '4231 4918 4975'),
-    ...rowsOf(500, 'busy', '4069'),
-    ...rowsOf(400, 'not-found', '4119'),
-    ...rowsOf(404, 'not-found', '3022'),
-    ...rowsOf(403, 'denied', '2003 2007 3002'),
-    ...rowsOf(401, 'token', '1001 1002 1003 1004'),
-    ...rowsOf(404, 'permanent', '4001'),
-    ...rowsOf(405, 'permanent', '5001'),
-    ...rowsOf(500, 'transient', '5000 5006 5017 5024 5091 5095 4842 9999'),
-    ...rowsOf(400, 'permanent', '9999'),
-    [400, 'CBC.99003651', 'busy'],
-  ];
-  function rowsOf(status: number, errorClass: ErrorClass, numbers: string): [number, string, ErrorClass][] {
-    return numbers.split(' ').map((number) => [status, `DCS.${number}`, errorClass]);
-  }
-  /** As they were written before, and still are. */
-  const oldRows: readonly [number, string, ErrorClass][] = [
-    ...rows
-      .filter(([status, code]) => status === 400 && code.startsWith('DCS.4'))
-      .map(([status, code, errorClass]): [number, string, ErrorClass] => [
-        status,
-        `111400${code.slice(5)}`,
-        errorClass,
-      ]),
-    [500, '111400069', 'busy'],
-    [404, '111404022', 'not-found'],
-    [404, '111404001', 'permanent'],
-    [405, '111405001', 'permanent'],
-    [403, '111403002', 'denied'],
-    [403, '111403003', 'denied'],
-    ...['111401001', '111401002', '111401003', '111401004'].map((code): [number, string, ErrorClass] => [
-      401,
-      code,
-      'token',
-    ]),
-    [500, '111500000', 'transient'],
-    [500, '111500006', 'transient'],
-  ];
-  const gateway: readonly [number, string | null, ErrorClass][] = [
-    [404, 'APIGW.0101', 'permanent'],
-    [504, 'APIGW.0201', 'transient'],
-    [401, 'APIGW.0301', 'denied'],
-    [401, 'APIGW.0307', 'token'],
-    [429, 'APIGW.0308', 'throttled'],
-    [404, null, 'not-found'],
-    [503, null, 'transient'],
-  ];
-
-  it.each([...rows, ...oldRows, ...gateway])('HTTP %s %s is %s', (status, code, expected) => {
-    expect(dcs.classify({ status, code, message: '' })).toBe(expected);
-  });
-
   it('come in two envelopes', async () => {
     const bodies = [
       { error_code: '111404022', error_msg: 'This DCS instance does not exist.', error_ext_msg: null },

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock, type Clock } from '../../activities/clock.js';
 import { elasticsearch as api, type ElasticsearchTarget } from '../../activities/clouds/alibaba/elasticsearch.js';
 import { CloudError } from '../../activities/clouds/errors.js';
-import type { CloudReader, CloudResponse, ErrorClass, ResourceState } from '../../activities/clouds/port.js';
+import type { CloudReader, CloudResponse, ResourceState } from '../../activities/clouds/port.js';
 import { startFakeCloud, type FakeCloud } from './fake-cloud.js';
 
 const ID = 'es-cn-n6w1o1x0w001c0001';
@@ -369,35 +369,6 @@ describe('health', () => {
     cloud.answers[`GET ${ROOT}/elasticsearch-health`] = { body: { RequestId: 'r', Code: '', Result: word } };
     const state = {} as ResourceState;
     expect(await api.health(reader, ID, state)).toEqual({ healthy, detail: `health ${word}` });
-  });
-});
-
-describe('classify', () => {
-  it.each<[number, string | null, ErrorClass]>([
-    [400, 'InstanceActivating', 'busy'],
-    [400, 'InstanceNotFound', 'not-found'],
-    [400, 'InstanceStatusNotSupportCurrentAction', 'busy'],
-    [400, 'ConcurrencyUpdateInstanceConflict', 'busy'],
-    [400, 'InstanceDuplicateScheduledTask', 'busy'],
-    [400, 'TokenPreviousRequestProcessError', 'busy'],
-    [400, 'Throttling', 'throttled'],
-    [400, 'Throttling.User', 'throttled'],
-    [429, 'Throttling.Api', 'throttled'],
-    [400, 'Rejected.Throttling', 'throttled'],
-    [400, 'QPS Limit Exceeded', 'throttled'],
-    [503, 'ServiceUnavailable', 'transient'],
-    [500, 'InternalServerError', 'transient'],
-    [400, 'RepetitionOperationError', 'already-done'],
-    [400, 'SignatureNonceUsed', 'transient'],
-    [400, 'InvalidTimeStamp.Expired', 'clock-skew'],
-    [400, 'SignatureDoesNotMatch', 'denied'],
-    [404, 'InvalidAccessKeyId.NotFound', 'denied'],
-    [403, 'Forbidden.RAM', 'denied'],
-    [400, 'SomethingNew', 'permanent'],
-    [502, null, 'transient'],
-    [403, null, 'denied'],
-  ])('HTTP %s %s is %s', (status, code, expected) => {
-    expect(api.classify({ status, code, message: '' })).toBe(expected);
   });
 });
 

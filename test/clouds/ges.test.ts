@@ -4,7 +4,7 @@ import { systemClock, type Clock } from '../../activities/clock.js';
 import { CloudError } from '../../activities/clouds/errors.js';
 import { gesV1 } from '../../activities/clouds/huawei/ges-v1.js';
 import { gesV2 } from '../../activities/clouds/huawei/ges-v2.js';
-import type { CloudApi, CloudReader, CloudResponse, ErrorClass, ResourceState } from '../../activities/clouds/port.js';
+import type { CloudApi, CloudReader, CloudResponse, ResourceState } from '../../activities/clouds/port.js';
 import type { GesTarget } from '../../activities/clouds/huawei/ges.js';
 import { startFakeCloud, type FakeCloud } from './fake-cloud.js';
 
@@ -275,46 +275,6 @@ describe.each(SPELLINGS)('$api.service', ({ api, root, spell }) => {
     const health = (status: string) => api.health(reader, ID, { status } as ResourceState);
     expect(await health('200')).toEqual({ healthy: true, detail: 'status 200' });
     expect(await health('300')).toEqual({ healthy: false, detail: 'status 300' });
-  });
-
-  it.each<[number, string | null, string, ErrorClass]>([
-    ...['GES.0001', 'GES.7009', 'GES.7016', 'GES.7048', 'GES.7049', 'GES.7050'].map(
-      (code): [number, string, string, ErrorClass] => [400, code, '', 'permanent'],
-    ),
-    [400, 'GES.7041', '', 'denied'],
-    ...['GES.0016', 'GES.7000', 'GES.7054', 'GES.7007', 'GES.8301'].map(
-      (code): [number, string, string, ErrorClass] => [400, code, '', 'not-found'],
-    ),
-    ...['GES.7001', 'GES.7015', 'GES.7002', 'GES.7003', 'GES.7042'].map(
-      (code): [number, string, string, ErrorClass] => [400, code, '', 'busy'],
-    ),
-    [400, 'GES.7004', '', 'transient'],
-    [400, 'GES.7051', '', 'transient'],
-    [408, 'GES.7005', '', 'transient'],
-    [400, 'GES.7006', '', 'transient'],
-    [400, 'GES.7036', '', 'already-done'],
-    [400, 'GES.8011', 'graph [demo] is not found', 'not-found'],
-    [400, 'GES.8011', 'failed to export', 'permanent'],
-    [404, 'APIGW.0101', '', 'permanent'],
-    [404, 'APIGW.0103', '', 'permanent'],
-    [400, 'APIGW.0201', '', 'permanent'],
-    [504, 'APIGW.0201', '', 'transient'],
-    [401, 'APIGW.0301', '', 'denied'],
-    [403, 'APIGW.0302', '', 'denied'],
-    [401, 'APIGW.0303', '', 'clock-skew'],
-    [403, 'APIGW.0304', '', 'denied'],
-    [403, 'APIGW.0305', '', 'denied'],
-    [401, 'APIGW.0306', '', 'denied'],
-    [401, 'APIGW.0307', '', 'token'],
-    [429, 'APIGW.0308', '', 'throttled'],
-    [400, 'GES.9999', '', 'permanent'],
-    [500, 'GES.9999', '', 'transient'],
-    [429, null, '', 'throttled'],
-    [401, null, '', 'denied'],
-    [404, null, '', 'not-found'],
-    [503, null, '', 'transient'],
-  ])('classifies HTTP %s %s %s as %s', (status, code, message, expected) => {
-    expect(api.classify({ status, code, message })).toBe(expected);
   });
 
   it('refuses a forced upgrade without its acknowledgement, and targets no graph can have', () => {

@@ -23,7 +23,7 @@ const esTarget = z.strictObject({
 export type ElasticsearchTarget = z.infer<typeof esTarget>;
 
 /** Codes of the API reference and of Alibaba's own clients. */
-const ES_ERRORS: ErrorTable = {
+export const ES_ERRORS: ErrorTable = {
   'not-found': ['InstanceNotFound'],
   busy: [
     'InstanceActivating',
@@ -37,6 +37,8 @@ const ES_ERRORS: ErrorTable = {
   // No nonce of ours repeats: whoever repeated one may have brought the first request there as well.
   transient: ['ServiceUnavailable', 'InternalServerError', 'SignatureNonceUsed'],
   'already-done': ['RepetitionOperationError'],
+  // Of a client token that came before with other parameters: documented for ECS.
+  permanent: ['IdempotentParameterMismatch'],
   'clock-skew': ['InvalidTimeStamp.Expired'],
   denied: ['SignatureDoesNotMatch', 'InvalidAccessKeyId*', 'InvalidSecurityToken*', 'Forbidden*', 'NoPermission*'],
 };

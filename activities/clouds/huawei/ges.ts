@@ -67,7 +67,7 @@ export interface GesDialect {
 export const statusField = z.union([z.string(), z.number()]).transform(String);
 
 /** Codes of the GES API reference, Error Codes. */
-const GES_ERRORS: ErrorTable = {
+export const GES_ERRORS: ErrorTable = {
   permanent: ['GES.0001', 'GES.7009', 'GES.7016', 'GES.7048', 'GES.7049', 'GES.7050', 'GES.8011'],
   denied: ['GES.7041'],
   'not-found': ['GES.0016', 'GES.7000', 'GES.7054', 'GES.7007', 'GES.8301'],
