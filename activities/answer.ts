@@ -27,7 +27,9 @@ function classified(api: CloudApi, response: CloudResponse, resourceId: string):
   }
   if (error === null) return { kind: 'unknown', reason: `HTTP ${response.status} without a readable error` };
   const reason = `${error.code}: ${error.message}`;
-  if (response.status >= 500) return { kind: 'unknown', reason: `HTTP ${response.status} ${reason}` };
+  // Only a 4xx is the service's own word; a redirect or a failure says nothing of what was done.
+  if (response.status < 400 || response.status >= 500)
+    return { kind: 'unknown', reason: `HTTP ${response.status} ${reason}` };
   switch (api.classify({ status: response.status, code: error.code, message: error.message })) {
     case 'permanent':
     case 'not-found':

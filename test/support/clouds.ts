@@ -5,8 +5,8 @@ import { openSessions, type Sessions } from '../../activities/clouds/sessions.js
 import type { StepDeps } from '../../activities/step.js';
 import { createTransport, type Transport } from '../../activities/transport.js';
 import type { Account } from '../../plan/accounts.js';
-import { DEMO_PROJECT, DEMO_UID, seedInventory, type SeedOptions } from '../../simulator/inventory.js';
-import type { SimulatedResource } from '../../simulator/model.js';
+import { DEMO_PROJECT, DEMO_UID, type Inventory, seedInventory, type SeedOptions } from '../../simulator/inventory.js';
+import type { SimulatedCredentials, SimulatedResource } from '../../simulator/model.js';
 import type { CallWatcher } from '../../simulator/requests.js';
 import { startSimulator, type Simulator } from '../../simulator/server.js';
 import type { UpgradeSpec } from '../../workflows/contracts/upgrade.js';
@@ -27,6 +27,25 @@ export const CLOUD_ENV = {
   ALIBABA_CLOUD_ACCESS_KEY_ID: 'LTAIALIBABADEMO',
   ALIBABA_CLOUD_ACCESS_KEY_SECRET: SECRETS.alibaba,
 } as const;
+
+/** The same keys, as the simulated clouds know them. */
+export const CREDENTIALS: readonly SimulatedCredentials[] = [
+  {
+    account: 'huawei',
+    cloud: 'huawei',
+    owner: DEMO_PROJECT,
+    accessKeyId: CLOUD_ENV.CLOUD_SDK_AK,
+    secret: SECRETS.huawei,
+    login: LOGIN,
+  },
+  {
+    account: 'alibaba',
+    cloud: 'alibaba',
+    owner: DEMO_UID,
+    accessKeyId: CLOUD_ENV.ALIBABA_CLOUD_ACCESS_KEY_ID,
+    secret: SECRETS.alibaba,
+  },
+];
 
 export interface Clouds {
   readonly simulator: Simulator;
@@ -62,31 +81,21 @@ export async function simulatedClouds({
     seed,
     ...(onCall === undefined ? {} : { onCall }),
     inventory: seedInventory({ seed, ...fleet }),
-    credentials: [
-      {
-        account: 'huawei',
-        cloud: 'huawei',
-        owner: DEMO_PROJECT,
-        accessKeyId: CLOUD_ENV.CLOUD_SDK_AK,
-        secret: SECRETS.huawei,
-        login: LOGIN,
-      },
-      {
-        account: 'alibaba',
-        cloud: 'alibaba',
-        owner: DEMO_UID,
-        accessKeyId: CLOUD_ENV.ALIBABA_CLOUD_ACCESS_KEY_ID,
-        secret: SECRETS.alibaba,
-      },
-    ],
+    credentials: CREDENTIALS,
   });
   const transport: Transport = createTransport({ clock });
-  const sessions = openSessions({ accounts: accountsOf(simulator, rates), clock, transport, env: CLOUD_ENV, scale });
+  const sessions = openSessions({
+    accounts: accountsOf(simulator.endpoints, rates),
+    clock,
+    transport,
+    env: CLOUD_ENV,
+    scale,
+  });
   return {
     simulator,
     sessions,
     deps: { apis: CLOUD_APIS, sessions, clock },
-    specs: (family) => specsOf(simulator, family),
+    specs: (family) => specsOf(simulator.inventory, family),
     close: async () => {
       await transport.close();
       await simulator.close();
@@ -94,14 +103,14 @@ export async function simulatedClouds({
   };
 }
 
-function accountsOf(simulator: Simulator, rates: Account['rates']): Map<string, Account> {
+export function accountsOf(endpoints: Account['endpoints'], rates = AMPLE): Map<string, Account> {
   const account = (name: string, cloud: string, region: string, projectId: string, prefix: string): Account => ({
     name,
     cloud,
     region,
     projectId,
     credentials: { kind: 'env', prefix },
-    endpoints: simulator.endpoints,
+    endpoints,
     allowPlainHttp: false,
     rates,
     concurrency: 100,
@@ -112,15 +121,15 @@ function accountsOf(simulator: Simulator, rates: Account['rates']): Map<string, 
   ]);
 }
 
-function specsOf(simulator: Simulator, family: string): UpgradeSpec[] {
-  return simulator.inventory
+export function specsOf(inventory: Inventory, family: string): UpgradeSpec[] {
+  return inventory
     .now()
     .filter((resource) => resource.family === family)
     .map((resource, index) => {
       const service = family === 'ges' ? (index % 2 === 0 ? 'ges-v2' : 'ges-v1') : family;
       const api = apiFor(CLOUD_APIS, service);
       if (api === undefined) throw new Error(`no api ${service}`);
-      const target = api.target.parse(targetOf(simulator.inventory.get(resource.id)));
+      const target = api.target.parse(targetOf(inventory.get(resource.id)));
       return {
         resource: {
           account: api.cloud,

@@ -8,6 +8,13 @@ interface Sleeper {
 /** Real milliseconds without any new sleeper before time jumps: calls under way get their answers first. */
 const QUIET_MS = 15;
 
+export interface VirtualClockOptions {
+  /** Epoch ms; the real time by default. */
+  readonly startsAt?: number;
+  /** Nothing leaves the process, so time may jump as soon as nobody has anything left to do: the same way each time. */
+  readonly inProcess?: boolean;
+}
+
 /**
  * A clock whose sleeps take no time: as soon as everybody sleeps, it jumps to the first who wakes. Activities and the
  * simulator share one, so that an operation of hours takes a second.
@@ -15,10 +22,12 @@ const QUIET_MS = 15;
 export class VirtualClock implements Clock {
   private time: number;
   private readonly sleepers = new Set<Sleeper>();
-  private timer: NodeJS.Timeout | undefined;
+  private cancelJump = (): void => {};
+  private readonly inProcess: boolean;
 
-  constructor(startsAt = Date.now()) {
+  constructor({ startsAt = Date.now(), inProcess = false }: VirtualClockOptions = {}) {
     this.time = startsAt;
+    this.inProcess = inProcess;
   }
 
   now(): number {
@@ -49,14 +58,22 @@ export class VirtualClock implements Clock {
   }
 
   private jumpSoon(): void {
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => {
-      const [first] = [...this.sleepers].sort((a, b) => a.at - b.at);
-      if (first === undefined) return;
-      this.sleepers.delete(first);
-      this.time = Math.max(this.time, first.at);
-      first.wake();
-      if (this.sleepers.size > 0) this.jumpSoon();
-    }, QUIET_MS);
+    this.cancelJump();
+    if (this.inProcess) {
+      const soon = setImmediate(() => this.jump());
+      this.cancelJump = () => clearImmediate(soon);
+    } else {
+      const soon = setTimeout(() => this.jump(), QUIET_MS);
+      this.cancelJump = () => clearTimeout(soon);
+    }
+  }
+
+  private jump(): void {
+    const [first] = [...this.sleepers].sort((a, b) => a.at - b.at);
+    if (first === undefined) return;
+    this.sleepers.delete(first);
+    this.time = Math.max(this.time, first.at);
+    first.wake();
+    if (this.sleepers.size > 0) this.jumpSoon();
   }
 }
