@@ -88,7 +88,12 @@ export function seedFleet(seed: string, upgrades: number): Fleet {
           alibabaRegion: ALIBABA_REGION,
           durationMs: DURATION_MS,
           clusters: mine,
-          clusterFates: fates(mine, ['precheck-fails', 'rolls-back', 'ends-broken'], false),
+          // One that is RED is given half an hour, at scale 1, to become GREEN.
+          clusterFates: fates(
+            mine,
+            ['precheck-fails', 'rolls-back', ...(isLong ? ['ends-broken' as const] : [])],
+            false,
+          ),
         }),
       };
     }),

@@ -11,7 +11,7 @@ const LONGEST_LAG_MS = 1_400;
 const SLOW_READ_MS = { min: 200, max: 2_500 };
 
 /** How many resources have a fault planned for their first submit, and for the one that may follow it. */
-const PLANNED_SHARES = [0.6, 0.3] as const;
+const PLANNED_SHARES = [0.8, 0.5] as const;
 /** How many resources somebody at the console upgrades a moment before us: to our target, or to another version. */
 const RACE_SHARES = { same: 0.03, other: 0.02 };
 
@@ -48,20 +48,20 @@ const SUBMIT_FAULTS: readonly [(roll: Roll) => Fault, ...((roll: Roll) => Fault)
 /** Chances of a read's faults, each for every call but submits. */
 const READ_FAULTS: readonly (readonly [number, Fault])[] = [
   [0.001, { kind: 'throttled' }],
-  [0.003, { kind: 'status', status: 500, processed: false }],
-  [0.003, { kind: 'status', status: 502, processed: false }],
-  [0.003, { kind: 'status', status: 503, processed: false }],
-  [0.003, { kind: 'status', status: 504, processed: true }],
-  [0.003, { kind: 'reset', processed: false }],
-  [0.003, { kind: 'reset', processed: true }],
-  [0.004, { kind: 'truncated' }],
-  [0.004, { kind: 'cut' }],
-  [0.003, { kind: 'html', status: 200 }],
-  [0.002, { kind: 'html', status: 502 }],
+  [0.006, { kind: 'status', status: 500, processed: false }],
+  [0.006, { kind: 'status', status: 502, processed: false }],
+  [0.006, { kind: 'status', status: 503, processed: false }],
+  [0.006, { kind: 'status', status: 504, processed: true }],
+  [0.006, { kind: 'reset', processed: false }],
+  [0.006, { kind: 'reset', processed: true }],
+  [0.008, { kind: 'truncated' }],
+  [0.008, { kind: 'cut' }],
+  [0.006, { kind: 'html', status: 200 }],
+  [0.004, { kind: 'html', status: 502 }],
   [0.001, { kind: 'html', status: 404 }],
-  [0.004, { kind: 'missing-field' }],
+  [0.008, { kind: 'missing-field' }],
   [0.01, { kind: 'extra-field' }],
-  [0.002, { kind: 'clock-skew' }],
+  [0.004, { kind: 'clock-skew' }],
 ];
 
 /** Fields of an answer that a step decides by, and that are gone now and then. */
@@ -81,7 +81,7 @@ const DECISIVE: readonly (readonly [family: string, call: Call, field: string])[
   ['elasticsearch', 'records', 'Result'],
   ['elasticsearch', 'health', 'Result'],
 ];
-const DECISIVE_CHANCE = 0.01;
+const DECISIVE_CHANCE = 0.02;
 const READS: Call[] = ['dry-run', 'read', 'list', 'job', 'jobs', 'offer', 'records', 'health'];
 
 /** The rules of a run, in the order in which the simulator has to try them. */

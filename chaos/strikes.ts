@@ -93,6 +93,11 @@ export class SubmitGate {
     else waiting.act();
   };
 
+  /** Nobody waits for a submit. */
+  get isOpen(): boolean {
+    return this.waiting === null;
+  }
+
   /** Resolves when `act` was done, or `signal` aborted before there was a submit. */
   async at(moment: Moment, act: () => void, signal: AbortSignal): Promise<void> {
     await new Promise<void>((resolve) => {

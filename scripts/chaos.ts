@@ -23,7 +23,8 @@ const { values: given } = parseArgs({
 const UPGRADES_PER_MINUTE = 30;
 
 const say = (line: string): void => {
-  process.stderr.write(`${new Date().toISOString()} ${line}\n`);
+  // A server's last words are long, and they stand in no log.
+  process.stderr.write(`${new Date().toISOString()} ${line.slice(0, 160)}\n`);
 };
 
 async function main(): Promise<boolean> {
