@@ -3,6 +3,7 @@ import { Context } from '@temporalio/activity';
 import type { PrecheckResult, StepInput } from '../workflows/contracts/steps.js';
 import type { Finding } from '../workflows/contracts/upgrade.js';
 import type { CloudApi, ResourceState } from './clouds/port.js';
+import { driftFrom } from './drift.js';
 import { apiAndTarget, asFailure, beating, nameOf, type StepDeps } from './step.js';
 import { clientToken } from './token.js';
 
@@ -32,8 +33,13 @@ export async function precheck(deps: StepDeps, input: StepInput): Promise<Preche
         const standing = verdictOf(api, state, target);
         if (standing !== null) return { ...read, ...standing };
 
+        const drift = driftFrom(input.spec, state);
+        if (drift?.rule === 'fail') return { ...read, verdict: 'refused', reason: `${NOT_AS_PLANNED}: ${drift.shown}` };
+        if (drift?.rule === 'hold') return { ...read, verdict: 'busy', reason: `${NOT_AS_PLANNED}: ${drift.shown}` };
+        const differs: Finding[] = drift === null ? [] : [driftFinding(drift.shown)];
+
         const token = clientToken({ rolloutRun: input.rolloutRun, resource, targetLabel, submission: 'dry-run' });
-        const findings = await api.precheck(reader, resource.id, target, token);
+        const findings = [...differs, ...(await api.precheck(reader, resource.id, target, token))];
         const blocking = findings.filter((finding) => finding.status !== 'success');
         if (blocking.length > 0) {
           const reason = `precheck failed: ${blocking.map(findingLine).join('; ')}`;
@@ -50,6 +56,13 @@ export async function precheck(deps: StepDeps, input: StepInput): Promise<Preche
   } catch (error) {
     throw asFailure(error, true, input.timing.scale);
   }
+}
+
+const NOT_AS_PLANNED = 'is no longer what was planned';
+
+/** A difference that the plan lets pass, for people to see. */
+function driftFinding(message: string): Finding {
+  return { check: 'asPlanned', status: 'success', problems: [{ type: 'drift', code: 'Proceed', message }] };
 }
 
 /** What the resource's state alone decides; `null` when the provider's own checks have the next word. */

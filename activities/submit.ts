@@ -13,6 +13,7 @@ import { answerOf, requestIdOf } from './answer.js';
 import type { Sent } from './clouds/session.js';
 import type { CloudSender } from './clouds/sessions.js';
 import { decide, type Decision } from './decide.js';
+import { driftFrom } from './drift.js';
 import { apiAndTarget, asFailure, beating, isWorthRetrying, nameOf, type StepDeps } from './step.js';
 import { clientToken } from './token.js';
 
@@ -151,8 +152,15 @@ class SubmitAttempt {
           seenAt: iso(this.deps.clock.now()),
         });
         if (decision.do !== 'send') return decision;
-        const drift = this.api.drift?.(state, this.target) ?? null;
-        if (drift !== null) return { do: 'drifted', reason: drift };
+        const offer = this.api.drift?.(state, this.target) ?? null;
+        if (offer !== null) return { do: 'drifted', reason: offer };
+        const drift = driftFrom(this.input.spec, state);
+        if (drift !== null && drift.rule !== 'proceed') {
+          return {
+            do: drift.rule === 'fail' ? 'drifted' : 'wait',
+            reason: `is no longer what was planned: ${drift.shown}`,
+          };
+        }
         this.asked = this.api.remaining?.(state, this.target) ?? this.target;
         return decision;
       } catch (error) {

@@ -6,6 +6,7 @@ import { encode, encodePath } from '../activities/clouds/encode.js';
 import { AccountError, CloudError } from '../activities/clouds/errors.js';
 import type { CloudApi, CloudReader, ErrorClass, ResourceState, Standing } from '../activities/clouds/port.js';
 import type { Sessions } from '../activities/clouds/sessions.js';
+import { snapshotOf } from '../activities/drift.js';
 import { findingLine, verdictOf } from '../activities/precheck.js';
 import type { Account } from '../plan/accounts.js';
 import type { InputProblem } from '../plan/errors.js';
@@ -16,7 +17,7 @@ import { type Listing, resolveSelectors } from '../plan/selectors.js';
 import type { Source } from '../plan/source.js';
 import type { Json } from '../workflows/contracts/json.js';
 import type { RolloutInput } from '../workflows/contracts/rollout.js';
-import type { Finding, ResourceRef } from '../workflows/contracts/upgrade.js';
+import type { Finding, ResourceRef, Snapshot } from '../workflows/contracts/upgrade.js';
 
 /** How clouds are read for a plan. */
 export interface PlanReading {
@@ -54,6 +55,8 @@ export interface PreparedTarget {
   readonly name: string | null;
   readonly status: string | null;
   readonly from: string | null;
+  /** What it is now, to be known again right before its submit; `null` where it could not be read. */
+  readonly snapshot: Snapshot | null;
   readonly standing: Standing | null;
   /** The plan's target; what it leaves to the moment (`latest`) is pinned to what the cloud offers now. */
   readonly target: Json;
@@ -166,6 +169,8 @@ export function toRolloutInput(prepared: PreparedPlan, { startedBy }: { readonly
           target: seen?.target ?? target,
           targetLabel: seen?.to ?? targetLabel,
           plannedFrom: seen?.from ?? null,
+          ...(seen?.snapshot == null ? {} : { planned: seen.snapshot }),
+          ...(Object.keys(plan.drift).length === 0 ? {} : { drift: plan.drift }),
           ...(plan.onOtherTarget === 'wait' ? { onOtherTarget: plan.onOtherTarget } : {}),
         };
       }),
@@ -217,6 +222,7 @@ async function prepareTarget(request: PlanRequest, planned: PlannedTarget): Prom
     name: null,
     status: null,
     from: null,
+    snapshot: null,
     standing: null,
     target: planned.target,
     to: planned.targetLabel,
@@ -244,6 +250,7 @@ async function prepareTarget(request: PlanRequest, planned: PlannedTarget): Prom
       name: state.name,
       status: state.status,
       from: state.version,
+      snapshot: snapshotOf(state, planned.chosenByTags),
       standing,
       target: target as Json,
       to: api.label(target),

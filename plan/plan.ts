@@ -3,7 +3,7 @@ import type { CloudApi } from '../activities/clouds/port.js';
 import { upgradeWorkflowId } from '../workflows/contracts/ids.js';
 import type { Json } from '../workflows/contracts/json.js';
 import type { FailureBudget } from '../workflows/contracts/rollout.js';
-import type { ResourceRef } from '../workflows/contracts/upgrade.js';
+import type { ResourceRef, UpgradeSpec } from '../workflows/contracts/upgrade.js';
 import type { Account } from './accounts.js';
 import { digest, rolloutId } from './digest.js';
 import type { InputProblem } from './errors.js';
@@ -31,6 +31,8 @@ export interface PlannedTarget {
   readonly resource: ResourceRef;
   readonly target: Json;
   readonly targetLabel: string;
+  /** Keys of the tags that its selector asks for. */
+  readonly chosenByTags: readonly string[];
 }
 
 export interface PlannedWave {
@@ -56,6 +58,8 @@ export interface RolloutPlan {
   readonly budgetShown: string;
   /** The most upgrades in flight, for each account that the plan uses; no part of the digest. */
   readonly accountLimits: Readonly<Record<string, number>>;
+  /** What follows when a resource is not as planned any more, where that is not the default. */
+  readonly drift: NonNullable<UpgradeSpec['drift']>;
   /** What follows when somebody else's upgrade was adopted and led elsewhere. */
   readonly onOtherTarget: 'wait' | 'fail';
   readonly timeScale: number;
@@ -118,6 +122,7 @@ export function planOf(source: Source, context: PlanContext, choices: Choices = 
       targets: members.map(({ resource, target }) => ({ resource: { ...resource }, target })),
     })),
     budget: { ...budget.budget },
+    ...(spec.drift === undefined ? {} : { drift: { ...spec.drift } }),
     ...(spec.onOtherTarget === 'wait' ? { onOtherTarget: spec.onOtherTarget } : {}),
     timeScale,
   };
@@ -130,6 +135,7 @@ export function planOf(source: Source, context: PlanContext, choices: Choices = 
     budget: budget.budget,
     budgetShown: budget.shown,
     accountLimits,
+    drift: spec.drift ?? {},
     onOtherTarget: spec.onOtherTarget ?? 'fail',
     timeScale,
     notes: planned.flatMap(({ name, effective }) =>
@@ -252,6 +258,7 @@ function plannedTargets(
         resource,
         target: jsonOf(own.data),
         targetLabel: api.label(own.data),
+        chosenByTags: Object.keys(head.select?.tags ?? {}),
       });
     });
   });

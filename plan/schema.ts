@@ -58,6 +58,8 @@ const wave = z
   })
   .meta({ oneOf: [{ required: ['targets'] }, { required: ['percent'] }, { required: ['rest'] }] });
 
+const driftRule = z.enum(['proceed', 'hold', 'fail']);
+
 const common = {
   name: label.optional().describe('Name for waves to refer to; with `ids` or `select` it means all of them.'),
   account: z.string().describe('Name of an account in the accounts file.'),
@@ -94,6 +96,13 @@ export function planSchema(apis: readonly CloudApi[]) {
       targets: z.array(targetSchema(apis)).min(1),
       waves: z.array(wave).min(1).optional().describe('In this order; without any, one wave with everything.'),
       failureBudget: failureBudget.optional(),
+      drift: z
+        .strictObject({ version: driftRule, status: driftRule, size: driftRule, tags: driftRule })
+        .partial()
+        .optional()
+        .describe(
+          'When a resource is not as it was planned any more, right before its submit. Default: fail for its version, size and the tags that chose it, proceed for its status.',
+        ),
       onOtherTarget: z
         .enum(['wait', 'fail'])
         .optional()

@@ -78,7 +78,7 @@ export async function upgrade(input: UpgradeInput): Promise<UpgradeResult> {
 /** The state of one upgrade and its named steps. */
 class UpgradeRun {
   private readonly input: UpgradeInput;
-  private readonly step: StepInput;
+  private step: StepInput;
   private readonly steps: (summary: string) => Steps;
   private readonly startedAt = new Date().toISOString();
   private outcome: Outcome = 'NotStarted';
@@ -232,11 +232,16 @@ class UpgradeRun {
   }
 
   /** After an upgrade of somebody else that led elsewhere, where the plan says that ours then has its turn. */
-  mayBeginAnew({ verdict }: VerifyResult): boolean {
+  mayBeginAnew({ verdict, version }: VerifyResult): boolean {
     const { onOtherTarget } = this.input.spec;
     if (!this.adopted || verdict !== 'not-at-target' || onOtherTarget !== 'wait') return false;
     if (CancellationScope.current().consideredCancelled || this.othersFollowed >= MOST_OTHERS) return false;
     this.othersFollowed += 1;
+    const { spec } = this.step;
+    // Where the other one led is what ours begins from.
+    if (spec.planned !== undefined && version !== null) {
+      this.step = { ...this.step, spec: { ...spec, planned: { ...spec.planned, version } } };
+    }
     this.adopted = false;
     this.operation = null;
     return true;

@@ -35,6 +35,8 @@ export interface ResourceState {
   /** The version as people read it; components joined as `engine 5.0.14, proxy 5.0.14.1`. */
   readonly version: string;
   readonly tags: Readonly<Record<string, string>>;
+  /** How large it is, in the provider's words: `2C8G x 3`. Left out where the API does not say. */
+  readonly size?: string;
   /** The account's region, or the one the cloud says. */
   readonly detail?: string;
   /** Where a version has parts, each by its name. */

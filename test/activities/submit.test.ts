@@ -2,6 +2,7 @@ import { MockActivityEnvironment } from '@temporalio/testing';
 import { afterEach, describe, expect, it } from 'vitest';
 import { apiFor, CLOUD_APIS } from '../../activities/clouds/index.js';
 import type { CloudApi } from '../../activities/clouds/port.js';
+import { snapshotOf } from '../../activities/drift.js';
 import { precheck } from '../../activities/precheck.js';
 import { submit } from '../../activities/submit.js';
 import type { FaultRule } from '../../simulator/faults.js';
@@ -135,6 +136,28 @@ describe.each(['ges', 'cse', 'dcs', 'elasticsearch'])('submit to %s', (family) =
     expect((await attempt(input)).verdict).toBe('submitted');
     await Promise.all(crowd);
     expect(accepted()).toBe(1);
+  });
+
+  it.each([
+    ['fail', 'refused', 'drifted'],
+    ['hold', 'busy', 'busy'],
+    ['proceed', 'clear', 'submitted'],
+  ] as const)('a resource of another size than planned: %s', async (size, checked, sent) => {
+    const spec = await resource(family);
+    const input = await inputFor(spec);
+    const reader = await clouds.deps.sessions.reader(apiOf(spec), spec.resource.account);
+    const planned = snapshotOf(await apiOf(spec).describe(reader, spec.resource.id), []);
+    expect(planned.size).toEqual(expect.any(String));
+    const changed = { ...input, spec: { ...spec, planned: { ...planned, size: 'smaller' }, drift: { size } } };
+    const shown = `size smaller then, ${planned.size} now`;
+
+    const looked = await new MockActivityEnvironment().run(() => precheck(clouds.deps, changed));
+    expect(looked).toMatchObject({ verdict: checked });
+    expect(JSON.stringify(looked)).toContain(shown);
+    const result = await attempt(changed);
+    expect(result.verdict).toBe(sent);
+    if (size !== 'proceed') expect(result.reason).toBe(`is no longer what was planned: ${shown}`);
+    expect(accepted()).toBe(size === 'proceed' ? 1 : 0);
   });
 
   it('does not send a second time when the first attempt died after sending', async () => {

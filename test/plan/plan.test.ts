@@ -74,6 +74,7 @@ describe('a plan', () => {
       },
       target: { version: '3.1' },
       targetLabel: '3.1',
+      chosenByTags: [],
     });
     expect(plan.budget).toEqual({ max: 1, mode: 'strict' });
     expect(plan.accountLimits).toEqual({ north: 20, ali: 20 });

@@ -27,7 +27,26 @@ export interface UpgradeSpec {
    * the upgrade has failed (`fail`, also when left out).
    */
   readonly onOtherTarget?: 'wait' | 'fail';
+  /** The resource as it was planned; left out, only its version is looked at. */
+  readonly planned?: Snapshot;
+  /** What follows when it is not so any more, where that is not the default. */
+  readonly drift?: Readonly<Partial<Record<DriftField, DriftRule>>>;
 }
+
+/** What a plan keeps of a resource, to know it again. */
+export interface Snapshot {
+  readonly version: string;
+  /** The provider's word. */
+  readonly status: string;
+  /** The provider's word for how large it is; `null` where its API has none. */
+  readonly size: string | null;
+  /** Those that chose it. */
+  readonly tags: Readonly<Record<string, string | null>>;
+}
+
+export type DriftField = 'version' | 'status' | 'size' | 'tags';
+/** `hold`: waits until it is again as planned, for as long as it would wait for a busy one. */
+export type DriftRule = 'proceed' | 'hold' | 'fail';
 
 /** How fast the clockwork turns. */
 export interface Timing {

@@ -78,6 +78,8 @@ const instance = z.object({
   description: z.string().nullish(),
   status: z.string(),
   esVersion: z.string(),
+  nodeAmount: z.number().nullish().catch(null),
+  nodeSpec: z.object({ spec: z.string().nullish(), disk: z.number().nullish() }).nullish().catch(null),
   tags: z.array(z.object({ tagKey: z.string(), tagValue: z.string().nullish() })).nullish(),
 });
 type Instance = z.infer<typeof instance>;
@@ -192,9 +194,16 @@ function stateOf(found: Instance, patch: string | null): ResourceState {
     status: found.status,
     condition: CONDITIONS[found.status] ?? 'busy',
     version: patch ? `${engine} (apack ${patch})` : engine,
+    ...sizeOf(found),
     tags: Object.fromEntries((found.tags ?? []).map(({ tagKey, tagValue }) => [tagKey, tagValue ?? ''])),
     detail: found.esVersion,
   };
+}
+
+/** `elasticsearch.sn2ne.large, 50 GB x 3` */
+function sizeOf({ nodeAmount, nodeSpec }: Instance): { size?: string } {
+  const node = [nodeSpec?.spec, nodeSpec?.disk == null ? null : `${nodeSpec.disk} GB`].filter(Boolean).join(', ');
+  return node === '' ? {} : { size: nodeAmount == null ? node : `${node} x ${nodeAmount}` };
 }
 
 function standing({ version }: ResourceState, target: ElasticsearchTarget): Standing {

@@ -10,7 +10,7 @@ import { CloudError } from '../errors.js';
 import type { CloudApi, CloudReader, OperationRecord, Pace, Progress, ResourceState, Standing } from '../port.js';
 import { compareDotted } from '../versions.js';
 import { APIGW_ERRORS } from './errors.js';
-import { optionalText, PAGE_SIZE, tagsField } from './fields.js';
+import { optionalText, PAGE_SIZE, sizeField, tagsField } from './fields.js';
 
 const cseTarget = z.strictObject({
   version: z
@@ -104,6 +104,7 @@ const listedEngine = z.object({
   latestVersion: optionalText,
   latestJobId: z.number().nullish(),
   type: optionalText,
+  flavor: sizeField,
   // In no document, and read by Terraform's provider: nothing may depend on its shape.
   tags: tagsField.catch([]),
 });
@@ -167,13 +168,14 @@ async function readJob(reader: CloudReader, id: string, jobId: string): Promise<
   }
 }
 
-function stateOf({ id, name, status, version, tags }: Engine): ResourceState {
+function stateOf({ id, name, status, version, flavor, tags }: Engine): ResourceState {
   return {
     id,
     name,
     status,
     condition: CONDITIONS[status] ?? 'busy',
     version,
+    ...(flavor === '' ? {} : { size: flavor }),
     tags: Object.fromEntries(tags.map(({ key, value }) => [key, value])),
   };
 }

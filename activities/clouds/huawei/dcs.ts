@@ -19,7 +19,7 @@ import type {
 import { compareDotted } from '../versions.js';
 import { DCS_ERRORS } from './dcs-errors.js';
 import { APIGW_ERRORS } from './errors.js';
-import { allPages, optionalText, PAGE_SIZE, tagsField } from './fields.js';
+import { allPages, optionalText, PAGE_SIZE, sizeField, tagsField } from './fields.js';
 
 const LATEST = 'latest';
 const DOTTED = /^\d+(\.\d+){1,4}$/;
@@ -52,6 +52,9 @@ const instance = z.object({
   status: z.string(),
   sub_status: optionalText,
   engine_version: optionalText,
+  spec_code: sizeField,
+  /** GB. */
+  capacity: sizeField,
   service_upgrade: z.boolean().nullish(),
   service_task_id: optionalText,
   task: z.unknown().optional(),
@@ -159,9 +162,15 @@ function stateOf(found: Instance, minor: Versions | null): ResourceState {
     status: found.status,
     condition: conditionOf(found, null),
     version: parts.join(', ') || `engine ${found.engine_version}`,
+    ...sizeOf(found),
     tags: Object.fromEntries(found.tags.map(({ key, value }) => [key, value])),
     components,
   };
+}
+
+function sizeOf({ spec_code, capacity }: Instance): { size?: string } {
+  const size = [spec_code, capacity === '' ? '' : `${capacity} GB`].filter((part) => part !== '').join(', ');
+  return size === '' ? {} : { size };
 }
 
 function componentsOf(minor: Versions): Partial<Record<Part, Component>> {

@@ -8,6 +8,13 @@ export const optionalText = z
   .nullish()
   .transform((text) => text ?? '');
 
+/** How large something is: told to people and compared, so that no shape of it may make a read fail. */
+export const sizeField = z
+  .union([z.string(), z.number()])
+  .nullish()
+  .catch(null)
+  .transform((size) => (size === null || size === undefined ? '' : String(size)));
+
 export const tagsField = z
   .array(z.object({ key: z.string(), value: z.string().nullish() }))
   .nullish()

@@ -1,16 +1,23 @@
 /** GES API v1 (API reference 1.0.5, Upgrading a Graph): camelCase, the upgrade as an action. */
 import { z } from 'zod';
-import { optionalText, tagsField } from './fields.js';
+import { optionalText, sizeField, tagsField } from './fields.js';
 import { gesApi, statusField } from './ges.js';
 
+const fields = {
+  id: z.string(),
+  name: z.string(),
+  status: statusField,
+  graphSizeTypeIndex: sizeField,
+  tags: tagsField,
+};
 const graph = z
-  .object({ id: z.string(), name: z.string(), status: statusField, dataStoreVersion: z.string(), tags: tagsField })
-  .transform(({ dataStoreVersion, ...rest }) => ({ ...rest, version: dataStoreVersion }));
+  .object({ ...fields, dataStoreVersion: z.string() })
+  .transform(({ dataStoreVersion: version, graphSizeTypeIndex: size, ...rest }) => ({ ...rest, version, size }));
 
 /** In a list, a graph that is being created has no version yet. */
 const listedGraph = z
-  .object({ id: z.string(), name: z.string(), status: statusField, dataStoreVersion: optionalText, tags: tagsField })
-  .transform(({ dataStoreVersion, ...rest }) => ({ ...rest, version: dataStoreVersion }));
+  .object({ ...fields, dataStoreVersion: optionalText })
+  .transform(({ dataStoreVersion: version, graphSizeTypeIndex: size, ...rest }) => ({ ...rest, version, size }));
 
 const job = z
   .object({

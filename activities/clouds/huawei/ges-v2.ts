@@ -1,16 +1,23 @@
 /** GES API v2 (API reference, Upgrading a Graph): snake_case, the upgrade as a path of its own. */
 import { z } from 'zod';
-import { optionalText, tagsField } from './fields.js';
+import { optionalText, sizeField, tagsField } from './fields.js';
 import { gesApi, statusField } from './ges.js';
 
+const fields = {
+  id: z.string(),
+  name: z.string(),
+  status: statusField,
+  graph_size_type_index: sizeField,
+  tags: tagsField,
+};
 const graph = z
-  .object({ id: z.string(), name: z.string(), status: statusField, data_store_version: z.string(), tags: tagsField })
-  .transform(({ data_store_version: version, ...rest }) => ({ ...rest, version }));
+  .object({ ...fields, data_store_version: z.string() })
+  .transform(({ data_store_version: version, graph_size_type_index: size, ...rest }) => ({ ...rest, version, size }));
 
 /** In a list, a graph that is being created has no version yet. */
 const listedGraph = z
-  .object({ id: z.string(), name: z.string(), status: statusField, data_store_version: optionalText, tags: tagsField })
-  .transform(({ data_store_version: version, ...rest }) => ({ ...rest, version }));
+  .object({ ...fields, data_store_version: optionalText })
+  .transform(({ data_store_version: version, graph_size_type_index: size, ...rest }) => ({ ...rest, version, size }));
 
 const job = z
   .object({

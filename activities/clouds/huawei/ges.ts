@@ -29,6 +29,8 @@ export interface Graph {
   readonly name: string;
   readonly status: string;
   readonly version: string;
+  /** Index of the graph's size: `1` is a million edges. */
+  readonly size: string;
   readonly tags: readonly { readonly key: string; readonly value: string }[];
 }
 
@@ -227,13 +229,14 @@ function standing(state: ResourceState, { version }: GesTarget): ReturnType<type
   return compareDotted(state.version, version);
 }
 
-function stateOf({ id, name, status, version, tags }: Graph): ResourceState {
+function stateOf({ id, name, status, version, size, tags }: Graph): ResourceState {
   return {
     id,
     name,
     status,
     condition: CONDITIONS[status] ?? 'busy',
     version,
+    ...(size === '' ? {} : { size }),
     tags: Object.fromEntries(tags.map(({ key, value }) => [key, value])),
   };
 }
