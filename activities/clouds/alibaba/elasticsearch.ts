@@ -43,6 +43,11 @@ export const ES_ERRORS: ErrorTable = {
   denied: ['SignatureDoesNotMatch', 'InvalidAccessKeyId*', 'InvalidSecurityToken*', 'Forbidden*', 'NoPermission*'],
 };
 
+/**
+ * About an hour (Elasticsearch user guide, Upgrade the version of a cluster); Terraform's provider waits six. It takes
+ * one `active` for the end; a second read, each with health GREEN, is asked for here, since health is no part of the
+ * status. The visibility lag is documented nowhere: a careful guess.
+ */
 const PACE: Pace = {
   expectedMs: 60 * 60_000,
   deadlineMs: 6 * 60 * 60_000,

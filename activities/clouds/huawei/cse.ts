@@ -80,7 +80,11 @@ const CONDITIONS: Readonly<Record<string, ResourceState['condition']>> = {
   Freezed: 'broken',
 };
 
-/** No duration is documented; Terraform's provider waits 60 minutes, in polls of 15 s. */
+/**
+ * No duration is documented; Terraform's provider waits 60 minutes, in polls of 15 s. Two instances are restarted one
+ * after the other, so an engine may look well between them: three reads in a row, as for a graph. The visibility lag is
+ * documented nowhere: a careful guess.
+ */
 const PACE: Pace = {
   expectedMs: 20 * 60_000,
   deadlineMs: 60 * 60_000,

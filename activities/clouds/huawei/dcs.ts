@@ -101,7 +101,11 @@ const progressBody = z.object({
 });
 type TaskProgress = z.infer<typeof progressBody>;
 
-/** No document says how long it takes: while it runs, its `remain_time` paces the polls. */
+/**
+ * No document says how long it takes: while it runs, its `remain_time` paces the polls. Terraform's provider takes
+ * RUNNING without a `task`, read twice and 10 s apart, for ready. The visibility lag is documented nowhere: a careful
+ * guess, longer since the list of tasks is a log of its own.
+ */
 const PACE: Pace = {
   expectedMs: 15 * 60_000,
   deadlineMs: 2 * 60 * 60_000,

@@ -93,6 +93,10 @@ const CONDITIONS: Readonly<Record<string, ResourceState['condition']>> = {
   '800': 'broken',
 };
 
+/**
+ * "Several minutes" (GES user guide, Upgrading a Graph). Terraform's provider gives it 60 minutes and takes three reads
+ * of status 200 in a row for its end. The visibility lag is documented nowhere: a careful guess.
+ */
 const PACE: Pace = {
   expectedMs: 10 * 60_000,
   deadlineMs: 60 * 60_000,
