@@ -1,41 +1,46 @@
 /** Seeded faults: what networks and clouds do to a client, by probability or by an exact plan. */
+import { parse } from 'yaml';
 import { z } from 'zod';
 import { fraction } from './random.js';
 import { count } from './truth.js';
 
 /** What goes wrong. `processed` says whether the cloud acted on the request all the same. */
-const fault = z.discriminatedUnion('kind', [
-  /** 429 at Huawei, HTTP 400 `Throttling.User` at Alibaba; never processed. */
-  z.strictObject({ kind: z.literal('throttled') }),
-  z.strictObject({
-    kind: z.literal('status'),
-    status: z.union([z.literal(500), z.literal(502), z.literal(503), z.literal(504)]),
-    processed: z.boolean().default(false),
-  }),
-  z.strictObject({ kind: z.literal('reset'), processed: z.boolean() }),
-  /** `processed: 'first'` acts at once and answers late; `'late'` does both after the delay, even if nobody waits any more. */
-  z.strictObject({ kind: z.literal('slow'), delayMs: z.number().positive(), processed: z.enum(['first', 'late']) }),
-  z.strictObject({ kind: z.literal('truncated') }),
-  /** The connection breaks in the middle of the answer; the request was processed. */
-  z.strictObject({ kind: z.literal('cut') }),
-  /** The gateway's clock is so far ahead that it refuses the signature; never processed. A token has no clock. */
-  z.strictObject({ kind: z.literal('clock-skew') }),
-  /** The page of some proxy; the request was processed. */
-  z.strictObject({ kind: z.literal('html'), status: z.number().int().default(200) }),
-  z.strictObject({ kind: z.literal('extra-field') }),
-  /** Drops `field`, or else a submit's id and a read's first field, at the top level of a good answer. */
-  z.strictObject({ kind: z.literal('missing-field'), field: z.string().optional() }),
-  /** Of the accepted submit, jobs and records are gone after `afterMs`. */
-  z.strictObject({ kind: z.literal('vanishing-records'), afterMs: z.number().nonnegative().default(0) }),
-  /** The accepted submit stays invisible in every read for `lagMs`; with `answerLost` its answer is a reset besides. */
-  z.strictObject({
-    kind: z.literal('visibility-lag'),
-    lagMs: z.number().positive(),
-    answerLost: z.boolean().default(false),
-  }),
-  /** Somebody at the console is a moment faster: an upgrade to `to`, a version per component, begins before the call. */
-  z.strictObject({ kind: z.literal('race'), to: z.record(z.string(), z.string()) }),
-]);
+const fault = z.discriminatedUnion(
+  'kind',
+  [
+    /** 429 at Huawei, HTTP 400 `Throttling.User` at Alibaba; never processed. */
+    z.strictObject({ kind: z.literal('throttled') }),
+    z.strictObject({
+      kind: z.literal('status'),
+      status: z.union([z.literal(500), z.literal(502), z.literal(503), z.literal(504)]),
+      processed: z.boolean().default(false),
+    }),
+    z.strictObject({ kind: z.literal('reset'), processed: z.boolean() }),
+    /** `processed: 'first'` acts at once and answers late; `'late'` does both after the delay, even if nobody waits any more. */
+    z.strictObject({ kind: z.literal('slow'), delayMs: z.number().positive(), processed: z.enum(['first', 'late']) }),
+    z.strictObject({ kind: z.literal('truncated') }),
+    /** The connection breaks in the middle of the answer; the request was processed. */
+    z.strictObject({ kind: z.literal('cut') }),
+    /** The gateway's clock is so far ahead that it refuses the signature; never processed. A token has no clock. */
+    z.strictObject({ kind: z.literal('clock-skew') }),
+    /** The page of some proxy; the request was processed. */
+    z.strictObject({ kind: z.literal('html'), status: z.number().int().default(200) }),
+    z.strictObject({ kind: z.literal('extra-field') }),
+    /** Drops `field`, or else a submit's id and a read's first field, at the top level of a good answer. */
+    z.strictObject({ kind: z.literal('missing-field'), field: z.string().optional() }),
+    /** Of the accepted submit, jobs and records are gone after `afterMs`. */
+    z.strictObject({ kind: z.literal('vanishing-records'), afterMs: z.number().nonnegative().default(0) }),
+    /** The accepted submit stays invisible in every read for `lagMs`; with `answerLost` its answer is a reset besides. */
+    z.strictObject({
+      kind: z.literal('visibility-lag'),
+      lagMs: z.number().positive(),
+      answerLost: z.boolean().default(false),
+    }),
+    /** Somebody at the console is a moment faster: an upgrade to `to`, a version per component, begins before the call. */
+    z.strictObject({ kind: z.literal('race'), to: z.record(z.string(), z.string()) }),
+  ],
+  { error: ({ code }) => (code === 'invalid_union' ? `use one of ${FAULT_KINDS.join(', ')}` : undefined) },
+);
 export type Fault = z.output<typeof fault>;
 
 /** The sorts of calls that rules can name. */
@@ -58,6 +63,28 @@ export const faultRule = z.strictObject({
 });
 /** As written: `{ fault: { kind: 'reset', processed: true }, calls: ['submit'], resource: id }`. */
 export type FaultRule = z.input<typeof faultRule>;
+
+/** What can go wrong, by the word that a rule has for it. */
+export const FAULT_KINDS: readonly string[] = fault.options.map(({ shape }) => shape.kind.value);
+
+/**
+ * A rule as somebody types it: YAML or JSON on one line.
+ * @throws Error in one line that says what is wrong, and where
+ */
+export function parseFaultRule(text: string): FaultRule {
+  let rule: unknown;
+  try {
+    rule = parse(text, { prettyErrors: false });
+  } catch (error) {
+    throw new Error(`is neither YAML nor JSON: ${(error as Error).message}`, { cause: error });
+  }
+  const parsed = faultRule.safeParse(rule);
+  // As written, without defaults: a rule that names no chance fires once.
+  if (parsed.success) return rule as FaultRule;
+  throw new Error(
+    parsed.error.issues.map(({ path, message }) => [path.join('.'), message].filter(Boolean).join(': ')).join('; '),
+  );
+}
 
 interface ArmedRule {
   readonly rule: z.output<typeof faultRule>;

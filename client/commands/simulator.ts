@@ -1,7 +1,9 @@
 import { join } from 'node:path';
 import { type Command, InvalidArgumentError } from 'commander';
+import { FAULT_KINDS, type FaultRule, parseFaultRule } from '../../simulator/faults.js';
 import type { Fate } from '../../simulator/model.js';
 import { runSimulator } from '../../simulator/main.js';
+import { SERVICES } from '../../simulator/server.js';
 import { assertPortFree, freePorts } from '../../temporal/ports.js';
 import { parseDuration, parsePort, say } from '../context.js';
 import { FLEET, type Fleet, prepareRehearsal } from '../rehearsal.js';
@@ -22,6 +24,7 @@ interface SimulatorCommandOptions extends Partial<Fleet> {
   readonly engineFate: Partial<Record<Fate, number>>;
   readonly cacheFate: Partial<Record<Fate, number>>;
   readonly clusterFate: Partial<Record<Fate, number>>;
+  readonly fault: readonly FaultRule[];
 }
 
 export function addSimulator(program: Command): void {
@@ -41,6 +44,12 @@ export function addSimulator(program: Command): void {
     .option('--engine-fate <fate=number>', 'so many engines end otherwise', addFate, {})
     .option('--cache-fate <fate=number>', 'so many caches end otherwise', addFate, {})
     .option('--cluster-fate <fate=number>', 'so many clusters end otherwise', addFate, {})
+    .option(
+      '--fault <rule>',
+      `what goes wrong, as YAML or JSON on one line, and as often as there are rules; kinds: ${FAULT_KINDS.join(', ')}`,
+      addFault,
+      [],
+    )
     .action(simulate);
 }
 
@@ -60,6 +69,11 @@ async function simulate(options: SimulatorCommandOptions): Promise<void> {
     clusterFates: options.clusterFate,
   });
   const simulator = await runSimulator(rehearsal.simulator);
+  if (options.fault.length > 0) {
+    // In place of those that an earlier run has left in the folder.
+    simulator.faults.clear();
+    simulator.faults.add(...options.fault);
+  }
   say(`try: uplift plan ${rehearsal.planFile} --accounts ${rehearsal.accountsFile}`);
   await new Promise<void>((resolve) => {
     process.once('SIGINT', resolve).once('SIGTERM', resolve);
@@ -82,6 +96,8 @@ const FATES: readonly Fate[] = [
   'precheck-fails',
 ];
 
+const FAULT_EXAMPLE = "'{fault: {kind: visibility-lag, lagMs: 2000}, family: cse, calls: [submit]}'";
+
 function addFate(text: string, before: Partial<Record<Fate, number>>): Partial<Record<Fate, number>> {
   const [word, number = '1'] = text.split('=');
   const fate = FATES.find((one) => one === word);
@@ -89,6 +105,20 @@ function addFate(text: string, before: Partial<Record<Fate, number>>): Partial<R
     throw new InvalidArgumentError(`Use one of ${FATES.join(', ')}, as in rolls-back=1.`);
   }
   return { ...before, [fate]: Number(number) };
+}
+
+function addFault(text: string, before: readonly FaultRule[]): readonly FaultRule[] {
+  let rule: FaultRule;
+  try {
+    rule = parseFaultRule(text);
+  } catch (error) {
+    throw new InvalidArgumentError(`${(error as Error).message} (write it as in ${FAULT_EXAMPLE})`);
+  }
+  const families = SERVICES.map(({ family }) => family);
+  if (rule.family !== undefined && !families.includes(rule.family)) {
+    throw new InvalidArgumentError(`family: use one of ${families.join(', ')}`);
+  }
+  return [...before, rule];
 }
 
 function parseNumber(text: string): number {

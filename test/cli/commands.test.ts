@@ -149,7 +149,7 @@ describe('plan', () => {
       /^ {2}POST \/openapi\/instances\/es-cn-\w+\/actions\/upgrade-version\?clientToken=\(made at submit\)/m,
     );
     expect(stdout).toMatch(
-      /success +checkClusterHealth, checkConfigCompatible, checkClusterResource, checkClusterSnapshot/,
+      /success +upgradeInfo, checkClusterHealth, checkConfigCompatible, checkClusterResource, checkClusterSnapshot/,
     );
     expect(code).toBe(2);
     const after = await truth(good);
@@ -302,6 +302,35 @@ describe('output', () => {
       expect((stdout + stderr).length).toBeGreaterThan(100);
       for (const secret of secrets) expect(stdout + stderr).not.toContain(secret);
     }
+  });
+});
+
+describe('the simulator', () => {
+  it('lets go wrong what --fault says, rule by rule', async () => {
+    const rules = [
+      '{fault: {kind: status, status: 503}, family: ges, calls: [read]}',
+      '{"fault":{"kind":"throttled"},"family":"cse","calls":["read"]}',
+    ];
+    const place = await rehearsal('--graphs', '1', '--engines', '1', ...rules.flatMap((rule) => ['--fault', rule]));
+    try {
+      expect((await uplift(['plan', place.plan, ...at(place)])).code).toBe(2);
+      const { faults } = (await (await fetch(`${place.url}/_simulator/truth`)).json()) as { faults: unknown };
+      expect(faults).toEqual({ 'status-503': 1, throttled: 1 });
+    } finally {
+      await place.dispose();
+    }
+  });
+
+  it.each([
+    ['{fault: {kind: nonsense}}', 'fault.kind: use one of throttled, '],
+    ['{fault: {kind: throttled}, family: gse}', 'family: use one of ges, cse, dcs, elasticsearch'],
+    ['[', 'is neither YAML nor JSON'],
+  ])('refuses the rule %s in one line', async (rule, problem) => {
+    const { code, stdout, stderr } = await uplift(['simulator', '--fault', rule]);
+    expect(code).toBe(1);
+    expect(stdout).toBe('');
+    expect(stderr.split('\n')[0]).toContain(problem);
+    expect(stderr.trim().split('\n').slice(1)).toEqual(['(--help shows how it is used)']);
   });
 });
 

@@ -1,6 +1,6 @@
 /** Faults: each does what it says, is counted when it really happened, and the truth record tells what it hid. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { FaultRule } from '../../simulator/faults.js';
+import { FAULT_KINDS, type FaultRule, parseFaultRule } from '../../simulator/faults.js';
 import { DEMO_PROJECT } from '../../simulator/inventory.js';
 import { duplicates } from '../../simulator/truth.js';
 import { ALIBABA_TEMPORARY, DURATION_MS, HUAWEI, startClouds, type Answer, type Clouds } from './clients.js';
@@ -227,4 +227,37 @@ it('a token lasts as long as it was told', async () => {
   expect(await list()).toBe(401);
   expect(other.simulator.truth().signatureFailures).toEqual({ 'APIGW.0307': 1 });
   await other.simulator.close();
+});
+
+describe('a rule that somebody types', () => {
+  it.each([
+    ['{fault: {kind: race, to: {graph: 2.4.4}}, calls: [submit]}', 'race'],
+    ['{"fault":{"kind":"visibility-lag","lagMs":2000},"family":"cse","calls":["submit"]}', 'visibility-lag'],
+    ['fault: {kind: reset, processed: true}', 'reset'],
+  ])('may be YAML or JSON: %s', (text, kind) => {
+    const rule = parseFaultRule(text);
+    expect(rule.fault.kind).toBe(kind);
+    arm(rule);
+    expect(rule).not.toHaveProperty('probability');
+  });
+
+  it.each([
+    ['[', 'is neither YAML nor JSON: '],
+    ['', 'Invalid input: expected object'],
+    ['hello', 'Invalid input: expected object'],
+    ['{fault: throttled}', 'fault: Invalid input: expected object'],
+    ['{fault: {kind: nonsense}}', `fault.kind: use one of ${FAULT_KINDS.join(', ')}`],
+    ['{fault: {kind: reset}}', 'fault.processed: Invalid input: expected boolean'],
+    ['{fault: {kind: race, to: {engine: 6.7}}}', 'fault.to.engine: Invalid input: expected string, received number'],
+    ['{fault: {kind: throttled}, calls: [submits]}', 'calls.0: Invalid option: expected one of "submit"'],
+    ['{fault: {kind: throttled}, times: 0, colour: red}', 'Unrecognized key: "colour"'],
+  ])('is told what is wrong with it, in one line: %s', (text, problem) => {
+    const parsing = () => parseFaultRule(text);
+    expect(parsing).toThrow(problem);
+    expect(parsing).not.toThrow(/\n/);
+  });
+
+  it('may be of every kind there is', () => {
+    expect(FAULT_KINDS).toEqual(expect.arrayContaining(['race', 'visibility-lag', 'vanishing-records', 'throttled']));
+  });
 });
