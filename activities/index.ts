@@ -1,14 +1,19 @@
 /** The activities, by the task queue whose slots they use. */
-import type { ReadSteps, SubmitSteps, WaitSteps } from '../workflows/contracts/steps.js';
+import type { InventorySteps, ReadSteps, SubmitSteps, WaitSteps } from '../workflows/contracts/steps.js';
 import { awaitOperation } from './await.js';
+import { inventorySteps } from './inventory.js';
 import { precheck } from './precheck.js';
 import type { StepDeps } from './step.js';
 import { submit } from './submit.js';
 import { verify } from './verify.js';
 
-export function createActivities(deps: StepDeps): { reads: ReadSteps; submits: SubmitSteps; waits: WaitSteps } {
+export function createActivities(deps: StepDeps): {
+  reads: ReadSteps & InventorySteps;
+  submits: SubmitSteps;
+  waits: WaitSteps;
+} {
   return {
-    reads: { precheck: (input) => precheck(deps, input) },
+    reads: { precheck: (input) => precheck(deps, input), ...inventorySteps },
     submits: { submit: (input) => submit(deps, input) },
     waits: {
       awaitOperation: (input) => awaitOperation(deps, input),

@@ -87,8 +87,6 @@ const AT_ONCE = 8;
 const BACKOFF_MS = [500, 1_000, 2_000];
 const RETRIED: readonly ErrorClass[] = ['transient', 'throttled'];
 const TOKEN = '(made at submit)';
-/** The server takes 2 MB a payload; the rest is left to what the SDK adds. */
-const MAX_INPUT_BYTES = 1_500_000;
 
 /**
  * The plan of a file, its selectors resolved by all pages of the clouds' lists. Without selectors it reads no cloud.
@@ -148,14 +146,14 @@ export function planProblems(prepared: PreparedPlan, verdicts: readonly Verdict[
  * The rollout workflow's input. Targets that need no change or are blocked now are part of it: the rollout looks again
  * right before each submit.
  *
- * @throws InputError when a target has the verdict `error`, or the plan is larger than a workflow's input may be.
+ * @throws InputError when a target has the verdict `error`.
  */
 export function toRolloutInput(prepared: PreparedPlan, { startedBy }: { readonly startedBy: string }): RolloutInput {
   const problems = planProblems(prepared);
   if (problems.length > 0) throw new InputError(problems);
 
   const { plan } = prepared;
-  const input: RolloutInput = {
+  return {
     rollout: plan.rollout,
     planDigest: plan.digest,
     startedBy,
@@ -179,15 +177,6 @@ export function toRolloutInput(prepared: PreparedPlan, { startedBy }: { readonly
     accountLimits: plan.accountLimits,
     timing: { scale: plan.timeScale },
   };
-  const bytes = Buffer.byteLength(JSON.stringify(input));
-  if (bytes > MAX_INPUT_BYTES) {
-    const count = plan.waves.reduce((sum, wave) => sum + wave.targets.length, 0);
-    const message = `${count} targets make an input of ${bytes} bytes, and a rollout takes ${MAX_INPUT_BYTES}`;
-    throw new InputError([
-      { file: plan.file, line: null, path: 'spec.targets', message, remedy: 'split the plan into several' },
-    ]);
-  }
-  return input;
 }
 
 async function listAll(reading: PlanReading, api: CloudApi, account: Account): Promise<Listing> {

@@ -10,17 +10,20 @@ import { rolloutWorkflowId, upgradeWorkflowId, waveWorkflowId } from '../workflo
 import { MESSAGES } from '../workflows/contracts/messages.js';
 import { addCounts } from '../workflows/contracts/outcome.js';
 import { QUEUES } from '../workflows/contracts/queues.js';
-import type {
-  Counts,
-  RolloutInput,
-  RolloutResult,
-  RolloutStatus,
-  WaveResult,
-  WaveStatus,
+import {
+  sizeOf,
+  type Counts,
+  type RolloutInput,
+  type RolloutResult,
+  type RolloutStatus,
+  type WaveResult,
+  type WaveStatus,
 } from '../workflows/contracts/rollout.js';
 import { ATTRIBUTES } from '../workflows/contracts/search-attributes.js';
 import type { Outcome } from '../workflows/contracts/upgrade.js';
-import { ask, describeRun, endOf, findRuns, inputOf, mapAtOnce, quoted } from './server-reads.js';
+import { dropInventory, keepInventory, upgradesOf } from './inventory.js';
+import { inputOf } from '../temporal/reads.js';
+import { ask, describeRun, endOf, findRuns, mapAtOnce, quoted } from './server-reads.js';
 import { failedIn, nextChange, type RolloutView, whyNow } from './views.js';
 
 /** How long a worker may take to answer before the server is asked instead. */
@@ -61,13 +64,14 @@ export interface StartedRollout {
  */
 export async function startRollout(client: Client, input: RolloutInput): Promise<StartedRollout> {
   const workflowId = rolloutWorkflowId(input.rollout);
-  const total = input.waves.reduce((sum, { upgrades }) => sum + upgrades.length, 0);
+  const total = input.waves.reduce((sum, wave) => sum + sizeOf(wave), 0);
+  const kept = await keepInventory(client, input);
   try {
     // No execution time-out: what was submitted is followed to its end, however long that takes.
     const handle = await client.workflow.start('rollout', {
       workflowId,
       taskQueue: QUEUES.main,
-      args: [input],
+      args: [kept],
       workflowIdConflictPolicy: 'FAIL',
       workflowIdReusePolicy: 'ALLOW_DUPLICATE',
       staticSummary: `${input.rollout}: ${total} upgrades in ${input.waves.length} waves`.slice(0, 200),
@@ -76,6 +80,7 @@ export async function startRollout(client: Client, input: RolloutInput): Promise
     });
     return { rollout: input.rollout, workflowId, runId: handle.firstExecutionRunId };
   } catch (error) {
+    await dropInventory(client, kept);
     if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
     const running = await describeRollout(client, input.rollout);
     const { startedBy } = await inputOf<RolloutInput>(client, workflowId, running.runId);
@@ -103,12 +108,11 @@ export async function rolloutStatus(client: Client, rollout: string): Promise<Ro
   const waves = await mapAtOnce(
     input.waves.map((wave, at) => ({ wave, workflowId: waveWorkflowId(rollout, run.runId, at + 1) })),
     async ({ wave, workflowId }): Promise<WaveStatus> => {
-      const { name, upgrades } = wave;
-      const ids = upgrades.map(({ resource }) => upgradeWorkflowId(resource));
+      const ids = (await upgradesOf(client, wave)).map(({ resource }) => upgradeWorkflowId(resource));
       return {
-        name,
+        name: wave.name,
         workflowId,
-        total: upgrades.length,
+        total: ids.length,
         ...(await waveState(client, workflowId, ids, runs, isRunning)),
       };
     },
@@ -230,7 +234,7 @@ function startDetails(input: RolloutInput): string {
     '',
     '| wave | upgrades | at a time |',
     '|---|---|---|',
-    ...input.waves.slice(0, 100).map((wave) => `| ${wave.name} | ${wave.upgrades.length} | ${wave.concurrency} |`),
+    ...input.waves.slice(0, 100).map((wave) => `| ${wave.name} | ${sizeOf(wave)} | ${wave.concurrency} |`),
   ].join('\n');
 }
 

@@ -1,10 +1,11 @@
 /** Every resource of a rollout and where it stands; and the whole results, for the report. */
 import type { Client, WorkflowExecutionDescription, WorkflowExecutionInfo } from '@temporalio/client';
 import { FAILURES } from '../workflows/contracts/errors.js';
-import { shardCount, shardWorkflowId, upgradeWorkflowId } from '../workflows/contracts/ids.js';
+import { shardWorkflowId, upgradeWorkflowId } from '../workflows/contracts/ids.js';
 import { MESSAGES } from '../workflows/contracts/messages.js';
 import {
   SHARD_SIZE,
+  sizeOf,
   type RolloutInput,
   type ShardResult,
   type ShardStatus,
@@ -14,7 +15,9 @@ import { ATTRIBUTES } from '../workflows/contracts/search-attributes.js';
 import type { AwaitHeartbeat } from '../workflows/contracts/steps.js';
 import type { Outcome, Phase, UpgradeResult, UpgradeSpec } from '../workflows/contracts/upgrade.js';
 import { describeRollout, rolloutStatus, upgradeRuns } from './rollouts.js';
-import { ask, decoded, describeRun, endOf, inputOf, mapAtOnce } from './server-reads.js';
+import { upgradesOf } from './inventory.js';
+import { inputOf } from '../temporal/reads.js';
+import { ask, decoded, describeRun, endOf, mapAtOnce } from './server-reads.js';
 import { isFailed, type ResourceRow, type RolloutReport, withRows } from './views.js';
 
 /** How long one shard's worker may take to answer. */
@@ -47,9 +50,10 @@ export async function rolloutRows(client: Client, rollout: string): Promise<Reso
   const known = await knownUpgrades(client, run, input);
   const rolloutRuns = run.status.name === 'RUNNING' || run.status.name === 'PAUSED';
 
-  const rows = input.waves.flatMap((wave, at) =>
-    wave.upgrades.map((spec) => {
-      const base = baseRow(wave.name, at + 1, spec);
+  const lists = await mapAtOnce(input.waves, (wave) => upgradesOf(client, wave));
+  const rows = input.waves.flatMap(({ name }, at) =>
+    (lists[at] ?? []).map((spec) => {
+      const base = baseRow(name, at + 1, spec);
       return rowOf(base, known.get(base.workflowId), rolloutRuns);
     }),
   );
@@ -83,7 +87,7 @@ async function knownUpgrades(
   input: RolloutInput,
 ): Promise<Map<string, Known>> {
   const shards = input.waves.flatMap((wave, at) => {
-    const count = shardCount(wave.upgrades.length, SHARD_SIZE);
+    const count = wave.parts?.length ?? Math.ceil(sizeOf(wave) / SHARD_SIZE);
     return Array.from({ length: count }, (_, shard) => shardWorkflowId(input.rollout, run.runId, at + 1, shard + 1));
   });
   const told = await mapAtOnce(shards, (workflowId) => shardTold(client, workflowId));

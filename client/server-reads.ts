@@ -1,15 +1,12 @@
 /** Reads that the Temporal server answers by itself, without any worker. */
 import { type Client, isGrpcServiceError, type WorkflowExecutionInfo, WorkflowFailedError } from '@temporalio/client';
-import { ApplicationFailure, WorkflowNotFoundError } from '@temporalio/common';
-import {
-  decodeArrayFromPayloads,
-  decodeFromPayloadsAtIndex,
-} from '@temporalio/common/lib/internal-non-workflow/codec-helpers.js';
+import { ApplicationFailure } from '@temporalio/common';
+import { decodeArrayFromPayloads } from '@temporalio/common/lib/internal-non-workflow/codec-helpers.js';
 import type { Payload } from '@temporalio/common';
+import { isNotFound } from '../temporal/reads.js';
 
-/** gRPC status codes. */
+/** gRPC status code. */
 const INVALID_ARGUMENT = 3;
-const NOT_FOUND = 5;
 
 /** Requests in flight at a time: quick for hundreds of upgrades, gentle to a dev server. */
 const AT_ONCE = 16;
@@ -22,17 +19,6 @@ export async function describeRun(client: Client, workflowId: string, runId?: st
     if (isNotFound(error)) return null;
     throw error;
   }
-}
-
-/** The first argument that a workflow run was started with, from its history's first event. */
-export async function inputOf<T>(client: Client, workflowId: string, runId: string): Promise<T> {
-  const { history } = await client.workflowService.getWorkflowExecutionHistory({
-    namespace: client.options.namespace,
-    execution: { workflowId, runId },
-    maximumPageSize: 1,
-  });
-  const payloads = history?.events?.[0]?.workflowExecutionStartedEventAttributes?.input?.payloads;
-  return decodeFromPayloadsAtIndex<T>(client.options.loadedDataConverter, 0, payloads);
 }
 
 /** How a run ended. `value` is what it returned, or `details[0]` of a failure of the type `failureType`. */
@@ -108,16 +94,12 @@ export async function ask<T>(
   }
 }
 
-export function isNotFound(error: unknown): boolean {
-  return error instanceof WorkflowNotFoundError || (isGrpcServiceError(error) && Number(error.code) === NOT_FOUND);
-}
-
 /** Maps with a bounded number of requests in flight, keeping the order. */
-export async function mapAtOnce<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
+export async function mapAtOnce<T, R>(items: readonly T[], work: (item: T, index: number) => Promise<R>): Promise<R[]> {
   const results: R[] = [];
   const queue = items.entries();
   const worker = async (): Promise<void> => {
-    for (const [index, item] of queue) results[index] = await work(item);
+    for (const [index, item] of queue) results[index] = await work(item, index);
   };
   await Promise.all(Array.from({ length: Math.min(AT_ONCE, items.length) }, worker));
   return results;

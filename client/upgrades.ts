@@ -8,7 +8,8 @@ import {
 import { MESSAGES } from '../workflows/contracts/messages.js';
 import { ATTRIBUTES } from '../workflows/contracts/search-attributes.js';
 import type { Resolution } from '../workflows/contracts/upgrade.js';
-import { describeRun, findRuns, isNotFound, quoted } from './server-reads.js';
+import { isNotFound } from '../temporal/reads.js';
+import { describeRun, findRuns, quoted } from './server-reads.js';
 
 /** How long a worker may take to record a person's word. */
 const WORKER_PATIENCE_MS = 10_000;

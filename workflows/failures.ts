@@ -9,6 +9,15 @@ export function rootReason(error: unknown): string {
   return inner instanceof Error ? inner.message : String(inner);
 }
 
+/** The type of the innermost failure that has one; `null` for a termination or a time-out. */
+export function failureType(error: unknown): string | null {
+  let type: string | null = null;
+  for (let inner = error; inner instanceof TemporalFailure; inner = inner.cause) {
+    if (inner instanceof ApplicationFailure) type = inner.type ?? type;
+  }
+  return type;
+}
+
 /** The result that a failed upgrade carries; `null` when it failed otherwise (terminated, for one). */
 export function failedUpgrade(error: unknown): UpgradeResult | null {
   if (!(error instanceof ChildWorkflowFailure || error instanceof ActivityFailure)) return null;

@@ -3,3 +3,4 @@ export { rollout } from './rollout.js';
 export { wave } from './wave.js';
 export { shard } from './shard.js';
 export { upgrade } from './upgrade.js';
+export { inventory } from './inventory.js';

@@ -1,7 +1,7 @@
 /** The messages of all workflows, typed. Their names stand in contracts/messages.ts. */
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
 import { MESSAGES } from './contracts/messages.js';
-import type { RolloutStatus, ShardProgress, ShardStatus } from './contracts/rollout.js';
+import type { Grant, RolloutStatus, ShardProgress, ShardStatus, ShardWord } from './contracts/rollout.js';
 import type { Resolution } from './contracts/upgrade.js';
 
 export const rolloutStatusQuery = defineQuery<RolloutStatus>(MESSAGES.rolloutStatus);
@@ -11,3 +11,6 @@ export const shardProgressSignal = defineSignal<[ShardProgress]>(MESSAGES.shardP
 export const upgradeOverdueSignal = defineSignal<[string]>(MESSAGES.upgradeOverdue);
 /** To an upgrade that is held or overdue: a person says how it ended. */
 export const resolveUpdate = defineUpdate<void, [Resolution]>(MESSAGES.resolve);
+export const shardWordSignal = defineSignal<[ShardWord]>(MESSAGES.shardWord);
+export const grantSignal = defineSignal<[Grant]>(MESSAGES.grant);
+export const releaseInventorySignal = defineSignal(MESSAGES.releaseInventory);

@@ -4,6 +4,7 @@ import {
   CancellationScope,
   ChildWorkflowCancellationType,
   executeChild,
+  getExternalWorkflowHandle,
   isCancellation,
   ParentClosePolicy,
   setCurrentDetails,
@@ -14,20 +15,21 @@ import {
 import { FAILURES } from './contracts/errors.js';
 import { waveWorkflowId } from './contracts/ids.js';
 import { addCounts, countOf, rolloutOutcome } from './contracts/outcome.js';
-import type {
-  Counts,
-  RolloutInput,
-  RolloutResult,
-  RolloutStatus,
-  ShardProgress,
-  WavePlan,
-  WaveResult,
-  WaveStatus,
+import {
+  sizeOf,
+  type Counts,
+  type RolloutInput,
+  type RolloutResult,
+  type RolloutStatus,
+  type ShardProgress,
+  type WavePlan,
+  type WaveResult,
+  type WaveStatus,
 } from './contracts/rollout.js';
 import { ATTRIBUTES } from './contracts/search-attributes.js';
 import { FAILED_OUTCOMES, GOOD_OUTCOMES } from './contracts/upgrade.js';
 import { markdown } from './details.js';
-import { rolloutStatusQuery, shardProgressSignal } from './messages.js';
+import { releaseInventorySignal, rolloutStatusQuery, shardProgressSignal } from './messages.js';
 import type { wave as waveWorkflow } from './wave.js';
 
 export async function rollout(input: RolloutInput): Promise<RolloutResult> {
@@ -41,6 +43,7 @@ export async function rollout(input: RolloutInput): Promise<RolloutResult> {
     if (run.isOver()) break;
     await run.wave(index);
   }
+  await run.releaseInventory();
   return run.end();
 }
 
@@ -94,18 +97,33 @@ class RolloutRun {
     return this.stopped || this.failures > this.input.budget.max;
   }
 
+  /** The lists are kept for as long as the rollout's own history, and no longer. */
+  async releaseInventory(): Promise<void> {
+    const parts = this.input.waves.flatMap((wave) => wave.parts ?? []);
+    await CancellationScope.nonCancellable(() =>
+      Promise.all(
+        parts.map(({ inventory: { workflowId, runId } }) =>
+          getExternalWorkflowHandle(workflowId, runId)
+            .signal(releaseInventorySignal)
+            // One that is gone needs no release.
+            .catch(() => undefined),
+        ),
+      ),
+    );
+  }
+
   /** The honest end. A failed rollout fails its workflow: red, with its reason, in the UI. */
   end(): RolloutResult {
     let counts: Counts = {};
     for (const wave of this.waves) {
       if (wave.state === 'Pending') {
         wave.state = 'NotStarted';
-        wave.counts = { NotStarted: wave.plan.upgrades.length };
+        wave.counts = { NotStarted: sizeOf(wave.plan) };
       }
       counts = addCounts(counts, wave.counts);
     }
     const { budget } = this.input;
-    const total = this.waves.reduce((sum, { plan }) => sum + plan.upgrades.length, 0);
+    const total = this.waves.reduce((sum, { plan }) => sum + sizeOf(plan), 0);
     const { failures, stopped } = this;
     this.result = { ...rolloutOutcome({ total, counts, failures, budget, stopped }), counts, failures, budget };
     upsertSearchAttributes([{ key: ATTRIBUTES.outcome, value: this.result.outcome }]);
@@ -145,7 +163,7 @@ class RolloutRun {
         name: plan.name,
         workflowId,
         state,
-        total: plan.upgrades.length,
+        total: sizeOf(plan),
         counts,
       })),
     };
@@ -170,13 +188,13 @@ class RolloutRun {
         ],
         parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
         cancellationType: ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
-        staticSummary: `${wave.plan.name}: ${wave.plan.upgrades.length} upgrades`,
+        staticSummary: `${wave.plan.name}: ${sizeOf(wave.plan)} upgrades`,
         typedSearchAttributes: [{ key: ATTRIBUTES.rollout, value: rollout }],
       });
     } catch (error) {
       // Cancelled before its first task, nothing of it was started. Ended by hand, what it did beyond its last word is not
       // known here; its shards were asked to stop, and what had been sent is followed by its own upgrade.
-      const rest = wave.plan.upgrades.length - countOf(wave.counts);
+      const rest = sizeOf(wave.plan) - countOf(wave.counts);
       const counts = addCounts(wave.counts, { [isCancellation(error) ? 'NotStarted' : 'Held']: rest });
       return { counts, failures: countOf(counts, FAILED_OUTCOMES), stopped: true };
     }
@@ -224,7 +242,7 @@ class RolloutRun {
               // As of the shards' last words.
               waveState === 'Running' ? [...shards.values()].reduce((sum, { inFlight }) => sum + inFlight, 0) : 0,
               countOf(counts),
-              plan.upgrades.length,
+              sizeOf(plan),
             ]),
           },
         ],

@@ -11,9 +11,18 @@ import {
   startChild,
 } from '@temporalio/workflow';
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
-import { rolloutWorkflowId, upgradeWorkflowId } from './contracts/ids.js';
-import { allowedInFlight, tally } from './contracts/outcome.js';
-import type { Counts, ShardInput, ShardProgress, ShardResult, ShardStatus, UpgradeEnd } from './contracts/rollout.js';
+import { rolloutWorkflowId, upgradeWorkflowId, waveWorkflowId } from './contracts/ids.js';
+import { tally } from './contracts/outcome.js';
+import type {
+  Counts,
+  Limits,
+  Share,
+  ShardInput,
+  ShardProgress,
+  ShardResult,
+  ShardStatus,
+  UpgradeEnd,
+} from './contracts/rollout.js';
 import { ATTRIBUTES } from './contracts/search-attributes.js';
 import {
   FAILED_OUTCOMES,
@@ -25,7 +34,16 @@ import {
 } from './contracts/upgrade.js';
 import { markdown } from './details.js';
 import { failedUpgrade, rootReason } from './failures.js';
-import { shardProgressSignal, shardStatusQuery, upgradeOverdueSignal } from './messages.js';
+import { drawn, drawsOf, limitsOf, lower, RISK, startable } from './limits.js';
+import {
+  grantSignal,
+  shardProgressSignal,
+  shardStatusQuery,
+  shardWordSignal,
+  upgradeOverdueSignal,
+} from './messages.js';
+import { ShardShare } from './sharing.js';
+import { readInventory } from './steps.js';
 import type { upgrade } from './upgrade.js';
 
 /** Words to the rollout per shard: enough for a bar to move, few enough to keep both histories bounded. */
@@ -37,16 +55,34 @@ export async function shard(input: ShardInput): Promise<ShardResult> {
   setHandler(upgradeOverdueSignal, (workflowId) => {
     run.chargeOverdue(workflowId);
   });
+  setHandler(grantSignal, (grant) => {
+    run.hear(grant);
+  });
 
+  await run.read();
   await run.startAll();
   await run.waitForAll();
   return run.end();
 }
 
+interface Queued {
+  readonly spec: UpgradeSpec;
+  readonly draws: readonly string[];
+}
+
+interface InFlight extends Queued {
+  /** `null` while it is being started. */
+  runId: string | null;
+}
+
 class ShardRun {
   private readonly input: ShardInput;
-  private readonly queue: UpgradeSpec[];
-  private readonly inFlight = new Map<string, { spec: UpgradeSpec; runId: string }>();
+  private readonly limits: Limits;
+  private readonly share: ShardShare;
+  /** `null` until its list was read: before that it cannot say what it wants. */
+  private total: number | null = null;
+  private queue: Queued[] = [];
+  private readonly inFlight = new Map<string, InFlight>();
   private readonly ends: UpgradeEnd[] = [];
   private failures = 0;
   /** Charged while they ran: their end charges nothing more. */
@@ -54,10 +90,21 @@ class ShardRun {
   private stopped = false;
   private lastFailure: string | null = null;
   private readonly running: Promise<void>[] = [];
+  private speaking = false;
 
   constructor(input: ShardInput) {
     this.input = input;
-    this.queue = [...input.upgrades];
+    this.limits = limitsOf(input);
+    this.share = new ShardShare(input.share ?? alone(this.limits));
+  }
+
+  /** Its part of the inventory. Nothing is started yet, so that a shard that cannot read it ends without an upgrade. */
+  async read(): Promise<void> {
+    const { upgrades, inventory } = this.input;
+    const specs = upgrades ?? (inventory === undefined ? [] : await readInventory(inventory));
+    this.total = specs.length;
+    this.queue = specs.map((spec) => ({ spec, draws: drawsOf(spec) }));
+    this.tellWave();
     this.show();
   }
 
@@ -65,10 +112,11 @@ class ShardRun {
   async startAll(): Promise<void> {
     try {
       while (this.queue.length > 0) {
-        await condition(() => this.isOverBudget() || this.nextIndex() >= 0);
-        if (this.isOverBudget()) break;
-        const [spec] = this.queue.splice(this.nextIndex(), 1);
-        if (spec !== undefined) await this.start(spec);
+        await condition(() => this.whyOver() !== null || this.mayStart().length > 0);
+        if (this.whyOver() !== null) break;
+        const started = await Promise.allSettled(this.mayStart().map((next) => this.start(next)));
+        for (const one of started) if (one.status === 'rejected') throw one.reason;
+        this.tellWave();
       }
     } catch (error) {
       if (!isCancellation(error)) throw error;
@@ -82,20 +130,24 @@ class ShardRun {
   }
 
   end(): ShardResult {
-    const why = this.stopped ? 'the rollout was stopped first' : 'the failure budget was spent first';
-    for (const spec of this.queue) this.ends.push(endOf(spec, null, 'NotStarted', why));
+    const why = this.stopped ? 'the rollout was stopped first' : (this.whyOver() ?? '');
+    for (const { spec } of this.queue) this.ends.push(endOf(spec, null, 'NotStarted', why));
     this.show();
     return { ends: this.ends, stopped: this.stopped, failures: this.failures };
   }
 
+  hear(grant: Share['grant']): void {
+    this.share.hear(grant);
+    this.tellWave();
+    this.show();
+  }
+
   status(): ShardStatus {
     return {
-      total: this.input.upgrades.length,
-      inFlight: [...this.inFlight].map(([workflowId, { spec, runId }]) => ({
-        resourceId: spec.resource.id,
-        workflowId,
-        runId,
-      })),
+      total: this.total ?? 0,
+      inFlight: [...this.inFlight].flatMap(([workflowId, { runId }]) =>
+        runId === null ? [] : [{ workflowId, runId }],
+      ),
       ends: this.ends,
     };
   }
@@ -107,11 +159,16 @@ class ShardRun {
     this.overdue.add(workflowId);
     this.failures += 1;
     this.lastFailure = `${upgrade.spec.resource.id}: overdue, and followed on`;
+    this.tellWave();
     this.show();
   }
 
-  private async start(spec: UpgradeSpec): Promise<void> {
+  private async start(next: Queued): Promise<void> {
+    const { spec } = next;
+    this.queue.splice(this.queue.indexOf(next), 1);
     const workflowId = upgradeWorkflowId(spec.resource);
+    const flying: InFlight = { ...next, runId: null };
+    this.inFlight.set(workflowId, flying);
     try {
       const child = await startChild<typeof upgrade>('upgrade', {
         workflowId,
@@ -123,13 +180,14 @@ class ShardRun {
         staticDetails: `${spec.resource.service} in account ${spec.resource.account}, rollout ${this.input.rollout}, ${this.input.wave}`,
         typedSearchAttributes: attributesOf(this.input.rollout, spec),
       });
-      this.inFlight.set(workflowId, { spec, runId: child.firstExecutionRunId });
+      flying.runId = child.firstExecutionRunId;
       this.running.push(this.follow(spec, workflowId, child.firstExecutionRunId, () => child.result()));
     } catch (error) {
-      if (isCancellation(error)) this.queue.unshift(spec);
+      this.inFlight.delete(workflowId);
+      if (isCancellation(error)) this.queue.unshift(next);
       if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
       const reason = `another upgrade of this resource is running: ${workflowId}`;
-      await this.add(endOf(spec, null, 'Skipped', reason));
+      await this.add(endOf(spec, null, 'Skipped', reason), spec);
     }
   }
 
@@ -151,18 +209,19 @@ class ShardRun {
           : endFrom(spec, runId, failed);
     }
     this.inFlight.delete(workflowId);
-    await CancellationScope.nonCancellable(() => this.add(end));
+    await CancellationScope.nonCancellable(() => this.add(end, spec));
   }
 
-  private async add(end: UpgradeEnd): Promise<void> {
+  private async add(end: UpgradeEnd, { resource }: UpgradeSpec): Promise<void> {
     this.ends.push(end);
     if (FAILED_OUTCOMES.includes(end.outcome)) {
       if (!this.overdue.has(end.workflowId)) this.failures += 1;
-      this.lastFailure = `${end.resourceId}: ${end.outcome}: ${end.reason}`;
+      this.lastFailure = `${resource.id}: ${end.outcome}: ${end.reason}`;
     }
+    this.tellWave();
     this.show();
-    const every = Math.ceil(this.input.upgrades.length / PROGRESS_STEPS);
-    if (this.ends.length % every !== 0 && this.ends.length !== this.input.upgrades.length) return;
+    const total = this.total ?? 0;
+    if (this.ends.length % Math.ceil(total / PROGRESS_STEPS) !== 0 && this.ends.length !== total) return;
     try {
       const handle = getExternalWorkflowHandle(rolloutWorkflowId(this.input.rollout), this.input.rolloutRun);
       await handle.signal(shardProgressSignal, this.progress());
@@ -187,24 +246,50 @@ class ShardRun {
     return tally(this.ends.map(({ outcome }) => outcome));
   }
 
-  private isOverBudget(): boolean {
-    return this.failures > this.input.failuresLeft;
+  /** Why nothing more is started; `null` while things may be. */
+  private whyOver(): string | null {
+    return this.share.stop ?? (this.failures > this.input.failuresLeft ? 'the failure budget was spent first' : null);
   }
 
-  /** The next upgrade that wave, budget and account have room for; -1 when there is none now. */
-  private nextIndex(): number {
-    const { concurrency, failuresLeft, mode, accountLimits } = this.input;
-    if (this.inFlight.size >= concurrency) return -1;
+  /** The upgrades that wave, budget and account have room for now. */
+  private mayStart(): Queued[] {
+    const next = startable(this.queue, this.uses(), lower(this.limits, this.share.limits()));
+    // One at a time, as the histories of shards that older releases started have it.
+    return this.input.share === undefined ? next.slice(0, 1) : next;
+  }
+
+  private uses(): Limits {
+    const uses = drawn(Object.keys(this.limits), this.inFlight.values());
+    if (!(RISK in uses)) return uses;
     // One that is overdue has been charged: it can fail the budget no second time.
-    const uncharged = [...this.inFlight.keys()].filter((workflowId) => !this.overdue.has(workflowId)).length;
-    if (uncharged >= allowedInFlight(concurrency, failuresLeft, this.failures, mode)) return -1;
-    const perAccount = new Map<string, number>();
-    for (const { spec } of this.inFlight.values()) {
-      perAccount.set(spec.resource.account, (perAccount.get(spec.resource.account) ?? 0) + 1);
-    }
-    return this.queue.findIndex(
-      ({ resource }) => (perAccount.get(resource.account) ?? 0) < (accountLimits[resource.account] ?? Infinity),
-    );
+    const overdue = [...this.inFlight.keys()].filter((workflowId) => this.overdue.has(workflowId)).length;
+    return { ...uses, [RISK]: this.inFlight.size - overdue + this.failures };
+  }
+
+  /** Tells the wave what this shard gives back or lacks; one word at a time, so that they add up while one is under way. */
+  private tellWave(): void {
+    if (this.speaking || this.total === null || this.input.share?.step == null) return;
+    const names = Object.keys(this.share.limits());
+    const uses = this.uses();
+    // Slots and risk are the wave's to bound: this is all that could be used, if it gave enough.
+    const own = Object.fromEntries(Object.entries(this.limits).filter(([name]) => name.includes(':')));
+    const word = this.share.word({
+      wants: drawn(names, startable(this.queue, uses, own), uses),
+      uses: Object.fromEntries(names.map((name) => [name, uses[name] ?? 0])),
+      failures: this.failures,
+      isStuck: this.inFlight.size === 0 && this.queue.length > 0,
+    });
+    if (word === null) return;
+    this.speaking = true;
+    const { rollout, rolloutRun, index, shard: number } = this.input;
+    const wave = getExternalWorkflowHandle(waveWorkflowId(rollout, rolloutRun, index));
+    // Sent also while the shard is being stopped; a wave that is gone needs no word.
+    void CancellationScope.nonCancellable(() => wave.signal(shardWordSignal, { shard: number, ...word }))
+      .catch(() => undefined)
+      .finally(() => {
+        this.speaking = false;
+        this.tellWave();
+      });
   }
 
   private upgradeInput(spec: UpgradeSpec): UpgradeInput {
@@ -213,16 +298,21 @@ class ShardRun {
   }
 
   private show(): void {
-    const { upgrades, wave, concurrency } = this.input;
+    const { wave, concurrency } = this.input;
     setCurrentDetails(
       markdown({
-        state: `**${this.ends.length} of ${upgrades.length} ended**, ${this.inFlight.size} in flight, ${this.failures} failed`,
-        next: this.queue[0] === undefined ? 'the end of those in flight' : this.queue[0].resource.id,
+        state: `**${this.ends.length} of ${this.total ?? '?'} ended**, ${this.inFlight.size} in flight, ${this.failures} failed`,
+        next: this.queue[0] === undefined ? 'the end of those in flight' : this.queue[0].spec.resource.id,
         why: `wave ${wave} runs up to ${concurrency} at a time`,
         more: this.lastFailure === null ? [] : [['Latest failure:', this.lastFailure]],
       }),
     );
   }
+}
+
+/** Of a shard that shares its wave's limits with nobody. */
+function alone(limits: Limits): Share {
+  return { grant: { number: 0, answers: 0, limits, tellAfter: Infinity, stop: null }, step: null };
 }
 
 function attributesOf(rollout: string, { resource, targetLabel }: UpgradeSpec) {
@@ -249,9 +339,6 @@ function endFrom(spec: UpgradeSpec, runId: string, result: UpgradeResult): Upgra
 /** Reasons are cut here, since a shard's answer holds 400 of them; the upgrade's own page has the whole one. */
 function endOf(spec: UpgradeSpec, runId: string | null, outcome: Outcome, reason: string): UpgradeEnd {
   return {
-    resourceId: spec.resource.id,
-    account: spec.resource.account,
-    service: spec.resource.service,
     workflowId: upgradeWorkflowId(spec.resource),
     runId,
     outcome,

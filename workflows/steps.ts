@@ -5,7 +5,9 @@
  */
 import { ActivityCancellationType, proxyActivities, type ActivityOptions } from '@temporalio/workflow';
 import { QUEUES } from './contracts/queues.js';
-import type { ReadSteps, SubmitSteps, WaitSteps } from './contracts/steps.js';
+import type { InventoryRef } from './contracts/rollout.js';
+import type { InventorySteps, ReadSteps, SubmitSteps, WaitSteps } from './contracts/steps.js';
+import type { UpgradeSpec } from './contracts/upgrade.js';
 
 /** A busy machine may be late with a heartbeat by this much, whatever the scale. */
 const SHORTEST_MS = 3_000;
@@ -59,4 +61,15 @@ export function stepsAt(scale: number): (summary: string) => Steps {
     submits: proxyActivities<SubmitSteps>({ ...submit, summary }),
     waits: proxyActivities<WaitSteps>({ ...wait, summary }),
   });
+}
+
+/** One read of the server, of about 100 KB; a bound of its own, since no cloud is asked. */
+const inventory = proxyActivities<InventorySteps>({
+  startToCloseTimeout: '30s',
+  retry: { initialInterval: '1s', maximumInterval: '30s' },
+  summary: 'Read the upgrades of this shard',
+});
+
+export function readInventory(ref: InventoryRef): Promise<readonly UpgradeSpec[]> {
+  return inventory.readInventory(ref);
 }

@@ -1,83 +1,194 @@
-/** A wave: its upgrades in shards of at most 400, one shard after the other, under what is left of the budget. */
+/** A wave: its upgrades in shards of at most 400 that overlap, under one concurrency and what is left of the budget. */
 import {
+  CancellationScope,
   ChildWorkflowCancellationType,
-  executeChild,
+  condition,
+  getExternalWorkflowHandle,
   isCancellation,
   ParentClosePolicy,
   setCurrentDetails,
-  CancellationScope,
+  setHandler,
+  startChild,
 } from '@temporalio/workflow';
+import { FAILURES } from './contracts/errors.js';
 import { shardWorkflowId } from './contracts/ids.js';
 import { addCounts, countOf, tally } from './contracts/outcome.js';
-import { SHARD_SIZE, type Counts, type WaveInput, type WaveResult } from './contracts/rollout.js';
+import {
+  SHARD_SIZE,
+  sizeOf,
+  type Counts,
+  type Grant,
+  type Limits,
+  type Share,
+  type ShardInput,
+  type ShardResult,
+  type WaveInput,
+  type WavePlan,
+  type WaveResult,
+} from './contracts/rollout.js';
 import { ATTRIBUTES } from './contracts/search-attributes.js';
-import { FAILED_OUTCOMES, type UpgradeSpec } from './contracts/upgrade.js';
+import { FAILED_OUTCOMES } from './contracts/upgrade.js';
 import { markdown } from './details.js';
+import { failureType, rootReason } from './failures.js';
+import { drawn, drawsOf, limitsOf } from './limits.js';
+import { grantSignal, shardWordSignal } from './messages.js';
 import type { shard } from './shard.js';
+import { WaveShares } from './sharing.js';
 
 export async function wave(input: WaveInput): Promise<WaveResult> {
-  const shards = inShards(input.wave.upgrades);
-  let counts: Counts = {};
-  let failures = 0;
-  let stopped = false;
+  const run = new WaveRun(input);
+  setHandler(shardWordSignal, (word) => {
+    run.shares.hear(word);
+  });
 
-  for (const [index, upgrades] of shards.entries()) {
-    show(input, shards.length, index, counts, failures);
-    const isOver = stopped || failures > input.failuresLeft;
-    if (isOver) {
-      counts = addCounts(counts, { NotStarted: upgrades.length });
-      continue;
-    }
-    const ended = await runShard(input, index + 1, upgrades, input.failuresLeft - failures);
-    counts = addCounts(counts, ended.counts);
-    failures += ended.failures;
-    stopped ||= ended.stopped || CancellationScope.current().consideredCancelled;
-  }
-  show(input, shards.length, shards.length, counts, failures);
-  return { counts, failures, stopped };
+  await run.openShards();
+  await run.waitForAll();
+  return run.end();
 }
 
-async function runShard(
-  { wave: plan, ...input }: WaveInput,
-  number: number,
-  upgrades: readonly UpgradeSpec[],
-  failuresLeft: number,
-): Promise<{ counts: Counts; failures: number; stopped: boolean }> {
-  try {
-    const { ends, stopped, failures } = await executeChild<typeof shard>('shard', {
+/** What one shard is made of. */
+type Part = Pick<ShardInput, 'upgrades' | 'inventory'> & { readonly total: number; readonly draws: Limits };
+
+class WaveRun {
+  readonly shares: WaveShares;
+  private readonly input: WaveInput;
+  private readonly parts: readonly Part[];
+  private readonly running: Promise<void>[] = [];
+  private readonly endOfShard = new Map<number, { readonly counts: Counts; readonly failures: number }>();
+  private stopped = false;
+  private trouble: string | null = null;
+
+  constructor(input: WaveInput) {
+    this.input = input;
+    const limits = limitsOf({ ...input, concurrency: input.wave.concurrency });
+    this.parts = partsOf(input.wave, Object.keys(limits));
+    this.shares = new WaveShares(
+      sharedAmong(limits, this.parts),
+      input.failuresLeft,
+      this.parts.map(({ draws }) => draws),
+    );
+    this.show();
+  }
+
+  /** Opens a shard whenever those before it leave room, and passes on what they give back, until all have ended. */
+  async openShards(): Promise<void> {
+    try {
+      for (;;) {
+        for (let next = this.shares.nextToOpen(); next !== null; next = this.shares.nextToOpen()) {
+          await this.open(next.shard, next.share);
+        }
+        await Promise.all(this.shares.grants().map(({ shard: number, grant }) => this.send(number, grant)));
+        this.show();
+        if (this.shares.open === 0) return;
+        await condition(() => this.shares.hasNews);
+      }
+    } catch (error) {
+      if (!isCancellation(error)) throw error;
+      this.stopped = true;
+    }
+  }
+
+  /** Each shard follows what it submitted, also when the wave was cancelled. */
+  async waitForAll(): Promise<void> {
+    await CancellationScope.nonCancellable(() => Promise.all(this.running));
+  }
+
+  end(): WaveResult {
+    this.stopped ||= CancellationScope.current().consideredCancelled;
+    let [counts, failures]: [Counts, number] = [{}, 0];
+    this.parts.forEach(({ total }, at) => {
+      const ended = this.endOfShard.get(at + 1) ?? { counts: { NotStarted: total }, failures: 0 };
+      counts = addCounts(counts, ended.counts);
+      failures += ended.failures;
+    });
+    this.show();
+    return { counts, failures, stopped: this.stopped };
+  }
+
+  private async open(number: number, share: Share): Promise<void> {
+    const { wave: plan, ...input } = this.input;
+    const part = this.parts[number - 1];
+    if (part === undefined) return;
+    const { total, upgrades, inventory } = part;
+    const child = await startChild<typeof shard>('shard', {
       workflowId: shardWorkflowId(input.rollout, input.rolloutRun, input.index, number),
-      args: [{ ...input, wave: plan.name, shard: number, concurrency: plan.concurrency, upgrades, failuresLeft }],
+      args: [{ ...input, wave: plan.name, shard: number, concurrency: plan.concurrency, upgrades, inventory, share }],
       parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
       cancellationType: ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
-      staticSummary: `${plan.name}, shard ${number}: ${upgrades.length} upgrades`,
+      staticSummary: `${plan.name}, shard ${number}: ${total} upgrades`,
       typedSearchAttributes: [{ key: ATTRIBUTES.rollout, value: input.rollout }],
     });
-    const counts = tally(ends.map(({ outcome }) => outcome));
-    return { counts, failures: failures ?? countOf(counts, FAILED_OUTCOMES), stopped };
-  } catch (error) {
-    // Cancelled before its first task, nothing of it was started. Ended by hand, what it did is not known here; its
-    // upgrades were asked to stop, and those that had sent go on.
-    const counts: Counts = { [isCancellation(error) ? 'NotStarted' : 'Held']: upgrades.length };
-    return { counts, failures: countOf(counts, FAILED_OUTCOMES), stopped: true };
+    this.running.push(this.follow(number, total, () => child.result()));
+  }
+
+  private async follow(number: number, total: number, result: () => Promise<ShardResult>): Promise<void> {
+    let counts: Counts;
+    let charged: number | undefined;
+    try {
+      const { ends, stopped, failures } = await result();
+      counts = tally(ends.map(({ outcome }) => outcome));
+      charged = failures;
+      if (stopped) this.stop('the rollout was stopped first');
+    } catch (error) {
+      // Cancelled before its first task, or without its list, nothing of it was started. Ended by hand, what it did is
+      // not known here; its upgrades were asked to stop, and those that had sent go on.
+      const hasDoneNothing = isCancellation(error) || failureType(error) === FAILURES.inventory;
+      counts = { [hasDoneNothing ? 'NotStarted' : 'Held']: total };
+      this.trouble = `shard ${number}: ${rootReason(error)}`;
+      this.stop(`shard ${number} ended without a result`);
+    }
+    const failures = charged ?? countOf(counts, FAILED_OUTCOMES);
+    this.endOfShard.set(number, { counts, failures });
+    this.shares.end(number, failures);
+  }
+
+  private stop(why: string): void {
+    this.stopped = true;
+    this.shares.stopAll(why);
+  }
+
+  private async send(number: number, grant: Grant): Promise<void> {
+    const { rollout, rolloutRun, index } = this.input;
+    try {
+      await getExternalWorkflowHandle(shardWorkflowId(rollout, rolloutRun, index, number)).signal(grantSignal, grant);
+    } catch (error) {
+      // A shard that has ended needs no grant.
+      if (isCancellation(error)) throw error;
+    }
+  }
+
+  private show(): void {
+    const { name, concurrency } = this.input.wave;
+    const ended = this.endOfShard.size;
+    let counts: Counts = {};
+    for (const of of this.endOfShard.values()) counts = addCounts(counts, of.counts);
+    const shards = this.parts.length;
+    setCurrentDetails(
+      markdown({
+        state: `**Wave ${name}**: ${ended} of ${shards} shards ended, ${this.shares.open} open, ${sizeOf(this.input.wave)} upgrades, up to ${concurrency} at a time`,
+        next: ended === shards ? 'nothing: this is the end' : 'the end of the shards that are open',
+        why: `${this.shares.failures} failed, ${this.input.failuresLeft} tolerated`,
+        more: this.trouble === null ? [] : [['Trouble:', this.trouble]],
+        tables: [{ head: ['outcome', 'upgrades of ended shards'], rows: Object.entries(counts) }],
+      }),
+    );
   }
 }
 
-function inShards(upgrades: readonly UpgradeSpec[]): UpgradeSpec[][] {
-  const shards: UpgradeSpec[][] = [];
+/** The shards of a wave: as its inventory is kept, or from the list that came with it. */
+function partsOf({ parts, upgrades = [] }: WavePlan, names: readonly string[]): Part[] {
+  if (parts !== undefined) return [...parts];
+  const cut: Part[] = [];
   for (let start = 0; start < upgrades.length; start += SHARD_SIZE) {
-    shards.push(upgrades.slice(start, start + SHARD_SIZE));
+    const some = upgrades.slice(start, start + SHARD_SIZE);
+    const drawing = some.map((spec) => ({ draws: drawsOf(spec) }));
+    cut.push({ upgrades: some, total: some.length, draws: drawn(names, drawing) });
   }
-  return shards;
+  return cut;
 }
 
-function show(input: WaveInput, shards: number, done: number, counts: Counts, failures: number): void {
-  const { name, concurrency, upgrades } = input.wave;
-  setCurrentDetails(
-    markdown({
-      state: `**Wave ${name}**: ${done} of ${shards} shards ended, ${upgrades.length} upgrades, up to ${concurrency} at a time`,
-      next: done === shards ? 'nothing: this is the end' : `the end of shard ${done + 1}`,
-      why: `${failures} failed, ${input.failuresLeft} tolerated`,
-      tables: [{ head: ['outcome', 'upgrades'], rows: Object.entries(counts) }],
-    }),
-  );
+/** The limits that more than one shard draws on; the others are the one shard's own. */
+function sharedAmong(limits: Limits, parts: readonly Part[]): Limits {
+  const isShared = (name: string) => parts.filter(({ draws }) => (draws[name] ?? 0) > 0).length > 1;
+  return Object.fromEntries(Object.entries(limits).filter(([name]) => !name.includes(':') || isShared(name)));
 }

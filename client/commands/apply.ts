@@ -1,6 +1,7 @@
 import { hostname, userInfo } from 'node:os';
 import type { Command } from 'commander';
 import { InputError } from '../../plan/errors.js';
+import { sizeOf } from '../../workflows/contracts/rollout.js';
 import {
   type AccountsOptions,
   type OutputOptions,
@@ -63,7 +64,7 @@ async function apply(file: string, options: ApplyOptions): Promise<number> {
     }
     if (options.output === 'json') printJson({ version: 1, ...started, started: true, ui: page });
     else {
-      const resources = input.waves.reduce((sum, { upgrades }) => sum + upgrades.length, 0);
+      const resources = input.waves.reduce((sum, wave) => sum + sizeOf(wave), 0);
       print(rollout);
       if (page !== null) print(page);
       say(

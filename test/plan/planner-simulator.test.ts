@@ -154,7 +154,7 @@ describe('against the simulated clouds', () => {
     expect(targetsOf(prepared)[2]?.findings.length).toBeGreaterThan(0);
 
     const input = toRolloutInput(prepared, { startedBy: 'test' });
-    expect(input.waves[0]?.upgrades.map(({ plannedFrom }) => plannedFrom)).toEqual([
+    expect(input.waves[0]?.upgrades?.map(({ plannedFrom }) => plannedFrom)).toEqual([
       '2.3.9',
       '2.3.9',
       '6.3.2 (apack 1.0.1)',

@@ -323,11 +323,4 @@ describe('a plan', () => {
       timing: { scale: 1 },
     });
   });
-
-  it('too large for a workflow is refused before it is started', async () => {
-    const prepared = await prepare(planFor(8_000), new ScriptedCloud({}), 64);
-    expect(() => toRolloutInput(prepared, { startedBy: 'me' })).toThrow(
-      /^plan\.yaml: spec\.targets: 8000 targets make an input of \d+ bytes, and a rollout takes 1500000 \(split the plan into several\)$/,
-    );
-  });
 });

@@ -1,4 +1,5 @@
 import { type NativeConnection, Worker } from '@temporalio/worker';
+import { inventorySteps } from '../../activities/inventory.js';
 import { QUEUES } from '../../workflows/contracts/queues.js';
 import { workflowBundle } from '../support/environment.js';
 import type { ScriptedSteps } from './scripted-steps.js';
@@ -8,15 +9,16 @@ export async function withScriptedWorkers<T>(
   env: { readonly nativeConnection: NativeConnection; readonly namespace?: string | undefined },
   steps: ScriptedSteps,
   body: () => Promise<T>,
+  /** Every task replays the history from its start, so that a non-deterministic workflow fails. */
+  replays = true,
 ): Promise<T> {
   const common = { connection: env.nativeConnection, namespace: env.namespace ?? 'default' };
   const main = await Worker.create({
     ...common,
     taskQueue: QUEUES.main,
     workflowBundle: await workflowBundle(),
-    activities: { ...steps.reads },
-    // Every task replays the history from its start, so that a non-deterministic workflow fails here.
-    maxCachedWorkflows: 0,
+    activities: { ...steps.reads, ...inventorySteps },
+    maxCachedWorkflows: replays ? 0 : 1_000,
   });
   const submits = await Worker.create({ ...common, taskQueue: QUEUES.submit, activities: { ...steps.submits } });
   const waits = await Worker.create({ ...common, taskQueue: QUEUES.wait, activities: { ...steps.waits } });

@@ -4,6 +4,8 @@ export const FAILURES = {
   upgrade: 'UpgradeFailed',
   /** A rollout ended `Failed`; `details[0]` is its `RolloutResult`. */
   rollout: 'RolloutFailed',
+  /** A part of the inventory is no longer on the server. */
+  inventory: 'InventoryGone',
   /** The account, its credentials or its endpoint cannot be used as configured. */
   account: 'AccountUnusable',
   /** The cloud says no, and will say so again. */

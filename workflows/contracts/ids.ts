@@ -23,7 +23,7 @@ export function shardWorkflowId(rollout: string, rolloutRun: string, wave: numbe
   return `shard/${rollout}/${rolloutRun.slice(0, 8)}/${wave}/${shard}`;
 }
 
-/** How many shards a wave of `total` upgrades has. */
-export function shardCount(total: number, size: number): number {
-  return Math.ceil(total / size);
+/** One part of a rollout's inventory; `key` is another at every start, since targets are pinned anew. */
+export function inventoryWorkflowId(rollout: string, key: string, part: number): string {
+  return `inventory/${rollout}/${key}/${part}`;
 }

@@ -5,4 +5,7 @@ export const MESSAGES = {
   shardProgress: 'shardProgress',
   upgradeOverdue: 'upgradeOverdue',
   resolve: 'resolve',
+  shardWord: 'shardWord',
+  grant: 'grant',
+  releaseInventory: 'releaseInventory',
 } as const;

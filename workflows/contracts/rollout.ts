@@ -10,10 +10,29 @@ export interface FailureBudget {
   readonly mode: 'strict' | 'loose';
 }
 
+/** How many may be in flight at a time, by what is limited: `slots`, `account:prod`, `service:dcs`. */
+export type Limits = Readonly<Record<string, number>>;
+
+/** Where a part of the inventory is kept: a workflow whose input it is (docs/design.md). */
+export interface InventoryRef {
+  readonly workflowId: string;
+  readonly runId: string;
+}
+
+/** The upgrades of one shard, by reference. */
+export interface WavePart {
+  readonly inventory: InventoryRef;
+  readonly total: number;
+  /** How many of its upgrades draw on each limit that the wave has. */
+  readonly draws: Limits;
+}
+
 export interface WavePlan {
   readonly name: string;
   readonly concurrency: number;
-  readonly upgrades: readonly UpgradeSpec[];
+  /** Either its parts, in order, or the upgrades themselves where they are few. */
+  readonly parts?: readonly WavePart[];
+  readonly upgrades?: readonly UpgradeSpec[];
 }
 
 export interface RolloutInput {
@@ -25,6 +44,18 @@ export interface RolloutInput {
   /** The most upgrades in flight per account; an account that is not named has no limit of its own. */
   readonly accountLimits: Readonly<Record<string, number>>;
   readonly timing: Timing;
+}
+
+/** What an inventory workflow keeps: it is read from the workflow's input, so that no worker is needed. */
+export interface InventoryInput {
+  readonly rollout: string;
+  readonly wave: string;
+  readonly upgrades: readonly UpgradeSpec[];
+}
+
+/** How many upgrades a wave has. */
+export function sizeOf(wave: Pick<WavePlan, 'parts' | 'upgrades'>): number {
+  return wave.upgrades?.length ?? (wave.parts ?? []).reduce((sum, { total }) => sum + total, 0);
 }
 
 /** What a wave and its shards are given: the rollout's identity and what is left of its budget. */
@@ -40,18 +71,57 @@ export interface WaveInput {
   readonly timing: Timing;
 }
 
-export type ShardInput = Omit<WaveInput, 'wave'> & {
+export interface ShardInput extends Omit<WaveInput, 'wave'> {
   readonly wave: string;
   readonly shard: number;
   readonly concurrency: number;
-  readonly upgrades: readonly UpgradeSpec[];
-};
+  /** Either the upgrades themselves, or where they are kept. */
+  readonly upgrades?: readonly UpgradeSpec[];
+  readonly inventory?: InventoryRef;
+  /** What it may use of the wave's limits; a shard that was started by an older release is alone and has none. */
+  readonly share?: Share;
+}
+
+/** What a shard is given by its wave at its start. */
+export interface Share {
+  readonly grant: Grant;
+  /** Words to the wave that are worth their events: a change of this much, in upgrades; `null` when it is alone. */
+  readonly step: number | null;
+}
+
+/**
+ * A wave's word to a shard: how much of each shared limit it may use. What a limit leaves out here is the shard's own.
+ */
+export interface Grant {
+  /** 1, 2, 3, … for each shard. */
+  readonly number: number;
+  /** The latest word of the shard that it answers; 0 before the first. */
+  readonly answers: number;
+  readonly limits: Limits;
+  /** After so many failures that were not told yet, a word is due. */
+  readonly tellAfter: number;
+  /** Why nothing more may be started; `null` while things may. */
+  readonly stop: string | null;
+}
+
+/**
+ * A shard's word to its wave. Until a grant answers it, the shard binds itself to what it wants, so that the rest can
+ * go to another shard at once.
+ */
+export interface ShardWord {
+  readonly shard: number;
+  /** 1, 2, 3, … */
+  readonly number: number;
+  /** The latest grant that it has heard. */
+  readonly heard: number;
+  readonly wants: Limits;
+  readonly uses: Limits;
+  /** Failures so far. */
+  readonly failures: number;
+}
 
 /** One upgrade as its shard saw it end: short, since a shard answers with up to 400 of them. */
 export interface UpgradeEnd {
-  readonly resourceId: string;
-  readonly account: string;
-  readonly service: string;
   readonly workflowId: string;
   /** `null` when its workflow was never started. */
   readonly runId: string | null;
@@ -124,6 +194,6 @@ export interface ShardProgress {
 /** Answer of the query `shardStatus`. */
 export interface ShardStatus {
   readonly total: number;
-  readonly inFlight: readonly { readonly resourceId: string; readonly workflowId: string; readonly runId: string }[];
+  readonly inFlight: readonly { readonly workflowId: string; readonly runId: string }[];
   readonly ends: readonly UpgradeEnd[];
 }

@@ -1,4 +1,5 @@
 /** The four steps of an upgrade as the workflow sees them: what each activity is given and what it answers. */
+import type { InventoryRef } from './rollout.js';
 import type { Finding, Operation, SentCall, Timing, UpgradeSpec } from './upgrade.js';
 
 export interface StepInput {
@@ -106,4 +107,10 @@ export interface SubmitSteps {
 export interface WaitSteps {
   awaitOperation(input: AwaitInput): Promise<AwaitResult>;
   verify(input: VerifyInput): Promise<VerifyResult>;
+}
+
+/** Reads of Temporal itself. */
+export interface InventorySteps {
+  /** The upgrades of one shard. */
+  readInventory(ref: InventoryRef): Promise<readonly UpgradeSpec[]>;
 }

@@ -1,0 +1,68 @@
+/** Which upgrades may start next: pure, so that every case stands in a table of tests. */
+import type { FailureBudget, Limits } from './contracts/rollout.js';
+import type { UpgradeSpec } from './contracts/upgrade.js';
+
+/** The wave's concurrency. */
+export const SLOTS = 'slots';
+/**
+ * The strict budget: each upgrade in flight takes one of N + 1, and a failure keeps it. So failures never exceed N + 1,
+ * however they fall together.
+ */
+export const RISK = 'risk';
+
+/** The limits that one upgrade in flight draws on, one each. */
+export function drawsOf({ resource }: Pick<UpgradeSpec, 'resource'>): string[] {
+  return [SLOTS, RISK, `account:${resource.account}`, `service:${resource.service}`, `region:${resource.region}`];
+}
+
+/** The limits of a wave, by name. */
+export function limitsOf(wave: {
+  readonly concurrency: number;
+  readonly failuresLeft: number;
+  readonly mode: FailureBudget['mode'];
+  readonly accountLimits: Limits;
+}): Limits {
+  const accounts = Object.entries(wave.accountLimits).map(([name, limit]) => [`account:${name}`, limit] as const);
+  const risk: Limits = wave.mode === 'strict' ? { [RISK]: wave.failuresLeft + 1 } : {};
+  return { [SLOTS]: wave.concurrency, ...risk, ...Object.fromEntries(accounts) };
+}
+
+export interface Drawing {
+  readonly draws: readonly string[];
+}
+
+/** Those of a queue, in its order, that may start together beside what is in use. A limit that is not named is none. */
+export function startable<T extends Drawing>(queue: readonly T[], uses: Limits, limits: Limits): T[] {
+  const left = new Map(Object.entries(limits).map(([name, limit]) => [name, limit - (uses[name] ?? 0)]));
+  const chosen: T[] = [];
+  for (const one of queue) {
+    if ((left.get(SLOTS) ?? 1) <= 0 || (left.get(RISK) ?? 1) <= 0) break;
+    if (one.draws.some((name) => (left.get(name) ?? 1) <= 0)) continue;
+    for (const name of one.draws) {
+      const rest = left.get(name);
+      if (rest !== undefined) left.set(name, rest - 1);
+    }
+    chosen.push(one);
+  }
+  return chosen;
+}
+
+/** What some upgrades draw on the named limits, added up. */
+export function drawn(names: Iterable<string>, upgrades: Iterable<Drawing>, base: Limits = {}): Limits {
+  const sum = new Map([...names].map((name) => [name, base[name] ?? 0]));
+  for (const { draws } of upgrades) {
+    for (const name of draws) {
+      const before = sum.get(name);
+      if (before !== undefined) sum.set(name, before + 1);
+    }
+  }
+  return Object.fromEntries(sum);
+}
+
+/** The lower of two sets of limits, name by name. */
+export function lower(a: Limits, b: Limits): Limits {
+  const both = { ...a, ...b };
+  return Object.fromEntries(
+    Object.keys(both).map((name) => [name, Math.min(a[name] ?? Infinity, b[name] ?? Infinity)]),
+  );
+}
