@@ -18,14 +18,18 @@ export interface StepDeps {
 /**
  * The adapter and the parsed target of a step: validated where it was written, parsed again where it is used.
  *
- * @throws AccountError when this worker is too old for the plan.
+ * @throws ApplicationFailure that may be retried when this worker is too old for the plan: another may be newer.
  */
 export function apiAndTarget(deps: StepDeps, { spec }: StepInput): { api: CloudApi; target: unknown } {
   const api = deps.apis.find(({ service }) => service === spec.resource.service);
-  if (api === undefined) throw new AccountError(`this worker knows no service ${spec.resource.service}: update it`);
+  if (api === undefined) throw outdated(`this worker knows no service ${spec.resource.service}: update it`);
   const target = api.target.safeParse(spec.target);
-  if (!target.success) throw new AccountError(`this worker cannot read the target of ${spec.resource.id}: update it`);
+  if (!target.success) throw outdated(`this worker cannot read the target of ${spec.resource.id}: update it`);
   return { api, target: target.data };
+}
+
+function outdated(message: string): ApplicationFailure {
+  return ApplicationFailure.create({ type: FAILURES.outdated, message });
 }
 
 /** By what an operation is known again: its id, or where there is none, when it began. */

@@ -20,12 +20,18 @@ export interface FrontendProxy {
   readonly address: string;
   /** Keeps the first matching call from now on from the server, for ever; resolves when it is there. */
   swallow(matches: (call: GrpcCall) => boolean): Promise<GrpcCall>;
+  /**
+   * From now on nothing reaches the server, nor comes back; `swallow` still tells what the worker tries to say.
+   * Heartbeats are answered as if all were well, since an activity's end waits for the last one.
+   */
+  isolate(): void;
   close(): Promise<void>;
 }
 
 export async function startFrontendProxy(target: string): Promise<FrontendProxy> {
   const swallows = new Set<(call: GrpcCall) => boolean>();
   const sessions = new Set<{ destroy(): void }>();
+  let isolated = false;
   const server = createServer();
 
   server.on('session', (downstream) => {
@@ -51,7 +57,8 @@ export async function startFrontendProxy(target: string): Promise<FrontendProxy>
     const method = (headers[':path'] ?? '').replace(/.*\//, '');
     const call: GrpcCall = { method, message: messageOf(body) };
     for (const swallow of swallows) if (swallow(call)) return;
-    if (upstream.destroyed || stream.destroyed) return;
+    if (isolated && method === 'RecordActivityTaskHeartbeat') return answerEmpty(stream);
+    if (isolated || upstream.destroyed || stream.destroyed) return;
 
     const request = upstream.request(headers);
     request.on('error', () => stream.close());
@@ -69,6 +76,10 @@ export async function startFrontendProxy(target: string): Promise<FrontendProxy>
     request.end(body);
   };
 
+  const breakAll = () => {
+    for (const session of sessions) session.destroy();
+    sessions.clear();
+  };
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
     address: `127.0.0.1:${(server.address() as AddressInfo).port}`,
@@ -82,11 +93,22 @@ export async function startFrontendProxy(target: string): Promise<FrontendProxy>
         };
         swallows.add(swallow);
       }),
+    isolate: () => {
+      isolated = true;
+      breakAll();
+    },
     close: async () => {
-      for (const session of sessions) session.destroy();
+      breakAll();
       await new Promise<void>((resolve) => server.close(() => resolve()));
     },
   };
+}
+
+/** A message without fields. */
+function answerEmpty(stream: ServerHttp2Stream): void {
+  stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }));
+  stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true });
+  stream.end(Buffer.alloc(5));
 }
 
 async function bytesOf(stream: AsyncIterable<Buffer>): Promise<Buffer> {

@@ -8,6 +8,8 @@ export const FAILURES = {
   inventory: 'InventoryGone',
   /** The account, its credentials or its endpoint cannot be used as configured. */
   account: 'AccountUnusable',
+  /** This worker is older than the plan; the server tries again until a newer one takes the step. */
+  outdated: 'WorkerOutdated',
   /** The cloud says no, and will say so again. */
   refused: 'RefusedByCloud',
   /** A read that may go better next time. */

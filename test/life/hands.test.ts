@@ -1,0 +1,110 @@
+/** What people do to a running upgrade in Temporal's UI: reset and terminate. */
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { systemClock } from '../../activities/clock.js';
+import type { UpgradeSpec } from '../../workflows/contracts/upgrade.js';
+import type { Hold } from '../support/calls.js';
+import { type Installation, install, pendingSteps, type UpgradeHandle } from './installation.js';
+
+let life: Installation;
+
+beforeAll(async () => {
+  const durationMs = { min: 10_000, max: 10_000 };
+  life = await install({ seed: 'hands', graphs: 2, engines: 1, caches: 2, clusters: 2, durationMs });
+  await life.worker();
+});
+afterAll(async () => {
+  await life.close();
+});
+
+/** EventType on the wire. */
+const WORKFLOW_TASK_COMPLETED = 7;
+
+/** Goes back to the end of the n-th workflow task: the 1st scheduled the precheck, the 2nd the submit, the 3rd await. */
+async function reset(handle: UpgradeHandle, task: number): Promise<void> {
+  const { events } = await handle.fetchHistory();
+  const ends = (events ?? []).filter(({ eventType }) => (eventType as number) === WORKFLOW_TASK_COMPLETED);
+  const eventId = ends[task - 1]?.eventId;
+  if (eventId === undefined || eventId === null) throw new Error(`no ${task}th workflow task has ended`);
+  await life.env.client.workflowService.resetWorkflowExecution({
+    namespace: life.env.namespace,
+    workflowExecution: { workflowId: handle.workflowId },
+    reason: 'by hand',
+    workflowTaskFinishEventId: eventId,
+    requestId: randomUUID(),
+  });
+}
+
+async function isAt(handle: UpgradeHandle, step: string): Promise<void> {
+  while (!(await pendingSteps(handle)).some((pending) => pending.startsWith(step))) await systemClock.sleep(50);
+}
+
+/** Whatever run it is by now. */
+async function endOf({ resource }: UpgradeSpec, handle: UpgradeHandle) {
+  const latest: UpgradeHandle = life.env.client.workflow.getHandle(handle.workflowId);
+  const { outcome } = await latest.result();
+  const truth = life.clouds.simulator.truth();
+  return {
+    outcome,
+    accepted: truth.submits.filter((one) => one.resource === resource.id).length,
+    refused: truth.refused.filter((one) => one.resource === resource.id).length,
+  };
+}
+
+function holdSubmit({ resource }: UpgradeSpec, at: 'arrived' | 'processed'): Hold {
+  return life.calls.hold(({ call, point, resource: id }) => call === 'submit' && point === at && id === resource.id);
+}
+
+it.concurrent('a reset to before the submit, while the operation runs, follows it', async () => {
+  const spec = life.take('ges-v1');
+  const handle = await life.begin(spec);
+  await isAt(handle, 'awaitOperation');
+  await reset(handle, 1);
+  expect(await endOf(spec, handle)).toEqual({ outcome: 'Succeeded', accepted: 1, refused: 0 });
+});
+
+it.concurrent('a reset to before the submit, while one is on its way, waits for what comes of it', async () => {
+  const spec = life.take('cse');
+  const held = holdSubmit(spec, 'arrived');
+  const handle = await life.begin(spec);
+  await held.reached;
+  await reset(handle, 2);
+  held.release();
+  expect(await endOf(spec, handle)).toEqual({ outcome: 'Succeeded', accepted: 1, refused: 0 });
+});
+
+it.concurrent('a reset to after the submit goes on waiting', async () => {
+  const spec = life.take('elasticsearch');
+  const handle = await life.begin(spec);
+  await isAt(handle, 'awaitOperation');
+  await reset(handle, 3);
+  expect(await endOf(spec, handle)).toEqual({ outcome: 'Succeeded', accepted: 1, refused: 0 });
+});
+
+it.concurrent('a reset after the end finds the resource at its target', async () => {
+  const spec = life.take('dcs');
+  const handle = await life.begin(spec);
+  expect(await endOf(spec, handle)).toEqual({ outcome: 'Succeeded', accepted: 1, refused: 0 });
+  await reset(handle, 1);
+  expect(await endOf(spec, handle)).toEqual({ outcome: 'AlreadyAtTarget', accepted: 1, refused: 0 });
+});
+
+it.concurrent('a terminated upgrade is adopted by the next', async () => {
+  const spec = life.take('dcs');
+  const handle = await life.begin(spec);
+  await isAt(handle, 'awaitOperation');
+  await handle.terminate('by hand');
+  const next = await life.begin(spec, 'next');
+  expect(await endOf(spec, next)).toEqual({ outcome: 'Adopted', accepted: 1, refused: 0 });
+});
+
+it.concurrent('one that is terminated while its submit is on its way is adopted as well', async () => {
+  const spec = life.take('elasticsearch');
+  const held = holdSubmit(spec, 'processed');
+  const handle = await life.begin(spec);
+  await held.reached;
+  await handle.terminate('by hand');
+  const next = await life.begin(spec, 'next');
+  held.release();
+  expect(await endOf(spec, next)).toEqual({ outcome: 'Adopted', accepted: 1, refused: 0 });
+});
