@@ -97,7 +97,7 @@ const lastMoment: fc.Arbitrary<Pick<SubmitPlan, 'fate' | 'attempts' | 'sends' | 
         isLeftAlive: true,
         isUnheard: false,
       },
-      { ...next, afterMs: next.afterMs % 15_000, freezes: [], dies: null },
+      { ...next, afterMs: next.afterMs % 3_000, freezes: [], dies: null },
     ]),
 });
 

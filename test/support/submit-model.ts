@@ -105,7 +105,8 @@ const ERROR_BODY = JSON.stringify({
 const WELL: CallFate = { reaches: true, delayMs: 20, answer: 'whole' };
 const UNDISTURBED: AttemptPlan = {
   begins: 'retried',
-  afterMs: 60_000,
+  // As soon as a workflow ever asks again.
+  afterMs: 5_000,
   skewMs: 0,
   freezes: [],
   dies: null,
@@ -113,7 +114,7 @@ const UNDISTURBED: AttemptPlan = {
   isUnheard: false,
 };
 /** So often an undisturbed workflow may ask again before it counts as one that never ends. */
-const PATIENCE = 12;
+const PATIENCE = 20;
 /** Later than a first attempt ever starts. */
 const LATE_MS = 11_000;
 
