@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { addApply } from './commands/apply.js';
+import { addCodecServer } from './commands/codec-server.js';
 import { addDev } from './commands/dev.js';
 import { addDoctor } from './commands/doctor.js';
 import { addPlan } from './commands/plan.js';
@@ -43,6 +44,7 @@ for (const add of [
   addDev,
   addWorker,
   addSimulator,
+  addCodecServer,
 ]) {
   add(program);
 }

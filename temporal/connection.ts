@@ -3,6 +3,7 @@ import type { ConnectionOptions } from '@temporalio/client';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import type { ClientConnectConfig } from '@temporalio/envconfig';
 import { NativeConnection } from '@temporalio/worker';
+import { dataConverterFrom } from './data-converter.js';
 import { TemporalSetupError, lineOf } from './errors.js';
 import { LOOPBACK } from './ports.js';
 
@@ -50,14 +51,20 @@ function loadConfig(env: NodeJS.ProcessEnv): ClientConnectConfig {
 }
 
 /**
- * A client on an open connection; close it by `client.connection.close()`.
+ * A client on an open connection, with the encryption keys of `env`; close it by `client.connection.close()`.
  *
- * @throws TemporalSetupError when the server cannot be reached.
+ * @throws TemporalSetupError when the server cannot be reached, or for keys that are none.
  */
-export async function connectClient(target: ServerTarget): Promise<Client> {
+export async function connectClient(
+  target: ServerTarget,
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): Promise<Client> {
+  // Only workers write failures.
+  const { payloadCodecs = [] } = dataConverterFrom(env);
   try {
     const options: ConnectionOptions = { ...target.options, connectTimeout: CONNECT_TIMEOUT_MS };
-    return new Client({ connection: await Connection.connect(options), namespace: target.namespace });
+    const connection = await Connection.connect(options);
+    return new Client({ connection, namespace: target.namespace, dataConverter: { payloadCodecs } });
   } catch (error) {
     throw unreachable(target, error);
   }

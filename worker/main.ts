@@ -8,6 +8,7 @@ import { openSessions } from '../activities/clouds/sessions.js';
 import { createTransport } from '../activities/transport.js';
 import { loadAccounts } from '../plan/accounts.js';
 import { connectWorker, type ServerTarget } from '../temporal/connection.js';
+import { dataConverterFrom } from '../temporal/data-converter.js';
 import { QUEUES } from '../workflows/contracts/queues.js';
 import { createLog, temporalLogger } from './logging.js';
 import { Peers } from './peers.js';
@@ -36,6 +37,7 @@ export interface WorkerProcessOptions {
 export async function runWorker(options: WorkerProcessOptions): Promise<void> {
   const log = options.log ?? createLog();
   const accounts = loadAccounts(options.accountsFile, CLOUD_APIS);
+  const dataConverter = dataConverterFrom(process.env);
   Runtime.install({
     logger: temporalLogger(log),
     telemetryOptions: { logging: { filter: 'WARN', forward: {} } },
@@ -71,6 +73,7 @@ export async function runWorker(options: WorkerProcessOptions): Promise<void> {
       connection,
       namespace,
       identity,
+      dataConverter,
       deps: { apis: CLOUD_APIS, sessions, clock: systemClock },
     });
     log.info({ server: options.server.address, accounts: [...accounts.keys()] }, 'worker is ready');

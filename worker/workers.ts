@@ -1,6 +1,7 @@
 /** The workers of one process: one per task queue, with slots of their own. */
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { DataConverter } from '@temporalio/common';
 import { type NativeConnection, Worker, type WorkerOptions, type WorkflowBundleOption } from '@temporalio/worker';
 import { createActivities } from '../activities/index.js';
 import type { StepDeps } from '../activities/step.js';
@@ -13,6 +14,8 @@ export interface WorkersOptions {
   /** A bundle made before; without it the workflows are bundled here (under a second). */
   readonly workflowBundle?: WorkflowBundleOption;
   readonly identity?: string;
+  /** As the clients have it: workflows are bundled with its failure converter. */
+  readonly dataConverter?: DataConverter;
 }
 
 /** The source of the workflows, beside this file: TypeScript under test, JavaScript when built. */
@@ -32,6 +35,7 @@ export async function createWorkers(options: WorkersOptions): Promise<{ run(): P
     connection: options.connection,
     namespace: options.namespace,
     ...(options.identity === undefined ? {} : { identity: options.identity }),
+    ...(options.dataConverter === undefined ? {} : { dataConverter: options.dataConverter }),
     // No grace: a wait is handed over at once, and a send under way is finished, since it does not listen.
     shutdownGraceTime: 0,
     shutdownForceTime: '60s',
