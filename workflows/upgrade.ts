@@ -28,6 +28,7 @@ import {
   type Operation,
   type Outcome,
   type Phase,
+  type PhaseBegin,
   type Resolution,
   type SentCall,
   type UpgradeInput,
@@ -51,6 +52,9 @@ const BUSY_RETRY_MS: Growing = { first: 60_000, longest: 15 * 60_000 };
 const DEFERRED_RETRY_MS: Growing = { first: 5_000, longest: 5 * 60_000 };
 /** While the truth cannot be read: a dozen looks a day in the end. */
 const HELD_RETRY_MS: Growing = { first: 10 * 60_000, longest: 2 * 3_600_000 };
+
+/** Kept in the result, for the report's timeline. */
+const MOST_PHASES = 40;
 
 /** More upgrades of others than this on one resource: then a person has to look. */
 const MOST_OTHERS = 3;
@@ -93,6 +97,7 @@ class UpgradeRun {
   private providerSays: AwaitResult['providerSays'] = 'running';
   /** A person is needed, or only time: then `resolve` may end it. */
   private phase: Phase = 'Precheck';
+  private readonly phases: PhaseBegin[] = [];
   private resolution: Resolution | null = null;
   private othersFollowed = 0;
   private toldOverdue = false;
@@ -286,6 +291,7 @@ class UpgradeRun {
       findings: this.findings,
       calls: this.calls,
       polls: this.polls,
+      phases: this.phases,
       startedAt: this.startedAt,
       endedAt: new Date().toISOString(),
     };
@@ -415,6 +421,11 @@ class UpgradeRun {
   private show(phase: Phase, next: string, reason: string, upsert = phase === 'Waiting' || phase === 'Held'): void {
     if (upsert && workflowInfo().typedSearchAttributes.get(ATTRIBUTES.phase) !== phase) {
       upsertSearchAttributes([{ key: ATTRIBUTES.phase, value: phase }]);
+    }
+    if (this.phases.at(-1)?.phase !== phase) {
+      // Weeks of waiting must not fill the result: the last place is reused.
+      if (this.phases.length === MOST_PHASES) this.phases.pop();
+      this.phases.push({ phase, at: new Date().toISOString() });
     }
     this.phase = phase;
     this.describe(phase, next, reason);

@@ -3,11 +3,13 @@ import { type Command, Option } from 'commander';
 import { print, say, type ServerOptions, withClient, withServerOptions } from '../context.js';
 import { UsageError } from '../errors.js';
 import { EXIT } from '../exit-codes.js';
+import { renderHtmlReport } from '../render/report-html.js';
 import { renderReport } from '../render/report.js';
 import { rolloutReport } from '../rows.js';
+import type { RolloutReport } from '../views.js';
 
 interface ReportOptions extends ServerOptions {
-  readonly output: 'markdown' | 'json';
+  readonly output: 'markdown' | 'json' | 'html';
   readonly file?: string;
 }
 
@@ -16,7 +18,9 @@ export function addReport(program: Command): void {
     .command('report')
     .argument('<rollout>', "rollout's id")
     .description('the whole story of a rollout: every resource, every failure with its findings, every mutating call')
-    .addOption(new Option('-o, --output <format>', 'output format').choices(['markdown', 'json']).default('markdown'))
+    .addOption(
+      new Option('-o, --output <format>', 'output format').choices(['markdown', 'json', 'html']).default('markdown'),
+    )
     .option('--file <file>', 'write it to a file')
     .action(async (rollout: string, options: ReportOptions) => {
       process.exitCode = await report(rollout, options);
@@ -27,10 +31,7 @@ export function addReport(program: Command): void {
 async function report(rollout: string, options: ReportOptions): Promise<number> {
   return withClient(options, async (client) => {
     const told = await rolloutReport(client, rollout);
-    const text =
-      options.output === 'json'
-        ? JSON.stringify({ version: 1, rollout: told.view, resources: told.rows, results: told.results }, null, 2)
-        : renderReport(told, Date.now()).trimEnd();
+    const text = rendered(told, options.output).trimEnd();
     if (options.file === undefined) print(text);
     else {
       await writeReport(options.file, text);
@@ -38,6 +39,17 @@ async function report(rollout: string, options: ReportOptions): Promise<number> 
     }
     return EXIT.done;
   });
+}
+
+function rendered(told: RolloutReport, output: ReportOptions['output']): string {
+  switch (output) {
+    case 'json':
+      return JSON.stringify({ version: 1, rollout: told.view, resources: told.rows, results: told.results }, null, 2);
+    case 'html':
+      return renderHtmlReport(told, Date.now());
+    case 'markdown':
+      return renderReport(told, Date.now());
+  }
 }
 
 async function writeReport(file: string, text: string): Promise<void> {

@@ -6,6 +6,7 @@ import { exitCodeOf } from '../../client/exit-codes.js';
 import type { PreparedPlan, PreparedTarget } from '../../client/planner.js';
 import { planJson, renderPlan } from '../../client/render/plan.js';
 import { plain } from '../../client/render/paint.js';
+import { renderHtmlReport } from '../../client/render/report-html.js';
 import { renderReport } from '../../client/render/report.js';
 import { ConflictError } from '../../client/rollouts.js';
 import { type RolloutView, withRows } from '../../client/views.js';
@@ -202,6 +203,26 @@ describe('a report', () => {
   ];
   const [canary] = VIEW.waves;
   const view = withRows({ ...VIEW, total: 2, waves: canary === undefined ? [] : [canary] }, rows);
+
+  it('is a page of its own, with a timeline in the rollout’s time, and breaks on no text of a cloud', () => {
+    const phases = [
+      { phase: 'Precheck', at: '2026-11-21T05:20:00.000Z' },
+      { phase: 'Await', at: '2026-11-21T05:21:03.000Z' },
+      { phase: 'Ended', at: '2026-11-21T05:22:06.000Z' },
+    ] as const;
+    const result = { ...failed, phases, endedAt: '2026-11-21T05:22:06.000Z', reason: '</style><script>alert("x")' };
+    const html = renderHtmlReport({ view, rows, results: [result] }, NOW);
+    // From 05:20:00 until now, 252 s.
+    expect(html).toContain('<i class="check" style="left:0.000%;width:25.000%" title="Precheck: 1 m 03 s');
+    expect(html).toContain('<i class="run" style="left:25.000%;width:25.000%" title="Await: 1 m 03 s');
+    expect(html).toContain('&lt;/style&gt;&lt;script&gt;alert(&quot;x&quot;)');
+    expect(html).not.toContain('<script');
+    expect(html).not.toMatch(/(?:src|href)=|https?:|@import|url\(/);
+    for (const { resourceId } of rows) expect(html).toContain(resourceId);
+    for (const { requestId } of failed.calls) expect(html).toContain(requestId ?? 'none read');
+    expect(html).toContain('It has not ended: this report is of now.');
+    expect(html).toContain('Mutating calls (2)');
+  });
 
   it('has every resource, failure and call, and breaks on no text of a cloud', () => {
     expect(renderReport({ view, rows, results: [failed] }, NOW)).toMatchInlineSnapshot(`

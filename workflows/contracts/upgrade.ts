@@ -128,9 +128,17 @@ export interface UpgradeResult {
   readonly findings: readonly Finding[];
   readonly calls: readonly SentCall[];
   readonly polls: number;
+  /** When each phase began, in order; of very many the first and the last ones. */
+  readonly phases?: readonly PhaseBegin[];
   /** ISO 8601, UTC. */
   readonly startedAt: string;
   readonly endedAt: string;
+}
+
+export interface PhaseBegin {
+  readonly phase: Phase;
+  /** ISO 8601, UTC. */
+  readonly at: string;
 }
 
 /** Outcomes after which the resource is where the plan wants it. */
