@@ -51,6 +51,7 @@ export class Requests {
   readonly #options: RequestsOptions;
   readonly #gateways = gateways();
   readonly #rates = new CallRates();
+  readonly #submitRates = new CallRates();
 
   constructor(options: RequestsOptions) {
     this.#options = options;
@@ -102,7 +103,7 @@ export class Requests {
   ): Promise<Answer> {
     const { store, faults, clock, onCall } = this.#options;
     const { service, route, params } = routed;
-    this.#rates.note(store.state.truth, key.account, clock.now());
+    this.#rates.note(store.state.truth.callsPerSecondPeak, key.account, clock.now());
     if (params['owner'] !== undefined && params['owner'] !== key.owner) {
       return whole(gateway.denied(requestId), gateway, requestId);
     }
@@ -111,6 +112,8 @@ export class Requests {
 
     const parsed: SimulatedRequest = { ...routed, method: request.method, headers: request.headers, body };
     const call = typeof route.call === 'function' ? route.call(parsed) : route.call;
+    const { submitsPerSecondPeak } = store.state.truth;
+    if (call === 'submit') this.#submitRates.note(submitsPerSecondPeak, key.account, clock.now());
     const resource = params['id'] ?? null;
     const caller = { account: key.account, owner: key.owner, family: service.family, requestId };
     const asked: Asked = { call, family: service.family, resource, account: key.account };

@@ -68,6 +68,8 @@ export interface Truth {
   concurrentPeak: { overall: number; byAccount: Record<string, number> };
   /** The most calls within any 1000 ms of the simulator's clock, by account. */
   callsPerSecondPeak: Record<string, number>;
+  /** As `callsPerSecondPeak`, of submits alone. */
+  submitsPerSecondPeak: Record<string, number>;
   calls: number;
   /** Tokens that IAM gave out, by account. */
   logins: Record<string, number>;
@@ -89,6 +91,7 @@ export function emptyTruth(): Truth {
     perResource: {},
     concurrentPeak: { overall: 0, byAccount: {} },
     callsPerSecondPeak: {},
+    submitsPerSecondPeak: {},
     calls: 0,
     logins: {},
     refusedLogins: {},
@@ -119,10 +122,11 @@ export function duplicates(truth: Truth): string[] {
 export class CallRates {
   readonly #recent = new Map<string, number[]>();
 
-  note(truth: Truth, account: string, now: number): void {
+  /** Counts one more in `peaks`. */
+  note(peaks: Record<string, number>, account: string, now: number): void {
     const recent = (this.#recent.get(account) ?? []).filter((at) => at > now - 1000);
     recent.push(now);
     this.#recent.set(account, recent);
-    truth.callsPerSecondPeak[account] = Math.max(truth.callsPerSecondPeak[account] ?? 0, recent.length);
+    peaks[account] = Math.max(peaks[account] ?? 0, recent.length);
   }
 }

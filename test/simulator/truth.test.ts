@@ -69,6 +69,7 @@ describe('the truth record', () => {
     }
     await clouds.alibaba({ path: '/openapi/instances' });
     expect(clouds.simulator.truth().callsPerSecondPeak).toEqual({ north: 4, east: 1 });
+    expect(clouds.simulator.truth().submitsPerSecondPeak).toEqual({});
   });
 
   it('does not count upgrades begun elsewhere as submits; they show all the same', async () => {
