@@ -5,6 +5,7 @@ import { parseDocument } from 'yaml';
 import type { Account } from '../plan/accounts.js';
 import { iso, type Clock } from './clock.js';
 import { AccountError } from './clouds/errors.js';
+import { keepSecret } from './secrets.js';
 
 /** A key pair, with the session token that temporary keys have. */
 export interface AccessKeys {
@@ -33,6 +34,7 @@ export class Credentials {
 
   constructor(secret: Secret) {
     this.#secret = secret;
+    confidential(secret).forEach(keepSecret);
   }
 
   /** The secret itself: for signing and logging in, and nothing else. */

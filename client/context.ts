@@ -5,6 +5,7 @@ import ms from 'ms';
 import { systemClock } from '../activities/clock.js';
 import { CLOUD_APIS } from '../activities/clouds/index.js';
 import { openSessions, type Sessions } from '../activities/clouds/sessions.js';
+import { keepSecret, scrub } from '../activities/secrets.js';
 import { createTransport } from '../activities/transport.js';
 import { loadAccounts, type Account } from '../plan/accounts.js';
 import { configuredTarget, connectClient, localTarget, type ServerTarget } from '../temporal/connection.js';
@@ -70,6 +71,8 @@ export function serverTarget(
       ...(address === undefined ? {} : { TEMPORAL_ADDRESS: address }),
       ...(namespace === undefined ? {} : { TEMPORAL_NAMESPACE: namespace }),
     }) ?? localTarget();
+  const { apiKey } = target.options;
+  if (typeof apiKey === 'string') keepSecret(apiKey);
   return namespace === undefined ? target : { ...target, namespace };
 }
 
@@ -108,7 +111,7 @@ export async function withClouds<T>(file: string, use: (clouds: Clouds) => Promi
 
 /** Data: for the next program, or to be kept. */
 export function print(text: string): void {
-  process.stdout.write(`${text}\n`);
+  process.stdout.write(`${scrub(text)}\n`);
 }
 
 export function printJson(value: unknown): void {
@@ -117,7 +120,7 @@ export function printJson(value: unknown): void {
 
 /** Messages: for the person at the terminal. */
 export function say(line: string): void {
-  process.stderr.write(`${line}\n`);
+  process.stderr.write(`${scrub(line)}\n`);
 }
 
 export function stdoutPaint(): Paint {

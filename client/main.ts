@@ -55,6 +55,11 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   throw error;
 });
 
+// Nobody's stack goes out unscrubbed.
+process.on('uncaughtException', (error) => {
+  process.exit(failed(error));
+});
+
 try {
   await program.parseAsync();
 } catch (error) {

@@ -1,9 +1,17 @@
 import { DefaultLogger, type Logger as TemporalLogger } from '@temporalio/worker';
-import { pino, type Logger } from 'pino';
+import { type DestinationStream, pino, type Logger } from 'pino';
+import { scrub } from '../activities/secrets.js';
 
-/** Structured logs on stderr, one JSON object a line; `UPLIFT_LOG_LEVEL` sets the level (default `info`). */
-export function createLog(level = process.env['UPLIFT_LOG_LEVEL'] ?? 'info'): Logger {
-  return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, pino.destination(2));
+/**
+ * Structured logs on stderr, one JSON object a line, scrubbed of secrets as a whole; `UPLIFT_LOG_LEVEL` sets the level
+ * (default `info`).
+ */
+export function createLog(
+  level = process.env['UPLIFT_LOG_LEVEL'] ?? 'info',
+  destination: DestinationStream = pino.destination(2),
+): Logger {
+  const hooks = { streamWrite: scrub };
+  return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime, hooks }, destination);
 }
 
 /** The SDK's log lines, through ours. */

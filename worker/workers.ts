@@ -6,6 +6,7 @@ import { type NativeConnection, Worker, type WorkerOptions, type WorkflowBundleO
 import { createActivities } from '../activities/index.js';
 import type { StepDeps } from '../activities/step.js';
 import { QUEUES } from '../workflows/contracts/queues.js';
+import { scrubbing, scrubbingInterceptor } from './scrubbing.js';
 
 export interface WorkersOptions {
   readonly connection: NativeConnection;
@@ -35,7 +36,8 @@ export async function createWorkers(options: WorkersOptions): Promise<{ run(): P
     connection: options.connection,
     namespace: options.namespace,
     ...(options.identity === undefined ? {} : { identity: options.identity }),
-    ...(options.dataConverter === undefined ? {} : { dataConverter: options.dataConverter }),
+    dataConverter: scrubbing(options.dataConverter),
+    interceptors: { activity: [() => ({ inbound: scrubbingInterceptor })] },
     // No grace: a wait is handed over at once, and a send under way is finished, since it does not listen.
     shutdownGraceTime: 0,
     shutdownForceTime: '60s',
