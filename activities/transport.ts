@@ -14,6 +14,8 @@ export interface HttpCall {
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string | null;
+  /** PEM: the only authorities that may vouch for the other side; left out, those that Node trusts. */
+  readonly ca?: string;
   /** Milliseconds from the socket write to the whole answer. Default 15 s for a read, 30 s for a send. */
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
@@ -73,21 +75,36 @@ export function createTransport(options: TransportOptions): Transport {
   const connectTimeoutMs = options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS;
   const maxBodyBytes = options.maxBodyBytes ?? MAX_BODY_BYTES;
   // Time-outs are ours, of whole phases; undici's are of the gaps between bytes.
-  const connection = { connect: { timeout: connectTimeoutMs }, headersTimeout: 0, bodyTimeout: 0 };
-  const agent = new Agent({ ...connection, keepAliveTimeout: IDLE_MS, keepAliveMaxTimeout: IDLE_MS });
+  const connection = (ca: string | undefined) => ({
+    connect: { timeout: connectTimeoutMs, ...(ca === undefined ? {} : { ca }) },
+    headersTimeout: 0,
+    bodyTimeout: 0,
+  });
+  const agents = new Map<string | undefined, Agent>();
+  // A connection of its own for each choice of authorities: one that was let in by others is not shared.
+  const agentFor = (ca: string | undefined): Agent => {
+    const known = agents.get(ca);
+    if (known !== undefined) return known;
+    const agent = new Agent({ ...connection(ca), keepAliveTimeout: IDLE_MS, keepAliveMaxTimeout: IDLE_MS });
+    agents.set(ca, agent);
+    return agent;
+  };
   const limits = { clock: options.clock, connectTimeoutMs, maxBodyBytes };
 
   return {
-    read: (call) => exchange(agent, { timeoutMs: READ_TIMEOUT_MS, ...call }, { ...limits, sendBy: Infinity }),
+    read: (call) =>
+      exchange(agentFor(call.ca), { timeoutMs: READ_TIMEOUT_MS, ...call }, { ...limits, sendBy: Infinity }),
     async send(call, sendBy) {
-      const client = new Client(call.origin, { ...connection, pipelining: 0 });
+      const client = new Client(call.origin, { ...connection(call.ca), pipelining: 0 });
       try {
         return await exchange(client, { timeoutMs: SEND_TIMEOUT_MS, ...call }, { ...limits, sendBy });
       } finally {
         await client.destroy();
       }
     },
-    close: () => agent.destroy(),
+    close: async () => {
+      await Promise.all([...agents.values()].map((agent) => agent.destroy()));
+    },
   };
 }
 
@@ -224,6 +241,17 @@ function explain(error: Error, origin: string, sent: boolean): string {
       return sent ? `connection to ${origin} lost before a whole answer` : `connection to ${origin} lost (${code})`;
     case 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH':
       return 'the answer was cut short';
+    case 'SELF_SIGNED_CERT_IN_CHAIN':
+    case 'DEPTH_ZERO_SELF_SIGNED_CERT':
+    case 'UNABLE_TO_VERIFY_LEAF_SIGNATURE':
+    case 'UNABLE_TO_GET_ISSUER_CERT':
+    case 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY':
+    case 'CERT_SIGNATURE_FAILURE':
+      return `the certificate of ${origin} is not trusted (${code}; of a private cloud, name the authority as the account's caFile)`;
+    case 'CERT_HAS_EXPIRED':
+    case 'CERT_NOT_YET_VALID':
+    case 'ERR_TLS_CERT_ALTNAME_INVALID':
+      return `the certificate of ${origin} is not valid for it, or not now (${code})`;
     default:
       return `${sent ? 'no whole answer from' : 'no connection to'} ${origin} (${code})`;
   }

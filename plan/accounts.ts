@@ -23,6 +23,8 @@ export interface Account {
   readonly endpoints: Readonly<Record<string, string>>;
   /** Plain http beyond loopback is refused unless this is set. */
   readonly allowPlainHttp: boolean;
+  /** Path of the only authorities (PEM) that may vouch for its endpoints; left out, those that Node trusts. */
+  readonly caFile?: string;
   /** Calls per second. */
   readonly rates: { readonly reads: number; readonly writes: number };
   /** The most upgrades in flight in this account. */
@@ -79,6 +81,11 @@ function accountSchema(cloud: string, families: readonly string[]) {
     credentials: credentials.optional().describe('Where the credentials come from; the vendor’s variables by default.'),
     endpoints: z.strictObject(Object.fromEntries(families.map((family) => [family, endpoint.optional()]))).optional(),
     allowPlainHttp: z.boolean().optional().describe('Lets an endpoint beyond loopback be plain http.'),
+    caFile: z
+      .string()
+      .regex(/\S/, 'give a path')
+      .optional()
+      .describe('PEM file with the only authorities that may vouch for the endpoints; relative to this file.'),
     rates: z
       .strictObject({ reads: rate.optional(), writes: rate.optional() })
       .optional()
@@ -95,6 +102,7 @@ const anyAccount = z.object({
   credentials: credentials.optional(),
   endpoints: z.record(z.string(), z.string()).optional(),
   allowPlainHttp: z.boolean().optional(),
+  caFile: z.string().optional(),
   rates: z.object({ reads: z.number().optional(), writes: z.number().optional() }).optional(),
   concurrency: z.number().optional(),
 });
@@ -108,7 +116,7 @@ export function accountsSchema(apis: readonly CloudApi[]) {
 }
 
 /**
- * @param file as the user named it; a relative `credentials.file` is relative to its directory.
+ * @param file as the user named it; a relative `credentials.file` or `caFile` is relative to its directory.
  * @throws InputError with every problem of the file. No value of it is quoted: it may be a secret in the wrong place.
  */
 export function loadAccounts(file: string, apis: readonly CloudApi[]): Map<string, Account> {
@@ -139,6 +147,7 @@ export function accountsOf(source: Source, apis: readonly CloudApi[]): Map<strin
       credentials: credentialsSource(given, source.file),
       endpoints,
       allowPlainHttp,
+      ...(given.caFile === undefined ? {} : { caFile: pathFrom(source.file, given.caFile) }),
       rates: { ...DEFAULT_RATES, ...given.rates },
       concurrency: given.concurrency ?? DEFAULT_CONCURRENCY,
     });
@@ -180,9 +189,14 @@ function familiesOf(cloud: string, apis: readonly CloudApi[]): string[] {
 
 function credentialsSource(given: z.infer<typeof anyAccount>, file: string): CredentialsSource {
   const path = given.credentials?.file;
-  if (path !== undefined) return { kind: 'file', path: resolve(dirname(file), path.replace(/^~(?=\/)/, homedir())) };
+  if (path !== undefined) return { kind: 'file', path: pathFrom(file, path) };
   const fallback = cloudOf(given.cloud)?.variables.prefix ?? given.cloud.toUpperCase().replaceAll('-', '_');
   return { kind: 'env', prefix: given.credentials?.env ?? fallback };
+}
+
+/** As written in `file`: relative to its directory, `~/` the home. */
+function pathFrom(file: string, path: string): string {
+  return resolve(dirname(file), path.replace(/^~(?=\/)/, homedir()));
 }
 
 const CREDENTIALS_REMEDY =

@@ -1,6 +1,7 @@
 /** Sessions: accounts, their credentials, endpoints and limits, opened on first use. */
 import { endpointObjection, type Account } from '../../plan/accounts.js';
 import { Circuit } from '../circuit.js';
+import { trusting } from '../authorities.js';
 import type { Clock } from '../clock.js';
 import { openCredentials } from '../credentials.js';
 import { abortable, ALONE, Pacer, Pause, type TakeOptions, type Turn } from '../limiter.js';
@@ -57,13 +58,15 @@ export interface SessionOptions {
 
 /** Opens accounts on first use and keeps their rates for as long as it lives: one per process. */
 export function openSessions(options: SessionOptions): Sessions {
-  const { clock, transport, scale = 1 } = options;
+  const { clock, scale = 1 } = options;
   const log = options.log ?? (() => {});
   const credentials = openCredentials(options.env, clock);
   const pacers = new Map<string, Pacer>();
   const pauses = new Map<string, Pause>();
   const circuits = new Map<string, Circuit>();
   const authenticators = new Map<string, Authenticator>();
+  /** By account; what it trusts is read when it is first used. */
+  const transports = new Map<string, Transport>();
   /** By account; only the ids that had to be looked up. */
   const projects = new Map<string, Promise<string>>();
 
@@ -95,6 +98,7 @@ export function openSessions(options: SessionOptions): Sessions {
         `account ${name} is of cloud ${account.cloud}, and ${api.service} is of ${api.cloud} (name another account)`,
       );
     }
+    const transport = kept(transports, name, () => trusting(options.transport, account));
     const secret = () => credentials.resolve(account, cloud.variables);
     // Fails here and now rather than in the middle of a step.
     secret();
