@@ -1,15 +1,14 @@
 /** What `uplift doctor` looks at: each part of an installation by itself, so that one failure hides no other. */
 import type { Client } from '@temporalio/client';
-import { optionalTsToMs } from '@temporalio/common/lib/time.js';
 import { CLOUD_APIS } from '../activities/clouds/index.js';
 import { AccountError, CloudError } from '../activities/clouds/errors.js';
 import type { CloudApi } from '../activities/clouds/port.js';
 import type { Account } from '../plan/accounts.js';
 import { connectClient, type ServerTarget } from '../temporal/connection.js';
 import { ensureNamespace } from '../temporal/namespace.js';
-import { QUEUES } from '../workflows/contracts/queues.js';
 import { withClouds, type Clouds } from './context.js';
 import { errorLines } from './errors.js';
+import { queues } from './queues.js';
 
 /** `warning`: works, or may not be needed; alone it does not fail the doctor. */
 export type Level = 'ok' | 'warning' | 'problem';
@@ -28,12 +27,6 @@ export interface Examination {
   /** Makes the namespace what it has to be. */
   readonly fix: boolean;
 }
-
-/** A worker polls at least once a minute. */
-const POLLED_WITHIN_MS = 120_000;
-/** TaskQueueType, as the wire has it. */
-const WORKFLOWS = 1;
-const ACTIVITIES = 2;
 
 /** Yields each finding as soon as it is there. */
 export async function* examine({ target, accountsFile, fix }: Examination): AsyncGenerator<Finding> {
@@ -64,23 +57,10 @@ async function* examineServer(target: ServerTarget, fix: boolean): AsyncGenerato
 }
 
 async function* examineQueues(client: Client): AsyncGenerator<Finding> {
-  for (const queue of Object.values(QUEUES)) {
-    const type = queue === QUEUES.main ? WORKFLOWS : ACTIVITIES;
-    const { pollers } = await client.workflowService.describeTaskQueue({
-      namespace: client.options.namespace,
-      taskQueue: { name: queue },
-      taskQueueType: type,
-    });
-    const alive = (pollers ?? []).filter(
-      ({ lastAccessTime }) => Date.now() - (optionalTsToMs(lastAccessTime) ?? 0) < POLLED_WITHIN_MS,
-    );
-    yield alive.length > 0
-      ? {
-          level: 'ok',
-          what: `Queue ${queue} is polled by ${[...new Set(alive.map((p) => p.identity))].join(', ')}`,
-          remedy: '',
-        }
-      : { level: 'problem', what: `Queue ${queue} is polled by no worker`, remedy: 'start one with `uplift worker`' };
+  for (const { name, workers } of await queues(client)) {
+    yield workers.length > 0
+      ? { level: 'ok', what: `Queue ${name} is polled by ${workers.join(', ')}`, remedy: '' }
+      : { level: 'problem', what: `Queue ${name} is polled by no worker`, remedy: 'start one with `uplift worker`' };
   }
 }
 

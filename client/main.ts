@@ -6,6 +6,7 @@ import { addApply } from './commands/apply.js';
 import { addCodecServer } from './commands/codec-server.js';
 import { addDev } from './commands/dev.js';
 import { addDoctor } from './commands/doctor.js';
+import { addExplain } from './commands/explain.js';
 import { addPlan } from './commands/plan.js';
 import { addReport } from './commands/report.js';
 import { addResolve } from './commands/resolve.js';
@@ -38,6 +39,7 @@ for (const add of [
   addApply,
   addStatus,
   addWatch,
+  addExplain,
   addReport,
   addResolve,
   addDoctor,

@@ -1,0 +1,90 @@
+/** `uplift explain` as a process: without a worker, with a busy resource, and with one whose truth cannot be read. */
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import type { Cause } from '../../client/explain.js';
+import { rolloutWorkflowId } from '../../workflows/contracts/ids.js';
+import { QUEUES } from '../../workflows/contracts/queues.js';
+import type { rollout } from '../../workflows/rollout.js';
+import { type RealEnvironment, realEnvironment } from '../support/environment.js';
+import { scriptedSteps, spec } from '../workflows/scripted-steps.js';
+import { withScriptedWorkers } from '../workflows/scripted-workers.js';
+import { uplift } from './cli.js';
+
+let env: RealEnvironment;
+
+beforeAll(async () => {
+  env = await realEnvironment();
+});
+afterAll(async () => {
+  await env.teardown();
+});
+
+async function explained(...args: string[]): Promise<readonly Cause[]> {
+  const { code, stdout, stderr } = await uplift(['explain', 'r', ...args, '-o', 'json'], {
+    TEMPORAL_ADDRESS: env.server.address,
+  });
+  expect(stderr).toBe('');
+  expect(code).toBe(0);
+  return (JSON.parse(stdout) as { causes: Cause[] }).causes;
+}
+
+/** Asks again until a cause of `who` matches. */
+async function causeOf(who: string, what: RegExp): Promise<Cause> {
+  for (;;) {
+    const found = (await explained()).find((cause) => cause.who === who && what.test(cause.what));
+    if (found !== undefined) return found;
+    await new Promise((wake) => setTimeout(wake, 250));
+  }
+}
+
+it('says for the rollout and for each upgrade what holds it and when that can change', async () => {
+  const handle = await env.client.workflow.start<typeof rollout>('rollout', {
+    workflowId: rolloutWorkflowId('r'),
+    taskQueue: QUEUES.main,
+    args: [
+      {
+        rollout: 'r',
+        planDigest: 'digest',
+        startedBy: 'test',
+        waves: [{ name: 'one', concurrency: 5, upgrades: ['busy', 'held', 'last'].map((id) => spec(id)) }],
+        budget: { max: 1, mode: 'strict' },
+        accountLimits: {},
+        timing: { scale: 1 },
+      },
+    ],
+  });
+  expect((await explained())[0]).toMatchObject({
+    who: 'worker',
+    what: 'no worker is there',
+    changes: 'start one: uplift worker',
+  });
+
+  const steps = scriptedSteps({
+    precheck: ({ spec: { resource } }) =>
+      resource.id === 'busy' ? { verdict: 'busy', reason: 'busy: exporting' } : {},
+    submit: () => ({
+      verdict: 'unknown',
+      operation: null,
+      reason: 'HTTP 503',
+      unresolvedSince: new Date().toISOString(),
+    }),
+  });
+  await withScriptedWorkers(env, steps, async () => {
+    const busy = await causeOf('busy', /^Waiting: busy: exporting/);
+    // A minute after its first look.
+    expect(Date.parse(busy.nextAt ?? '')).toBeGreaterThan(Date.now());
+    expect(busy.changes).toBe('then it looks again');
+    const held = await causeOf('held', /^Held: HTTP 503/);
+    expect(Date.parse(held.nextAt ?? '')).toBeGreaterThan(Date.parse(busy.nextAt ?? ''));
+    expect(await causeOf('one', /not started/)).toMatchObject({
+      what: '1 not started, 2 in flight: the strict failure budget (0 of 1 used) leaves room for 2 at a time',
+    });
+    expect((await explained('last')).at(-1)).toMatchObject({ who: 'last', what: 'its turn in its wave has not come' });
+    expect((await uplift(['explain', 'r', 'nobody'], { TEMPORAL_ADDRESS: env.server.address })).stderr).toBe(
+      'uplift: rollout r has no resource nobody (check the id: uplift status r --all)\n',
+    );
+
+    const printed = await uplift(['explain', 'r'], { TEMPORAL_ADDRESS: env.server.address });
+    expect(printed.stdout).toMatch(/busy +Waiting: busy: exporting +then it looks again +\d{4}-\d\d-\d\d .* \(in \d+/);
+  });
+  await handle.terminate();
+});
