@@ -1,6 +1,7 @@
 /** A rollout's inventory on the server: kept in parts, so that no payload grows with the number of resources. */
 import { randomBytes } from 'node:crypto';
 import type { Client } from '@temporalio/client';
+import { inShards, partedGroups } from '../plan/shards.js';
 import { inputOf } from '../temporal/reads.js';
 import { inventoryWorkflowId } from '../workflows/contracts/ids.js';
 import { QUEUES } from '../workflows/contracts/queues.js';
@@ -27,9 +28,12 @@ const KEPT_AT_MOST = '365 days';
  */
 export async function keepInventory(client: Client, input: RolloutInput, size = SHARD_SIZE): Promise<RolloutInput> {
   const key = randomBytes(4).toString('hex');
-  const cuts = input.waves.flatMap((wave, at) =>
-    cut(wave.upgrades ?? [], size).map((upgrades) => ({ at, wave, upgrades })),
-  );
+  const planned = input.waves.map((wave) => {
+    const shards = inShards(wave.upgrades ?? [], size);
+    const parted = Object.entries(partedGroups(shards)).map(([name, max]) => [`group:${name}`, max] as const);
+    return { wave: { ...wave, limits: { ...wave.limits, ...Object.fromEntries(parted) } }, shards };
+  });
+  const cuts = planned.flatMap(({ wave, shards }, at) => shards.map((upgrades) => ({ at, wave, upgrades })));
   const parts = await mapAtOnce(cuts, async ({ wave, upgrades }, number): Promise<WavePart> => {
     const workflowId = inventoryWorkflowId(input.rollout, key, number + 1);
     const kept: InventoryInput = { rollout: input.rollout, wave: wave.name, upgrades };
@@ -46,7 +50,7 @@ export async function keepInventory(client: Client, input: RolloutInput, size = 
     const inventory = { workflowId, runId: firstExecutionRunId };
     return { inventory, total: upgrades.length, draws: drawn(Object.keys(limits), drawing) };
   });
-  const waves = input.waves.map((wave, wanted) => ({
+  const waves = planned.map(({ wave }, wanted) => ({
     ...wave,
     upgrades: undefined,
     parts: parts.filter((_part, number) => cuts[number]?.at === wanted),
@@ -76,10 +80,4 @@ export async function upgradesOf(client: Client, wave: WavePlan): Promise<readon
     return known;
   });
   return lists.flat();
-}
-
-function cut(upgrades: readonly UpgradeSpec[], size: number): (readonly UpgradeSpec[])[] {
-  const parts: (readonly UpgradeSpec[])[] = [];
-  for (let start = 0; start < upgrades.length; start += size) parts.push(upgrades.slice(start, start + size));
-  return parts;
 }

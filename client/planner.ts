@@ -12,7 +12,7 @@ import type { Account } from '../plan/accounts.js';
 import type { InputProblem } from '../plan/errors.js';
 import { InputError, splitRemedy } from '../plan/errors.js';
 import type { Place, PlannedTarget, PlannedWave, RolloutPlan } from '../plan/plan.js';
-import { planOf, selectorsOf } from '../plan/plan.js';
+import { type KnownTags, planOf, selectorsOf, tagsKey, targetsOf, usesTags } from '../plan/plan.js';
 import { type Listing, resolveSelectors } from '../plan/selectors.js';
 import type { Source } from '../plan/source.js';
 import type { Json } from '../workflows/contracts/json.js';
@@ -94,10 +94,44 @@ const TOKEN = '(made at submit)';
  * @throws InputError with every problem of the file; so is a selector that chooses nothing, or a list that cannot be read.
  */
 export async function resolvePlan(source: Source, reading: PlanReading): Promise<RolloutPlan> {
-  const choices = await resolveSelectors(selectorsOf(source, reading), (api, account) =>
-    listAll(reading, api, account),
-  );
-  return planOf(source, reading, choices);
+  // Each list is read once, for selectors and for tags.
+  const lists = new Map<string, Promise<Listing>>();
+  const list = (api: CloudApi, account: Account) => {
+    const key = `${account.name} ${api.service}`;
+    const listing = lists.get(key) ?? listAll(reading, api, account);
+    lists.set(key, listing);
+    return listing;
+  };
+  const choices = await resolveSelectors(selectorsOf(source, reading), list);
+  if (!usesTags(source)) return planOf(source, reading, choices);
+  const tags = await tagsOf(targetsOf(source, reading, choices), reading, list);
+  return planOf(source, reading, choices, tags);
+}
+
+/** @throws InputError with every list that cannot be read. */
+async function tagsOf(
+  targets: readonly PlannedTarget[],
+  { apis, accounts }: PlanReading,
+  list: (api: CloudApi, account: Account) => Promise<Listing>,
+): Promise<KnownTags> {
+  const known = new Map<string, Readonly<Record<string, string>>>();
+  const problems: InputProblem[] = [];
+  const read = new Set<string>();
+  for (const { resource, place } of targets) {
+    const api = apis.find(({ service }) => service === resource.service);
+    const account = accounts.get(resource.account);
+    if (api === undefined || account === undefined || read.has(`${account.name} ${api.service}`)) continue;
+    read.add(`${account.name} ${api.service}`);
+    const listing = await list(api, account);
+    if ('problem' in listing) problems.push({ ...place, ...listing.problem });
+    else {
+      for (const { id, tags } of listing.resources) {
+        known.set(tagsKey({ account: account.name, service: api.service, id }), tags);
+      }
+    }
+  }
+  if (problems.length > 0) throw new InputError(problems);
+  return known;
 }
 
 /**
@@ -157,16 +191,21 @@ export function toRolloutInput(prepared: PreparedPlan, { startedBy }: { readonly
     rollout: plan.rollout,
     planDigest: plan.digest,
     startedBy,
-    waves: plan.waves.map(({ name, concurrency, targets }, wave) => ({
+    waves: plan.waves.map(({ name, concurrency, limits, maxFailures, targets }, wave) => ({
       name,
       concurrency,
-      upgrades: targets.map(({ resource, target, targetLabel }, index) => {
+      ...(Object.keys(limits).length === 0 ? {} : { limits }),
+      ...(maxFailures === null ? {} : { maxFailures: maxFailures.count }),
+      upgrades: targets.map(({ resource, target, targetLabel, relations }, index) => {
         const seen = prepared.waves[wave]?.targets[index];
         return {
           resource,
           target: seen?.target ?? target,
           targetLabel: seen?.to ?? targetLabel,
           plannedFrom: seen?.from ?? null,
+          ...(Object.keys(relations.groups).length === 0 ? {} : { groups: relations.groups }),
+          ...(relations.after.length === 0 ? {} : { after: relations.after }),
+          ...(relations.provides.length === 0 ? {} : { provides: relations.provides }),
           ...(seen?.snapshot == null ? {} : { planned: seen.snapshot }),
           ...(Object.keys(plan.drift).length === 0 ? {} : { drift: plan.drift }),
           ...(plan.onOtherTarget === 'wait' ? { onOtherTarget: plan.onOtherTarget } : {}),

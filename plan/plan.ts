@@ -2,8 +2,9 @@
 import type { CloudApi } from '../activities/clouds/port.js';
 import { upgradeWorkflowId } from '../workflows/contracts/ids.js';
 import type { Json } from '../workflows/contracts/json.js';
-import type { FailureBudget } from '../workflows/contracts/rollout.js';
+import type { FailureBudget, Limits } from '../workflows/contracts/rollout.js';
 import type { ResourceRef, UpgradeSpec } from '../workflows/contracts/upgrade.js';
+import { lower } from '../workflows/limits.js';
 import type { Account } from './accounts.js';
 import { digest, rolloutId } from './digest.js';
 import type { InputProblem } from './errors.js';
@@ -14,7 +15,8 @@ import { planSchema, share, targetHead, targetSchema } from './schema.js';
 import type { Choices, PlannedSelector } from './selectors.js';
 import type { Path, Source } from './source.js';
 import { formatPath } from './source.js';
-import { effectiveConcurrency, resolveWaves } from './waves.js';
+import { type Relations, resolveRelations, waitProblems } from './relations.js';
+import { type EffectiveConcurrency, effectiveConcurrency, resolveLimits, resolveWaves } from './waves.js';
 
 /** Where a target stands in the plan file. */
 export interface Place {
@@ -28,6 +30,12 @@ export interface PlannedTarget {
   readonly place: Place;
   /** The name that waves may refer to. */
   readonly name: string | null;
+  /** Index in `spec.targets`. */
+  readonly entry: number;
+  /** What its entry says it comes after: names or ids. */
+  readonly after: readonly string[];
+  /** How long its service usually takes, milliseconds. */
+  readonly expectedMs: number;
   readonly resource: ResourceRef;
   readonly target: Json;
   readonly targetLabel: string;
@@ -35,13 +43,20 @@ export interface PlannedTarget {
   readonly chosenByTags: readonly string[];
 }
 
+/** A target with what binds it to others. */
+export type RelatedTarget = PlannedTarget & { readonly relations: Relations };
+
 export interface PlannedWave {
   readonly name: string;
   readonly concurrency: number;
   /** `20 % of 25 = 5`; `null` where the wave was not given as a share. */
   readonly shown: string | null;
-  readonly effective: { readonly concurrency: number; readonly cause: string | null };
-  readonly targets: readonly PlannedTarget[];
+  readonly effective: EffectiveConcurrency;
+  /** The most upgrades in flight besides, by account, service and region. */
+  readonly limits: Limits;
+  /** How many of it may fail, where it has a budget of its own, and how that came about. */
+  readonly maxFailures: { readonly count: number; readonly shown: string } | null;
+  readonly targets: readonly RelatedTarget[];
 }
 
 export interface RolloutPlan {
@@ -83,11 +98,40 @@ export function selectorsOf(source: Source, context: PlanContext): PlannedSelect
   return parsePlan(source, context, null).selectors;
 }
 
+/** Tags by account, service and id, as lists showed them. */
+export type KnownTags = ReadonlyMap<string, Readonly<Record<string, string>>>;
+
+export function tagsKey({ account, service, id }: Pick<ResourceRef, 'account' | 'service' | 'id'>): string {
+  return `${account} ${service} ${id}`;
+}
+
+/** Whether waves or groups of a plan go by tags, which only the clouds know. */
+export function usesTags(source: Source): boolean {
+  const spec = (source.data as { spec?: { waves?: unknown; groups?: unknown } } | null)?.spec;
+  const some = (list: unknown, has: (one: Record<string, unknown>) => boolean) =>
+    Array.isArray(list) && list.some((one: unknown) => typeof one === 'object' && one !== null && has({ ...one }));
+  return (
+    some(spec?.groups, ({ tag }) => tag !== undefined) ||
+    some(spec?.waves, ({ select }) => typeof select === 'object' && select !== null && 'tags' in select)
+  );
+}
+
+/** The targets as they are without waves. */
+export function targetsOf(source: Source, context: PlanContext, choices: Choices = new Map()): PlannedTarget[] {
+  return parsePlan(source, context, choices).targets;
+}
+
 /**
  * @param choices what `selectorsOf` has chosen; none are needed for a plan without selectors.
+ * @param tags of the targets, where `usesTags`
  * @throws InputError with every problem that can be seen without reading a cloud.
  */
-export function planOf(source: Source, context: PlanContext, choices: Choices = new Map()): RolloutPlan {
+export function planOf(
+  source: Source,
+  context: PlanContext,
+  choices: Choices = new Map(),
+  tags: KnownTags = new Map(),
+): RolloutPlan {
   const { document, targets } = parsePlan(source, context, choices);
   const { metadata, spec } = document;
 
@@ -96,30 +140,73 @@ export function planOf(source: Source, context: PlanContext, choices: Choices = 
     name: target.name,
     id: target.resource.id,
     where: target.place.path,
+    entry: target.entry,
+    after: target.after,
+    resource: target.resource,
+    tags: tags.get(tagsKey(target.resource)) ?? {},
     target,
   }));
+  const { relations, problems: relationProblems } = resolveRelations(source, spec.groups ?? [], candidates);
   const entries = spec.waves ?? [{ name: 'all', rest: true as const }];
   const { waves, problems: waveProblems } = resolveWaves(source, entries, candidates);
   const timeScale = spec.timeScale ?? 1;
-  const found = [...waveProblems, ...timeScaleProblems(source, timeScale, targets, context.accounts)];
+  const accountLimits = accountLimitsOf(targets, context.accounts);
+  const ofAccounts = Object.fromEntries(
+    Object.entries(accountLimits).map(([name, limit]) => [`account:${name}`, limit]),
+  );
+  const limited = waves.map((_wave, at) =>
+    resolveLimits(
+      source,
+      [
+        { path: ['spec', 'limits'], entry: spec.limits },
+        { path: ['spec', 'waves', at, 'limits'], entry: entries[at]?.limits },
+      ],
+      targets.map(({ resource }) => resource),
+    ),
+  );
+  const found = [
+    ...relationProblems,
+    ...waveProblems,
+    ...(relationProblems.length > 0 ? [] : waitProblems(source, waves, relations)),
+    ...unique(limited.flatMap(({ problems }) => problems)),
+    ...timeScaleProblems(source, timeScale, targets, context.accounts),
+  ];
   if (found.length > 0) throw new InputError(byLine(found));
 
-  const accountLimits = limitsOf(targets, context.accounts);
-  const planned = waves.map((wave) => ({
-    ...wave,
-    effective: effectiveConcurrency(
-      { concurrency: wave.concurrency, accounts: wave.targets.map(({ target }) => target.resource.account) },
-      budget.budget,
-      accountLimits,
-    ),
-    targets: wave.targets.map(({ target }) => target),
-  }));
+  const planned = waves.map((wave, at): PlannedWave => {
+    const members = wave.targets.map((candidate) => ({
+      ...candidate.target,
+      relations: relations.get(candidate) ?? { groups: {}, after: [], provides: [] },
+    }));
+    const own = entries[at]?.failureBudget;
+    const maxFailures = own === undefined ? null : resolveMax(own.max, members.length);
+    const limits = limited[at]?.limits ?? {};
+    const ownBudget = { ...budget.budget, max: Math.min(budget.budget.max, maxFailures?.count ?? Infinity) };
+    const effective = effectiveConcurrency(
+      { concurrency: wave.concurrency, limits: lower(ofAccounts, limits) },
+      members.map(({ resource, expectedMs, relations: { groups, after } }) => ({
+        resource,
+        expectedMs,
+        groups,
+        after,
+      })),
+      ownBudget,
+    );
+    return { ...wave, limits, maxFailures, effective, targets: members };
+  });
   const content = {
     name: metadata.name,
-    waves: planned.map(({ name, concurrency, targets: members }) => ({
+    waves: planned.map(({ name, concurrency, limits, maxFailures, targets: members }) => ({
       name,
       concurrency,
-      targets: members.map(({ resource, target }) => ({ resource: { ...resource }, target })),
+      ...(Object.keys(limits).length === 0 ? {} : { limits: { ...limits } }),
+      ...(maxFailures === null ? {} : { maxFailures: maxFailures.count }),
+      targets: members.map(({ resource, target, relations: { groups, after } }) => ({
+        resource: { ...resource },
+        target,
+        ...(Object.keys(groups).length === 0 ? {} : { groups: { ...groups } }),
+        ...(after.length === 0 ? {} : { after: [...after] }),
+      })),
     })),
     budget: { ...budget.budget },
     ...(spec.drift === undefined ? {} : { drift: { ...spec.drift } }),
@@ -141,7 +228,7 @@ export function planOf(source: Source, context: PlanContext, choices: Choices = 
     notes: planned.flatMap(({ name, effective }) =>
       effective.cause === null
         ? []
-        : [`wave "${name}": effective concurrency ${effective.concurrency}, ${effective.cause}`],
+        : [`wave "${name}": effective concurrency ${effective.concurrency}, ${effective.cause}${costs(effective)}`],
     ),
   };
 }
@@ -255,6 +342,9 @@ function plannedTargets(
       targets.push({
         place,
         name: head.name ?? null,
+        entry: index,
+        after: head.after ?? [],
+        expectedMs: api.pace.expectedMs,
         resource,
         target: jsonOf(own.data),
         targetLabel: api.label(own.data),
@@ -271,7 +361,7 @@ function rawTargets(data: unknown): readonly unknown[] {
   return Array.isArray(targets) ? (targets as unknown[]) : [];
 }
 
-function limitsOf(
+function accountLimitsOf(
   targets: readonly PlannedTarget[],
   accounts: ReadonlyMap<string, Account>,
 ): Readonly<Record<string, number>> {
@@ -283,10 +373,31 @@ function limitsOf(
 
 function resolveBudget(entry: BudgetEntry, total: number): { budget: FailureBudget; shown: string } {
   const mode = entry.mode ?? 'strict';
-  const max = entry.max ?? 0;
-  if (typeof max === 'number') return { budget: { max, mode }, shown: String(max) };
-  const { count, shown } = share(max, total);
-  return { budget: { max: count, mode }, shown };
+  const { count, shown } = resolveMax(entry.max ?? 0, total);
+  const counts = entry.counts === undefined ? {} : { counts: [...new Set(entry.counts)] };
+  return { budget: { max: count, mode, ...counts }, shown };
+}
+
+function resolveMax(max: number | string, total: number): { count: number; shown: string } {
+  return typeof max === 'number' ? { count: max, shown: String(max) } : share(max, total);
+}
+
+/** What a lower concurrency costs, where that is worth a word. */
+function costs({ takesMs, askedMs }: EffectiveConcurrency): string {
+  return takesMs < askedMs + 60_000 ? '' : `: about ${roughly(takesMs)} instead of ${roughly(askedMs)}`;
+}
+
+/** `45 min`, `6 h 30 min`, `3 d 4 h`. */
+export function roughly(durationMs: number): string {
+  const minutes = Math.max(Math.round(durationMs / 60_000), 1);
+  const [days, hours] = [Math.floor(minutes / 1440), Math.floor((minutes % 1440) / 60)];
+  if (days > 0) return hours === 0 ? `${days} d` : `${days} d ${hours} h`;
+  if (hours === 0) return `${minutes} min`;
+  return minutes % 60 === 0 ? `${hours} h` : `${hours} h ${minutes % 60} min`;
+}
+
+function unique(problems: readonly InputProblem[]): InputProblem[] {
+  return [...new Map(problems.map((problem) => [`${problem.path} ${problem.message}`, problem])).values()];
 }
 
 /**

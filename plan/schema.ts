@@ -31,12 +31,20 @@ const percent = z
 
 const BUDGET_REMEDY = 'use a whole number (2) or a percentage of all targets ("5%", two decimals at most)';
 
+const FAILURE_CLASSES = ['precheck', 'submit', 'upgrade', 'verify', 'timeout'] as const;
+
+const budgetMax = z.union([z.int().nonnegative(), z.string().regex(PERCENT, BUDGET_REMEDY)], BUDGET_REMEDY);
+
 const failureBudget = z
   .strictObject({
-    max: z
-      .union([z.int().nonnegative(), z.string().regex(PERCENT, BUDGET_REMEDY)], BUDGET_REMEDY)
+    max: budgetMax
       .optional()
       .describe('How many upgrades may fail: a number, or a percentage of all targets, rounded down. Default 0.'),
+    counts: z
+      .array(z.enum(FAILURE_CLASSES))
+      .min(1)
+      .optional()
+      .describe('Failures in which steps are charged; default all. The others are shown and tolerated.'),
     mode: z
       .enum(['strict', 'loose'])
       .optional()
@@ -44,19 +52,64 @@ const failureBudget = z
   })
   .describe('The rollout stops when failures exceed it.');
 
+const LIMIT_REMEDY = 'use a whole number for each of them, or a map of names to numbers';
+const atMost = z.union([z.int().positive(), z.record(z.string(), z.int().positive())], LIMIT_REMEDY);
+const limits = z
+  .strictObject({ account: atMost.optional(), service: atMost.optional(), region: atMost.optional() })
+  .describe('The most upgrades in flight: a number for each account, service or region, or numbers by name.');
+
+const words = z.union([z.string(), z.array(z.string()).min(1)], 'use a name or a list of names');
+const waveSelect = z
+  .strictObject({
+    account: words.optional(),
+    service: words.optional(),
+    region: words.optional(),
+    tags: z.record(z.string(), z.string()).optional(),
+  })
+  .refine((one) => Object.keys(one).length > 0, {
+    error: 'is empty',
+    when: ({ issues }) => issues.length === 0,
+    params: { remedy: 'say which targets, by account, service, region or tags' },
+  })
+  .meta({ minProperties: 1 })
+  .describe('Every target that fits all of it and that no wave lists.');
+
+const group = z
+  .strictObject({
+    name: label,
+    targets: z.array(z.string()).min(1).optional().describe('Names or ids of its members.'),
+    tag: z.string().min(1).optional().describe('Name of a tag: resources with the same value are one group.'),
+    maxUnavailable: z.int().positive().optional().describe('The most members in flight at a time; default 1.'),
+  })
+  .refine((one) => (one.targets === undefined) !== (one.tag === undefined), {
+    error: 'must have exactly one of `targets` and `tag`',
+    params: { remedy: 'list its members, or name the tag whose values make groups' },
+  })
+  .meta({ oneOf: [{ required: ['targets'] }, { required: ['tag'] }] });
+
 const wave = z
   .strictObject({
     name: label,
     concurrency: z.int().positive().max(10_000).optional().describe('The most upgrades in flight; default 1.'),
     targets: z.array(z.string()).min(1).optional().describe('Names or ids of targets.'),
+    select: waveSelect.optional(),
     percent: percent.optional(),
     rest: z.literal(true).optional().describe('Everything that no other wave has; in the last wave only.'),
+    order: z
+      .enum(['plan', 'id', 'spread'])
+      .optional()
+      .describe('plan (default): as the plan has them; id: by id; spread: in turn from each account and region.'),
+    limits: limits.optional(),
+    failureBudget: z
+      .strictObject({ max: budgetMax.describe('A number, or a percentage of the wave, rounded down.') })
+      .optional()
+      .describe('A budget of its own, besides that of the rollout.'),
   })
-  .refine((one) => [one.targets, one.percent, one.rest].filter((choice) => choice !== undefined).length === 1, {
-    error: 'must have exactly one of `targets`, `percent` and `rest`',
+  .refine((one) => [one.targets, one.select, one.percent, one.rest].filter((way) => way !== undefined).length === 1, {
+    error: 'must have exactly one of `targets`, `select`, `percent` and `rest`',
     params: { remedy: 'say which targets it takes, in one way' },
   })
-  .meta({ oneOf: [{ required: ['targets'] }, { required: ['percent'] }, { required: ['rest'] }] });
+  .meta({ oneOf: ['targets', 'select', 'percent', 'rest'].map((way) => ({ required: [way] })) });
 
 const driftRule = z.enum(['proceed', 'hold', 'fail']);
 
@@ -66,6 +119,11 @@ const common = {
   id: resourceId.optional().describe('Id of the resource.'),
   ids: z.array(resourceId).min(1).optional().describe('Ids of several resources that share these settings.'),
   select: selectorSchema.optional(),
+  after: z
+    .array(z.string())
+    .min(1)
+    .optional()
+    .describe('Names or ids of targets that have to be at theirs before this one starts.'),
 };
 
 /** What every target has, whatever its service. */
@@ -95,6 +153,12 @@ export function planSchema(apis: readonly CloudApi[]) {
     spec: z.strictObject({
       targets: z.array(targetSchema(apis)).min(1),
       waves: z.array(wave).min(1).optional().describe('In this order; without any, one wave with everything.'),
+      groups: z
+        .array(group)
+        .min(1)
+        .optional()
+        .describe('Members of an HA pair or of an application: so many of them at a time.'),
+      limits: limits.optional(),
       failureBudget: failureBudget.optional(),
       drift: z
         .strictObject({ version: driftRule, status: driftRule, size: driftRule, tags: driftRule })
@@ -121,6 +185,9 @@ export function planSchema(apis: readonly CloudApi[]) {
 
 export type WaveEntry = z.infer<typeof wave>;
 export type BudgetEntry = z.infer<typeof failureBudget>;
+export type GroupEntry = z.infer<typeof group>;
+export type LimitsEntry = z.infer<typeof limits>;
+export type WaveSelectEntry = z.infer<typeof waveSelect>;
 
 /** A number of targets, and how it came about: `{ count: 1, shown: '5 % of 25 = 1' }`. Rounded down. */
 export function share(value: number | string, total: number): { count: number; shown: string } {

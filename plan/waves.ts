@@ -1,11 +1,12 @@
 /** Which wave takes which targets. */
-import { allowedInFlight } from '../workflows/contracts/outcome.js';
-import type { FailureBudget } from '../workflows/contracts/rollout.js';
+import type { FailureBudget, Limits } from '../workflows/contracts/rollout.js';
+import type { ResourceRef, UpgradeSpec } from '../workflows/contracts/upgrade.js';
+import { drawsOf, groupLimits, limitsOf, lower, RISK, startable, type Drawing } from '../workflows/limits.js';
 import type { InputProblem } from './errors.js';
 import { suggest } from './problems.js';
-import type { WaveEntry } from './schema.js';
+import type { LimitsEntry, WaveEntry, WaveSelectEntry } from './schema.js';
 import { share } from './schema.js';
-import type { Source } from './source.js';
+import type { Path, Source } from './source.js';
 
 /** What a wave can be told a target by. */
 export interface WaveCandidate {
@@ -13,6 +14,9 @@ export interface WaveCandidate {
   readonly id: string;
   /** `spec.targets[0]` or `spec.targets[0].ids[2]`, for messages. */
   readonly where: string;
+  readonly resource: ResourceRef;
+  /** As they were read; none where they were not. */
+  readonly tags: Readonly<Record<string, string>>;
 }
 
 export interface ResolvedWave<T> {
@@ -74,7 +78,17 @@ export function resolveWaves<T extends WaveCandidate>(
     });
   });
 
-  // Shares come after all lists, so that a later list is never emptied by an earlier share.
+  entries.forEach(({ select }, index) => {
+    if (select === undefined) return;
+    const chosen = targets.filter((target) => !takenBy.has(target) && fitsWave(select, target));
+    if (chosen.length === 0) complain([index, 'select'], 'takes nothing: no target that is left fits', 'widen it');
+    for (const target of chosen) {
+      takenBy.set(target, entries[index]?.name ?? '');
+      taken[index]?.push(target);
+    }
+  });
+
+  // Shares come after all lists and selections, so that a later one is never emptied by an earlier share.
   entries.forEach((entry, index) => {
     const free = targets.filter((target) => !takenBy.has(target));
     let wanted = 0;
@@ -110,35 +124,117 @@ export function resolveWaves<T extends WaveCandidate>(
   const waves = entries.map((entry, index) => ({
     name: entry.name,
     concurrency: entry.concurrency ?? 1,
-    targets: taken[index] ?? [],
+    targets: inOrder(entry.order, taken[index] ?? []),
     shown: shown.get(index) ?? null,
   }));
   return { waves, problems };
 }
 
-/** How many upgrades of a wave can be in flight at its start, and what allows no more; `null` when nothing does. */
-export function effectiveConcurrency(
-  wave: { readonly concurrency: number; readonly accounts: readonly string[] },
-  budget: FailureBudget,
-  accountLimits: Readonly<Record<string, number>>,
-): { readonly concurrency: number; readonly cause: string | null } {
-  const perAccount = new Map<string, number>();
-  for (const account of wave.accounts) perAccount.set(account, (perAccount.get(account) ?? 0) + 1);
-  const inAccounts = [...perAccount].reduce(
-    (sum, [name, count]) => sum + Math.min(count, accountLimits[name] ?? count),
-    0,
-  );
-
-  const asked = Math.min(wave.concurrency, wave.accounts.length);
-  const budgeted = allowedInFlight(asked, budget.max, 0, budget.mode);
-  const concurrency = Math.min(budgeted, inAccounts);
-  if (concurrency === asked) return { concurrency, cause: null };
-  return budgeted <= inAccounts
-    ? { concurrency, cause: `because ${budget.mode} with max ${budget.max}` }
-    : { concurrency, cause: `because of the concurrency of account ${[...perAccount.keys()].join(', ')}` };
+export interface EffectiveConcurrency {
+  /** In flight at the wave's start, at most. */
+  readonly concurrency: number;
+  /** What allows no more than that; `null` when nothing does. */
+  readonly cause: string | null;
+  /** How long the wave takes by the services' usual durations, as it is and as the plan asked; milliseconds. */
+  readonly takesMs: number;
+  readonly askedMs: number;
 }
 
-function candidatesByWord<T extends WaveCandidate>(targets: readonly T[]): Map<string, T[]> {
+/** How many upgrades of a wave can be in flight at its start, what allows no more, and what that costs in time. */
+export function effectiveConcurrency(
+  wave: { readonly concurrency: number; readonly limits: Limits },
+  upgrades: readonly (Pick<UpgradeSpec, 'resource' | 'groups' | 'after'> & { readonly expectedMs: number })[],
+  budget: FailureBudget,
+): EffectiveConcurrency {
+  const limits: Limits = {
+    ...groupLimits(upgrades),
+    ...limitsOf({ ...wave, failuresLeft: budget.max, mode: budget.mode, accountLimits: {} }),
+  };
+  const all = upgrades.map((upgrade) => ({ draws: drawsOf(upgrade) }));
+  const atOnce = (of: Limits) => startable(all, {}, of).length;
+  const asked = Math.min(wave.concurrency, upgrades.length);
+  const concurrency = atOnce(limits);
+  const work = upgrades.reduce((sum, { expectedMs }) => sum + expectedMs, 0);
+  const longest = upgrades.reduce((most, { expectedMs }) => Math.max(most, expectedMs), 0);
+  const takes = (lanes: number) => Math.max(work / Math.max(lanes, 1), longest);
+  const times = { takesMs: takes(concurrency), askedMs: takes(asked) };
+  if (concurrency === asked) return { concurrency, cause: null, ...times };
+
+  // The cause is what would let most others in if it were not there.
+  const gains = CAUSES.map(([kind, words]) => {
+    const without = Object.entries(limits).filter(([name]) => name.split(':')[0] !== kind);
+    return { gain: atOnce(Object.fromEntries(without)), words: words(budget, namesOf(kind, all)) };
+  }).toSorted((a, b) => b.gain - a.gain);
+  return { concurrency, cause: gains[0]?.words ?? null, ...times };
+}
+
+const CAUSES: readonly (readonly [kind: string, words: (budget: FailureBudget, names: string) => string])[] = [
+  [RISK, ({ max, mode }) => `because ${mode} with max ${max}`],
+  ['account', (_budget, names) => `because of the concurrency of account ${names}`],
+  ['service', (_budget, names) => `because of the limit of service ${names}`],
+  ['region', (_budget, names) => `because of the limit of region ${names}`],
+  ['group', () => 'because so few members of a group may be in flight'],
+];
+
+function namesOf(kind: string, upgrades: readonly Drawing[]): string {
+  const names = upgrades.flatMap(({ draws }) => draws.filter((name) => name.startsWith(`${kind}:`)));
+  return [...new Set(names)].map((name) => name.slice(kind.length + 1)).join(', ');
+}
+
+/** What a plan limits besides its waves' concurrency, by name; of several limits of one thing the lowest. */
+export function resolveLimits(
+  source: Source,
+  places: readonly { readonly path: Path; readonly entry: LimitsEntry | undefined }[],
+  resources: readonly ResourceRef[],
+): { limits: Limits; problems: InputProblem[] } {
+  const problems: InputProblem[] = [];
+  let limits: Limits = {};
+  for (const { path, entry = {} } of places) {
+    for (const kind of ['account', 'service', 'region'] as const) {
+      const known = [...new Set(resources.map((resource) => resource[kind]))];
+      const given = entry[kind];
+      if (given === undefined) continue;
+      const byName = typeof given === 'number' ? Object.fromEntries(known.map((name) => [name, given])) : given;
+      for (const [name, limit] of Object.entries(byName)) {
+        if (known.includes(name)) limits = lower(limits, { [`${kind}:${name}`]: limit });
+        else {
+          const message = `no target is of ${kind} ${JSON.stringify(name)}`;
+          problems.push(source.problem([...path, kind, name], message, suggest(name, known)));
+        }
+      }
+    }
+  }
+  return { limits, problems };
+}
+
+/** The targets of a wave in the order in which they start. */
+export function inOrder<T extends WaveCandidate>(order: WaveEntry['order'], targets: readonly T[]): T[] {
+  if (order === 'id') return targets.toSorted((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0));
+  if (order !== 'spread') return [...targets];
+  const turns = new Map<string, number>();
+  return targets
+    .map((target) => {
+      const place = `${target.resource.account} ${target.resource.region}`;
+      const turn = turns.get(place) ?? 0;
+      turns.set(place, turn + 1);
+      return { target, turn };
+    })
+    .toSorted((a, b) => a.turn - b.turn)
+    .map(({ target }) => target);
+}
+
+function fitsWave(select: WaveSelectEntry, { resource, tags }: WaveCandidate): boolean {
+  const isIn = (words: string | readonly string[] | undefined, value: string) =>
+    words === undefined || [words].flat().includes(value);
+  return (
+    isIn(select.account, resource.account) &&
+    isIn(select.service, resource.service) &&
+    isIn(select.region, resource.region) &&
+    Object.entries(select.tags ?? {}).every(([name, value]) => Object.hasOwn(tags, name) && tags[name] === value)
+  );
+}
+
+export function candidatesByWord<T extends WaveCandidate>(targets: readonly T[]): Map<string, T[]> {
   const byWord = new Map<string, T[]>();
   for (const target of targets) {
     for (const word of new Set([target.name, target.id])) {

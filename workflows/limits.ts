@@ -11,8 +11,39 @@ export const SLOTS = 'slots';
 export const RISK = 'risk';
 
 /** The limits that one upgrade in flight draws on, one each. */
-export function drawsOf({ resource }: Pick<UpgradeSpec, 'resource'>): string[] {
-  return [SLOTS, RISK, `account:${resource.account}`, `service:${resource.service}`, `region:${resource.region}`];
+export function drawsOf({ resource, groups = {} }: Pick<UpgradeSpec, 'resource' | 'groups'>): string[] {
+  return [
+    SLOTS,
+    RISK,
+    `account:${resource.account}`,
+    `service:${resource.service}`,
+    `region:${resource.region}`,
+    ...Object.keys(groups).map((name) => `group:${name}`),
+  ];
+}
+
+/** The limits of the groups that some upgrades are members of. */
+export function groupLimits(upgrades: Iterable<Pick<UpgradeSpec, 'groups'>>): Limits {
+  const limits = [...upgrades].flatMap(({ groups = {} }) =>
+    Object.entries(groups).map(([name, max]) => [`group:${name}`, max] as const),
+  );
+  return Object.fromEntries(limits);
+}
+
+/** Names that others wait for: of what is still open, and of what did not reach its target. */
+export interface Awaited {
+  readonly open: ReadonlyMap<string, number>;
+  readonly missed: ReadonlySet<string>;
+}
+
+/** Whether what an upgrade waits for has come: `met`, still `open`, or the name that was `missed`. */
+export function requirement(
+  { after = [] }: Pick<UpgradeSpec, 'after'>,
+  { open, missed }: Awaited,
+): 'met' | 'open' | { readonly missed: string } {
+  const name = after.find((one) => missed.has(one));
+  if (name !== undefined) return { missed: name };
+  return after.some((one) => (open.get(one) ?? 0) > 0) ? 'open' : 'met';
 }
 
 /** The limits of a wave, by name. */
@@ -21,10 +52,11 @@ export function limitsOf(wave: {
   readonly failuresLeft: number;
   readonly mode: FailureBudget['mode'];
   readonly accountLimits: Limits;
+  readonly limits?: Limits | undefined;
 }): Limits {
   const accounts = Object.entries(wave.accountLimits).map(([name, limit]) => [`account:${name}`, limit] as const);
   const risk: Limits = wave.mode === 'strict' ? { [RISK]: wave.failuresLeft + 1 } : {};
-  return { [SLOTS]: wave.concurrency, ...risk, ...Object.fromEntries(accounts) };
+  return { [SLOTS]: wave.concurrency, ...risk, ...lower(Object.fromEntries(accounts), wave.limits ?? {}) };
 }
 
 export interface Drawing {

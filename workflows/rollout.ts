@@ -14,10 +14,11 @@ import {
 } from '@temporalio/workflow';
 import { FAILURES } from './contracts/errors.js';
 import { waveWorkflowId } from './contracts/ids.js';
-import { addCounts, countOf, rolloutOutcome } from './contracts/outcome.js';
+import { addCounts, addFailures, countOf, rolloutOutcome } from './contracts/outcome.js';
 import {
   sizeOf,
   type Counts,
+  type FailureCounts,
   type RolloutInput,
   type RolloutResult,
   type RolloutStatus,
@@ -55,6 +56,7 @@ interface WaveState {
   counts: Counts;
   /** Charged to the budget so far. */
   failures: number;
+  byClass: FailureCounts;
   readonly shards: Map<number, ShardProgress>;
 }
 
@@ -63,6 +65,7 @@ class RolloutRun {
   private readonly runId = workflowInfo().firstExecutionRunId;
   private readonly waves: WaveState[];
   private stopped = false;
+  private readonly missed = new Set<string>();
   private lastFailure: string | null = null;
   private result: RolloutResult | null = null;
 
@@ -74,6 +77,7 @@ class RolloutRun {
       state: 'Pending',
       counts: {},
       failures: 0,
+      byClass: {},
       shards: new Map(),
     }));
     this.show();
@@ -88,13 +92,15 @@ class RolloutRun {
     const ended = await this.runWave(wave, index + 1);
     wave.counts = ended.counts;
     wave.failures = ended.failures;
+    wave.byClass = ended.byClass ?? {};
+    for (const name of ended.missed ?? []) this.missed.add(name);
     wave.state = ended.stopped ? 'Stopped' : 'Done';
     this.stopped ||= ended.stopped || CancellationScope.current().consideredCancelled;
     this.show();
   }
 
   isOver(): boolean {
-    return this.stopped || this.failures > this.input.budget.max;
+    return this.stopped || this.failures > this.input.budget.max || this.overWave !== null;
   }
 
   /** The lists are kept for as long as the rollout's own history, and no longer. */
@@ -124,8 +130,15 @@ class RolloutRun {
     }
     const { budget } = this.input;
     const total = this.waves.reduce((sum, { plan }) => sum + sizeOf(plan), 0);
-    const { failures, stopped } = this;
-    this.result = { ...rolloutOutcome({ total, counts, failures, budget, stopped }), counts, failures, budget };
+    const { failures, stopped, overWave } = this;
+    const byClass = this.waves.reduce<FailureCounts>((sum, wave) => addFailures(sum, wave.byClass), {});
+    this.result = {
+      ...rolloutOutcome({ total, counts, failures, budget, stopped, overWave }),
+      counts,
+      failures,
+      byClass,
+      budget,
+    };
     upsertSearchAttributes([{ key: ATTRIBUTES.outcome, value: this.result.outcome }]);
     this.show();
     if (this.result.outcome === 'Failed') {
@@ -180,10 +193,12 @@ class RolloutRun {
             rolloutRun: this.runId,
             wave: wave.plan,
             index,
-            failuresLeft: budget.max - this.failures,
+            failuresLeft: Math.min(budget.max - this.failures, wave.plan.maxFailures ?? Infinity),
             mode: budget.mode,
             accountLimits,
             timing,
+            counts: budget.counts,
+            missed: [...this.missed],
           },
         ],
         parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
@@ -198,6 +213,12 @@ class RolloutRun {
       const counts = addCounts(wave.counts, { [isCancellation(error) ? 'NotStarted' : 'Held']: rest });
       return { counts, failures: countOf(counts, FAILED_OUTCOMES), stopped: true };
     }
+  }
+
+  /** A wave that exceeded a budget of its own. */
+  private get overWave(): { readonly name: string; readonly max: number } | null {
+    const over = this.waves.find(({ plan, failures }) => failures > (plan.maxFailures ?? Infinity));
+    return over === undefined ? null : { name: over.plan.name, max: over.plan.maxFailures ?? 0 };
   }
 
   private get failures(): number {

@@ -12,9 +12,10 @@ import {
 } from '@temporalio/workflow';
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import { rolloutWorkflowId, upgradeWorkflowId, waveWorkflowId } from './contracts/ids.js';
-import { tally } from './contracts/outcome.js';
+import { addFailures, tally } from './contracts/outcome.js';
 import type {
   Counts,
+  FailureCounts,
   Limits,
   Share,
   ShardInput,
@@ -26,6 +27,8 @@ import type {
 import { ATTRIBUTES } from './contracts/search-attributes.js';
 import {
   FAILED_OUTCOMES,
+  GOOD_OUTCOMES,
+  type FailureClass,
   type Outcome,
   type Phase,
   type UpgradeInput,
@@ -34,7 +37,7 @@ import {
 } from './contracts/upgrade.js';
 import { markdown } from './details.js';
 import { failedUpgrade, rootReason } from './failures.js';
-import { drawn, drawsOf, limitsOf, lower, RISK, startable } from './limits.js';
+import { drawn, drawsOf, groupLimits, limitsOf, lower, requirement, RISK, startable } from './limits.js';
 import {
   grantSignal,
   shardProgressSignal,
@@ -77,7 +80,7 @@ interface InFlight extends Queued {
 
 class ShardRun {
   private readonly input: ShardInput;
-  private readonly limits: Limits;
+  private limits: Limits;
   private readonly share: ShardShare;
   /** `null` until its list was read: before that it cannot say what it wants. */
   private total: number | null = null;
@@ -85,6 +88,9 @@ class ShardRun {
   private readonly inFlight = new Map<string, InFlight>();
   private readonly ends: UpgradeEnd[] = [];
   private failures = 0;
+  private byClass: FailureCounts = {};
+  /** Names that others wait for. */
+  private readonly awaited: { readonly open: Map<string, number>; readonly missed: Set<string> };
   /** Charged while they ran: their end charges nothing more. */
   private readonly overdue = new Set<string>();
   private stopped = false;
@@ -96,6 +102,7 @@ class ShardRun {
     this.input = input;
     this.limits = limitsOf(input);
     this.share = new ShardShare(input.share ?? alone(this.limits));
+    this.awaited = { open: new Map(), missed: new Set(input.missed) };
   }
 
   /** Its part of the inventory. Nothing is started yet, so that a shard that cannot read it ends without an upgrade. */
@@ -103,7 +110,10 @@ class ShardRun {
     const { upgrades, inventory } = this.input;
     const specs = upgrades ?? (inventory === undefined ? [] : await readInventory(inventory));
     this.total = specs.length;
+    this.limits = { ...groupLimits(specs), ...this.limits };
     this.queue = specs.map((spec) => ({ spec, draws: drawsOf(spec) }));
+    const provided = specs.flatMap(({ provides = [] }) => provides);
+    for (const name of provided) this.awaited.open.set(name, (this.awaited.open.get(name) ?? 0) + 1);
     this.tellWave();
     this.show();
   }
@@ -112,8 +122,9 @@ class ShardRun {
   async startAll(): Promise<void> {
     try {
       while (this.queue.length > 0) {
-        await condition(() => this.whyOver() !== null || this.mayStart().length > 0);
+        await condition(() => this.whyOver() !== null || this.mayStart().length > 0 || this.inVain().length > 0);
         if (this.whyOver() !== null) break;
+        for (const next of this.inVain()) await this.skip(next);
         const started = await Promise.allSettled(this.mayStart().map((next) => this.start(next)));
         for (const one of started) if (one.status === 'rejected') throw one.reason;
         this.tellWave();
@@ -131,9 +142,13 @@ class ShardRun {
 
   end(): ShardResult {
     const why = this.stopped ? 'the rollout was stopped first' : (this.whyOver() ?? '');
-    for (const { spec } of this.queue) this.ends.push(endOf(spec, null, 'NotStarted', why));
+    for (const { spec } of this.queue) {
+      this.ends.push(endOf(spec, null, 'NotStarted', why));
+      for (const name of spec.provides ?? []) this.awaited.missed.add(name);
+    }
     this.show();
-    return { ends: this.ends, stopped: this.stopped, failures: this.failures };
+    const { ends, stopped, failures, byClass } = this;
+    return { ends, stopped, failures, byClass, missed: [...this.awaited.missed] };
   }
 
   hear(grant: Share['grant']): void {
@@ -157,7 +172,7 @@ class ShardRun {
     const upgrade = this.inFlight.get(workflowId);
     if (upgrade === undefined || this.overdue.has(workflowId)) return;
     this.overdue.add(workflowId);
-    this.failures += 1;
+    if (this.isCharged('timeout')) this.failures += 1;
     this.lastFailure = `${upgrade.spec.resource.id}: overdue, and followed on`;
     this.tellWave();
     this.show();
@@ -198,6 +213,7 @@ class ShardRun {
     result: () => Promise<UpgradeResult>,
   ): Promise<void> {
     let end: UpgradeEnd;
+    let failedIn: FailureClass | null = null;
     try {
       end = endFrom(spec, runId, await result());
     } catch (error) {
@@ -207,15 +223,23 @@ class ShardRun {
         failed === null
           ? endOf(spec, runId, 'Held', `its workflow ended without a result: ${rootReason(error)}`)
           : endFrom(spec, runId, failed);
+      failedIn = failed?.failedIn ?? null;
     }
     this.inFlight.delete(workflowId);
-    await CancellationScope.nonCancellable(() => this.add(end, spec));
+    await CancellationScope.nonCancellable(() => this.add(end, spec, failedIn));
   }
 
-  private async add(end: UpgradeEnd, { resource }: UpgradeSpec): Promise<void> {
+  private async add(end: UpgradeEnd, { resource, provides = [] }: UpgradeSpec, failedIn: FailureClass | null = null) {
     this.ends.push(end);
+    for (const name of provides) {
+      this.awaited.open.set(name, (this.awaited.open.get(name) ?? 1) - 1);
+      if (!GOOD_OUTCOMES.includes(end.outcome)) this.awaited.missed.add(name);
+    }
     if (FAILED_OUTCOMES.includes(end.outcome)) {
-      if (!this.overdue.has(end.workflowId)) this.failures += 1;
+      const step = failedIn ?? (end.outcome === 'Held' ? 'timeout' : 'upgrade');
+      this.byClass = addFailures(this.byClass, { [step]: 1 });
+      const wasCharged = this.overdue.has(end.workflowId) && this.isCharged('timeout');
+      if (this.isCharged(step) && !wasCharged) this.failures += 1;
       this.lastFailure = `${resource.id}: ${end.outcome}: ${end.reason}`;
     }
     this.tellWave();
@@ -253,9 +277,33 @@ class ShardRun {
 
   /** The upgrades that wave, budget and account have room for now. */
   private mayStart(): Queued[] {
-    const next = startable(this.queue, this.uses(), lower(this.limits, this.share.limits()));
+    const next = startable(this.ready(), this.uses(), lower(this.limits, this.share.limits()));
     // One at a time, as the histories of shards that older releases started have it.
     return this.input.share === undefined ? next.slice(0, 1) : next;
+  }
+
+  /** Those that wait for nothing. */
+  private ready(): Queued[] {
+    return this.queue.filter(({ spec }) => requirement(spec, this.awaited) === 'met');
+  }
+
+  /** Those whose turn will not come, since something that they wait for is not at its target. */
+  private inVain(): Queued[] {
+    return this.queue.filter(({ spec }) => typeof requirement(spec, this.awaited) === 'object');
+  }
+
+  private async skip(next: Queued): Promise<void> {
+    const lacking = requirement(next.spec, this.awaited);
+    const name = typeof lacking === 'object' ? lacking.missed : '';
+    this.queue.splice(this.queue.indexOf(next), 1);
+    await this.add(
+      endOf(next.spec, null, 'Skipped', `it waits for ${name}, which did not reach its target`),
+      next.spec,
+    );
+  }
+
+  private isCharged(step: FailureClass): boolean {
+    return this.input.counts?.includes(step) ?? true;
   }
 
   private uses(): Limits {
@@ -274,7 +322,7 @@ class ShardRun {
     // Slots and risk are the wave's to bound: this is all that could be used, if it gave enough.
     const own = Object.fromEntries(Object.entries(this.limits).filter(([name]) => name.includes(':')));
     const word = this.share.word({
-      wants: drawn(names, startable(this.queue, uses, own), uses),
+      wants: drawn(names, startable(this.ready(), uses, own), uses),
       uses: Object.fromEntries(names.map((name) => [name, uses[name] ?? 0])),
       failures: this.failures,
       isStuck: this.inFlight.size === 0 && this.queue.length > 0,

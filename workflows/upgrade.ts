@@ -12,7 +12,7 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import { FAILURES } from './contracts/errors.js';
-import { upgradeOutcome } from './contracts/outcome.js';
+import { failureClass, upgradeOutcome } from './contracts/outcome.js';
 import { ATTRIBUTES } from './contracts/search-attributes.js';
 import type {
   AwaitResult,
@@ -93,6 +93,7 @@ class UpgradeRun {
   private adopted = false;
   private findings: readonly Finding[] = [];
   private calls: SentCall[] = [];
+  private verdict: VerifyResult['verdict'] | null = null;
   private polls = 0;
   private providerSays: AwaitResult['providerSays'] = 'running';
   /** A person is needed, or only time: then `resolve` may end it. */
@@ -271,6 +272,7 @@ class UpgradeRun {
   }
 
   async conclude(verified: VerifyResult): Promise<UpgradeResult> {
+    this.verdict = verified.verdict;
     const outcome = upgradeOutcome(verified, { providerSays: this.providerSays }, this.adopted);
     const isWhole = outcome === 'Succeeded' || outcome === 'Adopted';
     const led = this.adopted && verified.verdict === 'not-at-target' ? "somebody else's upgrade led elsewhere: " : '';
@@ -292,6 +294,7 @@ class UpgradeRun {
       calls: this.calls,
       polls: this.polls,
       phases: this.phases,
+      failedIn: failureClass(this.outcome, this.calls.length > 0, this.verdict),
       startedAt: this.startedAt,
       endedAt: new Date().toISOString(),
     };

@@ -12,11 +12,12 @@ import {
 } from '@temporalio/workflow';
 import { FAILURES } from './contracts/errors.js';
 import { shardWorkflowId } from './contracts/ids.js';
-import { addCounts, countOf, tally } from './contracts/outcome.js';
+import { addCounts, addFailures, countOf, tally } from './contracts/outcome.js';
 import {
   SHARD_SIZE,
   sizeOf,
   type Counts,
+  type FailureCounts,
   type Grant,
   type Limits,
   type Share,
@@ -54,13 +55,13 @@ class WaveRun {
   private readonly input: WaveInput;
   private readonly parts: readonly Part[];
   private readonly running: Promise<void>[] = [];
-  private readonly endOfShard = new Map<number, { readonly counts: Counts; readonly failures: number }>();
+  private readonly endOfShard = new Map<number, Pick<WaveResult, 'counts' | 'failures' | 'byClass' | 'missed'>>();
   private stopped = false;
   private trouble: string | null = null;
 
   constructor(input: WaveInput) {
     this.input = input;
-    const limits = limitsOf({ ...input, concurrency: input.wave.concurrency });
+    const limits = limitsOf({ ...input, ...input.wave });
     this.parts = partsOf(input.wave, Object.keys(limits));
     this.shares = new WaveShares(
       sharedAmong(limits, this.parts),
@@ -95,14 +96,17 @@ class WaveRun {
 
   end(): WaveResult {
     this.stopped ||= CancellationScope.current().consideredCancelled;
-    let [counts, failures]: [Counts, number] = [{}, 0];
-    this.parts.forEach(({ total }, at) => {
-      const ended = this.endOfShard.get(at + 1) ?? { counts: { NotStarted: total }, failures: 0 };
-      counts = addCounts(counts, ended.counts);
-      failures += ended.failures;
-    });
+    const shards = this.parts.map(
+      ({ total }, at) => this.endOfShard.get(at + 1) ?? { counts: { NotStarted: total }, failures: 0 },
+    );
     this.show();
-    return { counts, failures, stopped: this.stopped };
+    return {
+      counts: shards.reduce<Counts>((sum, { counts }) => addCounts(sum, counts), {}),
+      failures: shards.reduce((sum, { failures }) => sum + failures, 0),
+      byClass: shards.reduce<FailureCounts>((sum, { byClass }) => addFailures(sum, byClass ?? {}), {}),
+      missed: [...new Set(shards.flatMap(({ missed }) => missed ?? []))],
+      stopped: this.stopped,
+    };
   }
 
   private async open(number: number, share: Share): Promise<void> {
@@ -112,7 +116,18 @@ class WaveRun {
     const { total, upgrades, inventory } = part;
     const child = await startChild<typeof shard>('shard', {
       workflowId: shardWorkflowId(input.rollout, input.rolloutRun, input.index, number),
-      args: [{ ...input, wave: plan.name, shard: number, concurrency: plan.concurrency, upgrades, inventory, share }],
+      args: [
+        {
+          ...input,
+          wave: plan.name,
+          shard: number,
+          concurrency: plan.concurrency,
+          limits: plan.limits,
+          upgrades,
+          inventory,
+          share,
+        },
+      ],
       parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
       cancellationType: ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
       staticSummary: `${plan.name}, shard ${number}: ${total} upgrades`,
@@ -123,11 +138,11 @@ class WaveRun {
 
   private async follow(number: number, total: number, result: () => Promise<ShardResult>): Promise<void> {
     let counts: Counts;
-    let charged: number | undefined;
+    let told: Partial<ShardResult> = {};
     try {
-      const { ends, stopped, failures } = await result();
+      const { ends, stopped, ...rest } = await result();
       counts = tally(ends.map(({ outcome }) => outcome));
-      charged = failures;
+      told = rest;
       if (stopped) this.stop('the rollout was stopped first');
     } catch (error) {
       // Cancelled before its first task, or without its list, nothing of it was started. Ended by hand, what it did is
@@ -137,8 +152,8 @@ class WaveRun {
       this.trouble = `shard ${number}: ${rootReason(error)}`;
       this.stop(`shard ${number} ended without a result`);
     }
-    const failures = charged ?? countOf(counts, FAILED_OUTCOMES);
-    this.endOfShard.set(number, { counts, failures });
+    const failures = told.failures ?? countOf(counts, FAILED_OUTCOMES);
+    this.endOfShard.set(number, { counts, failures, byClass: told.byClass ?? {}, missed: told.missed ?? [] });
     this.shares.end(number, failures);
   }
 

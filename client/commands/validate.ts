@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { CLOUD_APIS } from '../../activities/clouds/index.js';
 import { loadAccounts } from '../../plan/accounts.js';
 import { InputError } from '../../plan/errors.js';
-import { planOf, selectorsOf, type RolloutPlan } from '../../plan/plan.js';
+import { planOf, selectorsOf, usesTags, type RolloutPlan } from '../../plan/plan.js';
 import type { PlannedSelector } from '../../plan/selectors.js';
 import { readSource } from '../../plan/source.js';
 import {
@@ -36,7 +36,7 @@ function validate(file: string, { accounts, output }: AccountsOptions & OutputOp
     const context = { apis: CLOUD_APIS, accounts: loadAccounts(accounts, CLOUD_APIS) };
     const source = readSource(file);
     selectors = selectorsOf(source, context);
-    plan = selectors.length > 0 ? null : planOf(source, context);
+    plan = selectors.length > 0 || usesTags(source) ? null : planOf(source, context);
   } catch (error) {
     if (!(error instanceof InputError) || output === 'table') throw error;
     errorLines(error).forEach(say);
@@ -52,7 +52,7 @@ function validate(file: string, { accounts, output }: AccountsOptions & OutputOp
     }));
     if (output === 'json') printJson({ version: 1, valid: true, selectors: places });
     else {
-      const many = count(places.length, 'selector');
+      const many = places.length === 0 ? 'tags' : count(places.length, 'selector');
       const choose = places.length === 1 ? 'chooses' : 'choose';
       print(`${file} is valid in its form; what its ${many} ${choose}, and so the waves, \`uplift plan\` reads`);
     }

@@ -1,5 +1,6 @@
 /** A prepared plan as a person reads it, and as `-o json` prints it. */
 import type { PreparedPlan, PreparedTarget, PreparedWave, Verdict } from '../planner.js';
+import { type PlannedWave, roughly } from '../../plan/plan.js';
 import type { Paint } from './paint.js';
 import { type Column, renderTable, renderTables } from './table.js';
 import { count, fromTo, oneLine, percentOf } from './text.js';
@@ -26,7 +27,7 @@ export function renderPlan(prepared: PreparedPlan, width: number, paint: Paint):
     `${paint.bold(plan.rollout)}  ${paint.dim(plan.file)}`,
     `${summary(prepared)}.`,
     `Failure budget: ${budgetLine(prepared)}.`,
-    ...waves.flatMap((wave, at) => ['', waveTitle(wave, paint), tables[at] ?? '']),
+    ...waves.flatMap((wave, at) => ['', waveTitle(wave, paint), ...bindings(plan.waves[at]), tables[at] ?? '']),
     ...checks(targets, width, paint),
     ...calls(targets, paint),
     '',
@@ -48,7 +49,8 @@ function budgetLine(prepared: PreparedPlan): string {
   const given = budgetShown === String(budget.max) ? '' : `, given as ${budgetShown}`;
   const first = budget.max === 0 ? 'none of' : `${budget.max} of`;
   const stops = budget.max === 0 ? 'the first failure' : `failure ${budget.max + 1}`;
-  return `${first} ${total} may fail (${percentOf(budget.max, total)}${given}), ${budget.mode}; ${stops} stops the rollout`;
+  const charged = budget.counts === undefined ? '' : `; charged are failures in ${budget.counts.join(', ')}`;
+  return `${first} ${total} may fail (${percentOf(budget.max, total)}${given}), ${budget.mode}; ${stops} stops the rollout${charged}`;
 }
 
 function waveTitle({ name, targets, concurrency, shown, effective }: PreparedWave, paint: Paint): string {
@@ -56,8 +58,40 @@ function waveTitle({ name, targets, concurrency, shown, effective }: PreparedWav
   const limit =
     effective.cause === null
       ? `${concurrency} at a time`
-      : `${effective.concurrency} at a time instead of ${concurrency}: ${effective.cause}`;
+      : `${effective.concurrency} at a time instead of ${concurrency}: ${effective.cause}, about ${roughly(effective.takesMs)} instead of ${roughly(effective.askedMs)}`;
   return `${paint.bold(`Wave ${name}`)}  ${count(targets.length, 'resource')}${share}, ${limit}`;
+}
+
+/** Lines that a list of groups or waits may take; the rest is counted. */
+const LISTED = 8;
+
+/** What binds the targets of a wave besides its concurrency. */
+function bindings(wave: PlannedWave | undefined): string[] {
+  if (wave === undefined) return [];
+  const { limits, maxFailures, targets } = wave;
+  const limited = Object.entries(limits).map(([name, limit]) => `${limit} in ${name.replace(':', ' ')}`);
+  const groups = new Map<string, { members: number; max: number }>();
+  const waits = new Map<string, number>();
+  for (const { name, resource, relations } of targets) {
+    for (const [group, max] of Object.entries(relations.groups)) {
+      groups.set(group, { members: (groups.get(group)?.members ?? 0) + 1, max });
+    }
+    if (relations.after.length > 0) {
+      const words = `${name ?? resource.id} after ${relations.after.join(', ')}`;
+      waits.set(words, (waits.get(words) ?? 0) + 1);
+    }
+  }
+  const lines = [
+    ...(limited.length === 0 ? [] : [`At most ${limited.join(', ')}`]),
+    ...(maxFailures === null ? [] : [`Failure budget of its own: ${maxFailures.shown}`]),
+    ...cutList([...groups].map(([name, { members, max }]) => `Group ${name}: ${max} of ${members} at a time`)),
+    ...cutList([...waits].map(([words, many]) => (many === 1 ? words : `${words} (${many} targets)`))),
+  ];
+  return lines.map((line) => `  ${line}`);
+}
+
+function cutList(lines: readonly string[]): string[] {
+  return lines.length <= LISTED ? [...lines] : [...lines.slice(0, LISTED), `… and ${lines.length - LISTED} more`];
 }
 
 /** From this width on each column stands by itself. */
@@ -166,7 +200,14 @@ export function planJson(prepared: PreparedPlan) {
     accountLimits: plan.accountLimits,
     timeScale: plan.timeScale,
     notes: plan.notes,
-    waves: waves.map(({ name, concurrency, effective, targets }) => ({ name, concurrency, effective, targets })),
+    waves: waves.map(({ name, concurrency, effective, limits, maxFailures, targets }, at) => ({
+      name,
+      concurrency,
+      effective,
+      limits,
+      maxFailures,
+      targets: targets.map((target, index) => ({ ...target, ...plan.waves[at]?.targets[index]?.relations })),
+    })),
   };
 }
 

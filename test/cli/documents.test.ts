@@ -64,14 +64,18 @@ const PREPARED: PreparedPlan = {
       name: 'canary',
       concurrency: 5,
       shown: null,
-      effective: { concurrency: 2, cause: 'the failure budget of 1 allows no more' },
+      effective: { concurrency: 2, cause: 'because strict with max 1', takesMs: 3_600_000, askedMs: 1_800_000 },
+      limits: {},
+      maxFailures: null,
       targets: [target(), target({ verdict: 'no-change', from: '2.4.1', reason: 'is at its target', call: null })],
     },
     {
       name: 'rest',
       concurrency: 1,
       shown: '33 % of 3 = 1',
-      effective: { concurrency: 1, cause: null },
+      effective: { concurrency: 1, cause: null, takesMs: 3_600_000, askedMs: 3_600_000 },
+      limits: {},
+      maxFailures: null,
       targets: [
         target({
           resource: {
@@ -117,7 +121,7 @@ describe('a plan', () => {
       1 to upgrade, 1 at target, 1 blocked.
       Failure budget: 1 of 3 may fail (33 %, given as 34 % of 3 = 1), strict; failure 2 stops the rollout.
 
-      Wave canary  2 resources, 2 at a time instead of 5: the failure budget of 1 allows no more
+      Wave canary  2 resources, 2 at a time instead of 5: because strict with max 1, about 1 h instead of 30 min
         resource                              name         service        from → to       verdict    reason
         2b6a0d3f-1c52-4f0e-9d57-0a8f6f1f5d01  fraud_graph  ges-v2         2.3.10 → 2.4.1  upgrade    status 200
         2b6a0d3f-1c52-4f0e-9d57-0a8f6f1f5d01  fraud_graph  ges-v2         2.4.1 → 2.4.1   no-change  is at its target

@@ -139,17 +139,17 @@ const PLANS: readonly Row[] = [
   [
     'unknown key',
     plan(`target: []\ntargets:\n  - ${KITE}`),
-    'plan.yaml:5: spec.target: is not a known key (did you mean targets? Known: targets, waves, failureBudget, drift, onOtherTarget, timeScale)',
+    'plan.yaml:5: spec.target: is not a known key (did you mean targets? Known: targets, waves, groups, limits, failureBudget, drift, onOtherTarget, timeScale)',
   ],
   [
     'unknown option',
     withTarget('{ service: kite-v1, account: north, id: kite-1, version: "2.0", froce: true }'),
-    'plan.yaml:6: spec.targets[0].froce: is not a known key (did you mean force? Known: service, name, account, id, ids, select, version, force, acknowledged)',
+    'plan.yaml:6: spec.targets[0].froce: is not a known key (did you mean force? Known: service, name, account, id, ids, select, after, version, force, acknowledged)',
   ],
   [
     'an option of another world',
     withTarget('{ service: kite-v1, account: north, id: kite-1, version: "2.0", deleteFirst: true }'),
-    'plan.yaml:6: spec.targets[0].deleteFirst: is not a known key (use one of: service, name, account, id, ids, select, version, force, acknowledged)',
+    'plan.yaml:6: spec.targets[0].deleteFirst: is not a known key (use one of: service, name, account, id, ids, select, after, version, force, acknowledged)',
   ],
   [
     'unknown service',
@@ -262,12 +262,12 @@ const PLANS: readonly Row[] = [
   [
     'a wave of nothing',
     plan(`${TWO}\nwaves:\n  - { name: a }`),
-    'plan.yaml:9: spec.waves[0]: must have exactly one of `targets`, `percent` and `rest` (say which targets it takes, in one way)',
+    'plan.yaml:9: spec.waves[0]: must have exactly one of `targets`, `select`, `percent` and `rest` (say which targets it takes, in one way)',
   ],
   [
     'a wave of two kinds',
     plan(`${TWO}\nwaves:\n  - { name: a, percent: 10, rest: true }`),
-    'plan.yaml:9: spec.waves[0]: must have exactly one of `targets`, `percent` and `rest` (say which targets it takes, in one way)',
+    'plan.yaml:9: spec.waves[0]: must have exactly one of `targets`, `select`, `percent` and `rest` (say which targets it takes, in one way)',
   ],
   [
     'rest before the end',
@@ -354,7 +354,7 @@ const PLANS: readonly Row[] = [
   [
     'a key over two lines',
     withTarget('{ service: kite-v1, account: north, id: kite-1, version: "2.0", "a\\nb": 1 }'),
-    'plan.yaml:6: spec.targets[0]."a\\nb": is not a known key (use one of: service, name, account, id, ids, select, version, force, acknowledged)',
+    'plan.yaml:6: spec.targets[0]."a\\nb": is not a known key (use one of: service, name, account, id, ids, select, after, version, force, acknowledged)',
   ],
   [
     'an unknown mode',

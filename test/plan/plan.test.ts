@@ -9,7 +9,7 @@ import { accountsOf, loadAccounts } from '../../plan/accounts.js';
 import { canonicalJson, digest, rolloutId } from '../../plan/digest.js';
 import { jsonSchemas } from '../../plan/json-schema.js';
 import type { RolloutPlan } from '../../plan/plan.js';
-import { planOf } from '../../plan/plan.js';
+import { planOf, roughly } from '../../plan/plan.js';
 import { share } from '../../plan/schema.js';
 import { parseSource, readSource } from '../../plan/source.js';
 import { effectiveConcurrency } from '../../plan/waves.js';
@@ -75,6 +75,10 @@ describe('a plan', () => {
       target: { version: '3.1' },
       targetLabel: '3.1',
       chosenByTags: [],
+      entry: 1,
+      after: [],
+      expectedMs: 1,
+      relations: { groups: {}, after: [], provides: [] },
     });
     expect(plan.budget).toEqual({ max: 1, mode: 'strict' });
     expect(plan.accountLimits).toEqual({ north: 20, ali: 20 });
@@ -143,16 +147,59 @@ spec:
 });
 
 describe('effective concurrency', () => {
+  const upgrades = (size: number, groups?: Record<string, number>) =>
+    Array.from({ length: size }, (_, at) => ({
+      resource: { account: 'north', cloud: 'huawei', service: 'kite-v1', family: 'kite', region: 'r', id: `${at}` },
+      expectedMs: 3_600_000,
+      groups: groups ?? {},
+      after: [],
+    }));
   it.each([
-    { concurrency: 10, size: 3, max: 0, mode: 'loose', limit: 20, expected: 3 },
-    { concurrency: 10, size: 10, max: 4, mode: 'strict', limit: 20, expected: 5 },
-    { concurrency: 2, size: 10, max: 4, mode: 'strict', limit: 20, expected: 2 },
-    { concurrency: 10, size: 10, max: 4, mode: 'strict', limit: 2, expected: 2 },
-  ] as const)('$mode $max, $concurrency of $size, account $limit: $expected', (row) => {
-    const wave = { concurrency: row.concurrency, accounts: Array.from({ length: row.size }, () => 'north') };
-    const effective = effectiveConcurrency(wave, { max: row.max, mode: row.mode }, { north: row.limit });
-    expect(effective.concurrency).toBe(row.expected);
-    expect(effective.cause === null).toBe(row.expected === Math.min(row.concurrency, row.size));
+    [{ concurrency: 10, size: 3, max: 0, mode: 'loose', limits: {} }, 3, null, 1, 1],
+    [{ concurrency: 10, size: 10, max: 4, mode: 'strict', limits: {} }, 5, 'because strict with max 4', 2, 1],
+    [{ concurrency: 2, size: 10, max: 4, mode: 'strict', limits: {} }, 2, null, 5, 5],
+    [{ concurrency: 10, size: 10, max: 0, mode: 'strict', limits: {} }, 1, 'because strict with max 0', 10, 1],
+    [
+      { concurrency: 10, size: 10, max: 4, mode: 'strict', limits: { 'account:north': 2 } },
+      2,
+      'because of the concurrency of account north',
+      5,
+      1,
+    ],
+    [
+      { concurrency: 4, size: 8, max: 9, mode: 'strict', limits: { 'region:r': 2, 'service:kite-v1': 3 } },
+      2,
+      'because of the limit of region r',
+      4,
+      2,
+    ],
+    [
+      { concurrency: 4, size: 8, max: 9, mode: 'loose', limits: {}, groups: { pair: 1 } },
+      1,
+      'because so few members of a group may be in flight',
+      8,
+      2,
+    ],
+  ] as const)('%o: %i', (row, concurrency, cause, hours, askedHours) => {
+    const { size, max, mode, ...wave } = row;
+    const groups = 'groups' in row ? row.groups : undefined;
+    const effective = effectiveConcurrency(wave, upgrades(size, groups), { max, mode });
+    expect(effective).toEqual({
+      concurrency,
+      cause,
+      takesMs: hours * 3_600_000,
+      askedMs: askedHours * 3_600_000,
+    });
+  });
+
+  it('tells what it costs in words that a person plans by', () => {
+    expect([1, 45 * 60_000, 6.5 * 3_600_000, 7 * 3_600_000, 76 * 3_600_000].map(roughly)).toEqual([
+      '1 min',
+      '45 min',
+      '6 h 30 min',
+      '7 h',
+      '3 d 4 h',
+    ]);
   });
 });
 
@@ -277,6 +324,14 @@ describe('what is committed', () => {
     expect(idsOf(plan).map((ids) => ids.length)).toEqual([1, 1, 5]);
     const services = plan.waves.flatMap((wave) => wave.targets.map((target) => target.resource.service));
     expect(new Set(services)).toEqual(new Set(CLOUD_APIS.map((api) => api.service)));
+  });
+
+  it('the example of waves resolves as its comments say', () => {
+    const accounts = loadAccounts(join(ROOT, 'examples/accounts.yaml'), CLOUD_APIS);
+    const plan = planOf(readSource(join(ROOT, 'examples/waves.yaml')), { apis: CLOUD_APIS, accounts });
+    expect(idsOf(plan).map((ids) => ids.length)).toEqual([2, 1, 1, 3]);
+    expect(plan.budget).toMatchObject({ max: 1, counts: ['submit', 'upgrade', 'verify', 'timeout'] });
+    expect(plan.waves[3]?.effective).toMatchObject({ concurrency: 2 });
   });
 
   it.each(['rollout', 'accounts'])('examples/%s.yaml tells editors its schema', (name) => {

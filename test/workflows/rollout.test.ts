@@ -7,6 +7,7 @@ import { rolloutWorkflowId, upgradeWorkflowId } from '../../workflows/contracts/
 import { MESSAGES } from '../../workflows/contracts/messages.js';
 import { QUEUES } from '../../workflows/contracts/queues.js';
 import type { RolloutInput, RolloutResult, RolloutStatus } from '../../workflows/contracts/rollout.js';
+import type { UpgradeSpec } from '../../workflows/contracts/upgrade.js';
 import type { rollout } from '../../workflows/rollout.js';
 import { timeSkippingEnvironment } from '../support/environment.js';
 import { type Script, scriptedSteps, spec } from './scripted-steps.js';
@@ -24,7 +25,9 @@ afterAll(async () => {
 
 interface Plan {
   /** Resources per wave, and how many at a time. */
-  readonly waves: readonly { ids: readonly string[]; concurrency: number }[];
+  readonly waves: readonly { ids: readonly string[]; concurrency: number; maxFailures?: number }[];
+  /** What binds single resources. */
+  readonly more?: Readonly<Record<string, Partial<UpgradeSpec>>>;
   readonly budget?: RolloutInput['budget'];
   readonly accountLimits?: RolloutInput['accountLimits'];
 }
@@ -74,7 +77,8 @@ async function run(
           waves: plan.waves.map((wave, index) => ({
             name: `wave ${index + 1}`,
             concurrency: wave.concurrency,
-            upgrades: wave.ids.map((resource) => spec(resource)),
+            ...(wave.maxFailures === undefined ? {} : { maxFailures: wave.maxFailures }),
+            upgrades: wave.ids.map((resource) => ({ ...spec(resource), ...plan.more?.[resource] })),
           })),
           budget: plan.budget ?? { max: 0, mode: 'strict' },
           accountLimits: plan.accountLimits ?? {},
@@ -177,6 +181,90 @@ describe('rollout', () => {
     );
     expect(result).toMatchObject({ outcome: 'SucceededWithFailures', failures: 1 });
     expect(result.counts).toEqual({ RolledBack: 1, Succeeded: 2 });
+  });
+
+  it('has one of a group in flight at a time, and starts what waits once that has come', async () => {
+    const [engine, left, right, client] = ids('g', 4) as [string, string, string, string];
+    const pair = { groups: { pair: 1 } };
+    const flying = new Set<string>();
+    const together: string[] = [];
+    const { result, called } = await run(
+      {
+        waves: [{ ids: [client, left, right, engine], concurrency: 4 }],
+        budget: { max: 3, mode: 'loose' },
+        more: {
+          [client]: { after: ['engines'] },
+          [left]: pair,
+          [right]: pair,
+          [engine]: { provides: ['engines'] },
+        },
+      },
+      {
+        submit: ({ spec: { resource } }) => {
+          flying.add(resource.id);
+          if (flying.has(left) && flying.has(right)) together.push(resource.id);
+          return {};
+        },
+        verify: ({ spec: { resource } }) => {
+          flying.delete(resource.id);
+          return {};
+        },
+      },
+    );
+    expect(result.outcome).toBe('Succeeded');
+    expect(together).toEqual([]);
+    expect(called.indexOf(`precheck ${client}`)).toBeGreaterThan(called.indexOf(`verify ${engine}`));
+  });
+
+  it('skips what waits in vain, in this wave and in the next', async () => {
+    const [engine, client, late] = ids('h', 3) as [string, string, string];
+    const { result, called } = await run(
+      {
+        waves: [
+          { ids: [engine, client], concurrency: 2 },
+          { ids: [late], concurrency: 1 },
+        ],
+        budget: { max: 1, mode: 'strict' },
+        more: {
+          [engine]: { provides: ['engines'] },
+          [client]: { after: ['engines'], provides: ['clients'] },
+          [late]: { after: ['clients'] },
+        },
+      },
+      { verify: () => rolledBack },
+    );
+    expect(result).toMatchObject({ outcome: 'Failed', failures: 1, counts: { RolledBack: 1, Skipped: 2 } });
+    expect(called.filter((entry) => entry.startsWith('precheck'))).toEqual([`precheck ${engine}`]);
+  });
+
+  it('charges only what its budget counts, and tells the rest apart', async () => {
+    const { result } = await run(
+      {
+        waves: [{ ids: ids('k', 4), concurrency: 1 }],
+        budget: { max: 0, mode: 'strict', counts: ['submit', 'upgrade', 'verify', 'timeout'] },
+      },
+      {
+        precheck: ({ spec: { resource } }) => (resource.id.endsWith('-1') ? { verdict: 'refused', reason: 'no' } : {}),
+        verify: ({ spec: { resource } }) => (resource.id.endsWith('-2') ? { verdict: 'unhealthy', reason: 'red' } : {}),
+      },
+    );
+    expect(result).toMatchObject({ outcome: 'Failed', failures: 1, byClass: { precheck: 1, verify: 1 } });
+    expect(result.counts).toEqual({ Succeeded: 1, Refused: 1, Failed: 1, NotStarted: 1 });
+  });
+
+  it('stops when a wave exceeds a budget of its own', async () => {
+    const { result } = await run(
+      {
+        waves: [
+          { ids: ids('m', 2), concurrency: 1, maxFailures: 0 },
+          { ids: ids('m', 1), concurrency: 1 },
+        ],
+        budget: { max: 3, mode: 'strict' },
+      },
+      { verify: () => rolledBack },
+    );
+    expect(result).toMatchObject({ outcome: 'Failed', counts: { RolledBack: 1, NotStarted: 2 } });
+    expect(result.reason).toBe('failure budget of 0 of wave wave 1 exceeded: 0 of 3 at target, 1 failed');
   });
 
   it('never has more in flight in an account than the account allows', async () => {

@@ -1,7 +1,7 @@
 /** How ends become outcomes: pure, so that every case stands in a table of tests. */
 import type { AwaitResult, VerifyResult } from './steps.js';
-import type { Counts, FailureBudget, RolloutOutcome } from './rollout.js';
-import { GOOD_OUTCOMES, type Outcome } from './upgrade.js';
+import type { Counts, FailureBudget, FailureCounts, RolloutOutcome } from './rollout.js';
+import { GOOD_OUTCOMES, type FailureClass, type Outcome } from './upgrade.js';
 
 /**
  * The outcome of an upgrade that was submitted and ended. The resource decides, not the job: a job that reports
@@ -27,12 +27,44 @@ export function upgradeOutcome(
   }
 }
 
+/** The step that an upgrade failed in; `null` for one that did not fail. */
+export function failureClass(
+  outcome: Outcome,
+  wasSent: boolean,
+  verified: VerifyResult['verdict'] | null,
+): FailureClass | null {
+  switch (outcome) {
+    case 'Refused':
+      return wasSent ? 'submit' : 'precheck';
+    case 'Failed':
+    case 'RolledBack':
+      return verified === 'unhealthy' ? 'verify' : 'upgrade';
+    case 'Held':
+      return 'timeout';
+    case 'Succeeded':
+    case 'AlreadyAtTarget':
+    case 'Adopted':
+    case 'Skipped':
+    case 'NotStarted':
+      return null;
+  }
+}
+
+/** Adds two tallies of failures. */
+export function addFailures(a: FailureCounts, b: FailureCounts): FailureCounts {
+  const sum: Partial<Record<FailureClass, number>> = { ...a };
+  for (const [name, count] of Object.entries(b) as [FailureClass, number][]) sum[name] = (sum[name] ?? 0) + count;
+  return sum;
+}
+
 export interface RolloutEnd {
   readonly total: number;
   readonly counts: Counts;
   readonly failures: number;
   readonly budget: FailureBudget;
   readonly stopped: boolean;
+  /** A wave that exceeded a budget of its own. */
+  readonly overWave?: { readonly name: string; readonly max: number } | null;
 }
 
 /** The outcome of a rollout: only a rollout whose every resource is at its target has `Succeeded`. */
@@ -41,6 +73,10 @@ export function rolloutOutcome(end: RolloutEnd): { outcome: RolloutOutcome; reas
   const score = `${good} of ${end.total} at target, ${end.failures} failed`;
   if (end.failures > end.budget.max) {
     return { outcome: 'Failed', reason: `failure budget of ${end.budget.max} exceeded: ${score}` };
+  }
+  if (end.overWave) {
+    const { name, max } = end.overWave;
+    return { outcome: 'Failed', reason: `failure budget of ${max} of wave ${name} exceeded: ${score}` };
   }
   if (good === end.total) return { outcome: 'Succeeded', reason: score };
   if (end.stopped) return { outcome: 'Stopped', reason: `stopped: ${score}` };

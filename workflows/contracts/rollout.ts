@@ -1,4 +1,4 @@
-import type { Outcome, Timing, UpgradeSpec } from './upgrade.js';
+import type { FailureClass, Outcome, Timing, UpgradeSpec } from './upgrade.js';
 
 /** The most upgrades one shard holds: its history stays near 3,000 events (7 a child, measured). */
 export const SHARD_SIZE = 400;
@@ -8,6 +8,8 @@ export interface FailureBudget {
   readonly max: number;
   /** `strict`: never more in flight than could still be tolerated, so that failures never exceed `max` + 1. */
   readonly mode: 'strict' | 'loose';
+  /** Failures of which steps are charged; all when left out. */
+  readonly counts?: readonly FailureClass[];
 }
 
 /** How many may be in flight at a time, by what is limited: `slots`, `account:prod`, `service:dcs`. */
@@ -30,6 +32,10 @@ export interface WavePart {
 export interface WavePlan {
   readonly name: string;
   readonly concurrency: number;
+  /** What is limited besides: `account:prod`, `service:dcs`, `region:eu`, and groups whose members are in several shards. */
+  readonly limits?: Limits;
+  /** How many of this wave may fail, where it has a budget of its own. */
+  readonly maxFailures?: number;
   /** Either its parts, in order, or the upgrades themselves where they are few. */
   readonly parts?: readonly WavePart[];
   readonly upgrades?: readonly UpgradeSpec[];
@@ -69,15 +75,20 @@ export interface WaveInput {
   readonly mode: FailureBudget['mode'];
   readonly accountLimits: Readonly<Record<string, number>>;
   readonly timing: Timing;
+  /** Failures of which steps are charged; all when left out. */
+  readonly counts?: readonly FailureClass[] | undefined;
+  /** Names that others wait for and that something of an earlier wave did not reach. */
+  readonly missed?: readonly string[];
 }
 
 export interface ShardInput extends Omit<WaveInput, 'wave'> {
   readonly wave: string;
   readonly shard: number;
   readonly concurrency: number;
+  readonly limits?: Limits | undefined;
   /** Either the upgrades themselves, or where they are kept. */
-  readonly upgrades?: readonly UpgradeSpec[];
-  readonly inventory?: InventoryRef;
+  readonly upgrades?: readonly UpgradeSpec[] | undefined;
+  readonly inventory?: InventoryRef | undefined;
   /** What it may use of the wave's limits; a shard that was started by an older release is alone and has none. */
   readonly share?: Share;
 }
@@ -131,6 +142,8 @@ export interface UpgradeEnd {
   readonly toVersion: string | null;
 }
 
+export type FailureCounts = Readonly<Partial<Record<FailureClass, number>>>;
+
 export type Counts = Readonly<Partial<Record<Outcome, number>>>;
 
 export interface ShardResult {
@@ -138,11 +151,17 @@ export interface ShardResult {
   readonly stopped: boolean;
   /** Upgrades charged to the budget: those that failed, and those that were overdue, however they ended. */
   readonly failures?: number;
+  /** Of all that failed, charged or not. */
+  readonly byClass?: FailureCounts;
+  /** Names that others wait for and that were not reached. */
+  readonly missed?: readonly string[];
 }
 
 export interface WaveResult {
   readonly counts: Counts;
   readonly failures: number;
+  readonly byClass?: FailureCounts;
+  readonly missed?: readonly string[];
   readonly stopped: boolean;
 }
 
@@ -154,6 +173,8 @@ export interface RolloutResult {
   readonly reason: string;
   readonly counts: Counts;
   readonly failures: number;
+  /** Of all that failed, charged or not: prechecks' refusals are seen apart. */
+  readonly byClass?: FailureCounts;
   readonly budget: FailureBudget;
 }
 

@@ -22,6 +22,12 @@ export interface UpgradeSpec {
   readonly targetLabel: string;
   /** The version that was read when the rollout was planned; `null` when it was not. */
   readonly plannedFrom: string | null;
+  /** Groups of which only so many members may be in flight at a time: `{ 'orders-app': 1 }`. */
+  readonly groups?: Readonly<Record<string, number>>;
+  /** It starts once everything that provides these names is at its target, and is skipped when something is not. */
+  readonly after?: readonly string[];
+  /** Names that others wait for. */
+  readonly provides?: readonly string[];
   /**
    * What follows when an upgrade that somebody else started was adopted and led elsewhere: ours begins anew (`wait`), or
    * the upgrade has failed (`fail`, also when left out).
@@ -73,6 +79,9 @@ export type Phase = 'Precheck' | 'Waiting' | 'Submit' | 'Await' | 'Stuck' | 'Ove
 /** How an upgrade ended. */
 export type Outcome =
   'Succeeded' | 'AlreadyAtTarget' | 'Adopted' | 'Refused' | 'Failed' | 'RolledBack' | 'Held' | 'Skipped' | 'NotStarted';
+
+/** In which step an upgrade failed; `timeout` is also one that is overdue, or whose truth could not be read. */
+export type FailureClass = 'precheck' | 'submit' | 'upgrade' | 'verify' | 'timeout';
 
 /** A person's word on an upgrade that evidence cannot end. */
 export interface Resolution {
@@ -130,6 +139,8 @@ export interface UpgradeResult {
   readonly polls: number;
   /** When each phase began, in order; of very many the first and the last ones. */
   readonly phases?: readonly PhaseBegin[];
+  /** `null` when it did not fail. */
+  readonly failedIn?: FailureClass | null;
   /** ISO 8601, UTC. */
   readonly startedAt: string;
   readonly endedAt: string;

@@ -1,0 +1,264 @@
+/** Waves by selection and share, limits, groups and waits: what the plan resolves them to, and what it refuses. */
+import { describe, expect, it } from 'vitest';
+import { stringify } from 'yaml';
+import { InputError } from '../../plan/errors.js';
+import { planOf, tagsKey, usesTags, type KnownTags } from '../../plan/plan.js';
+import { firstCircle } from '../../plan/relations.js';
+import { chains, inShards, partedGroups } from '../../plan/shards.js';
+import { parseSource } from '../../plan/source.js';
+import { ACCOUNTS, FAKE_APIS } from './fake-api.js';
+
+type Target = Record<string, unknown>;
+const kite = (ids: readonly number[], more: Target = {}): Target => ({
+  service: 'kite-v1',
+  account: 'north',
+  ids: ids.map((n) => `kite-${n}`),
+  version: '2.0',
+  ...more,
+});
+
+function source(targets: readonly Target[], spec: Record<string, unknown> = {}) {
+  const document = {
+    apiVersion: 'uplift/v1',
+    kind: 'Rollout',
+    metadata: { name: 'spring' },
+    spec: { targets, ...spec },
+  };
+  return parseSource(stringify(document), 'plan.yaml');
+}
+
+function plan(targets: readonly Target[], spec: Record<string, unknown> = {}, tags: KnownTags = new Map()) {
+  return planOf(source(targets, spec), { apis: FAKE_APIS, accounts: ACCOUNTS }, new Map(), tags);
+}
+
+function problems(act: () => unknown): string[] {
+  try {
+    act();
+  } catch (error) {
+    if (error instanceof InputError)
+      return error.message.split('\n').map((line) => line.replace(/^plan\.yaml:\d+: /, ''));
+    throw error;
+  }
+  return [];
+}
+
+const ids = (of: ReturnType<typeof plan>) => of.waves.map(({ targets }) => targets.map(({ resource }) => resource.id));
+
+const TAGS: KnownTags = new Map(
+  [1, 2, 3, 4, 5].map((n) => [
+    tagsKey({ account: 'north', service: 'kite-v1', id: `kite-${n}` }),
+    { tier: n < 3 ? 'canary' : 'main', app: ['orders', 'mail'][n % 2] ?? '' },
+  ]),
+);
+
+describe('waves', () => {
+  it('take what fits by account, region, service and tags, in the order of the waves, after lists and before shares', () => {
+    const targets = [kite([1, 2, 3, 4, 5]), kite([6, 7], { account: 'south' })];
+    const waves = [
+      { name: 'half', percent: 30 },
+      { name: 'canary', select: { tags: { tier: 'canary' } } },
+      { name: 'south', select: { region: ['cn-south-1', 'nowhere'], service: 'kite-v1' } },
+      { name: 'listed', targets: ['kite-2'] },
+      { name: 'rest', rest: true },
+    ];
+    const of = plan(targets, { waves }, TAGS);
+    expect(ids(of)).toEqual([['kite-3', 'kite-4'], ['kite-1'], ['kite-6', 'kite-7'], ['kite-2'], ['kite-5']]);
+    expect(usesTags(source(targets, { waves }))).toBe(true);
+    expect(usesTags(source(targets, { waves: [{ name: 'all', rest: true }] }))).toBe(false);
+  });
+
+  it.each([
+    ['plan', ['kite-3', 'kite-1', 'kite-2', 'kite-9', 'kite-8']],
+    ['id', ['kite-1', 'kite-2', 'kite-3', 'kite-8', 'kite-9']],
+    ['spread', ['kite-3', 'kite-9', 'kite-1', 'kite-8', 'kite-2']],
+  ])('start in the order %s', (order, expected) => {
+    const targets = [kite([3, 1, 2]), kite([9, 8], { account: 'south' })];
+    expect(ids(plan(targets, { waves: [{ name: 'all', rest: true, order }] }))).toEqual([expected]);
+  });
+
+  it('have the lowest of all limits, for each or by name, and a budget of their own', () => {
+    const of = plan([kite([1, 2, 3, 4]), kite([5], { account: 'south' })], {
+      limits: { account: 3, region: { 'cn-north-4': 2 } },
+      waves: [
+        { name: 'all', rest: true, concurrency: 5, limits: { account: { north: 1 } }, failureBudget: { max: '40%' } },
+      ],
+      failureBudget: { max: 3, counts: ['submit', 'upgrade'] },
+    });
+    expect(of.waves[0]).toMatchObject({
+      limits: { 'account:north': 1, 'account:south': 3, 'region:cn-north-4': 2 },
+      maxFailures: { count: 2, shown: '40 % of 5 = 2' },
+      effective: { concurrency: 2, cause: 'because of the concurrency of account north, south' },
+    });
+    expect(of.budget).toEqual({ max: 3, mode: 'strict', counts: ['submit', 'upgrade'] });
+  });
+
+  it.each([
+    [
+      {
+        waves: [
+          { name: 'a', select: { region: 'mars' } },
+          { name: 'b', rest: true },
+        ],
+      },
+      'spec.waves[0].select: takes nothing: no target that is left fits (widen it)',
+    ],
+    [
+      { limits: { account: { nort: 2 } } },
+      'spec.limits.account.nort: no target is of account "nort" (did you mean north?)',
+    ],
+    [
+      { waves: [{ name: 'a', rest: true, limits: { service: { dcs: 2 } } }] },
+      'spec.waves[0].limits.service.dcs: no target is of service "dcs" (use one of: kite-v1)',
+    ],
+    [
+      { waves: [{ name: 'a', select: {} }] },
+      'spec.waves[0].select: is empty (say which targets, by account, service, region or tags)',
+    ],
+  ])('are refused: %o', (spec, message) => {
+    expect(problems(() => plan([kite([1, 2])], spec))).toEqual([message]);
+  });
+});
+
+describe('groups', () => {
+  it('are lists, or the values of a tag', () => {
+    const of = plan(
+      [kite([1, 2]), kite([3, 4, 5], { name: 'trio' })],
+      {
+        groups: [
+          { name: 'app', tag: 'app' },
+          { name: 'trio', targets: ['trio'], maxUnavailable: 2 },
+        ],
+      },
+      TAGS,
+    );
+    expect(of.waves[0]?.targets.map(({ relations }) => relations.groups)).toEqual([
+      { 'app=mail': 1 },
+      { 'app=orders': 1 },
+      { 'app=mail': 1, trio: 2 },
+      { 'app=orders': 1, trio: 2 },
+      { 'app=mail': 1, trio: 2 },
+    ]);
+  });
+
+  it.each([
+    [
+      { name: 'g', targets: ['kite-9'] },
+      'spec.groups[0].targets[0]: "kite-9" is no target of this plan (did you mean kite-1? Known: kite-1, kite-2)',
+    ],
+    [{ name: 'g', tag: 'app' }, 'spec.groups[0].tag: no target has the tag "app" (check its name, or list targets)'],
+    [
+      { name: 'g' },
+      'spec.groups[0]: must have exactly one of `targets` and `tag` (list its members, or name the tag whose values make groups)',
+    ],
+  ])('are refused: %o', (group, message) => {
+    expect(problems(() => plan([kite([1, 2])], { groups: [group] }))).toEqual([message]);
+  });
+});
+
+describe('waits', () => {
+  it('name what has to be at its target first', () => {
+    const of = plan([
+      kite([1, 2], { name: 'engines' }),
+      kite([3], { name: 'client', after: ['engines', 'kite-4'] }),
+      kite([4]),
+    ]);
+    expect(of.waves[0]?.targets.map(({ relations: { after, provides } }) => ({ after, provides }))).toEqual([
+      { after: [], provides: ['engines'] },
+      { after: [], provides: ['engines'] },
+      { after: ['engines', 'kite-4'], provides: [] },
+      { after: [], provides: ['kite-4'] },
+    ]);
+  });
+
+  const circle = [
+    kite([1], { name: 'a', after: ['b'] }),
+    kite([2], { name: 'b', after: ['c'] }),
+    kite([3], { name: 'c', after: ['a'] }),
+  ];
+  const waves = [
+    { name: 'first', targets: ['kite-1'] },
+    { name: 'second', rest: true },
+  ];
+  it.each([
+    ['a circle', circle, {}, 'spec.targets[0].after: goes round in a circle: a → b → c → a (remove one of these)'],
+    [
+      'a target after itself',
+      [kite([1], { name: 'a', after: ['kite-1'] })],
+      {},
+      'spec.targets[0].after: goes round in a circle: a → a (remove one of these)',
+    ],
+    [
+      'nobody',
+      [kite([1, 2], { after: ['engines'] })],
+      {},
+      'spec.targets[0].after[0]: "engines" is no target of this plan (use one of: kite-1, kite-2)',
+    ],
+    [
+      'a later wave',
+      [kite([1], { after: ['kite-2'] }), kite([2])],
+      { waves },
+      'spec.targets[0].after[0]: "kite-2" is in wave "second", which comes after wave "first" of this target (order the waves the other way)',
+    ],
+    [
+      'more than a shard can hold',
+      [
+        kite(
+          Array.from({ length: 400 }, (_, n) => n + 2),
+          { name: 'many' },
+        ),
+        kite([1], { after: ['many'] }),
+      ],
+      {},
+      'spec.targets[0]: 401 targets of wave "all" wait for each other, and at most 400 can (put what others wait for into an earlier wave)',
+    ],
+  ])('for %s are refused', (_what, targets, spec, message) => {
+    expect(problems(() => plan(targets, spec))).toEqual([message]);
+  });
+
+  it('find the first circle of a graph', () => {
+    const graph = (edges: Record<number, number[]>) =>
+      firstCircle(new Map(Object.entries(edges).map(([from, to]) => [Number(from), new Set(to)])));
+    expect(graph({ 1: [2, 3], 2: [4], 3: [4], 4: [] })).toBeNull();
+    expect(graph({ 1: [2], 2: [3], 3: [4], 4: [2] })).toEqual([2, 3, 4, 2]);
+  });
+});
+
+describe('the digest', () => {
+  const targets = [kite([1, 2], { name: 'a' }), kite([3])];
+  const plain = plan(targets).digest;
+  it.each([
+    ['a limit', targets, { limits: { account: 1 } }],
+    ['a group', targets, { groups: [{ name: 'g', targets: ['a'] }] }],
+    ['a wait', [kite([1, 2], { name: 'a' }), kite([3], { after: ['a'] })], {}],
+    ['a budget of a wave', targets, { waves: [{ name: 'all', rest: true, failureBudget: { max: 0 } }] }],
+    ['what is charged', targets, { failureBudget: { counts: ['upgrade'] } }],
+  ])('changes with %s', (_what, changed, spec) => {
+    expect(plan(changed, spec).digest).not.toBe(plain);
+  });
+});
+
+describe('shards', () => {
+  const of = (
+    ...all: readonly { at: number; groups?: Record<string, number>; after?: string[]; provides?: string[] }[]
+  ) => all;
+  const at = (shards: readonly (readonly { at: number }[])[]) => shards.map((shard) => shard.map((one) => one.at));
+  it('keep those that wait for each other, and groups, together', () => {
+    const upgrades = of(
+      { at: 0, groups: { pair: 1 } },
+      { at: 1, provides: ['x'] },
+      { at: 2 },
+      { at: 3, groups: { pair: 1 } },
+      { at: 4, after: ['x'] },
+      { at: 5 },
+    );
+    expect(at(inShards(upgrades, 3))).toEqual([[0, 3], [1, 4, 2], [5]]);
+    expect(at(chains(upgrades))).toEqual([[1, 4]]);
+    expect(partedGroups(inShards(upgrades, 3))).toEqual({});
+  });
+  it('spread a group that is larger than one of them', () => {
+    const upgrades = Array.from({ length: 5 }, (_, n) => ({ at: n, groups: { app: 2 } }));
+    const shards = inShards(upgrades, 2);
+    expect(at(shards)).toEqual([[0, 1], [2, 3], [4]]);
+    expect(partedGroups(shards)).toEqual({ app: 2 });
+  });
+});
