@@ -32,6 +32,7 @@ export class Peers {
   private readonly options: PeersOptions;
   private readonly ending = new AbortController();
   private seen: Turn | null = null;
+  private heard: ReadonlyMap<string, number> = new Map();
   private watching: Promise<void> = Promise.resolve();
 
   constructor(options: PeersOptions) {
@@ -57,8 +58,8 @@ export class Peers {
     let failing = false;
     while (!this.ending.signal.aborted) {
       try {
-        const alive = await this.alive();
-        const turn = turnOf(alive, this.options.identity, this.seen, clock.now());
+        this.heard = hear(this.heard, await this.pollers(), clock.now());
+        const turn = turnOf([...this.heard.keys()], this.options.identity, this.seen, clock.now());
         if (turn !== null && turn.count !== (this.seen?.count ?? 1)) {
           log(`${turn.count} workers share each account's rates`);
         }
@@ -75,26 +76,39 @@ export class Peers {
     }
   }
 
-  private async alive(): Promise<string[]> {
+  private async pollers(): Promise<Poller[]> {
     const { connection, namespace, taskQueue } = this.options;
     const { pollers } = await connection.workflowService.describeTaskQueue({
       namespace,
       taskQueue: { name: taskQueue },
       taskQueueType: WORKFLOW_QUEUE,
     });
-    return aliveOf(
-      (pollers ?? []).map(({ identity, lastAccessTime }) => ({
-        identity: identity ?? '',
-        polledAt: Number(lastAccessTime?.seconds ?? 0) * 1000,
-      })),
-    );
+    return (pollers ?? []).map(({ identity, lastAccessTime }) => ({
+      identity: identity ?? '',
+      polledAt: Number(lastAccessTime?.seconds ?? 0) * 1000,
+    }));
   }
 }
 
-/** Who polled lately, by the server's own clock: measured against the newest poll, since ours may be off. */
-export function aliveOf(pollers: readonly { readonly identity: string; readonly polledAt: number }[]): string[] {
+interface Poller {
+  readonly identity: string;
+  /** Epoch ms of the server's clock. */
+  readonly polledAt: number;
+}
+
+/**
+ * Who was heard of lately, and when by our own clock: measured against the newest poll, since the server's may be off. A
+ * server that was started again has forgotten its pollers; whom it does not name is remembered for as long.
+ */
+export function hear(
+  heard: ReadonlyMap<string, number>,
+  pollers: readonly Poller[],
+  now: number,
+): ReadonlyMap<string, number> {
   const newest = Math.max(...pollers.map(({ polledAt }) => polledAt));
-  return pollers.filter(({ polledAt }) => newest - polledAt < DEAD_AFTER_MS).map(({ identity }) => identity);
+  const all = new Map(heard);
+  for (const { identity, polledAt } of pollers) all.set(identity, now - (newest - polledAt));
+  return new Map([...all].filter(([, at]) => now - at < DEAD_AFTER_MS));
 }
 
 /**

@@ -1,13 +1,33 @@
 import { describe, expect, it } from 'vitest';
-import { aliveOf, turnOf } from '../../worker/peers.js';
+import { hear, turnOf } from '../../worker/peers.js';
 
-describe('aliveOf', () => {
+describe('hear', () => {
   const at = (identity: string, polledAt: number) => ({ identity, polledAt });
+  const names = (heard: ReadonlyMap<string, number>) => [...heard.keys()];
+
   it('measures by the newest poll, whatever time it is here', () => {
-    expect(aliveOf([at('a', 1_000_000), at('b', 950_000), at('c', 900_000)])).toEqual(['a', 'b']);
+    const heard = hear(new Map(), [at('a', 1_000_000), at('b', 950_000), at('c', 900_000)], 7_000);
+    expect([...heard]).toEqual([
+      ['a', 7_000],
+      ['b', -43_000],
+    ]);
   });
-  it('is nobody where nobody polls', () => {
-    expect(aliveOf([])).toEqual([]);
+
+  it('hears of nobody where nobody polls', () => {
+    expect(names(hear(new Map(), [], 0))).toEqual([]);
+  });
+
+  it('counts on whom a restarted server has forgotten, until it would be dead', () => {
+    const before = hear(new Map(), [at('a', 100_000), at('b', 90_000)], 0);
+    const restarted = [at('a', 102_000)];
+    expect(names(hear(before, restarted, 2_000))).toEqual(['a', 'b']);
+    expect(names(hear(before, restarted, 64_999))).toEqual(['a', 'b']);
+    expect(names(hear(before, restarted, 65_000))).toEqual(['a']);
+  });
+
+  it('drops whom the server itself tells to be silent', () => {
+    const before = hear(new Map(), [at('a', 100_000), at('b', 100_000)], 0);
+    expect(names(hear(before, [at('a', 175_000), at('b', 100_000)], 1_000))).toEqual(['a']);
   });
 });
 
