@@ -78,11 +78,17 @@ export function objectionTo(is: Reality, said: Reported): string | null {
   }
 }
 
+/** The most calls, and the most submits among them, that an account may make within a second. */
+export interface Allowed {
+  readonly calls: number;
+  readonly submits: number;
+}
+
 /** What the clouds hold against us, one line each. */
 export function offencesIn(
   truth: Truth,
   realities: ReadonlyMap<string, Reality>,
-  callsAllowed: number,
+  allowed: Allowed,
 ): { readonly duplicates: string[]; readonly protocol: string[]; readonly rates: string[] } {
   return {
     duplicates: duplicates(truth).map((id) => `${id} took in ${truth.perResource[id]?.accepted} submits`),
@@ -93,8 +99,15 @@ export function offencesIn(
         .map(({ kind, detail }) => `violation of protocol: ${kind} ${detail}`),
       ...Object.keys(truth.unknownPaths).map((path) => `unknown path: ${path}`),
     ],
-    rates: Object.entries(truth.callsPerSecondPeak)
-      .filter(([, peak]) => peak > callsAllowed)
-      .map(([account, peak]) => `${account}: ${peak} calls within a second, ${callsAllowed} allowed`),
+    rates: [
+      ...over(truth.callsPerSecondPeak, allowed.calls, 'calls'),
+      ...over(truth.submitsPerSecondPeak, allowed.submits, 'submits'),
+    ],
   };
+}
+
+function over(peaks: Readonly<Record<string, number>>, allowed: number, what: string): string[] {
+  return Object.entries(peaks)
+    .filter(([, peak]) => peak > allowed)
+    .map(([account, peak]) => `${account}: ${peak} ${what} within a second, ${allowed} allowed`);
 }

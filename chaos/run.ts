@@ -13,7 +13,7 @@ import { startSimulator, type Simulator } from '../simulator/server.js';
 import { connectClient } from '../temporal/connection.js';
 import type { ServerBinary } from '../temporal/binary.js';
 import { RATES, SCALE, seedFleet, writeAccounts, type Fleet } from './fleet.js';
-import { objectionTo, offencesIn, realityOf, type Reality } from './judge.js';
+import { type Allowed, objectionTo, offencesIn, realityOf, type Reality } from './judge.js';
 import { faultMix } from './mix.js';
 import { planStrikes, strike, SubmitGate, type StrikeKind } from './strikes.js';
 import { replayAll, searchForSecrets, type Search } from './traces.js';
@@ -40,13 +40,19 @@ export interface ChaosResult {
   readonly outcomes: Readonly<Record<string, number>>;
   readonly submits: { readonly accepted: number; readonly answersLost: number; readonly refused: number };
   readonly calls: number;
-  /** Most calls of one account within a second, and how many were allowed. */
-  readonly callsPeak: { readonly seen: number; readonly allowed: number };
+  /** Most calls of one account within a second, most submits among them, and how many were allowed. */
+  readonly callsPeak: Peak;
+  readonly submitsPeak: Peak;
   /** The longest that the simulated clouds answered nobody, in milliseconds: a busy machine is a fault of its own. */
   readonly longestStallMs: number;
   readonly search: Search;
   readonly replayed: number;
   readonly breaches: Breaches;
+}
+
+interface Peak {
+  readonly seen: number;
+  readonly allowed: number;
 }
 
 /** One line each; all of them empty, or a promise was broken. */
@@ -103,7 +109,9 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
     const struck = await breakEverything(options, fleet, { simulator, submits, stack, client });
     const seconds = Math.round((Date.now() - startedAt) / 1000);
     report('everything has ended, or should have: judging');
-    const allowed = Math.ceil((RATES.reads + RATES.writes) * (1 + stalls.max / 1e9));
+    // What arrives while the clouds stand still is seen at once.
+    const within = (rate: number): number => Math.ceil(rate * (1 + stalls.max / 1e9));
+    const allowed = { calls: within(RATES.reads + RATES.writes), submits: within(RATES.writes) };
     const judged = await judge(client, fleet, simulator, clock, allowed);
     const { replayed, breaches: replay } = await replayAll(client);
     await client.connection.close();
@@ -188,7 +196,7 @@ async function rolloutHasEnded(client: Client): Promise<boolean> {
   }
 }
 
-async function judge(client: Client, fleet: Fleet, simulator: Simulator, clock: Clock, allowed: number) {
+async function judge(client: Client, fleet: Fleet, simulator: Simulator, clock: Clock, allowed: Allowed) {
   const { rows } = await rolloutReport(client, ROLLOUT);
   const runs = await runsByWorkflow(client);
   const now = clock.now();
@@ -227,9 +235,14 @@ async function judge(client: Client, fleet: Fleet, simulator: Simulator, clock: 
       refused: truth.refused.length,
     },
     calls: truth.calls,
-    callsPeak: { seen: Math.max(0, ...Object.values(truth.callsPerSecondPeak)), allowed },
+    callsPeak: { seen: highest(truth.callsPerSecondPeak), allowed: allowed.calls },
+    submitsPeak: { seen: highest(truth.submitsPerSecondPeak), allowed: allowed.submits },
     breaches: { lost, wrongReports, duplicates, protocol, rates },
   };
+}
+
+function highest(peaks: Readonly<Record<string, number>>): number {
+  return Math.max(0, ...Object.values(peaks));
 }
 
 /** How many runs each workflow id of an upgrade has had. */

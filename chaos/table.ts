@@ -21,7 +21,7 @@ export function breachesIn({ breaches }: ChaosResult): number {
 
 /** The table, and a line for every breach. */
 export function resultTable(result: ChaosResult): string {
-  const { submits, callsPeak, search, breaches } = result;
+  const { submits, callsPeak, submitsPeak, search, breaches } = result;
   const rows: (readonly [string, string, number | string])[] = [
     ...counted('fault that fired', result.faults),
     ['fault that fired', 'all', sum(result.faults)],
@@ -34,6 +34,7 @@ export function resultTable(result: ChaosResult): string {
     ['submits', 'refused', submits.refused],
     ['calls', 'all', result.calls],
     ['calls', 'most of an account in a second', `${callsPeak.seen} of ${callsPeak.allowed}`],
+    ['calls', 'most submits of an account in a second', `${submitsPeak.seen} of ${submitsPeak.allowed}`],
     ['clouds', 'longest stall, ms', result.longestStallMs],
     ['searched for secrets', `${search.files} files, KiB`, Math.round(search.bytes / 1024)],
     ['histories', 'replayed', result.replayed],

@@ -72,15 +72,21 @@ describe('a report that is better or worse than it is', () => {
 });
 
 describe('the record of the clouds', () => {
+  const allowed = { calls: 25, submits: 5 };
   const counts = { accepted: 1, refused: 0, reads: 9, polls: 9, dryRuns: 0, replays: 0 };
   const violation = { at: 0, kind: 'submit-while-running', account: 'a', detail: 'one' } as const;
 
   it('holds nothing against a run that kept to its promises', () => {
-    const truth = { ...emptyTruth(), perResource: { one: counts }, callsPerSecondPeak: { a: 25 } };
+    const truth = {
+      ...emptyTruth(),
+      perResource: { one: counts },
+      callsPerSecondPeak: { a: 25 },
+      submitsPerSecondPeak: { a: 5 },
+    };
     const nothing = { duplicates: [], protocol: [], rates: [] };
-    expect(offencesIn(truth, new Map([['one', upgraded]]), 25)).toEqual(nothing);
+    expect(offencesIn(truth, new Map([['one', upgraded]]), allowed)).toEqual(nothing);
     const lostRace = { ...truth, violations: [violation] };
-    expect(offencesIn(lostRace, new Map([['one', byOthers]]), 25)).toEqual(nothing);
+    expect(offencesIn(lostRace, new Map([['one', byOthers]]), allowed)).toEqual(nothing);
   });
 
   it('tells of a second submit, a submit into a running upgrade, an unknown path and a rate', () => {
@@ -90,11 +96,12 @@ describe('the record of the clouds', () => {
       violations: [violation],
       unknownPaths: { 'GET /v9': 1 },
       callsPerSecondPeak: { a: 26 },
+      submitsPerSecondPeak: { a: 6 },
     };
-    expect(offencesIn(truth, new Map([['one', { ...upgraded, accepted: 2 }]]), 25)).toEqual({
+    expect(offencesIn(truth, new Map([['one', { ...upgraded, accepted: 2 }]]), allowed)).toEqual({
       duplicates: ['one took in 2 submits'],
       protocol: ['violation of protocol: submit-while-running one', 'unknown path: GET /v9'],
-      rates: ['a: 26 calls within a second, 25 allowed'],
+      rates: ['a: 26 calls within a second, 25 allowed', 'a: 6 submits within a second, 5 allowed'],
     });
   });
 });
