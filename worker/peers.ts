@@ -15,10 +15,10 @@ export interface PeersOptions {
   readonly log: (line: string) => void;
 }
 
-/** Between two looks. A newcomer waits for longer than this, so that everybody has counted it before it calls. */
+/** Between two looks. Whoever gets another place waits for longer than this: by then everybody counts as it does. */
 const LOOK_EVERY_MS = 2_000;
 const FIRST_LOOKS_MS = 200;
-const NEWCOMER_WAITS_MS = 2 * LOOK_EVERY_MS;
+const NEW_PLACE_WAITS_MS = 2 * LOOK_EVERY_MS;
 /** A poll lasts a minute: who has not been heard of for longer is dead, and its turns are free. */
 const DEAD_AFTER_MS = 75_000;
 /** Workflow tasks take milliseconds, so their slots never fill: a worker full of waits still polls for them. */
@@ -112,13 +112,16 @@ export function hear(
 }
 
 /**
- * This process's turn among those alive; a newcomer's begins only when the others have had time to count it. While the
- * server does not see it, or not any more, nothing better than before is known.
+ * This process's turn among those alive. A newcomer's begins only when the others have had time to count it, and so does
+ * the new place of one whose neighbours came or went: by the old count, another one may still have the same tick. Who was
+ * alone need not wait, since newcomers do; nor who is alone now. While the server does not see it, or not any more, nothing
+ * better than before is known.
  */
 export function turnOf(alive: readonly string[], identity: string, before: Turn | null, now: number): Turn | null {
   const all = [...new Set(alive)].toSorted();
   const index = all.indexOf(identity);
-  if (index < 0) return before;
-  const waitMs = all.length === 1 ? 0 : NEWCOMER_WAITS_MS;
-  return { index, count: all.length, notBefore: before?.notBefore ?? now + waitMs };
+  const count = all.length;
+  if (index < 0 || (before?.index === index && before.count === count)) return before;
+  if (count === 1) return { index, count, notBefore: now };
+  return { index, count, notBefore: before?.count === 1 ? before.notBefore : now + NEW_PLACE_WAITS_MS };
 }
