@@ -4,14 +4,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { WorkflowHandle } from '@temporalio/client';
 import { systemClock } from '../../activities/clock.js';
-import type { DevServerOptions } from '../../temporal/dev-server.js';
+import type { DevServer, DevServerOptions } from '../../temporal/dev-server.js';
 import { upgradeWorkflowId } from '../../workflows/contracts/ids.js';
 import { QUEUES } from '../../workflows/contracts/queues.js';
 import type { UpgradeSpec } from '../../workflows/contracts/upgrade.js';
 import type { upgrade } from '../../workflows/upgrade.js';
 import { Calls } from '../support/calls.js';
 import { type Clouds, simulatedClouds, type CloudsOptions } from '../support/clouds.js';
-import { type RealEnvironment, realEnvironment } from '../support/environment.js';
+import { type RealEnvironment, realEnvironment, startTestServer } from '../support/environment.js';
 import { startWorkerProcess, type WorkerProcess, writeAccounts } from '../support/worker-process.js';
 
 /** Operations take seconds here, where production takes minutes: every bound shrinks alike. */
@@ -31,6 +31,10 @@ export interface Installation {
   take(service: string): UpgradeSpec;
   /** A worker process, on the server unless another address is named; under the name of the one before unless told. */
   worker(options?: { readonly address?: string; readonly name?: string }): Promise<WorkerProcess>;
+  /** The server as it is now. */
+  server(): DevServer;
+  /** Starts the server again where everybody looks for it, once the one before has ended. */
+  startServer(server?: Partial<DevServerOptions>): Promise<void>;
   begin(spec: UpgradeSpec, rollout?: string): Promise<UpgradeHandle>;
   /** Accepted submits of a resource, by the clouds' own record. */
   accepted(spec: UpgradeSpec): number;
@@ -45,6 +49,8 @@ export async function install(
   const calls = new Calls();
   const clouds = await simulatedClouds({ clock: systemClock, scale: SCALE, onCall: calls.watch, ...fleet });
   const env = await realEnvironment(server);
+  const port = Number(env.server.address.split(':')[1]);
+  let current = env.server;
   const accounts = await writeAccounts(directory, clouds.simulator.url);
   const workers: WorkerProcess[] = [];
   const untouched = ['ges', 'cse', 'dcs', 'elasticsearch'].flatMap((family) => clouds.specs(family));
@@ -65,6 +71,10 @@ export async function install(
       workers.push(worker);
       return worker;
     },
+    server: () => current,
+    startServer: async (changed = {}) => {
+      current = await startTestServer({ ...server, ...changed, port });
+    },
     begin: (spec, rollout = 'life') =>
       env.client.workflow.start<typeof upgrade>('upgrade', {
         workflowId: upgradeWorkflowId(spec.resource),
@@ -76,6 +86,7 @@ export async function install(
       for (const worker of workers) worker.signal('SIGKILL');
       await Promise.all(workers.map(({ ended }) => ended));
       await env.teardown();
+      await current.stop();
       await clouds.close();
       await rm(directory, { recursive: true, force: true });
     },
