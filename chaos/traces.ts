@@ -3,7 +3,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Client } from '@temporalio/client';
 import { bundleWorkflowCode, DefaultLogger, Runtime, Worker } from '@temporalio/worker';
-import { WORKFLOWS_PATH } from '../worker/workers.js';
+import { WORKFLOWS_PATH } from '../worker/bundle.js';
 
 /** How IAM's tokens begin, here and at the real cloud: base64 of a signed message. */
 const TOKEN = /MII[A-Za-z0-9+/=]{60}/;

@@ -1,26 +1,22 @@
 /** The workers of one process: one per task queue, with slots of their own. */
-import { extname } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { DataConverter } from '@temporalio/common';
 import { type NativeConnection, Worker, type WorkerOptions, type WorkflowBundleOption } from '@temporalio/worker';
 import { createActivities } from '../activities/index.js';
 import type { StepDeps } from '../activities/step.js';
 import { QUEUES } from '../workflows/contracts/queues.js';
+import { builtBundle, WORKFLOWS_PATH } from './bundle.js';
 import { scrubbing, scrubbingInterceptor } from './scrubbing.js';
 
 export interface WorkersOptions {
   readonly connection: NativeConnection;
   readonly namespace: string;
   readonly deps: StepDeps;
-  /** A bundle made before; without it the workflows are bundled here (under a second). */
+  /** A bundle made before; without it the build's, or else the workflows are bundled here (seconds on a busy machine). */
   readonly workflowBundle?: WorkflowBundleOption;
   readonly identity?: string;
   /** As the clients have it: workflows are bundled with its failure converter. */
   readonly dataConverter?: DataConverter;
 }
-
-/** The source of the workflows, beside this file: TypeScript under test, JavaScript when built. */
-export const WORKFLOWS_PATH = fileURLToPath(new URL(`../workflows/index${extname(import.meta.url)}`, import.meta.url));
 
 /**
  * Slots are fixed numbers: a precheck waits for its account's turn, and a wait is a timer and an occasional request, so
@@ -42,18 +38,21 @@ export async function createWorkers(options: WorkersOptions): Promise<{ run(): P
     shutdownGraceTime: 0,
     shutdownForceTime: '60s',
   } satisfies Partial<WorkerOptions>;
-  const bundle = options.workflowBundle;
+  // Encryption brings a failure converter along, which the build's bundle does not hold.
+  const isPlain = options.dataConverter?.failureConverterPath === undefined;
+  const bundle = options.workflowBundle ?? (isPlain ? builtBundle() : null);
   const workers = await Promise.all([
     Worker.create({
       ...common,
       taskQueue: QUEUES.main,
-      ...(bundle === undefined ? { workflowsPath: WORKFLOWS_PATH } : { workflowBundle: bundle }),
+      ...(bundle === null ? { workflowsPath: WORKFLOWS_PATH } : { workflowBundle: bundle }),
       activities: { ...activities.reads },
       maxConcurrentActivityTaskExecutions: SLOTS.reads,
       maxConcurrentWorkflowTaskExecutions: SLOTS.workflowTasks,
       maxCachedWorkflows: SLOTS.cachedWorkflows,
-      // How long a workflow task waits for a worker that died before any other may take it.
-      stickyQueueScheduleToStartTimeout: '5s',
+      // How long a workflow task waits for the worker that has the workflow in memory before any other may take it: a dead
+      // one costs this once; a live one takes it within milliseconds. Another one replays the history, which is safe.
+      stickyQueueScheduleToStartTimeout: '2s',
     }),
     Worker.create({
       ...common,

@@ -9,6 +9,23 @@ import type { InventoryRef } from './contracts/rollout.js';
 import type { InventorySteps, ReadSteps, SubmitSteps, WaitSteps } from './contracts/steps.js';
 import type { UpgradeSpec } from './contracts/upgrade.js';
 
+/**
+ * How long a dead worker goes unnoticed, in milliseconds at scale 1; docs/worker-life.md says what follows from them. A
+ * worker beats at a third of a time-out or more often, and the SDK passes a beat on at four fifths of it at the latest.
+ */
+export const STEP_BOUNDS = {
+  /** Nothing hangs on it but the time: short, since a precheck may wait for its account's turn for hours. */
+  precheckHeartbeatMs: 15_000,
+  /** The shortest, since a submit that died with its worker costs a settling time on top of it. */
+  submitHeartbeatMs: 10_000,
+  /** Longest, since there are thousands and an operation takes minutes: one beat in 24 s reaches the server. */
+  waitHeartbeatMs: 30_000,
+  /** From a noticed death to the next attempt: the least that a server keeps to. */
+  firstRetryMs: 1_000,
+  /** Of a step that fails again and again, as on workers without credentials. */
+  longestRetryMs: 60_000,
+} as const;
+
 /** A busy machine may be late with a heartbeat by this much, whatever the scale. */
 const SHORTEST_MS = 3_000;
 /** Below about a second the server fires no timer. */
@@ -29,22 +46,25 @@ export interface Summaries {
 
 export function stepsAt(scale: number): (summary: string) => Steps {
   const ms = (atScaleOne: number) => Math.max(atScaleOne * scale, SHORTEST_MS);
-  const retry = { initialInterval: SHORTEST_RETRY_MS, maximumInterval: Math.max(60_000 * scale, SHORTEST_RETRY_MS) };
+  const interval = (atScaleOne: number) => Math.max(atScaleOne * scale, SHORTEST_RETRY_MS);
+  const retry = {
+    initialInterval: interval(STEP_BOUNDS.firstRetryMs),
+    maximumInterval: interval(STEP_BOUNDS.longestRetryMs),
+  };
 
-  // A precheck ends with the account's turn to submit, so it may take hours; the heartbeat tells a dead worker in 15 s.
+  // A precheck ends with the account's turn to submit, so it may take hours.
   const read: ActivityOptions = {
     startToCloseTimeout: ms(24 * 3_600_000),
-    heartbeatTimeout: ms(15_000),
+    heartbeatTimeout: ms(STEP_BOUNDS.precheckHeartbeatMs),
     // Cancelling is stopping, and nothing has been sent: no need to wait for the step.
     cancellationType: ActivityCancellationType.TRY_CANCEL,
     retry,
   };
-  // A submit looks, sends and settles (activities/bounds.ts); its heartbeat is short, since a submit that died with its
-  // worker costs a settling time on top of this.
+  // A submit looks, sends and settles (activities/bounds.ts).
   const submit: ActivityOptions = {
     taskQueue: QUEUES.submit,
     startToCloseTimeout: ms(600_000),
-    heartbeatTimeout: ms(10_000),
+    heartbeatTimeout: ms(STEP_BOUNDS.submitHeartbeatMs),
     cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
     retry,
   };
@@ -52,7 +72,7 @@ export function stepsAt(scale: number): (summary: string) => Steps {
   const wait: ActivityOptions = {
     taskQueue: QUEUES.wait,
     startToCloseTimeout: ms(24 * 3_600_000),
-    heartbeatTimeout: ms(30_000),
+    heartbeatTimeout: ms(STEP_BOUNDS.waitHeartbeatMs),
     cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
     retry,
   };
