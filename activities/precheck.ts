@@ -1,7 +1,10 @@
 /** Step 1: read the resource, compare versions, ask the provider's own dry run. Changes nothing. */
 import { Context } from '@temporalio/activity';
+import { upgradeWorkflowId } from '../workflows/contracts/ids.js';
 import type { PrecheckResult, StepInput } from '../workflows/contracts/steps.js';
 import type { Finding } from '../workflows/contracts/upgrade.js';
+import { submitBounds } from './bounds.js';
+import { iso } from './clock.js';
 import type { CloudApi, ResourceState } from './clouds/port.js';
 import { driftFrom } from './drift.js';
 import { apiAndTarget, asFailure, beating, nameOf, type StepDeps } from './step.js';
@@ -21,6 +24,7 @@ export async function precheck(deps: StepDeps, input: StepInput): Promise<Preche
       BEAT_MS * input.timing.scale,
       () => seen,
       async () => {
+        const terminated = wasTerminated(deps, api, input);
         const reader = await deps.sessions.reader(api, resource.account, { signal });
         const state = await api.describe(reader, resource.id);
         const known = await api.operations(reader, resource.id, deps.clock.now() - KNOWN_OPERATIONS_MS);
@@ -29,6 +33,7 @@ export async function precheck(deps: StepDeps, input: StepInput): Promise<Preche
           status: state.status,
           findings: [],
           knownOperations: known.map(({ operation }) => nameOf(operation)),
+          unresolvedSince: (await terminated) ? iso(deps.clock.now()) : null,
         };
         const standing = verdictOf(api, state, target);
         if (standing !== null) return { ...read, ...standing };
@@ -55,6 +60,20 @@ export async function precheck(deps: StepDeps, input: StepInput): Promise<Preche
     );
   } catch (error) {
     throw asFailure(error, true, input.timing.scale);
+  }
+}
+
+/**
+ * Whether a run of this upgrade was terminated so lately that what it sent may still be invisible. A server that cannot
+ * tell leaves it open, and then it has to be supposed.
+ */
+async function wasTerminated({ terminations }: StepDeps, api: CloudApi, { spec, timing }: StepInput): Promise<boolean> {
+  if (terminations === undefined) return false;
+  const { settlingMs } = submitBounds(api.pace, timing.scale);
+  try {
+    return await terminations.recently(upgradeWorkflowId(spec.resource), settlingMs);
+  } catch {
+    return true;
   }
 }
 

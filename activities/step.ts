@@ -8,11 +8,14 @@ import type { Clock } from './clock.js';
 import { AccountError, CloudError } from './clouds/errors.js';
 import type { CloudApi } from './clouds/port.js';
 import type { Sessions } from './clouds/sessions.js';
+import type { Terminations } from './terminations.js';
 
 export interface StepDeps {
   readonly apis: readonly CloudApi[];
   readonly sessions: Sessions;
   readonly clock: Clock;
+  /** Left out where there is no server to ask. */
+  readonly terminations?: Terminations;
 }
 
 /**

@@ -1,10 +1,12 @@
 /** The worker process: accounts, credentials, connection, workers, and an orderly end. */
 import { hostname } from 'node:os';
+import { Client } from '@temporalio/client';
 import { Runtime } from '@temporalio/worker';
 import type { Logger } from 'pino';
 import { systemClock } from '../activities/clock.js';
 import { CLOUD_APIS } from '../activities/clouds/index.js';
 import { openSessions } from '../activities/clouds/sessions.js';
+import { VisibleTerminations } from '../activities/terminations.js';
 import { createTransport } from '../activities/transport.js';
 import { loadAccounts } from '../plan/accounts.js';
 import { connectWorker, type ServerTarget } from '../temporal/connection.js';
@@ -74,7 +76,12 @@ export async function runWorker(options: WorkerProcessOptions): Promise<void> {
       namespace,
       identity,
       dataConverter,
-      deps: { apis: CLOUD_APIS, sessions, clock: systemClock },
+      deps: {
+        apis: CLOUD_APIS,
+        sessions,
+        clock: systemClock,
+        terminations: new VisibleTerminations(new Client({ connection, namespace }), systemClock),
+      },
     });
     log.info({ server: options.server.address, accounts: [...accounts.keys()] }, 'worker is ready');
     options.onReady?.();

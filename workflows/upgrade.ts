@@ -165,10 +165,12 @@ class UpgradeRun {
       expectedVersion: checked.version,
       submission: 1,
       // After a reset the run before this one may have sent: what came of it is looked for, and given time to show.
-      unresolvedSince: wasReset() ? new Date().toISOString() : null,
+      unresolvedSince: wasReset() ? new Date().toISOString() : (checked.unresolvedSince ?? null),
       knownOperations: checked.knownOperations,
       startedAt: this.startedAt,
     };
+    // A reset terminates the run before it, and that one was ours.
+    const isAnothers = !wasReset() && checked.unresolvedSince != null;
     this.show('Submit', 'await, once the cloud has accepted', 'prechecks are clear');
     for (let look = 0; ; look += 1) {
       const submitted = await this.submitOnce(next);
@@ -180,7 +182,8 @@ class UpgradeRun {
           this.operation = submitted.operation;
           // Evidence came after all: it counts for more than a word that was given for lack of it.
           this.resolution = null;
-          this.adopted = submitted.verdict === 'adopted';
+          // What a run before this one had sent, before it was terminated, is not this one's own.
+          this.adopted = submitted.verdict === 'adopted' || (isAnothers && this.calls.length === 0);
           return submitted;
         case 'already-at-target':
           this.toVersion = submitted.version;

@@ -10,7 +10,7 @@ let life: Installation;
 
 beforeAll(async () => {
   const durationMs = { min: 10_000, max: 10_000 };
-  life = await install({ seed: 'hands', graphs: 2, engines: 1, caches: 2, clusters: 2, durationMs });
+  life = await install({ seed: 'hands', graphs: 2, engines: 2, caches: 2, clusters: 2, durationMs });
   await life.worker();
 });
 afterAll(async () => {
@@ -91,6 +91,21 @@ it.concurrent('a reset after the end finds the resource at its target', async ()
 
 it.concurrent('a terminated upgrade is adopted by the next', async () => {
   const spec = life.take('dcs');
+  const handle = await life.begin(spec);
+  await isAt(handle, 'awaitOperation');
+  await handle.terminate('by hand');
+  const next = await life.begin(spec, 'next');
+  expect(await endOf(spec, next)).toEqual({ outcome: 'Adopted', accepted: 1, refused: 0 });
+});
+
+it.concurrent('one that is terminated while its operation is still invisible is adopted as well', async () => {
+  const spec = life.take('cse');
+  const lagMs = 2_900;
+  life.clouds.simulator.faults.add({
+    fault: { kind: 'visibility-lag', lagMs },
+    calls: ['submit'],
+    resource: spec.resource.id,
+  });
   const handle = await life.begin(spec);
   await isAt(handle, 'awaitOperation');
   await handle.terminate('by hand');

@@ -17,6 +17,8 @@ export interface PrecheckResult {
   readonly findings: readonly Finding[];
   /** Ids, or where there is none beginnings, of the resource's operations that the cloud knew before anything was sent: never evidence of a submit. */
   readonly knownOperations: readonly string[];
+  /** ISO 8601: a run of this upgrade was terminated a moment ago, and what it sent may still show. As in `SubmitInput`. */
+  readonly unresolvedSince?: string | null;
 }
 
 export interface SubmitInput extends StepInput {

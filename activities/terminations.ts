@@ -1,0 +1,58 @@
+/** Upgrades that were taken down from outside a moment ago: what they sent may still be on its way. */
+import type { Client } from '@temporalio/client';
+import { iso, type Clock } from './clock.js';
+
+export interface Terminations {
+  /**
+   * Whether a run of this workflow was terminated, or timed out, within the last `withinMs`.
+   *
+   * @throws whatever the server says when it cannot be asked
+   */
+  recently(workflowId: string, withinMs: number): Promise<boolean>;
+}
+
+/** Longer than any settling time. */
+const REACH_MS = 15 * 60_000;
+
+/**
+ * As visibility has them. One question serves all who ask before it is sent, so that a wave of prechecks costs a few:
+ * nobody is given an answer that is older than his question.
+ */
+export class VisibleTerminations implements Terminations {
+  private readonly client: Client;
+  private readonly clock: Clock;
+  private asking: Promise<unknown> = Promise.resolve();
+  private next: Promise<ReadonlyMap<string, number>> | null = null;
+
+  constructor(client: Client, clock: Clock) {
+    this.client = client;
+    this.clock = clock;
+  }
+
+  async recently(workflowId: string, withinMs: number): Promise<boolean> {
+    const endedAt = (await this.answer()).get(workflowId);
+    return endedAt !== undefined && endedAt > this.clock.now() - withinMs;
+  }
+
+  private answer(): Promise<ReadonlyMap<string, number>> {
+    this.next ??= this.asking
+      .catch(() => null)
+      .then(() => {
+        this.next = null;
+        const answer = this.ask();
+        this.asking = answer;
+        return answer;
+      });
+    return this.next;
+  }
+
+  private async ask(): Promise<ReadonlyMap<string, number>> {
+    const since = iso(this.clock.now() - REACH_MS);
+    const query = `WorkflowType = 'upgrade' AND ExecutionStatus IN ('Terminated', 'TimedOut') AND CloseTime > '${since}'`;
+    const ended = new Map<string, number>();
+    for await (const { workflowId, closeTime } of this.client.workflow.list({ query })) {
+      ended.set(workflowId, Math.max(ended.get(workflowId) ?? 0, closeTime?.getTime() ?? 0));
+    }
+    return ended;
+  }
+}
