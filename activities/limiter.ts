@@ -11,8 +11,8 @@ export interface Turn {
 
 export const ALONE: Turn = { index: 0, count: 1, notBefore: -Infinity };
 
-/** Shared turns come this much more seldom than the rate allows, since calls jitter on their way. */
-const SHARED_MARGIN = 1.2;
+/** Turns come this much more seldom than the rate allows, since calls jitter on their way: the more so where shared. */
+const MARGIN = { alone: 1.05, shared: 1.2 };
 /**
  * A tick may be used late by a tenth of it, or by what a busy event loop is late if that is more, but not by over half:
  * so no second sees more calls than the rate.
@@ -61,7 +61,7 @@ export class Pause {
 
 export interface PacerOptions {
   readonly clock: Clock;
-  /** Calls per second, evenly spaced. */
+  /** Calls per second, at most: they are evenly spaced, and by a margin more than it asks for. */
   readonly rate: number;
   /** Asked at each grant; left out: alone. */
   readonly turn?: () => Turn;
@@ -97,6 +97,8 @@ const ORDINARY_EVERY = 5;
 export class Pacer {
   private readonly clock: Clock;
   private readonly everyMs: number;
+  /** A turn's length while several processes share the rate. */
+  private readonly tickMs: number;
   private readonly turn: () => Turn;
   private readonly pause: Pick<Pause, 'until'>;
   private readonly urgent: Waiter[] = [];
@@ -110,7 +112,8 @@ export class Pacer {
     this.turn = turn;
     this.clock = clock;
     this.pause = pause;
-    this.everyMs = 1000 / rate;
+    this.everyMs = (1000 / rate) * MARGIN.alone;
+    this.tickMs = Math.max((1000 / rate) * MARGIN.shared, SHORTEST_TICK_MS);
   }
 
   /** Milliseconds until a call asked for now would be granted. */
@@ -205,10 +208,6 @@ export class Pacer {
   private nextAfter(now: number): number {
     if (this.turn().count === 1) return now + this.everyMs;
     return (Math.floor(now / this.tickMs) + 1) * this.tickMs;
-  }
-
-  private get tickMs(): number {
-    return Math.max(this.everyMs * SHARED_MARGIN, SHORTEST_TICK_MS);
   }
 }
 

@@ -241,7 +241,7 @@ describe('against the simulated IAM', () => {
     clock.advance(Date.parse(until) - clock.now() - 1_000);
     await failureOf(describeOne(sessions));
     expect(refused()).toBe(1);
-    clock.advance(1_000);
+    clock.advance(1_001);
     await failureOf(describeOne(sessions));
     expect(refused()).toBe(2);
 

@@ -13,13 +13,30 @@ function pacer(rate = 2) {
 }
 
 describe('Pacer', () => {
-  it('grants in order, evenly spaced, and only at its rate', async () => {
+  it('grants in order, evenly spaced, and a little slower than its rate', async () => {
     const { clock, pacer: paced } = pacer();
     const grants: string[] = [];
     for (const name of ['a', 'b', 'c', 'd']) void paced.take().then(() => grants.push(`${name} ${clock.now()}`));
     await clock.advance(10_000);
-    expect(grants).toEqual(['a 0', 'b 500', 'c 1000', 'd 1500']);
+    expect(grants).toEqual(['a 0', 'b 525', 'c 1050', 'd 1575']);
   });
+
+  it.each([1, 5, 20])(
+    'at %d calls/s: in no second more, though some calls come 40 ms later than others',
+    async (rate) => {
+      const { clock, pacer: paced } = pacer(rate);
+      const arrivals: number[] = [];
+      for (let call = 0; call < rate * 10; call++) {
+        void paced.take().then(() => arrivals.push(clock.now() + (call % rate === 0 ? 40 : 0)));
+      }
+      await clock.advance(20_000);
+      expect(arrivals).toHaveLength(rate * 10);
+      const busiest = Math.max(
+        ...arrivals.map((from) => arrivals.filter((at) => at >= from && at < from + 1_000).length),
+      );
+      expect(busiest).toBe(rate);
+    },
+  );
 
   it('saves nothing up while nobody calls', async () => {
     const { clock, pacer: paced } = pacer();
@@ -28,16 +45,16 @@ describe('Pacer', () => {
     const grants: number[] = [];
     for (let call = 0; call < 3; call++) void paced.take().then(() => grants.push(clock.now()));
     await clock.advance(10_000);
-    expect(grants).toEqual([60_000, 60_500, 61_000]);
+    expect(grants).toEqual([60_000, 60_525, 61_050]);
   });
 
   it('says how long a wait would be', async () => {
     const { pacer: paced } = pacer();
     expect(paced.waitMs()).toBe(0);
     await paced.take();
-    expect(paced.waitMs()).toBe(500);
+    expect(paced.waitMs()).toBe(525);
     void paced.take();
-    expect(paced.waitMs()).toBe(1_000);
+    expect(paced.waitMs()).toBe(1_050);
   });
 
   it('gives a cancelled turn to the next in line', async () => {
@@ -55,15 +72,15 @@ describe('Pacer', () => {
     await expect(queued).rejects.toBe(reason);
     await expect(paced.take({ signal: controller.signal })).rejects.toBe(reason);
     await clock.advance(10_000);
-    expect(grants).toEqual(['last 500']);
+    expect(grants).toEqual(['last 525']);
   });
 
   it('refuses at once a turn that cannot come in time', async () => {
     const { clock, pacer: paced } = pacer();
     await paced.take({ by: 0 });
-    expect(await paced.take({ by: 499 })).toEqual({ granted: false, waitMs: 500 });
-    const inTime = paced.take({ by: 500 });
-    await clock.advance(500);
+    expect(await paced.take({ by: 524 })).toEqual({ granted: false, waitMs: 525 });
+    const inTime = paced.take({ by: 525 });
+    await clock.advance(525);
     expect(await inTime).toEqual({ granted: true });
   });
 
@@ -87,7 +104,7 @@ describe('Pacer', () => {
     expect(pause.begin()).toBe(60_000);
     void paced.take().then(() => grants.push(clock.now()));
     await clock.advance(120_000);
-    expect(grants).toEqual([60_100, 60_600]);
+    expect(grants).toEqual([60_100, 60_625]);
   });
 
   it('lets urgent calls go first and leaves a fifth to the others', async () => {
@@ -96,8 +113,8 @@ describe('Pacer', () => {
     await paced.take();
     for (let call = 0; call < 3; call++) void paced.take().then(() => grants.push('ordinary'));
     for (let call = 0; call < 6; call++) void paced.take({ urgent: true }).then(() => grants.push('urgent'));
-    expect(paced.waitMs(true)).toBe(500 + 6 * 500);
-    expect(paced.waitMs()).toBe(500 + 9 * 500);
+    expect(paced.waitMs(true)).toBe(525 + 6 * 525);
+    expect(paced.waitMs()).toBe(525 + 9 * 525);
     await clock.advance(10_000);
     expect(grants.map(([letter]) => letter).join('')).toBe('uuuuouuoo');
   });

@@ -308,7 +308,7 @@ describe('a send', () => {
     const sender = await cloud.sessions({ clock, accounts }).sender(gesV2, 'hw');
     await sender.send(submission, { ...bounds, sendBy: 5_000 });
     const second = await sender.send(submission, { ...bounds, sendBy: 5_000 });
-    expect(second).toMatchObject({ kind: 'not-sent', retryInMs: 10_000 });
+    expect(second).toMatchObject({ kind: 'not-sent', retryInMs: 10_500 });
     expect(cloud.seen).toHaveLength(1);
   });
 
