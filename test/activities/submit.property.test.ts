@@ -60,7 +60,7 @@ const attempts = (...begins: AttemptPlan['begins'][]): fc.Arbitrary<AttemptPlan[
 const endings: fc.Arbitrary<Pick<SubmitPlan, 'fate' | 'attempts'>> = fc.oneof(
   fc.record({
     fate: fc.constantFrom('succeeds', 'stuck'),
-    attempts: attempts('retried', 'replayed', 'reset', 'reset-to-the-beginning'),
+    attempts: attempts('retried', 'replayed', 'reset', 'reset-to-the-beginning', 'applied-anew'),
   }),
   fc.record({
     fate: fc.constantFrom('rolls-back', 'job-says-success-but-old-version', 'ends-broken'),
@@ -85,7 +85,7 @@ const lastMoment: fc.Arbitrary<Pick<SubmitPlan, 'fate' | 'attempts' | 'sends' | 
   attempts: fc
     .tuple(
       fc.record({ skewMs: fc.integer({ min: -5_000, max: 5_000 }), ms: closeTo(30_000) }),
-      attempt('retried', 'replayed', 'reset', 'reset-to-the-beginning'),
+      attempt('retried', 'replayed', 'reset', 'reset-to-the-beginning', 'applied-anew'),
     )
     .map(([{ skewMs, ms }, next]) => [
       {

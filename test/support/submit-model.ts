@@ -40,9 +40,10 @@ export interface AttemptPlan {
   /**
    * How it comes about once the attempt before it has not told the server its end (or has, and all the same): as the
    * next attempt; as the first one again, since the server lost what it knew or an operator reset the activity; in
-   * another run of the workflow, reset to before the submit or to its very beginning.
+   * another run of the workflow, reset to before the submit or to its very beginning; in a workflow of another rollout,
+   * since this one was terminated.
    */
-  readonly begins: 'retried' | 'replayed' | 'reset' | 'reset-to-the-beginning';
+  readonly begins: 'retried' | 'replayed' | 'reset' | 'reset-to-the-beginning' | 'applied-anew';
   /** After the one before it ended, or where that one was left alive, began. */
   readonly afterMs: number;
   /** This machine's clock is off by so much. */
@@ -294,11 +295,10 @@ export async function play(plan: SubmitPlan): Promise<Played> {
   const step = { rollout: 'r', rolloutRun: 'run', spec, timing: { scale: 1 } };
 
   // Only what submits do is disturbed.
-  const check = async (): Promise<PrecheckResult> => {
-    const deps = world.deps(
-      clock,
-      wireOf(world, UNDISTURBED, clock, () => WELL),
-    );
+  const check = async (terminatedAt = -Infinity): Promise<PrecheckResult> => {
+    const wire = wireOf(world, UNDISTURBED, clock, () => WELL);
+    const recently = (_id: string, withinMs: number) => Promise.resolve(terminatedAt > clock.now() - withinMs);
+    const deps = { ...world.deps(clock, wire), terminations: { recently } };
     return (await new MockActivityEnvironment({}, QUIETLY).run(() => precheck(deps, step))) as PrecheckResult;
   };
   const inputAfter = ({ version, knownOperations }: PrecheckResult, unresolvedSince: string | null): SubmitInput => ({
@@ -337,8 +337,18 @@ export async function play(plan: SubmitPlan): Promise<Played> {
     const isDisturbed = index < plan.attempts.length;
     let isLate = false;
     if (!isFirst) {
+      const before = clock.now();
       await clock.sleep(own.afterMs);
-      if (own.begins === 'reset' || own.begins === 'reset-to-the-beginning') {
+      if (own.begins === 'applied-anew') {
+        const known = await check(before);
+        if (known.verdict === 'already-at-target') {
+          last = { ...EMPTY, verdict: 'already-at-target' };
+          continue;
+        }
+        const anew = { rolloutRun: `run-${index}`, startedAt: new Date(clock.now()).toISOString() };
+        input = { ...inputAfter(known, known.unresolvedSince ?? null), ...anew };
+        attempt = 1;
+      } else if (own.begins === 'reset' || own.begins === 'reset-to-the-beginning') {
         const known = own.begins === 'reset' ? checked : await check();
         if (known.verdict === 'already-at-target') {
           last = { ...EMPTY, verdict: 'already-at-target' };
