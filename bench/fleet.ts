@@ -29,6 +29,8 @@ export interface BenchOptions {
   readonly concurrency: number;
   /** Bounds of an operation's duration, milliseconds. */
   readonly durationMs: { readonly min: number; readonly max: number };
+  /** Worker processes; one when left out. */
+  readonly workers?: number;
   /** What the clouds do to it; then only duplicates are an error, since somebody else may be faster. */
   readonly faults?: (planned: readonly Planned[]) => readonly FaultRule[];
   /** What happens meanwhile; the rollout has started. */
@@ -81,6 +83,7 @@ export async function timedRollout(options: BenchOptions): Promise<number> {
       accountsFile: writeAccounts(join(directory, 'accounts'), fleet, simulator.url),
       port: 0,
       uiPort: 0,
+      workers: options.workers ?? 1,
       workerArguments: ['--time-scale', String(SCALE)],
       durability: 'normal',
       env,

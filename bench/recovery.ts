@@ -18,8 +18,8 @@ const { values: given } = parseArgs({
 });
 const GOAL_S = 5;
 
-type Kind = 'undisturbed' | 'worker killed' | 'server killed';
-const KINDS: readonly Kind[] = ['undisturbed', 'worker killed', 'server killed'];
+type Kind = 'undisturbed' | 'the worker killed' | 'one of two workers killed' | 'the server killed';
+const KINDS: readonly Kind[] = ['undisturbed', 'the worker killed', 'one of two workers killed', 'the server killed'];
 
 async function run(kind: Kind): Promise<number> {
   const upgrades = Number(given.upgrades);
@@ -27,13 +27,14 @@ async function run(kind: Kind): Promise<number> {
     seed: given.seed,
     upgrades,
     concurrency: Math.ceil(upgrades / 2),
+    workers: kind === 'one of two workers killed' ? 2 : 1,
     durationMs: { min: 10_000, max: 30_000 },
     during: async (running) => {
       if (kind === 'undisturbed') return;
       // Operations are running, others end, and submits are on their way.
       await submitted(running, Math.ceil(upgrades * 0.7));
       const { temporal, workers } = running.stack.pids();
-      const pid = kind === 'server killed' ? temporal : workers[0];
+      const pid = kind === 'the server killed' ? temporal : workers[0];
       if (typeof pid === 'number') process.kill(pid, 'SIGKILL');
     },
   });
@@ -73,6 +74,6 @@ const base = median(times.get('undisturbed') ?? []);
 for (const kind of KINDS) {
   const wall = median(times.get(kind) ?? []);
   const added = kind === 'undisturbed' ? '' : `  adds ${seconds(wall - base)} (goal: at most ${GOAL_S} s)`;
-  lines.push(`${kind.padEnd(14)} ${seconds(wall).padStart(8)}${added}`);
+  lines.push(`${kind.padEnd(26)} ${seconds(wall).padStart(8)}${added}`);
 }
 process.stdout.write(`${lines.join('\n')}\n`);

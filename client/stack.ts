@@ -117,6 +117,7 @@ function serverStarter(options: StackOptions, binary: string): () => Promise<Dev
       binary,
       dbFile: join(options.directory, 'temporal.db'),
       durability: options.durability,
+      fastTimers: true,
       detached: true,
     });
     ports = { port: portOf(`http://${server.address}`), uiPort: portOf(server.uiUrl) };

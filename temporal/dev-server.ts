@@ -32,7 +32,10 @@ export interface DevServerOptions {
    * with `full` every commit is on disk, at 2 to 3 times the cost.
    */
   readonly durability?: 'normal' | 'full';
-  /** Fires timers and retries within 10 ms instead of about 1 s: for tests. */
+  /**
+   * Fires timers, time-outs and retries within 10 ms instead of about 1 s, which only several hosts with clocks of their
+   * own need.
+   */
   readonly fastTimers?: boolean;
   readonly logLevel?: 'debug' | 'info' | 'warn' | 'error' | 'never';
   /** The server's log, a line at a time. */

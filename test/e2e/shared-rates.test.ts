@@ -1,27 +1,22 @@
 /** Two worker processes on one account, on a real server: the cloud never sees more calls in a second than the rate. */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { stringify } from 'yaml';
 import { systemClock } from '../../activities/clock.js';
-import { DEMO_PROJECT } from '../../simulator/inventory.js';
 import { rolloutWorkflowId } from '../../workflows/contracts/ids.js';
 import { QUEUES } from '../../workflows/contracts/queues.js';
 import type { rollout } from '../../workflows/rollout.js';
-import { CLOUD_ENV, type Clouds, simulatedClouds } from '../support/clouds.js';
+import { type Clouds, simulatedClouds } from '../support/clouds.js';
 import { type RealEnvironment, realEnvironment } from '../support/environment.js';
+import { startWorkerProcess, type WorkerProcess, writeAccounts } from '../support/worker-process.js';
 
-const MAIN = fileURLToPath(new URL('../../dist/client/main.js', import.meta.url));
 const RATES = { reads: 12, writes: 3 };
 
 let env: RealEnvironment;
 let clouds: Clouds;
 let directory: string;
-const workers: ChildProcess[] = [];
+const workers: WorkerProcess[] = [];
 
 beforeAll(async () => {
   env = await realEnvironment();
@@ -29,39 +24,17 @@ beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'uplift-rates-'));
 });
 afterAll(async () => {
-  for (const worker of workers) worker.kill('SIGTERM');
-  await Promise.all(workers.filter(({ exitCode }) => exitCode === null).map((worker) => once(worker, 'exit')));
+  for (const worker of workers) worker.signal('SIGTERM');
+  await Promise.all(workers.map(({ ended }) => ended));
   await rm(directory, { recursive: true, force: true });
   await clouds.close();
   await env.teardown();
 });
 
-/** A worker process; resolves when it shares the rates with `others` more. */
-async function startWorker(accounts: string): Promise<string[]> {
-  const worker = spawn(process.execPath, [MAIN, 'worker', '--accounts', accounts], {
-    env: { ...process.env, ...CLOUD_ENV, TEMPORAL_ADDRESS: env.server.address },
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
-  workers.push(worker);
-  const lines: string[] = [];
-  await new Promise<void>((resolve, reject) => {
-    worker.stderr.on('data', (chunk: Buffer) => {
-      lines.push(chunk.toString());
-      if (lines.join('').includes('worker is ready')) resolve();
-    });
-    worker.once('exit', (code) => {
-      reject(new Error(`the worker ended with ${code}: ${lines.join('')}`));
-    });
-  });
-  return lines;
-}
-
 it('two workers on one account stay within its rate together', async () => {
-  const accounts = join(directory, 'accounts.yaml');
-  const endpoints = { ges: clouds.simulator.url };
-  const account = { cloud: 'huawei', region: 'eu-west-101', projectId: DEMO_PROJECT, endpoints, rates: RATES };
-  await writeFile(accounts, stringify({ accounts: { huawei: account } }));
-  const [first, second] = [await startWorker(accounts), await startWorker(accounts)];
+  const accounts = await writeAccounts(directory, clouds.simulator.url, RATES);
+  const { address } = env.server;
+  for (const name of ['first', 'second']) workers.push(await startWorkerProcess({ address, accounts, name }));
 
   const handle = await env.client.workflow.start<typeof rollout>('rollout', {
     workflowId: rolloutWorkflowId('rates'),
@@ -80,7 +53,7 @@ it('two workers on one account stay within its rate together', async () => {
   });
   const result = await handle.result();
   expect(result.outcome).toBe('Succeeded');
-  for (const lines of [first, second]) expect(lines.join('')).toContain('2 workers share');
+  for (const worker of workers) expect(worker.log()).toContain('2 workers share');
 
   const { callsPerSecondPeak, submitsPerSecondPeak, calls, submits } = clouds.simulator.truth();
   const peak = callsPerSecondPeak['huawei'] ?? 0;
