@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The vendors' own Python clients drive the simulated clouds, and their signers judge ours: `npm run test:oracles`.
+# The vendors' own Python clients drive the simulated clouds, their signers judge ours, and Python's time zones and
+# dateutil judge the calendar vectors: `npm run test:oracles`.
 # Installs them once, pinned, into a virtual environment in Uplift's cache folder.
 set -euo pipefail
 cd "$(dirname "$0")/.."

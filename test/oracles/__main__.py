@@ -8,7 +8,7 @@ import clouds
 import fields
 
 # Journeys first; the record is what they leave.
-MODULES = ["test_signers", "test_ges", "test_cse", "test_dcs", "test_elasticsearch", "test_record"]
+MODULES = ["test_windows", "test_signers", "test_ges", "test_cse", "test_dcs", "test_elasticsearch", "test_record"]
 
 
 def report() -> None:

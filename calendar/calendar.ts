@@ -1,0 +1,155 @@
+/** A calendar's answers: open or shut, since and until when, why, and the next openings. Pure: it has no clock. */
+import type { Calendar, CalendarEntry, CalendarState, Opening } from '../workflows/contracts/calendar.js';
+import { Occurrences, type Span } from './recurrence.js';
+
+const DAY_MS = 86_400_000;
+/** How far an edge is looked for; it grows only while there is none. Beyond it, there is none that matters. */
+const AHEAD_MS = [10 * DAY_MS, 100 * DAY_MS, 1_000 * DAY_MS, 3_700 * DAY_MS];
+const BACK_MS = [10 * DAY_MS, 100 * DAY_MS, 400 * DAY_MS];
+
+interface NamedSpan extends Span {
+  readonly name: string;
+}
+
+interface Expanded {
+  readonly name: string;
+  readonly occurrences: Occurrences;
+}
+
+/** A calendar, ready to be asked. Expanding it is the costly part, so keep it while its plan lives. */
+export class OpenCalendar {
+  private readonly windows: readonly Expanded[];
+  private readonly blackouts: readonly Expanded[];
+
+  constructor({ windows, blackouts }: Calendar) {
+    this.windows = windows.map(expanded);
+    this.blackouts = blackouts.map(expanded);
+  }
+
+  /** @param at epoch milliseconds */
+  state(at: number): CalendarState {
+    const { open, reason } = this.look(at);
+    return {
+      at: iso(at),
+      open,
+      since: isoOrNull(this.edgeBefore(at, open)),
+      until: isoOrNull(this.edgeAfter(at, open)),
+      reason,
+    };
+  }
+
+  isOpen(at: number): boolean {
+    return this.look(at).open;
+  }
+
+  /** The first instant after `at` at which it is open no longer, or open again; `null` when there is none within ten years. */
+  nextEdge(at: number): number | null {
+    return this.edgeAfter(at, this.isOpen(at));
+  }
+
+  /** The opening that `at` lies in, if any, and those that follow, at most `count`. */
+  openings(at: number, count: number): Opening[] {
+    const found: Opening[] = [];
+    for (let from: number | null = at; from !== null && found.length < count;) {
+      const open = this.isOpen(from);
+      const edge = this.edgeAfter(from, open);
+      if (open) {
+        const opens = from === at ? this.edgeBefore(at, true) : from;
+        const windows = namesOf(spansOf(this.windows, from, edge ?? from + 1));
+        found.push({ opens: isoOrNull(opens), closes: isoOrNull(edge), windows });
+      }
+      from = edge;
+    }
+    return found;
+  }
+
+  private look(at: number): { open: boolean; reason: string } {
+    const denied = namesOf(spansOf(this.blackouts, at, at + 1));
+    if (denied.length > 0) return { open: false, reason: `blackout: ${denied.join('; ')}` };
+    if (this.windows.length === 0) return { open: true, reason: 'no windows: always open' };
+    const open = namesOf(spansOf(this.windows, at, at + 1));
+    if (open.length > 0) return { open: true, reason: `window ${open.join(', ')}` };
+    return { open: false, reason: 'outside every window' };
+  }
+
+  private edgeAfter(at: number, open: boolean): number | null {
+    if (open && this.windows.length === 0 && this.blackouts.length === 0) return null;
+    for (const ahead of AHEAD_MS) {
+      const to = at + ahead;
+      const spans = this.openSpans(at, to);
+      const edge = open ? spans[0]?.closes : spans[0]?.opens;
+      if (edge !== undefined && edge < to) return edge;
+    }
+    return null;
+  }
+
+  private edgeBefore(at: number, open: boolean): number | null {
+    if (open && this.windows.length === 0 && this.blackouts.length === 0) return null;
+    for (const back of BACK_MS) {
+      const from = at - back;
+      const last = this.openSpans(from, at + 1).at(-1);
+      const edge = open ? last?.opens : last?.closes;
+      if (edge !== undefined && edge > from) return edge;
+    }
+    return null;
+  }
+
+  /** When it is open within [from, to), clipped to it, in order, none touching another. */
+  private openSpans(from: number, to: number): Span[] {
+    const allowed =
+      this.windows.length === 0
+        ? [{ opens: from, closes: to }]
+        : union(clipped(spansOf(this.windows, from, to), from, to));
+    return without(allowed, union(spansOf(this.blackouts, from, to)));
+  }
+}
+
+function expanded({ name, recurrence }: CalendarEntry): Expanded {
+  return { name, occurrences: new Occurrences(recurrence) };
+}
+
+function spansOf(entries: readonly Expanded[], from: number, to: number): NamedSpan[] {
+  return entries.flatMap(({ name, occurrences }) => occurrences.between(from, to).map((span) => ({ ...span, name })));
+}
+
+function namesOf(spans: readonly NamedSpan[]): string[] {
+  return [...new Set(spans.map(({ name }) => name))];
+}
+
+function clipped(spans: readonly Span[], from: number, to: number): Span[] {
+  return spans.map(({ opens, closes }) => ({ opens: Math.max(opens, from), closes: Math.min(closes, to) }));
+}
+
+/** Spans that overlap or touch become one. */
+function union(spans: readonly Span[]): Span[] {
+  const joined: Span[] = [];
+  for (const span of spans.toSorted((a, b) => a.opens - b.opens)) {
+    const last = joined.at(-1);
+    if (last === undefined || span.opens > last.closes) joined.push({ opens: span.opens, closes: span.closes });
+    else joined[joined.length - 1] = { opens: last.opens, closes: Math.max(last.closes, span.closes) };
+  }
+  return joined;
+}
+
+/** What of `allowed` is left; both are unions. */
+function without(allowed: readonly Span[], denied: readonly Span[]): Span[] {
+  return allowed.flatMap(({ opens, closes }) => {
+    const left: Span[] = [];
+    let from = opens;
+    for (const span of denied) {
+      if (span.closes <= from || span.opens >= closes) continue;
+      if (span.opens > from) left.push({ opens: from, closes: span.opens });
+      from = span.closes;
+    }
+    if (from < closes) left.push({ opens: from, closes });
+    return left;
+  });
+}
+
+function iso(ms: number): string {
+  return new Date(ms).toISOString();
+}
+
+function isoOrNull(ms: number | null): string | null {
+  return ms === null ? null : iso(ms);
+}

@@ -1,0 +1,54 @@
+/**
+ * When submits are allowed, as data: normalized from the plan, evaluated by `calendar/`. Workflows carry it and never
+ * compute with it, since the answer may change with an update of the time zones.
+ */
+
+/** What recurs, or occurs once. Wall-clock times are `2026-01-03T22:00:00`, read in `timezone`. */
+export interface Recurrence {
+  /** The first start; with `rrule`, DTSTART. */
+  readonly start: string;
+  /** An IANA name: `Europe/Berlin`. */
+  readonly timezone: string;
+  /** ISO 8601, as in RFC 5545: `P1D` is one calendar day, `PT24H` are 24 hours. */
+  readonly duration: string;
+  /** Instead of `duration`, for what occurs once: the wall-clock end, not included. */
+  readonly end?: string;
+  /** RFC 5545, without DTSTART; left out, it occurs once. */
+  readonly rrule?: string;
+  /** Starts that do not occur although the rule has them. */
+  readonly except?: readonly string[];
+  /** Starts beyond those of the rule. */
+  readonly also?: readonly string[];
+}
+
+export interface CalendarEntry {
+  /** A window's name; of a blackout, its reason. */
+  readonly name: string;
+  readonly recurrence: Recurrence;
+}
+
+export interface Calendar {
+  /** Open is their union; without any it is always open, but for blackouts. */
+  readonly windows: readonly CalendarEntry[];
+  /** Deny beats allow. */
+  readonly blackouts: readonly CalendarEntry[];
+}
+
+/** What a calendar says of one instant. Instants are ISO 8601, UTC. */
+export interface CalendarState {
+  readonly at: string;
+  readonly open: boolean;
+  /** The edge at which this began; `null` when there is none within the bounds of the search. */
+  readonly since: string | null;
+  /** The first instant at which it is no longer so: half-open. `null` as for `since`. */
+  readonly until: string | null;
+  /** The windows that are open, or why it is shut: one line. */
+  readonly reason: string;
+}
+
+/** A span in which submits are allowed: windows that touch or overlap are one, and blackouts cut it. */
+export interface Opening {
+  readonly opens: string | null;
+  readonly closes: string | null;
+  readonly windows: readonly string[];
+}
