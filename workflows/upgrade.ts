@@ -276,7 +276,8 @@ class UpgradeRun {
 
   async conclude(verified: VerifyResult): Promise<UpgradeResult> {
     this.verdict = verified.verdict;
-    const outcome = upgradeOutcome(verified, { providerSays: this.providerSays }, this.adopted);
+    const { providerSays, adopted, fromVersion } = this;
+    const outcome = upgradeOutcome(verified, { providerSays }, adopted, fromVersion);
     const isWhole = outcome === 'Succeeded' || outcome === 'Adopted';
     const led = this.adopted && verified.verdict === 'not-at-target' ? "somebody else's upgrade led elsewhere: " : '';
     this.settle(outcome, isWhole ? verified.reason : `${led}${verified.reason}; the provider said: ${this.reason}`);

@@ -22,7 +22,17 @@ describe('upgradeOutcome', () => {
     ['still-running', 'running', false, 'Held'],
   ];
   it.each(cases)('verify %s, provider %s, adopted %s: %s', (verdict, providerSays, adopted, expected) => {
-    expect(upgradeOutcome({ verdict }, { providerSays }, adopted)).toBe(expected);
+    expect(upgradeOutcome({ verdict, version: '1' }, { providerSays }, adopted, '1')).toBe(expected);
+  });
+
+  it.each([
+    ['1', 'RolledBack'],
+    ['1.5', 'Failed'],
+    [null, 'Failed'],
+  ] as const)('a job that succeeded over version %s, from 1: %s', (version, expected) => {
+    expect(upgradeOutcome({ verdict: 'not-at-target', version }, { providerSays: 'succeeded' }, false, '1')).toBe(
+      expected,
+    );
   });
 });
 

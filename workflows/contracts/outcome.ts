@@ -8,9 +8,10 @@ import { GOOD_OUTCOMES, type FailureClass, type Outcome } from './upgrade.js';
  * success over the old version was rolled back.
  */
 export function upgradeOutcome(
-  verified: Pick<VerifyResult, 'verdict'>,
+  verified: Pick<VerifyResult, 'verdict' | 'version'>,
   end: Pick<AwaitResult, 'providerSays'>,
   adopted: boolean,
+  fromVersion: string | null,
 ): Outcome {
   switch (verified.verdict) {
     case 'at-target':
@@ -18,6 +19,8 @@ export function upgradeOutcome(
     case 'not-at-target':
       // An upgrade that was adopted may have gone to another version: that is no rollback of ours.
       if (adopted) return 'Failed';
+      // Another's upgrade may have been taken for ours, or a part of the target reached: nothing went back to what was.
+      if (fromVersion !== null && verified.version !== fromVersion) return 'Failed';
       return end.providerSays === 'rolled-back' || end.providerSays === 'succeeded' ? 'RolledBack' : 'Failed';
     case 'unhealthy':
       return 'Failed';
