@@ -13,6 +13,17 @@ export class UsageError extends Error {
   override readonly name = 'UsageError';
 }
 
+/** What would be done is not what was approved: the file, a choice or an offer has changed. */
+export class ChangedPlanError extends Error {
+  override readonly name = 'ChangedPlanError';
+
+  constructor(file: string, approved: string, now: string) {
+    super(
+      `${file} is not what was planned as ${approved}: it is ${now.slice(0, 12)} now, since the file, what its selectors choose or what a cloud offers has changed (plan again, and look)`,
+    );
+  }
+}
+
 /** What stderr shows of an error. */
 export function errorLines(error: unknown): string[] {
   if (error instanceof InputError) return error.message.split('\n');
@@ -20,7 +31,7 @@ export function errorLines(error: unknown): string[] {
 }
 
 export function exitCodeOfError(error: unknown): number {
-  return error instanceof ConflictError ? EXIT.conflict : EXIT.error;
+  return error instanceof ConflictError || error instanceof ChangedPlanError ? EXIT.conflict : EXIT.error;
 }
 
 function whatWentWrong(error: unknown): string {

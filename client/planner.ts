@@ -9,12 +9,14 @@ import type { Sessions } from '../activities/clouds/sessions.js';
 import { snapshotOf } from '../activities/drift.js';
 import { findingLine, verdictOf } from '../activities/precheck.js';
 import type { Account } from '../plan/accounts.js';
+import { canonicalJson, digest } from '../plan/digest.js';
 import type { InputProblem } from '../plan/errors.js';
 import { InputError, splitRemedy } from '../plan/errors.js';
 import type { Place, PlannedTarget, PlannedWave, RolloutPlan } from '../plan/plan.js';
 import { type KnownTags, planOf, selectorsOf, tagsKey, targetsOf, usesTags } from '../plan/plan.js';
 import { type Listing, resolveSelectors } from '../plan/selectors.js';
 import type { Source } from '../plan/source.js';
+import { upgradeWorkflowId } from '../workflows/contracts/ids.js';
 import type { Json } from '../workflows/contracts/json.js';
 import type { RolloutInput } from '../workflows/contracts/rollout.js';
 import type { Finding, ResourceRef, Snapshot } from '../workflows/contracts/upgrade.js';
@@ -77,6 +79,8 @@ export interface PreparedWave extends Omit<PlannedWave, 'targets'> {
 
 export interface PreparedPlan {
   readonly plan: RolloutPlan;
+  /** The plan's digest with what its targets left to the moment (`latest`) pinned: what a person approves. */
+  readonly digest: string;
   /** In the plan's order, each target beside its planned one. */
   readonly waves: readonly PreparedWave[];
   readonly counts: Readonly<Record<Verdict, number>>;
@@ -159,7 +163,15 @@ export async function preparePlan(request: PlanRequest): Promise<PreparedPlan> {
   }));
   const counts: Record<Verdict, number> = { upgrade: 0, 'no-change': 0, running: 0, busy: 0, blocked: 0, error: 0 };
   for (const { verdict } of prepared.values()) counts[verdict] += 1;
-  return { plan: request.plan, waves, counts };
+  return { plan: request.plan, digest: digestOf(request.plan, [...prepared]), waves, counts };
+}
+
+/** Without pins the plan's own: it has the same content. */
+function digestOf(plan: RolloutPlan, prepared: readonly (readonly [PlannedTarget, PreparedTarget])[]): string {
+  const pins = prepared
+    .filter(([planned, { target }]) => canonicalJson(planned.target) !== canonicalJson(target))
+    .map(([, { resource, target }]): [string, Json] => [upgradeWorkflowId(resource), target]);
+  return pins.length === 0 ? plan.digest : digest({ plan: plan.digest, pins: Object.fromEntries(pins) });
 }
 
 /** The targets of these verdicts as problems, each with its place in the plan file and a remedy. */
@@ -189,7 +201,7 @@ export function toRolloutInput(prepared: PreparedPlan, { startedBy }: { readonly
   const { plan } = prepared;
   return {
     rollout: plan.rollout,
-    planDigest: plan.digest,
+    planDigest: prepared.digest,
     startedBy,
     waves: plan.waves.map(({ name, concurrency, limits, maxFailures, targets }, wave) => ({
       name,

@@ -1,5 +1,5 @@
 import { hostname, userInfo } from 'node:os';
-import type { Command } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import { InputError } from '../../plan/errors.js';
 import { sizeOf } from '../../workflows/contracts/rollout.js';
 import {
@@ -15,6 +15,7 @@ import {
   withOutputOption,
   withServerOptions,
 } from '../context.js';
+import { ChangedPlanError } from '../errors.js';
 import { EXIT } from '../exit-codes.js';
 import { planProblems, toRolloutInput } from '../planner.js';
 import { hasChanges } from '../render/plan.js';
@@ -27,6 +28,7 @@ import { watch } from './watch.js';
 interface ApplyOptions extends AccountsOptions, OutputOptions, ServerOptions {
   readonly watch?: true;
   readonly timeout?: number;
+  readonly digest?: string;
 }
 
 export function addApply(program: Command): void {
@@ -34,6 +36,11 @@ export function addApply(program: Command): void {
     .command('apply')
     .argument('<plan>', 'plan file')
     .description('plan, and start the rollout; refuses when anything is wrong or blocked')
+    .option(
+      '--digest <digest>',
+      'only what `uplift plan` showed under this digest; exit code 6 for anything else',
+      parseDigest,
+    )
     .option('--watch', 'follow it to its end; Ctrl-C leaves, the rollout goes on')
     .option('--timeout <duration>', 'with --watch: leave after this time, exit code 124', parseDuration)
     .action(async (file: string, options: ApplyOptions) => {
@@ -47,6 +54,9 @@ async function apply(file: string, options: ApplyOptions): Promise<number> {
   const problems = planProblems(prepared, ['error', 'blocked']);
   if (problems.length > 0) throw new InputError(problems);
   const { rollout } = prepared.plan;
+  if (options.digest !== undefined && !prepared.digest.startsWith(options.digest)) {
+    throw new ChangedPlanError(file, options.digest, prepared.digest);
+  }
   if (!hasChanges(prepared)) {
     if (options.output === 'json') printJson({ version: 1, rollout, started: false });
     else print(`nothing to do: every resource of ${rollout} is at its target`);
@@ -73,6 +83,13 @@ async function apply(file: string, options: ApplyOptions): Promise<number> {
     }
     return EXIT.done;
   });
+}
+
+/** For commander: a digest, or enough of its beginning. */
+function parseDigest(text: string): string {
+  if (!/^[0-9a-f]{8,64}$/.test(text))
+    throw new InvalidArgumentError('Use at least 8 digits of the digest that `uplift plan` showed.');
+  return text;
 }
 
 /** Who a report names: the person, or what CI says who it is. */

@@ -173,11 +173,11 @@ function calls(targets: readonly PreparedTarget[], paint: Paint): string[] {
   return ['', paint.bold(title), ...(lines.length === 0 ? ['  none'] : lines)];
 }
 
-function ending({ counts, plan }: PreparedPlan, paint: Paint): string {
+function ending({ counts, plan, digest }: PreparedPlan, paint: Paint): string {
   const wrong = counts.blocked + counts.error;
   if (wrong > 0) return paint.red(`${count(wrong, 'target')} cannot be upgraded as planned: nothing can be applied.`);
   return hasChanges({ counts })
-    ? `Nothing was changed. \`uplift apply ${plan.file}\` would start it.`
+    ? `Nothing was changed. \`uplift apply ${plan.file} --digest ${digest.slice(0, 12)}\` would start exactly this.`
     : paint.green('Every resource is at its target: nothing to do.');
 }
 
@@ -193,7 +193,7 @@ export function planJson(prepared: PreparedPlan) {
     version: 1,
     rollout: plan.rollout,
     file: plan.file,
-    digest: plan.digest,
+    digest: prepared.digest,
     changes: hasChanges(prepared),
     counts,
     budget: { ...plan.budget, shown: plan.budgetShown, percent: total === 0 ? 0 : (100 * plan.budget.max) / total },

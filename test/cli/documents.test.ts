@@ -45,6 +45,7 @@ function target(over: Partial<PreparedTarget> = {}): PreparedTarget {
 }
 
 const PREPARED: PreparedPlan = {
+  digest: '1a2b3c4d5e6f',
   plan: {
     file: 'plan.yaml',
     name: 'spring',

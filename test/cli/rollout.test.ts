@@ -100,6 +100,15 @@ describe('without a worker', () => {
     expect(fixed.code).toBe(1);
   });
 
+  it('apply of what was not planned under this digest is refused', async () => {
+    const { stdout } = await run('plan', place.plan, '--accounts', place.accounts, '-o', 'json');
+    const { digest } = JSON.parse(stdout) as { digest: string };
+    const other = await apply(place.plan, '--digest', 'deadbeef');
+    expect(other).toMatchObject({ code: 6, stdout: '' });
+    expect(other.stderr).toContain(`is not what was planned as deadbeef: it is ${digest.slice(0, 12)} now`);
+    expect((await apply(place.plan, '--digest', 'nonsense')).stderr).toContain('Use at least 8 digits of the digest');
+  });
+
   it('apply starts it and prints its id; a second apply is a conflict', async () => {
     const started = await apply(place.plan, '-o', 'json');
     expect(started.stderr).toBe('');

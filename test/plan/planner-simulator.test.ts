@@ -267,6 +267,21 @@ describe('what a cache leaves to the moment', () => {
     expectNothingSent();
   });
 
+  it('makes another plan of it when the offer changes, under the same id', async () => {
+    cacheIs('5.0.12', '5.0.10');
+    const first = await prepare([cache(latest)]);
+    expect((await prepare([cache(latest)])).digest).toBe(first.digest);
+    const { facts } = simulator.inventory.get(caches[0] ?? '');
+    simulator.inventory.change(caches[0] ?? '', { facts: { ...facts, latestEngine: '5.0.15.1' } });
+    const second = await prepare([cache(latest)]);
+    expect(second.digest).not.toBe(first.digest);
+    expect(second.plan.rollout).toBe(first.plan.rollout);
+    expect(toRolloutInput(second, { startedBy: 'test' }).planDigest).toBe(second.digest);
+    // Where nothing is left to the moment, it is the plan's own.
+    const plain = await prepare([{ service: 'ges-v1', account: 'hw', id: graphs[0], version: '2.4.1' }]);
+    expect(plain.digest).toBe(plain.plan.digest);
+  });
+
   it('is no change where the latest is there, and asks for the rest where a part is', async () => {
     cacheIs('5.0.14.2', '5.0.14.1');
     expect(targetsOf(await prepare([cache(latest)]))).toMatchObject([{ verdict: 'no-change' }]);
