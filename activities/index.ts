@@ -1,6 +1,7 @@
 /** The activities, by the task queue whose slots they use. */
 import type { InventorySteps, ReadSteps, SubmitSteps, WaitSteps } from '../workflows/contracts/steps.js';
 import { awaitOperation } from './await.js';
+import { rolloutHold } from './hold.js';
 import { inventorySteps } from './inventory.js';
 import { precheck } from './precheck.js';
 import type { StepDeps } from './step.js';
@@ -14,7 +15,7 @@ export function createActivities(deps: StepDeps): {
 } {
   return {
     reads: { precheck: (input) => precheck(deps, input), ...inventorySteps },
-    submits: { submit: (input) => submit(deps, input) },
+    submits: { submit: (input) => submit({ holdOf: rolloutHold, ...deps }, input) },
     waits: {
       awaitOperation: (input) => awaitOperation(deps, input),
       verify: (input) => verify(deps, input),

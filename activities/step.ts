@@ -16,6 +16,8 @@ export interface StepDeps {
   readonly clock: Clock;
   /** Left out where there is no server to ask. */
   readonly terminations?: Terminations;
+  /** Why a rollout may send nothing now; `null` while it may. Without it, nothing holds one. */
+  readonly holdOf?: (input: Pick<StepInput, 'rollout' | 'rolloutRun'>) => Promise<string | null>;
 }
 
 /**

@@ -22,6 +22,8 @@ const BEAT_MS = 3_000;
 const PROMPT_MS = 10_000;
 /** Throttled by the cloud: its penalties last minutes. */
 const THROTTLED_RETRY_MS = 60_000;
+/** The Temporal server could not be asked. */
+const HOLD_RETRY_MS = 5_000;
 
 export async function submit(deps: StepDeps, input: SubmitInput): Promise<SubmitResult> {
   try {
@@ -192,6 +194,8 @@ class SubmitAttempt {
       const reason = `reading took longer than the ${Math.round(this.bounds.sendWindowMs / 1000)} s in which it may send`;
       return this.result('deferred', reason);
     }
+    const hold = await this.holdOf();
+    if (hold !== null) return hold;
     const request = this.api.submission({ projectId: this.sender.projectId }, resource.id, this.asked, token);
     const sent = await this.sender.send(request, { sendBy, timeoutMs: this.bounds.sendTimeoutMs });
     const answer = answerOf(this.api, sent, resource.id);
@@ -217,6 +221,17 @@ class SubmitAttempt {
         this.settlesAt = this.deps.clock.now() + this.bounds.settlingMs;
         this.seen = answer.reason;
         return null;
+    }
+  }
+
+  /** The last question before the send: whether people let the rollout send. */
+  private async holdOf(): Promise<SubmitResult | null> {
+    try {
+      const why = (await this.deps.holdOf?.(this.input)) ?? null;
+      return why === null ? null : this.result('held-back', why);
+    } catch (error) {
+      const reason = `cannot tell whether the rollout is on hold: ${error instanceof Error ? error.message : String(error)}`;
+      return this.result('deferred', reason, { retryInMs: HOLD_RETRY_MS });
     }
   }
 

@@ -1,5 +1,5 @@
 /** What the CLI's exit codes mean: scripts and schedulers decide on them, so none is ever given a second meaning. */
-import type { RolloutView } from './views.js';
+import { isOverBudget, type RolloutView } from './views.js';
 
 export const EXIT = {
   /** Done, or nothing to do. */
@@ -23,7 +23,7 @@ export const EXIT = {
 } as const;
 
 /** The exit code of a rollout as it stands. */
-export function exitCodeOf(view: Pick<RolloutView, 'state' | 'failures' | 'budget'>): number {
+export function exitCodeOf(view: Pick<RolloutView, 'state' | 'charged' | 'budget' | 'reason'>): number {
   switch (view.state) {
     case 'Succeeded':
       return EXIT.done;
@@ -31,11 +31,12 @@ export function exitCodeOf(view: Pick<RolloutView, 'state' | 'failures' | 'budge
       return EXIT.tolerated;
     case 'Failed':
       // Nothing reached its target, yet the budget was not spent: that is an error, not an exceeded budget.
-      return view.failures > view.budget.max ? EXIT.budgetExceeded : EXIT.error;
+      return isOverBudget(view) ? EXIT.budgetExceeded : EXIT.error;
     case 'Stopped':
     case 'Terminated':
       return EXIT.stopped;
     case 'Running':
+    case 'Paused':
     case 'Stopping':
       return EXIT.waiting;
   }

@@ -31,7 +31,9 @@ export async function keepInventory(client: Client, input: RolloutInput, size = 
   const planned = input.waves.map((wave) => {
     const shards = inShards(wave.upgrades ?? [], size);
     const parted = Object.entries(partedGroups(shards)).map(([name, max]) => [`group:${name}`, max] as const);
-    return { wave: { ...wave, limits: { ...wave.limits, ...Object.fromEntries(parted) } }, shards };
+    const provides = [...new Set((wave.upgrades ?? []).flatMap((one) => one.provides ?? []))];
+    const limits = { ...wave.limits, ...Object.fromEntries(parted) };
+    return { wave: { ...wave, limits, ...(provides.length === 0 ? {} : { provides }) }, shards };
   });
   const cuts = planned.flatMap(({ wave, shards }, at) => shards.map((upgrades) => ({ at, wave, upgrades })));
   const parts = await mapAtOnce(cuts, async ({ wave, upgrades }, number): Promise<WavePart> => {
@@ -72,12 +74,20 @@ const seen = new Map<string, Promise<readonly UpgradeSpec[]>>();
 
 /** The upgrades of a wave, in their order. Needs no worker. */
 export async function upgradesOf(client: Client, wave: WavePlan): Promise<readonly UpgradeSpec[]> {
-  if (wave.upgrades !== undefined) return wave.upgrades;
-  const lists = await mapAtOnce(wave.parts ?? [], ({ inventory: { workflowId, runId } }) => {
+  return (await partLists(client, wave, Infinity)).flat();
+}
+
+/** The upgrades of each shard of a wave. `size` is that of a shard, where the wave's list came with its input. */
+export async function partLists(client: Client, wave: WavePlan, size: number): Promise<(readonly UpgradeSpec[])[]> {
+  const { upgrades } = wave;
+  if (upgrades !== undefined) {
+    const starts = Array.from({ length: Math.ceil(upgrades.length / size) || 1 }, (_, part) => part * size || 0);
+    return starts.map((start) => upgrades.slice(start, start + size));
+  }
+  return mapAtOnce(wave.parts ?? [], ({ inventory: { workflowId, runId } }) => {
     const known = seen.get(runId) ?? inputOf<InventoryInput>(client, workflowId, runId).then((kept) => kept.upgrades);
     seen.set(runId, known);
     known.catch(() => seen.delete(runId));
     return known;
   });
-  return lists.flat();
 }

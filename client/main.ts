@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { addApply } from './commands/apply.js';
 import { addCodecServer } from './commands/codec-server.js';
+import { addControl } from './commands/control.js';
 import { addDev } from './commands/dev.js';
 import { addDoctor } from './commands/doctor.js';
 import { addExplain } from './commands/explain.js';
@@ -41,6 +42,7 @@ for (const add of [
   addWatch,
   addExplain,
   addReport,
+  addControl,
   addResolve,
   addDoctor,
   addDev,

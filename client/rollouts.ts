@@ -204,7 +204,10 @@ function viewOf(
   told: RolloutStatus | (Omit<RolloutStatus, 'state'> & { readonly state: 'Terminated' }),
   workerAnswers: boolean,
 ): RolloutView {
-  const waves = told.waves.map((wave, at) => ({ ...wave, concurrency: input.waves[at]?.concurrency ?? 1 }));
+  const waves = told.waves.map((wave, at) => ({
+    ...wave,
+    concurrency: wave.concurrency ?? input.waves[at]?.concurrency ?? 1,
+  }));
   const counts = waves.reduce<Counts>((sum, wave) => addCounts(sum, wave.counts), {});
   const view = {
     rollout: told.rollout,
@@ -219,9 +222,12 @@ function viewOf(
     budget: told.budget,
     // A wave tells its failures when it ends; its counts tell them while it runs.
     failures: failedIn(counts),
+    charged: told.failures,
     total: waves.reduce((sum, { total }) => sum + total, 0),
     counts,
     waves,
+    acts: told.acts ?? [],
+    retryOf: input.retryOf ?? null,
   };
   return { ...view, next: nextChange(view), reason: whyNow(view) };
 }

@@ -5,6 +5,7 @@ import {
   WorkflowUpdateFailedError,
   WorkflowUpdateRPCTimeoutOrCancelledError,
 } from '@temporalio/client';
+import type { Timely } from '../workflows/contracts/control.js';
 import { MESSAGES } from '../workflows/contracts/messages.js';
 import { ATTRIBUTES } from '../workflows/contracts/search-attributes.js';
 import type { Resolution } from '../workflows/contracts/upgrade.js';
@@ -53,9 +54,21 @@ export async function runningUpgrade(client: Client, resource: string): Promise<
  * @throws NotTakenError saying why it was not recorded
  */
 export async function resolveUpgrade(client: Client, workflowId: string, resolution: Resolution): Promise<void> {
+  await takenUpdate<void>(client, workflowId, MESSAGES.resolve, resolution);
+}
+
+/**
+ * An update's answer, once it stands in the history.
+ *
+ * @throws NotTakenError saying why it was not recorded
+ */
+export async function takenUpdate<T>(client: Client, workflowId: string, update: string, request: Timely): Promise<T> {
+  const until = Date.now() + WORKER_PATIENCE_MS;
+  // The server would deliver it to a worker that comes later.
+  const timely = { ...request, validUntil: new Date(until).toISOString() };
   try {
-    await client.withDeadline(Date.now() + WORKER_PATIENCE_MS, () =>
-      client.workflow.getHandle(workflowId).executeUpdate<void, [Resolution]>(MESSAGES.resolve, { args: [resolution] }),
+    return await client.withDeadline(until, () =>
+      client.workflow.getHandle(workflowId).executeUpdate<T, [Timely]>(update, { args: [timely] }),
     );
   } catch (error) {
     throw notTaken(error, workflowId);

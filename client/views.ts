@@ -1,5 +1,6 @@
 /** What the client tells of a rollout, in the shape that `-o json` prints. All times ISO 8601, UTC. */
-import type { Counts, FailureBudget, RolloutStatus, WaveStatus } from '../workflows/contracts/rollout.js';
+import type { Act } from '../workflows/contracts/control.js';
+import type { Counts, FailureBudget, RolloutInput, RolloutStatus, WaveStatus } from '../workflows/contracts/rollout.js';
 import type { AwaitHeartbeat } from '../workflows/contracts/steps.js';
 import {
   FAILED_OUTCOMES,
@@ -27,12 +28,18 @@ export interface RolloutView {
   readonly endedAt: string | null;
   readonly budget: FailureBudget;
   readonly failures: number;
+  /** Of these, what the budget counts; an overdue upgrade too. */
+  readonly charged: number;
   readonly total: number;
   readonly counts: Counts;
   readonly waves: readonly WaveView[];
+  /** What people did to it, oldest first. */
+  readonly acts: readonly Act[];
+  /** The run whose failed or skipped upgrades this one tries again. */
+  readonly retryOf: RolloutInput['retryOf'] | null;
 }
 
-export interface WaveView extends WaveStatus {
+export interface WaveView extends Omit<WaveStatus, 'concurrency'> {
   /** The most upgrades in flight at a time. */
   readonly concurrency: number;
 }
@@ -95,7 +102,12 @@ export function endedIn(counts: Counts): number {
 }
 
 export function hasEnded(view: Pick<RolloutView, 'state'>): boolean {
-  return view.state !== 'Running' && view.state !== 'Stopping';
+  return view.state !== 'Running' && view.state !== 'Paused' && view.state !== 'Stopping';
+}
+
+/** Whether more failed than the budget, or that of a wave, tolerates. */
+export function isOverBudget({ charged, budget, reason }: Pick<RolloutView, 'charged' | 'budget' | 'reason'>): boolean {
+  return charged > budget.max || reason.startsWith('failure budget of');
 }
 
 /** Rows are fresher than the word that shards send to their rollout: the view with its numbers counted from them. */
@@ -105,20 +117,24 @@ export function withRows(view: RolloutView, rows: readonly ResourceRow[]): Rollo
     ...wave,
     counts: countRows(rows.filter(({ waveIndex }) => waveIndex === at + 1)),
   }));
-  const fresh = { ...view, counts, waves, failures: failedIn(counts) };
+  const failures = failedIn(counts);
+  // Rows do not tell which failures a budget leaves out.
+  const charged = view.budget.counts === undefined ? Math.max(view.charged, failures) : view.charged;
+  const fresh = { ...view, counts, waves, failures, charged };
   return { ...fresh, next: nextChange(fresh), reason: whyNow(fresh) };
 }
 
-type Standing = Pick<RolloutView, 'state' | 'reason' | 'waves' | 'budget' | 'failures'>;
+type Standing = Pick<RolloutView, 'state' | 'reason' | 'waves' | 'budget' | 'charged'>;
 
 /** What changes next, and on what it depends: one line. */
 export function nextChange(view: Omit<Standing, 'reason'>): string {
   if (hasEnded(view)) return 'nothing: this is the end';
+  if (view.state === 'Paused') return 'nothing, until somebody resumes it: `uplift resume`';
   const at = view.waves.findIndex(({ state }) => state === 'Running');
   const wave = view.waves[at];
   if (wave === undefined) return 'the first wave starts';
   const open = wave.total - endedIn(wave.counts);
-  if (view.state === 'Stopping' || view.failures > view.budget.max) {
+  if (view.state === 'Stopping' || view.charged > view.budget.max) {
     return `it ends, once what was submitted in ${wave.name} has ended`;
   }
   const after = view.waves[at + 1];
@@ -127,7 +143,7 @@ export function nextChange(view: Omit<Standing, 'reason'>): string {
 
 /** Why it is so: a spent budget comes before what the rollout says, which may not have heard of it yet. */
 export function whyNow(view: Standing): string {
-  if (view.state !== 'Running' || view.failures <= view.budget.max) return view.reason;
+  if (view.state !== 'Running' || view.charged <= view.budget.max) return view.reason;
   return `failure budget of ${view.budget.max} exceeded: nothing more is started`;
 }
 

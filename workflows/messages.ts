@@ -1,5 +1,6 @@
 /** The messages of all workflows, typed. Their names stand in contracts/messages.ts. */
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
+import type { ConcurrencyRequest, ControlRequest, SkipOrder, SkipRequest, WaveOrder } from './contracts/control.js';
 import { MESSAGES } from './contracts/messages.js';
 import type { Grant, RolloutStatus, ShardProgress, ShardStatus, ShardWord } from './contracts/rollout.js';
 import type { Resolution } from './contracts/upgrade.js';
@@ -14,3 +15,15 @@ export const resolveUpdate = defineUpdate<void, [Resolution]>(MESSAGES.resolve);
 export const shardWordSignal = defineSignal<[ShardWord]>(MESSAGES.shardWord);
 export const grantSignal = defineSignal<[Grant]>(MESSAGES.grant);
 export const releaseInventorySignal = defineSignal(MESSAGES.releaseInventory);
+/** To the rollout: pause, resume or stop. A signal, so that it holds even when no worker is up. */
+export const controlSignal = defineSignal<[ControlRequest]>(MESSAGES.control);
+/** To the rollout: leave a resource or the rest of a wave out. Answers what follows. */
+export const skipUpdate = defineUpdate<string, [SkipRequest]>(MESSAGES.skip);
+/** To the rollout: how many may be in flight. Answers what follows. */
+export const setConcurrencyUpdate = defineUpdate<string, [ConcurrencyRequest]>(MESSAGES.setConcurrency);
+export const waveOrderSignal = defineSignal<[WaveOrder]>(MESSAGES.waveOrder);
+export const skipOrderSignal = defineSignal<[SkipOrder]>(MESSAGES.skipOrder);
+/** To the shard: this upgrade was about to send and found the rollout on hold. The argument is its workflow id. */
+export const upgradeHeldBackSignal = defineSignal<[string]>(MESSAGES.upgradeHeldBack);
+/** To an upgrade that was held back: the hold is over. */
+export const goOnSignal = defineSignal(MESSAGES.goOn);

@@ -11,6 +11,7 @@ import {
   startChild,
 } from '@temporalio/workflow';
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
+import type { SkipOrder } from './contracts/control.js';
 import { rolloutWorkflowId, upgradeWorkflowId, waveWorkflowId } from './contracts/ids.js';
 import { addFailures, tally } from './contracts/outcome.js';
 import type {
@@ -37,12 +38,15 @@ import {
 } from './contracts/upgrade.js';
 import { markdown } from './details.js';
 import { failedUpgrade, rootReason } from './failures.js';
-import { drawn, drawsOf, groupLimits, limitsOf, lower, requirement, RISK, startable } from './limits.js';
+import { drawn, drawsOf, groupLimits, limitsOf, requirement, RISK, startable } from './limits.js';
 import {
+  goOnSignal,
   grantSignal,
   shardProgressSignal,
   shardStatusQuery,
   shardWordSignal,
+  skipOrderSignal,
+  upgradeHeldBackSignal,
   upgradeOverdueSignal,
 } from './messages.js';
 import { ShardShare } from './sharing.js';
@@ -60,6 +64,12 @@ export async function shard(input: ShardInput): Promise<ShardResult> {
   });
   setHandler(grantSignal, (grant) => {
     run.hear(grant);
+  });
+  setHandler(skipOrderSignal, (order) => {
+    run.leaveOut(order);
+  });
+  setHandler(upgradeHeldBackSignal, (workflowId) => {
+    run.holdBack(workflowId);
   });
 
   await run.read();
@@ -89,6 +99,9 @@ class ShardRun {
   private readonly ends: UpgradeEnd[] = [];
   private failures = 0;
   private byClass: FailureCounts = {};
+  /** Upgrades that found the rollout on hold right before their send. */
+  private readonly heldBack = new Set<string>();
+  private readonly skips = new Map<string, string>();
   /** Names that others wait for. */
   private readonly awaited: { readonly open: Map<string, number>; readonly missed: Set<string> };
   /** Charged while they ran: their end charges nothing more. */
@@ -103,6 +116,7 @@ class ShardRun {
     this.limits = limitsOf(input);
     this.share = new ShardShare(input.share ?? alone(this.limits));
     this.awaited = { open: new Map(), missed: new Set(input.missed) };
+    for (const order of input.skips ?? []) this.leaveOut(order);
   }
 
   /** Its part of the inventory. Nothing is started yet, so that a shard that cannot read it ends without an upgrade. */
@@ -142,8 +156,9 @@ class ShardRun {
 
   end(): ShardResult {
     const why = this.stopped ? 'the rollout was stopped first' : (this.whyOver() ?? '');
+    const outcome = this.share.skipped && !this.stopped ? 'Skipped' : 'NotStarted';
     for (const { spec } of this.queue) {
-      this.ends.push(endOf(spec, null, 'NotStarted', why));
+      this.ends.push(endOf(spec, null, outcome, why));
       for (const name of spec.provides ?? []) this.awaited.missed.add(name);
     }
     this.show();
@@ -153,6 +168,7 @@ class ShardRun {
 
   hear(grant: Share['grant']): void {
     this.share.hear(grant);
+    if (this.share.hold === null) this.letGo();
     this.tellWave();
     this.show();
   }
@@ -165,6 +181,17 @@ class ShardRun {
       ),
       ends: this.ends,
     };
+  }
+
+  /** Only what has not started can be left out. */
+  leaveOut({ shard: number, workflowId, why }: SkipOrder): void {
+    if (number === this.input.shard) this.skips.set(workflowId, why);
+  }
+
+  /** It waits for the end of the hold; a hold that is over already is told at once. */
+  holdBack(workflowId: string): void {
+    this.heldBack.add(workflowId);
+    if (this.share.hold === null) this.letGo();
   }
 
   /** An operation past its deadline is charged to the budget once, whatever it comes to in the end. */
@@ -277,7 +304,8 @@ class ShardRun {
 
   /** The upgrades that wave, budget and account have room for now. */
   private mayStart(): Queued[] {
-    const next = startable(this.ready(), this.uses(), lower(this.limits, this.share.limits()));
+    if (this.share.hold !== null) return [];
+    const next = startable(this.ready(), this.uses(), { ...this.limits, ...this.share.limits() });
     // One at a time, as the histories of shards that older releases started have it.
     return this.input.share === undefined ? next.slice(0, 1) : next;
   }
@@ -287,19 +315,35 @@ class ShardRun {
     return this.queue.filter(({ spec }) => requirement(spec, this.awaited) === 'met');
   }
 
-  /** Those whose turn will not come, since something that they wait for is not at its target. */
+  /** Those whose turn will not come: left out by a person, or waiting for what did not come. */
   private inVain(): Queued[] {
-    return this.queue.filter(({ spec }) => typeof requirement(spec, this.awaited) === 'object');
+    return this.queue.filter(({ spec }) => this.whySkipped(spec) !== null);
+  }
+
+  private whySkipped(spec: UpgradeSpec): string | null {
+    const byHand = this.skips.get(upgradeWorkflowId(spec.resource));
+    if (byHand !== undefined) return byHand;
+    const lacking = requirement(spec, this.awaited);
+    return typeof lacking === 'object' ? `it waits for ${lacking.missed}, which did not reach its target` : null;
   }
 
   private async skip(next: Queued): Promise<void> {
-    const lacking = requirement(next.spec, this.awaited);
-    const name = typeof lacking === 'object' ? lacking.missed : '';
+    const why = this.whySkipped(next.spec) ?? '';
     this.queue.splice(this.queue.indexOf(next), 1);
-    await this.add(
-      endOf(next.spec, null, 'Skipped', `it waits for ${name}, which did not reach its target`),
-      next.spec,
-    );
+    await this.add(endOf(next.spec, null, 'Skipped', why), next.spec);
+  }
+
+  /** Whoever was held back may send. */
+  private letGo(): void {
+    for (const workflowId of this.heldBack) {
+      const { runId } = this.inFlight.get(workflowId) ?? { runId: null };
+      if (runId === null) continue;
+      // One that has ended meanwhile needs no word.
+      void getExternalWorkflowHandle(workflowId, runId)
+        .signal(goOnSignal)
+        .catch(() => undefined);
+    }
+    this.heldBack.clear();
   }
 
   private isCharged(step: FailureClass): boolean {
@@ -350,7 +394,12 @@ class ShardRun {
     setCurrentDetails(
       markdown({
         state: `**${this.ends.length} of ${this.total ?? '?'} ended**, ${this.inFlight.size} in flight, ${this.failures} failed`,
-        next: this.queue[0] === undefined ? 'the end of those in flight' : this.queue[0].spec.resource.id,
+        next:
+          this.share.hold !== null
+            ? `nothing, while it is on hold: ${this.share.hold}`
+            : this.queue[0] === undefined
+              ? 'the end of those in flight'
+              : this.queue[0].spec.resource.id,
         why: `wave ${wave} runs up to ${concurrency} at a time`,
         more: this.lastFailure === null ? [] : [['Latest failure:', this.lastFailure]],
       }),

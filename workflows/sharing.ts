@@ -116,6 +116,8 @@ export class WaveShares {
   /** Of shards that ended. */
   private failuresOfEnded = 0;
   private stop: string | null = null;
+  private skipped = false;
+  private hold: string | null = null;
   private news = true;
 
   /**
@@ -135,6 +137,15 @@ export class WaveShares {
   /** How many shards are open. */
   get open(): number {
     return this.shards.filter(({ state }) => state === 'open').length;
+  }
+
+  isOpen(shard: number): boolean {
+    return this.shards[shard - 1]?.state === 'open';
+  }
+
+  /** Whether a shard may yet be opened. */
+  get isWaiting(): boolean {
+    return !this.isStopped && this.shards.some(({ state }) => state === 'waiting');
   }
 
   /** Whether anything was heard since grants were last asked for. */
@@ -157,6 +168,18 @@ export class WaveShares {
   /** What is open starts nothing more, and nothing more is opened. */
   stopAll(why: string): void {
     this.stop ??= why;
+    this.news = true;
+  }
+
+  /** As `stopAll`, by a person who leaves the rest out. */
+  skipRest(why: string): void {
+    this.skipped = this.whyStopped === null;
+    this.stopAll(why);
+  }
+
+  /** Why nothing is started for now; `null` ends the hold. */
+  setHold(why: string | null): void {
+    this.hold = why;
     this.news = true;
   }
 
@@ -185,7 +208,7 @@ export class WaveShares {
   nextToOpen(): { readonly shard: number; readonly share: Share } | null {
     const at = this.shards.findIndex(({ state }) => state === 'waiting');
     const known = this.shards[at];
-    if (known === undefined || this.isStopped) return null;
+    if (known === undefined || this.isStopped || this.hold !== null) return null;
     // One that is alone shares with nobody.
     const limits = this.shards.length === 1 ? this.limits : this.shareOut()[at];
     if (limits === undefined || (limits[SLOTS] ?? 0) < 1) return null;
@@ -224,7 +247,7 @@ export class WaveShares {
 
   private isDue(sharing: Sharing, limits: Limits): boolean {
     const latest = sharing.grants.at(-1);
-    if ((latest?.stop ?? null) !== this.whyStopped) return true;
+    if ((latest?.stop ?? null) !== this.whyStopped || (latest?.hold ?? null) !== this.hold) return true;
     if (this.isStopped) return false;
     const now = granted(sharing, Object.keys(limits));
     return (
@@ -240,6 +263,8 @@ export class WaveShares {
       limits,
       tellAfter: this.tellAfter(),
       stop: this.whyStopped,
+      ...(this.skipped ? { skipped: true } : {}),
+      ...(this.hold === null ? {} : { hold: this.hold }),
     };
   }
 
@@ -277,6 +302,16 @@ export class ShardShare {
   /** Why nothing more may be started; `null` while things may. */
   get stop(): string | null {
     return this.grant.stop;
+  }
+
+  /** Whether a person has left the rest out. */
+  get skipped(): boolean {
+    return this.grant.skipped ?? false;
+  }
+
+  /** Why nothing is started for now. */
+  get hold(): string | null {
+    return this.grant.hold ?? null;
   }
 
   hear(grant: Grant): void {

@@ -7,6 +7,7 @@ import {
   isCancellation,
   setCurrentDetails,
   setHandler,
+  type SignalDefinition,
   sleep,
   upsertSearchAttributes,
   workflowInfo,
@@ -36,8 +37,9 @@ import {
 } from './contracts/upgrade.js';
 import { markdown } from './details.js';
 import { rootReason } from './failures.js';
-import { resolveUpdate, upgradeOverdueSignal } from './messages.js';
+import { goOnSignal, resolveUpdate, upgradeHeldBackSignal, upgradeOverdueSignal } from './messages.js';
 import { stepsAt, type Steps } from './steps.js';
+import { mustBeInTime } from './timely.js';
 
 /** So long a resource may stay busy, or a send not get out; then the upgrade is refused. Milliseconds at scale 1. */
 const PATIENCE_MS = 2 * 3_600_000;
@@ -64,6 +66,10 @@ export async function upgrade(input: UpgradeInput): Promise<UpgradeResult> {
   setHandler(resolveUpdate, (resolution) => run.resolve(resolution), {
     validator: (resolution) => run.mayResolve(resolution),
     description: 'A person says how an upgrade ended that is held or overdue.',
+  });
+
+  setHandler(goOnSignal, () => {
+    run.goOn();
   });
 
   for (;;) {
@@ -102,6 +108,7 @@ class UpgradeRun {
   private resolution: Resolution | null = null;
   private othersFollowed = 0;
   private toldOverdue = false;
+  private mayGo = true;
 
   constructor(input: UpgradeInput) {
     this.input = input;
@@ -114,6 +121,11 @@ class UpgradeRun {
     this.steps = stepsAt(input.timing.scale);
     this.fromVersion = input.spec.plannedFrom;
     this.show('Precheck', 'submit, if nothing speaks against it', 'checks run first');
+  }
+
+  /** The rollout's hold is over. */
+  goOn(): void {
+    this.mayGo = true;
   }
 
   /** Reads only; cancelling here ends the upgrade, since nothing was sent. Busy is waited for. */
@@ -159,7 +171,7 @@ class UpgradeRun {
    * provably was not, a cancel ends the upgrade.
    */
   async submit(checked: PrecheckResult): Promise<SubmitResult> {
-    const giveUpAt = Date.now() + PATIENCE_MS * this.input.timing.scale;
+    let giveUpAt = Date.now() + PATIENCE_MS * this.input.timing.scale;
     let next: SubmitInput = {
       ...this.step,
       expectedVersion: checked.version,
@@ -197,6 +209,12 @@ class UpgradeRun {
           this.show('Held', 'another look at the cloud', submitted.reason);
           await CancellationScope.nonCancellable(() => this.hold(growing(HELD_RETRY_MS, look), submitted.reason));
           if (this.isResolved(submitted.reason)) return submitted;
+          continue;
+        case 'held-back':
+          if (!(await this.untilGoOn(submitted.reason))) return submitted;
+          // The hold's time is nobody's fault, and looks begin anew.
+          giveUpAt = Date.now() + PATIENCE_MS * this.input.timing.scale;
+          look = 0;
           continue;
         case 'busy':
         case 'deferred':
@@ -257,7 +275,8 @@ class UpgradeRun {
   }
 
   /** @throws Error saying why a person's word is not taken now */
-  mayResolve({ as, reason, actor }: Resolution): void {
+  mayResolve({ as, reason, actor, ...timely }: Resolution): void {
+    mustBeInTime(timely);
     if (!['done', 'failed', 'not-submitted'].includes(as)) throw new Error(`unknown resolution ${String(as)}`);
     if (!reason || !actor) throw new Error('a resolution has an actor and a reason');
     if (this.resolution !== null)
@@ -363,11 +382,17 @@ class UpgradeRun {
 
   /** The shard charges it to the failure budget, once; a shard that is gone has none. */
   private async tellOverdue(): Promise<void> {
-    const { parent, workflowId } = workflowInfo();
-    if (parent === undefined || this.toldOverdue) return;
+    if (this.toldOverdue) return;
     this.toldOverdue = true;
+    await this.tellShard(upgradeOverdueSignal);
+  }
+
+  /** A shard that is gone needs no word. */
+  private async tellShard(signal: SignalDefinition<[string]>): Promise<void> {
+    const { parent, workflowId } = workflowInfo();
+    if (parent === undefined) return;
     try {
-      await getExternalWorkflowHandle(parent.workflowId, parent.runId).signal(upgradeOverdueSignal, workflowId);
+      await getExternalWorkflowHandle(parent.workflowId, parent.runId).signal(signal, workflowId);
     } catch (error) {
       if (isCancellation(error)) throw error;
     }
@@ -396,6 +421,21 @@ class UpgradeRun {
     const outcome = ({ done: 'Succeeded', failed: 'Failed', 'not-submitted': 'NotStarted' } as const)[as];
     this.settle(outcome, `resolved as ${as} by ${actor}: ${reason}; last seen: ${lastSeen}`);
     return true;
+  }
+
+  /** Nothing was sent, since the rollout is on hold; `false` when it is stopped meanwhile. */
+  private async untilGoOn(reason: string): Promise<boolean> {
+    this.show('Waiting', 'the end of the hold', reason);
+    this.mayGo = false;
+    try {
+      await this.tellShard(upgradeHeldBackSignal);
+      // Its shard tells the end; should the shard be gone, a look now and then does.
+      await condition(() => this.mayGo, this.atScale(HELD_RETRY_MS.longest), { summary: short(reason) });
+      return true;
+    } catch (error) {
+      if (isCancellation(error)) return false;
+      throw error;
+    }
   }
 
   private async hold(atScaleOneMs: number, reason: string): Promise<void> {

@@ -9,7 +9,9 @@ import {
   setCurrentDetails,
   setHandler,
   startChild,
+  type SignalDefinition,
 } from '@temporalio/workflow';
+import type { SkipOrder, WaveOrder } from './contracts/control.js';
 import { FAILURES } from './contracts/errors.js';
 import { shardWorkflowId } from './contracts/ids.js';
 import { addCounts, addFailures, countOf, tally } from './contracts/outcome.js';
@@ -18,7 +20,6 @@ import {
   sizeOf,
   type Counts,
   type FailureCounts,
-  type Grant,
   type Limits,
   type Share,
   type ShardInput,
@@ -31,8 +32,8 @@ import { ATTRIBUTES } from './contracts/search-attributes.js';
 import { FAILED_OUTCOMES } from './contracts/upgrade.js';
 import { markdown } from './details.js';
 import { failureType, rootReason } from './failures.js';
-import { drawn, drawsOf, limitsOf } from './limits.js';
-import { grantSignal, shardWordSignal } from './messages.js';
+import { drawn, drawsOf, limitsOf, SLOTS } from './limits.js';
+import { grantSignal, shardWordSignal, skipOrderSignal, waveOrderSignal } from './messages.js';
 import type { shard } from './shard.js';
 import { WaveShares } from './sharing.js';
 
@@ -40,6 +41,9 @@ export async function wave(input: WaveInput): Promise<WaveResult> {
   const run = new WaveRun(input);
   setHandler(shardWordSignal, (word) => {
     run.shares.hear(word);
+  });
+  setHandler(waveOrderSignal, (order) => {
+    run.obey(order);
   });
 
   await run.openShards();
@@ -56,11 +60,18 @@ class WaveRun {
   private readonly parts: readonly Part[];
   private readonly running: Promise<void>[] = [];
   private readonly endOfShard = new Map<number, Pick<WaveResult, 'counts' | 'failures' | 'byClass' | 'missed'>>();
+  private readonly skips: SkipOrder[];
+  /** Of these, those that their shards have not been told. */
+  private untold: SkipOrder[] = [];
+  private concurrency: number;
   private stopped = false;
+  private skipped = false;
   private trouble: string | null = null;
 
   constructor(input: WaveInput) {
     this.input = input;
+    this.concurrency = input.wave.concurrency;
+    this.skips = [...(input.skips ?? [])];
     const limits = limitsOf({ ...input, ...input.wave });
     this.parts = partsOf(input.wave, Object.keys(limits));
     this.shares = new WaveShares(
@@ -68,6 +79,7 @@ class WaveRun {
       input.failuresLeft,
       this.parts.map(({ draws }) => draws),
     );
+    this.shares.setHold(input.hold ?? null);
     this.show();
   }
 
@@ -78,15 +90,40 @@ class WaveRun {
         for (let next = this.shares.nextToOpen(); next !== null; next = this.shares.nextToOpen()) {
           await this.open(next.shard, next.share);
         }
-        await Promise.all(this.shares.grants().map(({ shard: number, grant }) => this.send(number, grant)));
+        const skips = this.untold.filter(({ shard: number }) => this.shares.isOpen(number));
+        this.untold = this.untold.filter((order) => !skips.includes(order));
+        await Promise.all([
+          ...this.shares.grants().map(({ shard: number, grant }) => this.send(number, grantSignal, grant)),
+          ...skips.map((order) => this.send(order.shard, skipOrderSignal, order)),
+        ]);
         this.show();
-        if (this.shares.open === 0) return;
-        await condition(() => this.shares.hasNews);
+        if (this.shares.open === 0 && !this.shares.isWaiting) return;
+        await condition(
+          () => this.shares.hasNews || this.untold.some(({ shard: number }) => this.shares.isOpen(number)),
+        );
       }
     } catch (error) {
       if (!isCancellation(error)) throw error;
       this.stopped = true;
     }
+  }
+
+  /** A person's hand, as the rollout passes it on. */
+  obey({ hold, concurrency, skipRest, skip }: WaveOrder): void {
+    if (hold !== undefined) this.shares.setHold(hold);
+    if (concurrency !== undefined) {
+      this.concurrency = concurrency;
+      this.shares.setLimit(SLOTS, concurrency);
+    }
+    if (skipRest !== undefined) {
+      this.skipped = true;
+      this.shares.skipRest(skipRest);
+    }
+    if (skip !== undefined) {
+      this.skips.push(skip);
+      this.untold.push(skip);
+    }
+    this.show();
   }
 
   /** Each shard follows what it submitted, also when the wave was cancelled. */
@@ -96,9 +133,7 @@ class WaveRun {
 
   end(): WaveResult {
     this.stopped ||= CancellationScope.current().consideredCancelled;
-    const shards = this.parts.map(
-      ({ total }, at) => this.endOfShard.get(at + 1) ?? { counts: { NotStarted: total }, failures: 0 },
-    );
+    const shards = this.parts.map(({ total }, at) => this.endOfShard.get(at + 1) ?? this.notOpened(total));
     this.show();
     return {
       counts: shards.reduce<Counts>((sum, { counts }) => addCounts(sum, counts), {}),
@@ -107,6 +142,12 @@ class WaveRun {
       missed: [...new Set(shards.flatMap(({ missed }) => missed ?? []))],
       stopped: this.stopped,
     };
+  }
+
+  /** What became of a shard that was never opened. */
+  private notOpened(total: number): Pick<WaveResult, 'counts' | 'failures' | 'byClass' | 'missed'> {
+    const outcome = this.skipped && !this.stopped ? 'Skipped' : 'NotStarted';
+    return { counts: { [outcome]: total }, failures: 0, missed: this.input.wave.provides ?? [] };
   }
 
   private async open(number: number, share: Share): Promise<void> {
@@ -121,7 +162,9 @@ class WaveRun {
           ...input,
           wave: plan.name,
           shard: number,
-          concurrency: plan.concurrency,
+          concurrency: this.concurrency,
+          hold: null,
+          skips: this.skips.filter((order) => order.shard === number),
           limits: plan.limits,
           upgrades,
           inventory,
@@ -162,10 +205,10 @@ class WaveRun {
     this.shares.stopAll(why);
   }
 
-  private async send(number: number, grant: Grant): Promise<void> {
+  private async send<T>(number: number, signal: SignalDefinition<[T]>, word: T): Promise<void> {
     const { rollout, rolloutRun, index } = this.input;
     try {
-      await getExternalWorkflowHandle(shardWorkflowId(rollout, rolloutRun, index, number)).signal(grantSignal, grant);
+      await getExternalWorkflowHandle(shardWorkflowId(rollout, rolloutRun, index, number)).signal(signal, word);
     } catch (error) {
       // A shard that has ended needs no grant.
       if (isCancellation(error)) throw error;
@@ -173,14 +216,14 @@ class WaveRun {
   }
 
   private show(): void {
-    const { name, concurrency } = this.input.wave;
+    const { name } = this.input.wave;
     const ended = this.endOfShard.size;
     let counts: Counts = {};
     for (const of of this.endOfShard.values()) counts = addCounts(counts, of.counts);
     const shards = this.parts.length;
     setCurrentDetails(
       markdown({
-        state: `**Wave ${name}**: ${ended} of ${shards} shards ended, ${this.shares.open} open, ${sizeOf(this.input.wave)} upgrades, up to ${concurrency} at a time`,
+        state: `**Wave ${name}**: ${ended} of ${shards} shards ended, ${this.shares.open} open, ${sizeOf(this.input.wave)} upgrades, up to ${this.concurrency} at a time`,
         next: ended === shards ? 'nothing: this is the end' : 'the end of the shards that are open',
         why: `${this.shares.failures} failed, ${this.input.failuresLeft} tolerated`,
         more: this.trouble === null ? [] : [['Trouble:', this.trouble]],

@@ -1,6 +1,6 @@
-import { hostname, userInfo } from 'node:os';
 import { type Command, InvalidArgumentError } from 'commander';
 import { InputError } from '../../plan/errors.js';
+import { actor } from '../actor.js';
 import { sizeOf } from '../../workflows/contracts/rollout.js';
 import {
   type AccountsOptions,
@@ -63,7 +63,7 @@ async function apply(file: string, options: ApplyOptions): Promise<number> {
     return EXIT.done;
   }
 
-  const input = toRolloutInput(prepared, { startedBy: startedBy() });
+  const input = toRolloutInput(prepared, { startedBy: actor() });
   return withClient(options, async (client, target) => {
     const started = await startRollout(client, input);
     const base = await uiBase(target, process.env);
@@ -90,16 +90,4 @@ function parseDigest(text: string): string {
   if (!/^[0-9a-f]{8,64}$/.test(text))
     throw new InvalidArgumentError('Use at least 8 digits of the digest that `uplift plan` showed.');
   return text;
-}
-
-/** Who a report names: the person, or what CI says who it is. */
-function startedBy(): string {
-  const actor = process.env['UPLIFT_ACTOR'] ?? process.env['GITHUB_ACTOR'] ?? process.env['GITLAB_USER_LOGIN'];
-  if (actor) return actor;
-  try {
-    return `${userInfo().username}@${hostname()}`;
-  } catch {
-    // A container's user may have no name.
-    return `uid ${process.getuid?.() ?? '?'}@${hostname()}`;
-  }
 }

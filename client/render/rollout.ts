@@ -118,6 +118,8 @@ function waveNote(wave: WaveView, flying: number, paint: Paint): string {
       return [paint.yellow('stopped'), ...notes].join(', ');
     case 'NotStarted':
       return paint.dim('not started');
+    case 'Skipped':
+      return paint.yellow('skipped');
     case 'Pending':
       return paint.dim('pending');
   }
@@ -221,6 +223,7 @@ function stateColor(view: RolloutView, paint: Paint): (text: string) => string {
       return paint.cyan;
     case 'SucceededWithFailures':
     case 'Stopping':
+    case 'Paused':
     case 'Stopped':
       return paint.yellow;
     case 'Failed':

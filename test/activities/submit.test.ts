@@ -3,6 +3,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { apiFor, CLOUD_APIS } from '../../activities/clouds/index.js';
 import type { CloudApi } from '../../activities/clouds/port.js';
 import { snapshotOf } from '../../activities/drift.js';
+import type { StepDeps } from '../../activities/step.js';
 import { precheck } from '../../activities/precheck.js';
 import { submit } from '../../activities/submit.js';
 import type { FaultRule } from '../../simulator/faults.js';
@@ -92,6 +93,23 @@ describe.each(['ges', 'cse', 'dcs', 'elasticsearch'])('submit to %s', (family) =
     expect(result.verdict).toBe('submitted');
     expect(result.calls).toHaveLength(1);
     expect(result.calls[0]).toMatchObject({ answer: 'accepted', status: 200, requestId: expect.any(String) as string });
+    expect(accepted()).toBe(1);
+  });
+
+  it('sends nothing while the rollout is on hold, or while nobody can tell', async () => {
+    const input = await inputFor(await resource(family));
+    const asked = (holdOf: NonNullable<StepDeps['holdOf']>) =>
+      new MockActivityEnvironment({ scheduledTimestampMs: Date.now() }).run(() =>
+        submit({ ...clouds.deps, holdOf }, input),
+      );
+    expect(await asked(() => Promise.resolve('paused by ana'))).toMatchObject({
+      verdict: 'held-back',
+      reason: 'paused by ana',
+      calls: [],
+    });
+    expect(await asked(() => Promise.reject(new Error('no server')))).toMatchObject({ verdict: 'deferred', calls: [] });
+    expect(accepted()).toBe(0);
+    expect(await asked(() => Promise.resolve(null))).toMatchObject({ verdict: 'submitted' });
     expect(accepted()).toBe(1);
   });
 

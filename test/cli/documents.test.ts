@@ -312,10 +312,11 @@ describe('exit codes', () => {
     ['Failed', 1, 1],
     ['Running', 0, 5],
     ['Stopping', 0, 5],
+    ['Paused', 0, 5],
     ['Stopped', 0, 7],
     ['Terminated', 0, 7],
-  ])('%s with %d failed of 1 tolerated is %d', (state, failures, code) => {
-    expect(exitCodeOf({ state, failures, budget })).toBe(code);
+  ])('%s with %d failed of 1 tolerated is %d', (state, charged, code) => {
+    expect(exitCodeOf({ state, charged, budget, reason: '' })).toBe(code);
   });
 
   it('tell a conflict from an error', () => {

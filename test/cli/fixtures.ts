@@ -79,6 +79,9 @@ const BARE: RolloutView = {
   endedAt: null,
   budget: { max: 1, mode: 'strict' },
   failures: 0,
+  charged: 0,
+  acts: [],
+  retryOf: null,
   total: 7,
   counts: {},
   waves: [

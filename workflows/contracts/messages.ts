@@ -8,4 +8,11 @@ export const MESSAGES = {
   shardWord: 'shardWord',
   grant: 'grant',
   releaseInventory: 'releaseInventory',
+  control: 'control',
+  skip: 'skip',
+  setConcurrency: 'setConcurrency',
+  waveOrder: 'waveOrder',
+  skipOrder: 'skipOrder',
+  upgradeHeldBack: 'upgradeHeldBack',
+  goOn: 'goOn',
 } as const;

@@ -1,3 +1,4 @@
+import type { Act, SkipOrder } from './control.js';
 import type { FailureClass, Outcome, Timing, UpgradeSpec } from './upgrade.js';
 
 /** The most upgrades one shard holds: its history stays near 3,000 events (7 a child, measured). */
@@ -36,6 +37,8 @@ export interface WavePlan {
   readonly limits?: Limits;
   /** How many of this wave may fail, where it has a budget of its own. */
   readonly maxFailures?: number;
+  /** Names that later waves wait for. */
+  readonly provides?: readonly string[];
   /** Either its parts, in order, or the upgrades themselves where they are few. */
   readonly parts?: readonly WavePart[];
   readonly upgrades?: readonly UpgradeSpec[];
@@ -50,6 +53,8 @@ export interface RolloutInput {
   /** The most upgrades in flight per account; an account that is not named has no limit of its own. */
   readonly accountLimits: Readonly<Record<string, number>>;
   readonly timing: Timing;
+  /** The run whose failed or skipped upgrades this one tries again. */
+  readonly retryOf?: { readonly rollout: string; readonly runId: string; readonly reason: string };
 }
 
 /** What an inventory workflow keeps: it is read from the workflow's input, so that no worker is needed. */
@@ -79,6 +84,10 @@ export interface WaveInput {
   readonly counts?: readonly FailureClass[] | undefined;
   /** Names that others wait for and that something of an earlier wave did not reach. */
   readonly missed?: readonly string[];
+  /** Why nothing is started for now; a person's hold. */
+  readonly hold?: string | null;
+  /** Upgrades that a person has left out before they could start. */
+  readonly skips?: readonly SkipOrder[];
 }
 
 export interface ShardInput extends Omit<WaveInput, 'wave'> {
@@ -113,6 +122,10 @@ export interface Grant {
   readonly tellAfter: number;
   /** Why nothing more may be started; `null` while things may. */
   readonly stop: string | null;
+  /** With `stop`: what is not started was skipped by a person. */
+  readonly skipped?: boolean;
+  /** Why nothing is started for now. */
+  readonly hold?: string | null;
 }
 
 /**
@@ -182,17 +195,21 @@ export interface RolloutResult {
 export interface RolloutStatus {
   readonly rollout: string;
   readonly planDigest: string;
-  readonly state: 'Running' | 'Stopping' | RolloutOutcome;
+  readonly state: 'Running' | 'Paused' | 'Stopping' | RolloutOutcome;
   readonly reason: string;
   readonly budget: FailureBudget;
   readonly failures: number;
   readonly waves: readonly WaveStatus[];
+  /** What people did to it, oldest first; of very many the latest. */
+  readonly acts?: readonly Act[];
 }
 
 export interface WaveStatus {
   readonly name: string;
   readonly workflowId: string;
-  readonly state: 'Pending' | 'Running' | 'Done' | 'Stopped' | 'NotStarted';
+  readonly state: 'Pending' | 'Running' | 'Done' | 'Stopped' | 'NotStarted' | 'Skipped';
+  /** As it is now: a person may have changed it. */
+  readonly concurrency?: number;
   readonly total: number;
   readonly counts: Counts;
 }

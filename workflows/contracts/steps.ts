@@ -36,10 +36,18 @@ export interface SubmitInput extends StepInput {
 export interface SubmitResult {
   /**
    * `submitted`: this upgrade's own submit was accepted. `adopted`: an upgrade that we did not submit is running.
-   * `busy`/`deferred`: not sent, try again later. `unknown`: sent, and the truth could not be read yet.
+   * `busy`/`deferred`: not sent, try again later. `held-back`: not sent, since the rollout is on hold. `unknown`: sent, and the truth could not be read yet.
    */
   readonly verdict:
-    'submitted' | 'adopted' | 'already-at-target' | 'refused' | 'drifted' | 'busy' | 'deferred' | 'unknown';
+    | 'submitted'
+    | 'adopted'
+    | 'held-back'
+    | 'already-at-target'
+    | 'refused'
+    | 'drifted'
+    | 'busy'
+    | 'deferred'
+    | 'unknown';
   readonly reason: string;
   readonly operation: Operation | null;
   /** The version that the last look read. */

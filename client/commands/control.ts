@@ -1,0 +1,132 @@
+/** The commands by which a person steers a rollout: each with a reason, which stands in the history and the report. */
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import type { ControlRequest } from '../../workflows/contracts/control.js';
+import { actor } from '../actor.js';
+import {
+  type OutputOptions,
+  print,
+  printJson,
+  say,
+  type ServerOptions,
+  withClient,
+  withOutputOption,
+  withServerOptions,
+} from '../context.js';
+import { control, retry, RETRIED, setConcurrency, skip } from '../control.js';
+import { UsageError } from '../errors.js';
+import { EXIT } from '../exit-codes.js';
+import { count } from '../render/text.js';
+
+interface ControlOptions extends OutputOptions, ServerOptions {
+  readonly reason: string;
+}
+
+const ROLLOUT: readonly [string, string] = ['<rollout>', "rollout's id"];
+
+const ACTS: readonly (readonly [act: ControlRequest['act'], does: string, done: string])[] = [
+  ['pause', 'send nothing any more; what was sent goes on', 'is paused: nothing is sent, what was sent goes on'],
+  ['resume', 'go on after a pause', 'goes on'],
+  ['stop', 'send nothing any more, and end after what was sent', 'ends after what was sent'],
+];
+
+export function addControl(program: Command): void {
+  for (const [act, does, done] of ACTS) {
+    const command = program
+      .command(act)
+      .argument(...ROLLOUT)
+      .description(does)
+      .action(async (rollout: string, options: ControlOptions) => {
+        process.exitCode = await withClient(options, async (client) => {
+          const signed = { actor: actor(), reason: options.reason };
+          const { requestId, heard } = await control(client, rollout, { act, ...signed });
+          if (options.output === 'json') printJson({ version: 1, rollout, act, requestId, heard, ...signed });
+          else if (heard) say(`rollout ${rollout} ${done}`);
+          else say(`recorded by the server, and no worker has heard it yet: it holds once one is up (uplift worker)`);
+          return heard ? EXIT.done : EXIT.waiting;
+        });
+      });
+    signed(command);
+  }
+  addSkip(program);
+  addConcurrency(program);
+  addRetry(program);
+}
+
+function addSkip(program: Command): void {
+  const command = program
+    .command('skip')
+    .argument(...ROLLOUT)
+    .argument('[resource]', "resource's id; only what has not started can be skipped")
+    .option('--wave <name>', 'the rest of a wave instead')
+    .description('leave a resource, or the rest of a wave, out')
+    .action(async (rollout: string, resource: string | undefined, options: ControlOptions & { wave?: string }) => {
+      process.exitCode = await withClient(options, async (client) => {
+        if ((resource === undefined) === (options.wave === undefined)) {
+          throw new UsageError('say what to skip: a resource, or --wave NAME');
+        }
+        const what = options.wave === undefined ? { resource: resource ?? '' } : { wave: options.wave };
+        return told(options, rollout, await skip(client, rollout, what, { actor: actor(), reason: options.reason }));
+      });
+    });
+  signed(command);
+}
+
+function addConcurrency(program: Command): void {
+  const command = program
+    .command('concurrency')
+    .argument(...ROLLOUT)
+    .argument('<number>', 'the most upgrades in flight', wholeNumber)
+    .option('--wave <name>', 'in this wave only; otherwise in the running one and all after it')
+    .description('change how many upgrades may be in flight, while it runs')
+    .action(async (rollout: string, number: number, options: ControlOptions & { wave?: string }) => {
+      process.exitCode = await withClient(options, async (client) => {
+        const wanted = { concurrency: number, wave: options.wave ?? null };
+        const answer = await setConcurrency(client, rollout, wanted, { actor: actor(), reason: options.reason });
+        return told(options, rollout, answer);
+      });
+    });
+  signed(command);
+}
+
+function addRetry(program: Command): void {
+  const command = program
+    .command('retry')
+    .argument(...ROLLOUT)
+    .addOption(
+      new Option('--only <which>', 'failed ones, or those that were skipped or never started').choices(
+        Object.keys(RETRIED),
+      ),
+    )
+    .description(
+      'try again what did not go well in a rollout that has ended: same plan, same targets, a rollout of its own',
+    )
+    .action(async (rollout: string, options: ControlOptions & { only?: keyof typeof RETRIED }) => {
+      process.exitCode = await withClient(options, async (client) => {
+        const which = options.only === undefined ? (['failed', 'skipped'] as const) : [options.only];
+        const started = await retry(client, rollout, which, { actor: actor(), reason: options.reason });
+        if (options.output === 'json') printJson({ version: 1, ...started, retryOf: rollout });
+        else {
+          print(started.rollout);
+          say(`started: ${count(started.upgrades, 'resource')}; follow it by \`uplift watch ${started.rollout}\``);
+        }
+        return EXIT.done;
+      });
+    });
+  signed(command);
+}
+
+function signed(command: Command): void {
+  command.requiredOption('--reason <text>', 'why; it stands in the history and the report');
+  withOutputOption(withServerOptions(command));
+}
+
+function told({ output }: OutputOptions, rollout: string, answer: string): number {
+  if (output === 'json') printJson({ version: 1, rollout, answer });
+  else say(answer);
+  return EXIT.done;
+}
+
+function wholeNumber(text: string): number {
+  if (!/^[1-9]\d{0,4}$/.test(text)) throw new InvalidArgumentError('Use a whole number, 1 or more.');
+  return Number(text);
+}

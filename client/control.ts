@@ -1,0 +1,211 @@
+/** A person's hand on a rollout: pause, resume, stop, skip, concurrency, and trying again what did not go well. */
+import { randomUUID } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Client } from '@temporalio/client';
+import { inputOf } from '../temporal/reads.js';
+import type { ConcurrencyRequest, ControlRequest, SkipRequest } from '../workflows/contracts/control.js';
+import { rolloutWorkflowId, upgradeWorkflowId } from '../workflows/contracts/ids.js';
+import { MESSAGES } from '../workflows/contracts/messages.js';
+import { SHARD_SIZE, type RolloutInput, type RolloutStatus } from '../workflows/contracts/rollout.js';
+import type { Outcome, UpgradeSpec } from '../workflows/contracts/upgrade.js';
+import { partLists, upgradesOf } from './inventory.js';
+import { describeRollout, rolloutStatus, startRollout, type StartedRollout } from './rollouts.js';
+import { rolloutRows } from './rows.js';
+import { ask, describeRun, mapAtOnce } from './server-reads.js';
+import { NotTakenError, takenUpdate } from './upgrades.js';
+import { hasEnded, isGood } from './views.js';
+
+export interface Signed {
+  readonly actor: string;
+  readonly reason: string;
+}
+
+/** How long a worker may take to confirm what the server has. */
+const CONFIRMED_WITHIN_MS = 10_000;
+const ASK_MS = 2_000;
+
+/**
+ * Pauses, resumes or stops a rollout. The server keeps the word, so it holds from the moment that a worker is up.
+ *
+ * @returns whether a worker has heard it within seconds
+ * @throws UnknownRolloutError; NotTakenError when the rollout has ended
+ */
+export async function control(
+  client: Client,
+  rollout: string,
+  { act, actor, reason }: Omit<ControlRequest, 'requestId'>,
+): Promise<{ readonly requestId: string; readonly heard: boolean }> {
+  const run = await running(client, rollout);
+  const requestId = randomUUID();
+  const request: ControlRequest = { requestId, act, actor, reason };
+  await client.workflow.getHandle(run.workflowId, run.runId).signal(MESSAGES.control, request);
+  for (const until = Date.now() + CONFIRMED_WITHIN_MS; Date.now() < until; await delay(200)) {
+    const told = await ask<RolloutStatus>(client, run, MESSAGES.rolloutStatus, ASK_MS);
+    if (told?.acts?.some((one) => one.requestId === requestId) === true) return { requestId, heard: true };
+    // A rollout that has nothing in flight ends right after its stop.
+    if ((await describeRun(client, run.workflowId, run.runId))?.status.name !== 'RUNNING')
+      return { requestId, heard: true };
+  }
+  return { requestId, heard: false };
+}
+
+/**
+ * Leaves a resource, or what has not started of a wave, out.
+ *
+ * @param what a wave's name, or a resource's id
+ * @returns what follows
+ * @throws UnknownRolloutError; NotTakenError saying why not
+ */
+export async function skip(
+  client: Client,
+  rollout: string,
+  what: { readonly wave: string } | { readonly resource: string },
+  signed: Signed,
+): Promise<string> {
+  const run = await running(client, rollout);
+  const input = await inputOf<RolloutInput>(client, run.workflowId, run.runId);
+  const request: SkipRequest =
+    'wave' in what
+      ? { ...signed, wave: waveNumber(input, what.wave), upgrade: null }
+      : { ...signed, ...(await findUpgrade(client, input, what.resource)) };
+  if ('resource' in what) await mustNotHaveStarted(client, rollout, what.resource);
+  const answer = await takenUpdate<string>(client, run.workflowId, MESSAGES.skip, request);
+  if (request.upgrade === null) return answer;
+  return (await hasStarted(client, rollout, request.upgrade.workflowId))
+    ? `${request.upgrade.title} had started just before: it goes on`
+    : answer;
+}
+
+/**
+ * Sets how many upgrades may be in flight: in one wave, or in the running one and all after it.
+ *
+ * @returns what follows
+ * @throws UnknownRolloutError; NotTakenError saying why not
+ */
+export async function setConcurrency(
+  client: Client,
+  rollout: string,
+  { concurrency, wave }: { readonly concurrency: number; readonly wave: string | null },
+  signed: Signed,
+): Promise<string> {
+  const run = await running(client, rollout);
+  const input = await inputOf<RolloutInput>(client, run.workflowId, run.runId);
+  const number = wave === null ? null : waveNumber(input, wave);
+  const request: ConcurrencyRequest = { ...signed, wave: number, concurrency };
+  return takenUpdate<string>(client, run.workflowId, MESSAGES.setConcurrency, request);
+}
+
+/** Which upgrades of an ended rollout are tried again. */
+export const RETRIED: Readonly<Record<'failed' | 'skipped', readonly Outcome[]>> = {
+  failed: ['Refused', 'Failed', 'RolledBack', 'Held'],
+  skipped: ['Skipped', 'NotStarted'],
+};
+
+/**
+ * Starts a new rollout of what did not go well in one that has ended: the same plan, the same pinned targets, linked to
+ * its parent.
+ *
+ * @throws UnknownRolloutError; NotTakenError when it still runs, or nothing is left to try
+ */
+export async function retry(
+  client: Client,
+  rollout: string,
+  which: readonly (keyof typeof RETRIED)[],
+  { actor, reason }: Signed,
+): Promise<StartedRollout & { readonly upgrades: number }> {
+  const run = await describeRollout(client, rollout);
+  const view = await rolloutStatus(client, rollout);
+  if (!hasEnded(view)) {
+    throw new NotTakenError(`rollout ${rollout} is ${view.state}: only what has ended is tried again (stop it first)`);
+  }
+  const input = await inputOf<RolloutInput>(client, run.workflowId, run.runId);
+  const rows = await rolloutRows(client, rollout);
+  const outcomes = which.flatMap((one) => RETRIED[one]);
+  const wanted = new Set(
+    rows
+      .filter(({ outcome }) => outcome !== null && !isGood(outcome) && outcomes.includes(outcome))
+      .map((row) => row.workflowId),
+  );
+  if (wanted.size === 0) throw new NotTakenError(`nothing of ${rollout} is left to be tried again`);
+
+  const lists = await mapAtOnce(input.waves, (wave) => upgradesOf(client, wave));
+  const isWanted = (spec: UpgradeSpec) => wanted.has(upgradeWorkflowId(spec.resource));
+  const waves = input.waves
+    .map(({ parts: _parts, ...wave }, at) => ({ ...wave, upgrades: (lists[at] ?? []).filter(isWanted) }))
+    .filter(({ upgrades }) => upgrades.length > 0);
+  const started = await startRollout(client, {
+    ...input,
+    rollout: await freeName(client, rollout),
+    startedBy: actor,
+    waves,
+    retryOf: { rollout, runId: run.runId, reason },
+  });
+  return { ...started, upgrades: wanted.size };
+}
+
+/** `spring-1a2b3c4d-retry-1`, or the next number that no rollout has. */
+async function freeName(client: Client, rollout: string): Promise<string> {
+  const root = rollout.replace(/-retry-\d+$/, '');
+  for (let number = 1; ; number += 1) {
+    const name = `${root}-retry-${number}`;
+    if ((await describeRun(client, rolloutWorkflowId(name))) === null) return name;
+  }
+}
+
+async function running(client: Client, rollout: string): Promise<{ workflowId: string; runId: string }> {
+  const { workflowId, runId, status } = await describeRollout(client, rollout);
+  if (status.name !== 'RUNNING' && status.name !== 'PAUSED') {
+    throw new NotTakenError(
+      `rollout ${rollout} has ended (\`uplift retry ${rollout}\` tries again what did not go well)`,
+    );
+  }
+  return { workflowId, runId };
+}
+
+function waveNumber(input: RolloutInput, name: string): number {
+  const at = input.waves.findIndex((wave) => wave.name === name);
+  if (at >= 0) return at + 1;
+  const names = input.waves.map((wave) => `"${wave.name}"`).join(', ');
+  throw new NotTakenError(`there is no wave "${name}" (there are ${names})`);
+}
+
+/** Where a resource stands in the rollout: its wave and its shard. */
+async function findUpgrade(
+  client: Client,
+  input: RolloutInput,
+  resource: string,
+): Promise<Pick<SkipRequest, 'wave' | 'upgrade'>> {
+  const found: Pick<SkipRequest, 'wave' | 'upgrade'>[] = [];
+  for (const [at, wave] of input.waves.entries()) {
+    const lists = await partLists(client, wave, SHARD_SIZE);
+    lists.forEach((list, shard) => {
+      for (const spec of list) {
+        const workflowId = upgradeWorkflowId(spec.resource);
+        if (spec.resource.id !== resource && workflowId !== resource) continue;
+        found.push({ wave: at + 1, upgrade: { shard: shard + 1, workflowId, title: spec.resource.id } });
+      }
+    });
+  }
+  const [one, ...more] = found;
+  if (one === undefined)
+    throw new NotTakenError(`${resource} is no resource of this rollout (\`uplift status --all\`)`);
+  if (more.length > 0) {
+    const ids = found.map(({ upgrade }) => upgrade?.workflowId).join(', ');
+    throw new NotTakenError(`several resources are called ${resource}: name one of ${ids}`);
+  }
+  return one;
+}
+
+async function mustNotHaveStarted(client: Client, rollout: string, resource: string): Promise<void> {
+  const rows = await rolloutRows(client, rollout);
+  const row = rows.find(({ resourceId, workflowId }) => resourceId === resource || workflowId === resource);
+  if (row === undefined || row.phase === 'Pending') return;
+  const state = row.outcome ?? `in flight (${row.phase})`;
+  throw new NotTakenError(`${resource} is ${state}: only what has not started can be skipped`);
+}
+
+async function hasStarted(client: Client, rollout: string, workflowId: string): Promise<boolean> {
+  const rows = await rolloutRows(client, rollout);
+  const row = rows.find((one) => one.workflowId === workflowId);
+  return row !== undefined && row.phase !== 'Pending' && row.outcome !== 'Skipped';
+}

@@ -1,0 +1,121 @@
+/** Steering a rollout by commands, as real processes against a real server and the simulated clouds. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { parse, stringify } from 'yaml';
+import type { RolloutReport, RolloutView } from '../../client/views.js';
+import type { Truth } from '../../simulator/truth.js';
+import type { DevServer } from '../../temporal/dev-server.js';
+import { startTestServer } from '../support/environment.js';
+import { linesOf, rehearsal, type Rehearsal, serve, type Service, uplift } from './cli.js';
+
+let server: DevServer;
+let place: Rehearsal;
+let worker: Service | null = null;
+let rollout: string;
+
+beforeAll(async () => {
+  server = await startTestServer();
+  place = await rehearsal('--seed', 'steer', '--graphs', '4', '--clusters', '0', '--min', '1s', '--max', '2s');
+});
+afterAll(async () => {
+  await worker?.stop();
+  await place.dispose();
+  await server.stop();
+});
+
+const run = (...args: string[]) => uplift(args, { TEMPORAL_ADDRESS: server.address, UPLIFT_ACTOR: 'ana' });
+const steer = (act: string, ...args: string[]) => run(act, rollout, ...args, '--reason', 'a test');
+
+async function statusOf(id: string): Promise<{ rollout: RolloutView; resources: RolloutReport['rows'] }> {
+  return JSON.parse((await run('status', id, '-o', 'json')).stdout) as {
+    rollout: RolloutView;
+    resources: RolloutReport['rows'];
+  };
+}
+
+async function submits(): Promise<Truth['submits']> {
+  return ((await (await fetch(`${place.url}/_simulator/truth`)).json()) as Truth).submits;
+}
+
+it('pause holds though no worker is up; what needs an answer says that nothing was recorded', async () => {
+  const plan = parse(readFileSync(place.plan, 'utf8')) as { spec: { waves: unknown } };
+  plan.spec.waves = [{ name: 'all', rest: true }];
+  const file = join(place.directory, 'steered.yaml');
+  writeFileSync(file, stringify(plan));
+  rollout = linesOf((await run('apply', file, '--accounts', place.accounts)).stdout)[0] ?? '';
+
+  expect(await run('pause', rollout)).toMatchObject({ code: 1, stdout: '' });
+  expect(await steer('pause')).toMatchObject({
+    code: 5,
+    stderr: 'recorded by the server, and no worker has heard it yet: it holds once one is up (uplift worker)\n',
+  });
+  expect(await steer('concurrency', '4')).toMatchObject({
+    code: 1,
+    stderr: 'uplift: no worker answered, so nothing was recorded (start a worker: uplift worker)\n',
+  });
+  expect(await steer('retry')).toMatchObject({
+    code: 1,
+    stderr: `uplift: rollout ${rollout} is Running: only what has ended is tried again (stop it first)\n`,
+  });
+});
+
+it('with a worker it stays paused until it is resumed, and does as it is told', async () => {
+  worker = await serve(['worker', '--accounts', place.accounts], /worker is ready/, {
+    TEMPORAL_ADDRESS: server.address,
+  });
+  let told = await statusOf(rollout);
+  while (told.rollout.state !== 'Paused') told = await statusOf(rollout);
+  expect(told.rollout.next).toBe('nothing, until somebody resumes it: `uplift resume`');
+  expect(told.rollout.acts).toMatchObject([{ act: 'pause', actor: 'ana', reason: 'a test' }]);
+  expect(await submits()).toEqual([]);
+
+  const last = told.resources.at(-1)?.resourceId ?? '';
+  expect(await steer('skip', last)).toMatchObject({
+    code: 0,
+    stderr: `${last} is left out, unless it has started already\n`,
+  });
+  expect(await steer('skip', 'nothing')).toMatchObject({
+    code: 1,
+    stderr: 'uplift: nothing is no resource of this rollout (`uplift status --all`)\n',
+  });
+  expect(await steer('skip', '--wave', 'none')).toMatchObject({
+    code: 1,
+    stderr: 'uplift: there is no wave "none" (there are "all")\n',
+  });
+  expect(await steer('concurrency', '3', '-o', 'json')).toMatchObject({ code: 0 });
+  expect(await steer('resume')).toMatchObject({ code: 0, stderr: `rollout ${rollout} goes on\n` });
+
+  expect((await run('watch', rollout)).code).toBe(3);
+  told = await statusOf(rollout);
+  expect(told.rollout).toMatchObject({ state: 'SucceededWithFailures', counts: { Succeeded: 3, Skipped: 1 } });
+  expect(told.resources.at(-1)).toMatchObject({
+    outcome: 'Skipped',
+    reason: expect.stringContaining('by ana') as string,
+  });
+  expect(await submits()).toHaveLength(3);
+});
+
+it('retry starts what was skipped as a rollout of its own, linked to its parent', async () => {
+  expect(await steer('pause')).toMatchObject({
+    code: 1,
+    stderr: `uplift: rollout ${rollout} has ended (\`uplift retry ${rollout}\` tries again what did not go well)\n`,
+  });
+  expect(await steer('retry', '--only', 'failed')).toMatchObject({
+    code: 1,
+    stderr: `uplift: nothing of ${rollout} is left to be tried again\n`,
+  });
+  const { code, stdout } = await steer('retry', '--only', 'skipped');
+  expect({ code, stdout }).toEqual({ code: 0, stdout: `${rollout}-retry-1\n` });
+  expect((await run('watch', `${rollout}-retry-1`)).code).toBe(0);
+  const parent = await statusOf(rollout);
+  const told = await statusOf(`${rollout}-retry-1`);
+  expect(told.rollout).toMatchObject({
+    state: 'Succeeded',
+    startedBy: 'ana',
+    planDigest: parent.rollout.planDigest,
+    retryOf: { rollout, runId: parent.rollout.runId, reason: 'a test' },
+  });
+  expect(told.resources.map(({ resourceId }) => resourceId)).toEqual([parent.resources.at(-1)?.resourceId]);
+  expect(await submits()).toHaveLength(4);
+});

@@ -1,0 +1,374 @@
+/** A person's hand on a rollout: what is sent afterwards, what goes on, and what the status tells. */
+import type { TestWorkflowEnvironment } from '@temporalio/testing';
+import { ApplicationFailure } from '@temporalio/common';
+import { WorkflowFailedError, type WorkflowHandle, WorkflowUpdateFailedError } from '@temporalio/client';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { rolloutHold } from '../../activities/hold.js';
+import { keepInventory } from '../../client/inventory.js';
+import type { ConcurrencyRequest, ControlRequest, SkipRequest } from '../../workflows/contracts/control.js';
+import { rolloutWorkflowId, shardWorkflowId, upgradeWorkflowId } from '../../workflows/contracts/ids.js';
+import { MESSAGES } from '../../workflows/contracts/messages.js';
+import { QUEUES } from '../../workflows/contracts/queues.js';
+import type { RolloutInput, RolloutResult, RolloutStatus } from '../../workflows/contracts/rollout.js';
+import type { UpgradeSpec } from '../../workflows/contracts/upgrade.js';
+import type { rollout } from '../../workflows/rollout.js';
+import { timeSkippingEnvironment } from '../support/environment.js';
+import { type Script, scriptedSteps, spec } from './scripted-steps.js';
+import { withScriptedWorkers } from './scripted-workers.js';
+
+let env: TestWorkflowEnvironment;
+let number = 0;
+
+beforeAll(async () => {
+  env = await timeSkippingEnvironment();
+});
+afterAll(async () => {
+  await env.teardown();
+});
+
+type Handle = WorkflowHandle<typeof rollout>;
+
+interface Plan {
+  readonly waves: readonly (readonly UpgradeSpec[])[];
+  readonly concurrency?: number;
+  readonly shardSize?: number;
+  readonly budget?: RolloutInput['budget'];
+}
+
+/** A gate that steps wait at until it is opened. */
+function gate() {
+  let open = () => {};
+  const opened = new Promise<void>((resolve) => (open = resolve));
+  return { opened, open: () => open() };
+}
+
+function specs(count: number): UpgradeSpec[] {
+  return Array.from({ length: count }, (_, at) => spec(`c${(number += 1)}-${at}`));
+}
+
+async function run(
+  plan: Plan,
+  script: Script,
+  meanwhile: (handle: Handle, called: readonly string[]) => Promise<void>,
+) {
+  const id = `c-${(number += 1)}`;
+  const steps = scriptedSteps(script);
+  return withScriptedWorkers(env, steps, async () => {
+    const input = await keepInventory(
+      env.client,
+      {
+        rollout: id,
+        planDigest: 'digest',
+        startedBy: 'test',
+        waves: plan.waves.map((upgrades, at) => ({
+          name: `wave ${at + 1}`,
+          concurrency: plan.concurrency ?? 1,
+          upgrades,
+        })),
+        budget: plan.budget ?? { max: 9, mode: 'loose' },
+        accountLimits: {},
+        timing: { scale: 1 },
+      },
+      plan.shardSize,
+    );
+    const handle = await env.client.workflow.start<typeof rollout>('rollout', {
+      workflowId: rolloutWorkflowId(id),
+      taskQueue: QUEUES.main,
+      args: [input],
+    });
+    await meanwhile(handle, steps.called);
+    const result = await handle.result().catch((error: unknown) => {
+      if (error instanceof WorkflowFailedError && error.cause instanceof ApplicationFailure) {
+        return error.cause.details?.[0] as RolloutResult;
+      }
+      throw error;
+    });
+    return { result, status: await statusOf(handle), called: steps.called };
+  });
+}
+
+const statusOf = (handle: Handle) => handle.query<RolloutStatus>(MESSAGES.rolloutStatus);
+
+async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await holds())) await new Promise((resolve) => setTimeout(resolve, 50));
+}
+
+let request = 0;
+async function control(handle: Handle, act: ControlRequest['act']): Promise<void> {
+  const requestId = `request-${(request += 1)}`;
+  await handle.signal(MESSAGES.control, { requestId, act, actor: 'ana', reason: `to ${act}` } satisfies ControlRequest);
+  await until(async () => (await statusOf(handle)).acts?.some((one) => one.requestId === requestId) === true);
+}
+
+/** Once these shards of the first wave have heard of the hold. */
+async function held(handle: Handle, shards: readonly number[]): Promise<void> {
+  const { rollout: id } = await statusOf(handle);
+  const { runId } = await handle.describe();
+  for (const shard of shards) {
+    const running = env.client.workflow.getHandle(shardWorkflowId(id, runId, 1, shard));
+    await until(async () =>
+      ((await running.fetchHistory()).events ?? []).some(({ workflowExecutionSignaledEventAttributes: signal }) =>
+        Buffer.from(signal?.input?.payloads?.[0]?.data ?? [])
+          .toString()
+          .includes('"hold":"paused by ana'),
+      ),
+    );
+  }
+}
+
+const skip = (handle: Handle, what: Pick<SkipRequest, 'wave' | 'upgrade'>) =>
+  handle.executeUpdate<string, [SkipRequest]>(MESSAGES.skip, { args: [{ ...what, actor: 'ana', reason: 'broken' }] });
+const concurrency = (handle: Handle, value: number, wave: number | null = null, validUntil?: string) =>
+  handle.executeUpdate<string, [ConcurrencyRequest]>(MESSAGES.setConcurrency, {
+    args: [{ wave, concurrency: value, actor: 'ana', reason: 'in a hurry', ...(validUntil && { validUntil }) }],
+  });
+const refusal = (promise: Promise<unknown>) =>
+  promise.then(
+    () => 'was taken',
+    (error: unknown) => (error instanceof WorkflowUpdateFailedError ? error.cause?.message : String(error)),
+  );
+
+describe('pause', () => {
+  it('starts nothing until it is resumed; what was submitted goes on, and the status says who and why', async () => {
+    const [first, second, third] = specs(3) as [UpgradeSpec, UpgradeSpec, UpgradeSpec];
+    const submitted = gate();
+    const release = gate();
+    const { result, status } = await run(
+      { waves: [[first, second], [third]] },
+      {
+        awaitOperation: async ({ spec: { resource } }) => {
+          if (resource.id !== first.resource.id) return {};
+          submitted.open();
+          await release.opened;
+          return {};
+        },
+      },
+      async (handle, called) => {
+        await submitted.opened;
+        await control(handle, 'pause');
+        await held(handle, [1]);
+        release.open();
+        await until(() => called.includes(`verify ${first.resource.id}`));
+        const upgrade = env.client.workflow.getHandle(upgradeWorkflowId(first.resource));
+        await upgrade.result();
+        expect(await statusOf(handle)).toMatchObject({ state: 'Paused' });
+        expect((await statusOf(handle)).reason).toMatch(/^paused by ana at \S+: to pause; what was submitted goes on$/);
+        expect(called.filter((entry) => entry.startsWith('precheck'))).toHaveLength(1);
+        await control(handle, 'resume');
+      },
+    );
+    expect(result).toMatchObject({ outcome: 'Succeeded', counts: { Succeeded: 3 } });
+    expect(status.acts?.map(({ act, actor, reason }) => `${act} ${actor} ${reason}`)).toEqual([
+      'pause ana to pause',
+      'resume ana to resume',
+    ]);
+  });
+
+  it('reaches an upgrade right before its send, which then waits without spending its patience', async () => {
+    const [one] = specs(1) as [UpgradeSpec];
+    const atSend = gate();
+    const paused = gate();
+    const { result, called } = await run(
+      { waves: [[one]] },
+      {
+        submit: async (input) => {
+          atSend.open();
+          await paused.opened;
+          const hold = await rolloutHold(input);
+          return hold === null ? {} : { verdict: 'held-back', reason: hold, operation: null };
+        },
+      },
+      async (handle, steps) => {
+        await atSend.opened;
+        await control(handle, 'pause');
+        paused.open();
+        await until(() => steps.filter((entry) => entry.startsWith('submit')).length >= 1);
+        const upgrade = env.client.workflow.getHandle(upgradeWorkflowId(one.resource));
+        await until(async () =>
+          ((await upgrade.fetchHistory()).events ?? []).some((event) => event.timerStartedEventAttributes != null),
+        );
+        await control(handle, 'resume');
+      },
+    );
+    expect(result).toMatchObject({ outcome: 'Succeeded', counts: { Succeeded: 1 } });
+    expect(called.filter((entry) => entry.startsWith('submit')).length).toBeGreaterThanOrEqual(2);
+  });
+
+  it('holds for shards that are open and for those that are not yet', async () => {
+    const upgrades = specs(6);
+    const started = gate();
+    const release = gate();
+    const { result } = await run(
+      { waves: [upgrades], concurrency: 3, shardSize: 2 },
+      {
+        awaitOperation: async () => {
+          started.open();
+          await release.opened;
+          return {};
+        },
+      },
+      async (handle, called) => {
+        await until(() => called.filter((entry) => entry.startsWith('await')).length === 3);
+        await control(handle, 'pause');
+        await held(handle, [1, 2]);
+        release.open();
+        for (const { resource } of upgrades.slice(0, 3)) {
+          await env.client.workflow.getHandle(upgradeWorkflowId(resource)).result();
+        }
+        expect(called.filter((entry) => entry.startsWith('precheck'))).toHaveLength(3);
+        await control(handle, 'resume');
+      },
+    );
+    expect(result.counts).toEqual({ Succeeded: 6 });
+  });
+});
+
+describe('stop', () => {
+  it.each([[false], [true]])('ends after what was submitted, paused before: %s', async (pausedBefore) => {
+    const upgrades = specs(3);
+    const submitted = gate();
+    const release = gate();
+    const { result } = await run(
+      { waves: [upgrades, specs(1)] },
+      {
+        awaitOperation: async () => {
+          submitted.open();
+          await release.opened;
+          return {};
+        },
+      },
+      async (handle) => {
+        await submitted.opened;
+        if (pausedBefore) await control(handle, 'pause');
+        await control(handle, 'stop');
+        expect((await statusOf(handle)).state).toBe('Stopping');
+        release.open();
+      },
+    );
+    expect(result).toMatchObject({ outcome: 'Stopped', counts: { Succeeded: 1, NotStarted: 3 } });
+    expect(result.reason).toMatch(/; stopped by ana at \S+: to stop$/);
+  });
+});
+
+describe('skip', () => {
+  it('leaves out what has not started: a resource now, one of a later wave, a wave', async () => {
+    const [first, second] = [specs(3), specs(2)];
+    const submitted = gate();
+    const release = gate();
+    const order = (wave: number, one: UpgradeSpec | undefined) => ({
+      wave,
+      upgrade: { shard: 1, workflowId: upgradeWorkflowId(one?.resource ?? spec('x').resource), title: 'it' },
+    });
+    const { result, status } = await run(
+      { waves: [first, second, specs(4)] },
+      {
+        awaitOperation: async () => {
+          submitted.open();
+          await release.opened;
+          return {};
+        },
+      },
+      async (handle) => {
+        await submitted.opened;
+        expect(await skip(handle, order(1, first[1]))).toBe('it is left out, unless it has started already');
+        await skip(handle, order(2, second[0]));
+        expect(await skip(handle, { wave: 3, upgrade: null })).toBe('wave wave 3: is left out');
+        expect(await refusal(skip(handle, { wave: 3, upgrade: null }))).toBe('wave wave 3 is over: Skipped');
+        expect(await refusal(skip(handle, { wave: 4, upgrade: null }))).toBe('there is no wave 4');
+        release.open();
+      },
+    );
+    expect(result).toMatchObject({
+      outcome: 'SucceededWithFailures',
+      counts: { Succeeded: 3, Skipped: 6 },
+      failures: 0,
+    });
+    expect(status.waves.map(({ state }) => state)).toEqual(['Done', 'Done', 'Skipped']);
+  });
+
+  it('leaves the rest of a running wave out, and goes on with the next', async () => {
+    const submitted = gate();
+    const release = gate();
+    const { result } = await run(
+      { waves: [specs(5), specs(1)], shardSize: 2 },
+      {
+        awaitOperation: async () => {
+          submitted.open();
+          await release.opened;
+          return {};
+        },
+      },
+      async (handle) => {
+        await submitted.opened;
+        expect(await skip(handle, { wave: 1, upgrade: null })).toBe(
+          'wave wave 1: what has not started of it is left out',
+        );
+        release.open();
+      },
+    );
+    expect(result).toMatchObject({ outcome: 'SucceededWithFailures', counts: { Succeeded: 2, Skipped: 4 } });
+  });
+});
+
+describe('concurrency', () => {
+  it('changes while it runs, up and down, and says what the budget makes of it', async () => {
+    const release = gate();
+    let [flying, most] = [0, 0];
+    const { result, status } = await run(
+      { waves: [specs(6), specs(4)], concurrency: 1, budget: { max: 3, mode: 'strict' } },
+      {
+        awaitOperation: async () => {
+          flying += 1;
+          most = Math.max(most, flying);
+          await release.opened;
+          flying -= 1;
+          return {};
+        },
+      },
+      async (handle) => {
+        await until(() => flying === 1);
+        expect(await concurrency(handle, 3)).toBe('3 at a time');
+        await until(() => flying === 3);
+        expect(await concurrency(handle, 9, 1)).toBe('9 at a time in wave wave 1; the strict budget of 3 allows 4 now');
+        await until(() => flying === 4);
+        expect(await concurrency(handle, 2, 2)).toBe('2 at a time in wave wave 2');
+        expect(await refusal(concurrency(handle, 5, null, '2026-01-01T00:00:00Z'))).toBe(
+          'it came too late: its sender waited until 2026-01-01T00:00:00Z',
+        );
+        expect(await refusal(concurrency(handle, 0))).toBe('a concurrency is a whole number from 1 to 10000');
+        release.open();
+      },
+    );
+    expect(most).toBe(4);
+    expect(result.counts).toEqual({ Succeeded: 10 });
+    expect(status.waves.map((wave) => wave.concurrency)).toEqual([9, 2]);
+  });
+
+  it('goes down across shards', async () => {
+    const release = gate();
+    let flying = 0;
+    let lowered = false;
+    let most = 0;
+    const { result } = await run(
+      { waves: [specs(12)], concurrency: 6, shardSize: 3 },
+      {
+        awaitOperation: async ({ spec: { resource } }) => {
+          flying += 1;
+          await release.opened;
+          const at = Number(resource.id.split('-').at(-1));
+          if (lowered && at >= 6) most = Math.max(most, flying);
+          flying -= 1;
+          return {};
+        },
+      },
+      async (handle) => {
+        await until(() => flying === 6);
+        await concurrency(handle, 1);
+        lowered = true;
+        release.open();
+      },
+    );
+    expect(result.counts).toEqual({ Succeeded: 12 });
+    expect(most).toBeLessThanOrEqual(1);
+  });
+});

@@ -1,0 +1,67 @@
+/** A person's hand on a running rollout. Everything has an actor and a reason, and stands in the history. */
+
+/** What may be asked of a rollout that no worker has to answer: a signal, kept by the server, confirmed by query. */
+export interface ControlRequest {
+  /** Told again by the status once a worker has heard it. */
+  readonly requestId: string;
+  /** `pause`: nothing is sent any more, what was sent goes on. `stop`: the same, and the rollout ends then. */
+  readonly act: 'pause' | 'resume' | 'stop';
+  readonly actor: string;
+  readonly reason: string;
+}
+
+/** Of every update. */
+export interface Timely {
+  /** ISO 8601: until when its sender waits for the answer. Later it is refused, since its sender was told so. */
+  readonly validUntil?: string;
+}
+
+/** An update: a resource, or all of a wave that has not started, is left out. */
+export interface SkipRequest extends Timely {
+  /** 1-based. */
+  readonly wave: number;
+  /** The shard and the upgrade; `null` for the whole wave. */
+  readonly upgrade: { readonly shard: number; readonly workflowId: string; readonly title: string } | null;
+  readonly actor: string;
+  readonly reason: string;
+}
+
+/** An update: how many may be in flight, from now on. */
+export interface ConcurrencyRequest extends Timely {
+  /** 1-based; `null`: the running wave and all after it. */
+  readonly wave: number | null;
+  readonly concurrency: number;
+  readonly actor: string;
+  readonly reason: string;
+}
+
+/** Something that a person did to a rollout. */
+export interface Act {
+  readonly requestId: string | null;
+  readonly act: ControlRequest['act'] | 'skip' | 'concurrency';
+  /** What it was done to: `wave canary`, `graph-1`, `5 at a time in wave rest`. */
+  readonly what: string;
+  readonly actor: string;
+  readonly reason: string;
+  /** ISO 8601, UTC: when the rollout heard it. */
+  readonly at: string;
+}
+
+/** The rollout's word to a running wave, and the wave's to its shards. */
+export interface WaveOrder {
+  /** Why nothing is started for now; `null`: things may be. */
+  readonly hold?: string | null;
+  readonly concurrency?: number;
+  /** Why the rest of the wave is left out. */
+  readonly skipRest?: string;
+  readonly skip?: SkipOrder;
+}
+
+export interface SkipOrder {
+  readonly shard: number;
+  readonly workflowId: string;
+  readonly why: string;
+}
+
+/** Key of the rollout's memo: its value is why nothing may be sent now. A submit reads it right before its send. */
+export const HOLD_MEMO = 'upliftHold';
