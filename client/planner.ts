@@ -89,6 +89,8 @@ export interface PreparedPlan {
 const AT_ONCE = 8;
 /** Pauses before the second, third and fourth try of a read, in milliseconds. */
 const BACKOFF_MS = [500, 1_000, 2_000];
+/** Of a list that changes while it is read. */
+const LIST_READINGS = 5;
 const RETRIED: readonly ErrorClass[] = ['transient', 'throttled'];
 const TOKEN = '(made at submit)';
 
@@ -230,17 +232,37 @@ export function toRolloutInput(prepared: PreparedPlan, { startedBy }: { readonly
   };
 }
 
+/** A list in which something comes or goes between two pages may lose another entry: then it is read again. */
+async function readList(
+  reading: PlanReading,
+  api: CloudApi,
+  reader: CloudReader,
+): Promise<{ resources: readonly ResourceState[]; isWhole: boolean }> {
+  const resources: ResourceState[] = [];
+  const totals = new Set<number | undefined>();
+  for (let page: number | null = 0; page !== null;) {
+    const at: number = page;
+    const { resources: found, next, total } = await again(reading, () => api.list(reader, at));
+    resources.push(...found);
+    totals.add(total);
+    page = next;
+  }
+  return { resources, isWhole: totals.size === 1 };
+}
+
 async function listAll(reading: PlanReading, api: CloudApi, account: Account): Promise<Listing> {
   try {
     const reader = await again(reading, () => reading.sessions.reader(api, account.name, { signal: reading.signal }));
-    const resources: ResourceState[] = [];
-    for (let page: number | null = 0; page !== null;) {
-      const at: number = page;
-      const { resources: found, next } = await again(reading, () => api.list(reader, at));
-      resources.push(...found);
-      page = next;
+    for (let attempt = 1; attempt <= LIST_READINGS; attempt += 1) {
+      const { resources, isWhole } = await readList(reading, api, reader);
+      if (isWhole) return { resources };
     }
-    return { resources };
+    return {
+      problem: {
+        message: `cannot be resolved: the list of account ${account.name} changed each time it was read, so an entry may be missing`,
+        remedy: 'try again later, or name the resources by id',
+      },
+    };
   } catch (error) {
     const { reason, remedy } = misread(error, { account: account.name, family: api.family, region: account.region });
     return {

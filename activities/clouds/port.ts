@@ -152,6 +152,14 @@ export interface Pace {
   readonly visibilityLagMs: number;
 }
 
+export interface ResourcePage {
+  readonly resources: readonly ResourceState[];
+  /** The argument for the following page; `null` after the last one. */
+  readonly next: number | null;
+  /** How many there are in all, as this page says; left out where the API does not, or the page is all of them. */
+  readonly total?: number;
+}
+
 /** One API: what a new service brings. */
 export interface CloudApi<Target = unknown> {
   readonly cloud: string;
@@ -171,8 +179,8 @@ export interface CloudApi<Target = unknown> {
   objection(target: Target): string | null;
 
   describe(reader: CloudReader, id: string): Promise<ResourceState>;
-  /** One page of the account's resources, from page 0 on; `next` is the argument for the following one. */
-  list(reader: CloudReader, page: number): Promise<{ resources: ResourceState[]; next: number | null }>;
+  /** One page of the account's resources, from page 0 on. */
+  list(reader: CloudReader, page: number): Promise<ResourcePage>;
   /** The state's version against the target: pure. */
   standing(state: ResourceState, target: Target): Standing;
   /**

@@ -4,7 +4,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
 import { systemClock } from '../../activities/clock.js';
 import { CLOUD_APIS } from '../../activities/clouds/index.js';
-import type { ResourceState } from '../../activities/clouds/port.js';
+import { gesV2 } from '../../activities/clouds/huawei/ges-v2.js';
+import type { CloudApi, ResourceState } from '../../activities/clouds/port.js';
 import { openSessions } from '../../activities/clouds/sessions.js';
 import { createTransport, type Transport } from '../../activities/transport.js';
 import { planProblems, preparePlan, resolvePlan } from '../../client/planner.js';
@@ -235,6 +236,33 @@ describe('selectors over HTTP', () => {
   }
 
   const of = (family: string) => inventory.filter((resource) => resource.family === family);
+
+  it('lose nothing when an entry goes while the list is read', async () => {
+    const reading = readingOf();
+    const reader = await reading.sessions.reader(gesV2, 'hw');
+    const state = await gesV2.describe(reader, of('ges')[0]?.id ?? '');
+    const idOf = (index: number) => `00000000-0000-4000-8000-${String(index).padStart(12, '0')}`;
+    let graphs = Array.from({ length: 120 }, (_, index) => ({ ...state, id: idOf(index) }));
+    let pages = 0;
+    const resolveWhile = (changes: (page: number) => boolean) => {
+      const list: CloudApi['list'] = (_reader, page) => {
+        const [resources, total] = [graphs.slice(page, page + 50), graphs.length];
+        if (changes(page)) graphs = graphs.slice(1);
+        pages += 1;
+        return Promise.resolve({ resources, next: page + 50 < total ? page + 50 : null, total });
+      };
+      const apis = CLOUD_APIS.map((api) => (api.service === 'ges-v2' ? { ...api, list } : api));
+      const targets = [{ service: 'ges-v2', account: 'hw', version: '9.9.9', select: { name: '*' } }];
+      return resolvePlan(sourceOf(targets), { ...reading, apis });
+    };
+    // The first entry goes after the first page: what was the 51st is now the last of a page that was read already.
+    const plan = await resolveWhile((page) => page === 0 && pages === 0);
+    expect(idsOf(plan)).toHaveLength(119);
+    expect(idsOf(plan)).toContain(idOf(50));
+    await expect(resolveWhile((page) => page === 0)).rejects.toThrow(
+      /the list of account hw changed each time it was read, so an entry may be missing \(try again later/,
+    );
+  });
 
   it('choose from every page, by name, tags and version', async () => {
     const all = await resolve([

@@ -403,6 +403,7 @@ export const elasticsearch: CloudApi<ElasticsearchTarget> = {
     return {
       resources: body.Result.map((found) => stateOf(found, null)),
       next: isLast || body.Result.length === 0 ? null : page + 1,
+      ...(Number.isNaN(total) ? {} : { total }),
     };
   },
   standing,

@@ -393,6 +393,7 @@ export const dcs: CloudApi<DcsTarget> = {
     return {
       resources: items.map((found) => stateOf(found, null)),
       next: items.length > 0 && next < total ? next : null,
+      total,
     };
   },
   standing,

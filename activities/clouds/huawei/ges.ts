@@ -181,7 +181,7 @@ export function gesApi(dialect: GesDialect): CloudApi<GesTarget> {
       const query = { offset: String(page), limit: String(PAGE_SIZE) };
       const { items, total } = await reader.read({ path: at(reader.projectId), query }, dialect.graphs);
       const next = page + items.length;
-      return { resources: items.map(stateOf), next: items.length > 0 && next < total ? next : null };
+      return { resources: items.map(stateOf), next: items.length > 0 && next < total ? next : null, total };
     },
     standing,
     async precheck(reader, id) {
