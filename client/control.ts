@@ -3,7 +3,12 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Client } from '@temporalio/client';
 import { inputOf } from '../temporal/reads.js';
-import type { ConcurrencyRequest, ControlRequest, SkipRequest } from '../workflows/contracts/control.js';
+import type {
+  ConcurrencyRequest,
+  ControlRequest,
+  DecisionRequest,
+  SkipRequest,
+} from '../workflows/contracts/control.js';
 import { rolloutWorkflowId, upgradeWorkflowId } from '../workflows/contracts/ids.js';
 import { MESSAGES } from '../workflows/contracts/messages.js';
 import { SHARD_SIZE, type RolloutInput, type RolloutStatus } from '../workflows/contracts/rollout.js';
@@ -93,6 +98,37 @@ export async function setConcurrency(
   const number = wave === null ? null : waveNumber(input, wave);
   const request: ConcurrencyRequest = { ...signed, wave: number, concurrency };
   return takenUpdate<string>(client, run.workflowId, MESSAGES.setConcurrency, request);
+}
+
+/**
+ * Approves or rejects what a rollout, or one of its waves, needs before it begins.
+ *
+ * @param looked the wave, or `null` for what it waits for now; and the digest of the plan that was looked at, or its
+ *   beginning
+ * @returns what follows
+ * @throws UnknownRolloutError; NotTakenError saying why not
+ */
+export async function decide(
+  client: Client,
+  rollout: string,
+  decision: DecisionRequest['decision'],
+  { wave, digest }: { readonly wave: string | null; readonly digest: string | null },
+  signed: Signed,
+): Promise<string> {
+  const run = await running(client, rollout);
+  const input = await inputOf<RolloutInput>(client, run.workflowId, run.runId);
+  if (digest !== null && !input.planDigest.startsWith(digest)) {
+    throw new NotTakenError(
+      `the plan of ${rollout} is ${input.planDigest.slice(0, 12)}, not ${digest}: look at it again`,
+    );
+  }
+  const request: DecisionRequest = {
+    ...signed,
+    decision,
+    planDigest: input.planDigest,
+    ...(wave === null ? {} : { wave: waveNumber(input, wave) }),
+  };
+  return takenUpdate<string>(client, run.workflowId, MESSAGES.decide, request);
 }
 
 /** Which upgrades of an ended rollout are tried again. */

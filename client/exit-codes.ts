@@ -33,10 +33,12 @@ export function exitCodeOf(view: Pick<RolloutView, 'state' | 'charged' | 'budget
       // Nothing reached its target, yet the budget was not spent: that is an error, not an exceeded budget.
       return isOverBudget(view) ? EXIT.budgetExceeded : EXIT.error;
     case 'Stopped':
+    case 'Rejected':
     case 'Terminated':
       return EXIT.stopped;
     case 'Running':
     case 'Paused':
+    case 'Waiting':
     case 'Stopping':
       return EXIT.waiting;
   }

@@ -194,22 +194,23 @@ export function planProblems(prepared: PreparedPlan, verdicts: readonly Verdict[
  * The rollout workflow's input. Targets that need no change or are blocked now are part of it: the rollout looks again
  * right before each submit.
  *
- * @throws InputError when a target has the verdict `error`.
+ * @throws InputError when a target has the verdict `error`, or too few may approve what needs approval.
  */
 export function toRolloutInput(prepared: PreparedPlan, { startedBy }: { readonly startedBy: string }): RolloutInput {
-  const problems = planProblems(prepared);
+  const { plan } = prepared;
+  const problems = [...planProblems(prepared), ...quorumProblems(plan, startedBy)];
   if (problems.length > 0) throw new InputError(problems);
 
-  const { plan } = prepared;
   return {
     rollout: plan.rollout,
     planDigest: prepared.digest,
     startedBy,
-    waves: plan.waves.map(({ name, concurrency, limits, maxFailures, targets }, wave) => ({
+    waves: plan.waves.map(({ name, concurrency, limits, maxFailures, approval, targets }, wave) => ({
       name,
       concurrency,
       ...(Object.keys(limits).length === 0 ? {} : { limits }),
       ...(maxFailures === null ? {} : { maxFailures: maxFailures.count }),
+      ...(approval === null ? {} : { approval }),
       upgrades: targets.map(({ resource, target, targetLabel, relations }, index) => {
         const seen = prepared.waves[wave]?.targets[index];
         return {
@@ -226,6 +227,7 @@ export function toRolloutInput(prepared: PreparedPlan, { startedBy }: { readonly
         };
       }),
     })),
+    ...(plan.approval === null ? {} : { approval: plan.approval }),
     budget: plan.budget,
     accountLimits: plan.accountLimits,
     timing: { scale: plan.timeScale },
@@ -248,6 +250,22 @@ async function readList(
     page = next;
   }
   return { resources, isWhole: totals.size === 1 };
+}
+
+/** Who starts a rollout may not approve it: enough others must be left. */
+function quorumProblems(plan: RolloutPlan, startedBy: string): InputProblem[] {
+  const gates = [
+    { path: 'spec.approval', approval: plan.approval },
+    ...plan.waves.map(({ approval }, at) => ({ path: `spec.waves[${at}].approval`, approval })),
+  ];
+  return gates.flatMap(({ path, approval }) => {
+    const others = approval?.approvers.filter((name) => name !== startedBy).length ?? 0;
+    if (approval === null || others >= approval.quorum) return [];
+    const message = `${startedBy} starts it and may not approve it, so ${others} of a quorum of ${approval.quorum} are left`;
+    return [
+      { file: plan.file, line: null, path, message, remedy: 'name another approver, or let somebody else apply it' },
+    ];
+  });
 }
 
 async function listAll(reading: PlanReading, api: CloudApi, account: Account): Promise<Listing> {

@@ -102,7 +102,7 @@ export function endedIn(counts: Counts): number {
 }
 
 export function hasEnded(view: Pick<RolloutView, 'state'>): boolean {
-  return view.state !== 'Running' && view.state !== 'Paused' && view.state !== 'Stopping';
+  return view.state !== 'Running' && view.state !== 'Paused' && view.state !== 'Waiting' && view.state !== 'Stopping';
 }
 
 /** Whether more failed than the budget, or that of a wave, tolerates. */
@@ -129,6 +129,7 @@ type Standing = Pick<RolloutView, 'state' | 'reason' | 'waves' | 'budget' | 'cha
 /** What changes next, and on what it depends: one line. */
 export function nextChange(view: Omit<Standing, 'reason'>): string {
   if (hasEnded(view)) return 'nothing: this is the end';
+  if (view.state === 'Waiting') return 'what it waits for: `uplift approve` or `uplift reject`';
   if (view.state === 'Paused') return 'nothing, until somebody resumes it: `uplift resume`';
   const at = view.waves.findIndex(({ state }) => state === 'Running');
   const wave = view.waves[at];

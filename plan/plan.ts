@@ -2,6 +2,7 @@
 import type { CloudApi } from '../activities/clouds/port.js';
 import { upgradeWorkflowId } from '../workflows/contracts/ids.js';
 import type { Json } from '../workflows/contracts/json.js';
+import type { Approval } from '../workflows/contracts/control.js';
 import type { FailureBudget, Limits } from '../workflows/contracts/rollout.js';
 import type { ResourceRef, UpgradeSpec } from '../workflows/contracts/upgrade.js';
 import { lower } from '../workflows/limits.js';
@@ -10,7 +11,7 @@ import { digest, rolloutId } from './digest.js';
 import type { InputProblem } from './errors.js';
 import { InputError, splitRemedy } from './errors.js';
 import { parseWith, suggest } from './problems.js';
-import type { BudgetEntry } from './schema.js';
+import type { ApprovalEntry, BudgetEntry } from './schema.js';
 import { planSchema, share, targetHead, targetSchema } from './schema.js';
 import type { Choices, PlannedSelector } from './selectors.js';
 import type { Path, Source } from './source.js';
@@ -56,6 +57,8 @@ export interface PlannedWave {
   readonly limits: Limits;
   /** How many of it may fail, where it has a budget of its own, and how that came about. */
   readonly maxFailures: { readonly count: number; readonly shown: string } | null;
+  /** Whose approval it needs before it begins; `null` where none is needed. */
+  readonly approval: Approval | null;
   readonly targets: readonly RelatedTarget[];
 }
 
@@ -68,6 +71,8 @@ export interface RolloutPlan {
   /** `{name}-{first 8 digits of the digest}` */
   readonly rollout: string;
   readonly waves: readonly PlannedWave[];
+  /** As a wave's, for all of it. */
+  readonly approval: Approval | null;
   readonly budget: FailureBudget;
   /** `5 % of 25 = 1`, or the number. */
   readonly budgetShown: string;
@@ -192,15 +197,18 @@ export function planOf(
       })),
       ownBudget,
     );
-    return { ...wave, limits, maxFailures, effective, targets: members };
+    const approval = approvalOf(entries[at]?.approval);
+    return { ...wave, limits, maxFailures, approval, effective, targets: members };
   });
   const content = {
     name: metadata.name,
-    waves: planned.map(({ name, concurrency, limits, maxFailures, targets: members }) => ({
+    ...(spec.approval === undefined ? {} : { approval: jsonOf(approvalOf(spec.approval)) }),
+    waves: planned.map(({ name, concurrency, limits, maxFailures, approval, targets: members }) => ({
       name,
       concurrency,
       ...(Object.keys(limits).length === 0 ? {} : { limits: { ...limits } }),
       ...(maxFailures === null ? {} : { maxFailures: maxFailures.count }),
+      ...(approval === null ? {} : { approval: jsonOf(approval) }),
       targets: members.map(({ resource, target, relations: { groups, after } }) => ({
         resource: { ...resource },
         target,
@@ -219,6 +227,7 @@ export function planOf(
     file: source.file,
     rollout: rolloutId(plan),
     waves: planned,
+    approval: approvalOf(spec.approval),
     budget: budget.budget,
     budgetShown: budget.shown,
     accountLimits,
@@ -376,6 +385,15 @@ function resolveBudget(entry: BudgetEntry, total: number): { budget: FailureBudg
   const { count, shown } = resolveMax(entry.max ?? 0, total);
   const counts = entry.counts === undefined ? {} : { counts: [...new Set(entry.counts)] };
   return { budget: { max: count, mode, ...counts }, shown };
+}
+
+const UNIT_MS = { m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+
+function approvalOf(entry: ApprovalEntry | undefined): Approval | null {
+  if (entry === undefined) return null;
+  const { approvers, quorum = 1, expiresAfter = '7d' } = entry;
+  const unit = UNIT_MS[expiresAfter.slice(-1) as keyof typeof UNIT_MS];
+  return { quorum, approvers: [...new Set(approvers)], expiresAfterMs: Number.parseInt(expiresAfter, 10) * unit };
 }
 
 function resolveMax(max: number | string, total: number): { count: number; shown: string } {

@@ -87,6 +87,28 @@ const group = z
   })
   .meta({ oneOf: [{ required: ['targets'] }, { required: ['tag'] }] });
 
+const approval = z
+  .strictObject({
+    approvers: z
+      .array(z.string().min(1))
+      .min(1)
+      .describe('Names, as `uplift` tells them: UPLIFT_ACTOR, the user of a CI, or user@host.'),
+    quorum: z
+      .int()
+      .positive()
+      .optional()
+      .describe('How many of them; default 1. Who starts the rollout may not approve it.'),
+    expiresAfter: z
+      .string()
+      .regex(/^[1-9]\d*(m|h|d)$/, 'use a number and a unit, as in 30m, 24h or 7d')
+      .optional()
+      .describe('So long it is waited for, then the rollout ends; default 7d.'),
+  })
+  .refine(({ approvers, quorum = 1 }) => quorum <= new Set(approvers).size, {
+    error: 'has fewer approvers than its quorum',
+    params: { remedy: 'name more of them, or lower the quorum' },
+  });
+
 const wave = z
   .strictObject({
     name: label,
@@ -100,6 +122,7 @@ const wave = z
       .optional()
       .describe('plan (default): as the plan has them; id: by id; spread: in turn from each account and region.'),
     limits: limits.optional(),
+    approval: approval.optional().describe('Named people let it begin.'),
     failureBudget: z
       .strictObject({ max: budgetMax.describe('A number, or a percentage of the wave, rounded down.') })
       .optional()
@@ -159,6 +182,7 @@ export function planSchema(apis: readonly CloudApi[]) {
         .optional()
         .describe('Members of an HA pair or of an application: so many of them at a time.'),
       limits: limits.optional(),
+      approval: approval.optional().describe('Named people let the rollout begin.'),
       failureBudget: failureBudget.optional(),
       drift: z
         .strictObject({ version: driftRule, status: driftRule, size: driftRule, tags: driftRule })
@@ -185,6 +209,7 @@ export function planSchema(apis: readonly CloudApi[]) {
 
 export type WaveEntry = z.infer<typeof wave>;
 export type BudgetEntry = z.infer<typeof failureBudget>;
+export type ApprovalEntry = z.infer<typeof approval>;
 export type GroupEntry = z.infer<typeof group>;
 export type LimitsEntry = z.infer<typeof limits>;
 export type WaveSelectEntry = z.infer<typeof waveSelect>;

@@ -1,6 +1,13 @@
 /** The messages of all workflows, typed. Their names stand in contracts/messages.ts. */
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
-import type { ConcurrencyRequest, ControlRequest, SkipOrder, SkipRequest, WaveOrder } from './contracts/control.js';
+import type {
+  ConcurrencyRequest,
+  ControlRequest,
+  DecisionRequest,
+  SkipOrder,
+  SkipRequest,
+  WaveOrder,
+} from './contracts/control.js';
 import { MESSAGES } from './contracts/messages.js';
 import type { Grant, RolloutStatus, ShardProgress, ShardStatus, ShardWord } from './contracts/rollout.js';
 import type { Resolution } from './contracts/upgrade.js';
@@ -27,3 +34,5 @@ export const skipOrderSignal = defineSignal<[SkipOrder]>(MESSAGES.skipOrder);
 export const upgradeHeldBackSignal = defineSignal<[string]>(MESSAGES.upgradeHeldBack);
 /** To an upgrade that was held back: the hold is over. */
 export const goOnSignal = defineSignal(MESSAGES.goOn);
+/** To the rollout: approve or reject what waits for it. Answers what follows. */
+export const decideUpdate = defineUpdate<string, [DecisionRequest]>(MESSAGES.decide);

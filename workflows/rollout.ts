@@ -20,10 +20,12 @@ import {
   type Act,
   type ConcurrencyRequest,
   type ControlRequest,
+  type DecisionRequest,
   type SkipOrder,
   type SkipRequest,
   type WaveOrder,
 } from './contracts/control.js';
+import { Approvals } from './approvals.js';
 import { FAILURES } from './contracts/errors.js';
 import { waveWorkflowId } from './contracts/ids.js';
 import { addCounts, addFailures, allowedInFlight, countOf, rolloutOutcome } from './contracts/outcome.js';
@@ -45,6 +47,7 @@ import { FAILED_OUTCOMES, GOOD_OUTCOMES } from './contracts/upgrade.js';
 import { markdown } from './details.js';
 import {
   controlSignal,
+  decideUpdate,
   releaseInventorySignal,
   rolloutStatusQuery,
   setConcurrencyUpdate,
@@ -73,7 +76,14 @@ export async function rollout(input: RolloutInput): Promise<RolloutResult> {
     description: 'How many upgrades may be in flight.',
   });
 
+  setHandler(decideUpdate, (request) => run.decide(request), {
+    validator: (request) => run.mayDecide(request),
+    description: 'Approve or reject what waits for it.',
+  });
+
+  await run.untilApproved(null);
   for (const index of input.waves.keys()) {
+    await run.untilApproved(index + 1);
     await run.untilGoOn();
     if (run.isOver()) break;
     await run.wave(index);
@@ -110,6 +120,10 @@ class RolloutRun {
   private hold: Act | null = null;
   private stop: Act | null = null;
   private readonly acts: Act[] = [];
+  private readonly approvals: Approvals;
+  /** What it waits at now: a wave, `null` for the rollout itself; `undefined` while it does not wait. */
+  private gate: number | null | undefined;
+  private expired: string | null = null;
   /** Cancelled by `stop`, as all of the rollout is by a cancel. */
   private readonly running = new CancellationScope();
   /** Orders to waves, one after the other. */
@@ -120,6 +134,14 @@ class RolloutRun {
 
   constructor(input: RolloutInput) {
     this.input = input;
+    const gates = [
+      { wave: null, title: 'the rollout', rule: input.approval },
+      ...input.waves.map(({ name, approval }, at) => ({ wave: at + 1, title: `wave ${name}`, rule: approval })),
+    ];
+    this.approvals = new Approvals(
+      gates.flatMap((gate) => (gate.rule === undefined ? [] : [{ ...gate, rule: gate.rule }])),
+      input,
+    );
     this.waves = input.waves.map((plan, index) => ({
       plan,
       workflowId: waveWorkflowId(input.rollout, this.runId, index + 1),
@@ -133,6 +155,42 @@ class RolloutRun {
       child: null,
     }));
     this.show();
+  }
+
+  /** Nothing begins without its approval; a rejection, or none in time, ends the rollout. */
+  async untilApproved(wave: number | null): Promise<void> {
+    const gate = this.approvals.gate(wave);
+    const isSkipped = wave !== null && this.waves[wave - 1]?.state === 'Skipped';
+    if (gate === null || isSkipped || this.isOver() || this.approvals.isGiven(wave)) return;
+    this.gate = wave;
+    this.show();
+    const isDecided = () => this.approvals.isGiven(wave) || this.approvals.rejection !== null;
+    try {
+      const inTime = await this.running.run(() =>
+        condition(isDecided, gate.rule.expiresAfterMs, { summary: `Approval of ${gate.title}` }),
+      );
+      if (!inTime) this.expired = `the approval of ${gate.title} did not come in time`;
+    } catch (error) {
+      if (!isCancellation(error)) throw error;
+      this.stopped = true;
+    }
+    this.gate = undefined;
+    this.show();
+  }
+
+  /** @throws Error saying why this person's word is not taken */
+  mayDecide(request: DecisionRequest): void {
+    mustBeInTime(request);
+    if (this.result !== null || this.approvals.rejection !== null) throw new Error('the rollout has ended');
+    this.approvals.mayDecide(request, this.gate);
+  }
+
+  decide(request: DecisionRequest): string {
+    const { decision, actor, reason } = request;
+    const answer = this.approvals.decide(request, this.gate, new Date().toISOString());
+    this.record({ requestId: null, act: decision, what: answer, actor, reason });
+    this.show();
+    return answer;
   }
 
   /** While a person has it on hold, no wave begins. */
@@ -243,6 +301,7 @@ class RolloutRun {
   }
 
   isOver(): boolean {
+    if (this.approvals.rejection !== null || this.expired !== null) return true;
     return this.stopped || this.failures > this.input.budget.max || this.overWave !== null;
   }
 
@@ -274,16 +333,22 @@ class RolloutRun {
     const { budget } = this.input;
     const total = this.waves.reduce((sum, { plan }) => sum + sizeOf(plan), 0);
     const { failures, overWave } = this;
-    const stopped = this.stopped || this.isStopping;
+    const stopped = this.stopped || this.isStopping || this.expired !== null;
+    const { rejection } = this.approvals;
     const byClass = this.waves.reduce<FailureCounts>((sum, wave) => addFailures(sum, wave.byClass), {});
     this.result = {
-      ...rolloutOutcome({ total, counts, failures, budget, stopped, overWave }),
+      ...rolloutOutcome({ total, counts, failures, budget, stopped, overWave, rejected: rejection !== null }),
       counts,
       failures,
       byClass,
       budget,
     };
-    if (this.stop !== null) this.result = { ...this.result, reason: `${this.result.reason}; ${wordsOf(this.stop)}` };
+    const by = [
+      ...(this.stop === null ? [] : [wordsOf(this.stop)]),
+      ...(rejection === null ? [] : [`${rejection.title} by ${rejection.actor}: ${rejection.reason}`]),
+      ...(this.expired === null ? [] : [this.expired]),
+    ];
+    this.result = { ...this.result, reason: [this.result.reason, ...by].join('; ') };
     upsertSearchAttributes([{ key: ATTRIBUTES.outcome, value: this.result.outcome }]);
     this.show();
     if (this.result.outcome === 'Failed') {
@@ -389,6 +454,7 @@ class RolloutRun {
     if (this.hold !== null) {
       return { state: 'Paused', reason: `${wordsOf(this.hold)}; what was submitted goes on` };
     }
+    if (this.gate !== undefined) return { state: 'Waiting', reason: this.approvals.whyWaiting(this.gate) };
     const running = this.waves.find(({ state }) => state === 'Running');
     return {
       state: 'Running',
@@ -475,7 +541,15 @@ class RolloutRun {
 
 /** `paused by ana since …: a customer complained`. */
 function wordsOf({ act, actor, reason, at }: Act): string {
-  const done = { pause: 'paused', resume: 'resumed', stop: 'stopped', skip: 'skipped', concurrency: 'set' }[act];
+  const done = {
+    pause: 'paused',
+    resume: 'resumed',
+    stop: 'stopped',
+    skip: 'skipped',
+    concurrency: 'set',
+    approve: 'approved',
+    reject: 'rejected',
+  }[act];
   return `${done} by ${actor} at ${at}: ${reason}`;
 }
 

@@ -12,7 +12,7 @@ import {
   withOutputOption,
   withServerOptions,
 } from '../context.js';
-import { control, retry, RETRIED, setConcurrency, skip } from '../control.js';
+import { control, decide, retry, RETRIED, setConcurrency, skip } from '../control.js';
 import { UsageError } from '../errors.js';
 import { EXIT } from '../exit-codes.js';
 import { count } from '../render/text.js';
@@ -47,9 +47,31 @@ export function addControl(program: Command): void {
       });
     signed(command);
   }
+  addDecision(program, 'approve', 'let what waits for your approval begin');
+  addDecision(program, 'reject', 'say no to what waits for your approval: the rollout ends');
   addSkip(program);
   addConcurrency(program);
   addRetry(program);
+}
+
+function addDecision(program: Command, decision: 'approve' | 'reject', does: string): void {
+  const command = program
+    .command(decision)
+    .argument(...ROLLOUT)
+    .option('--wave <name>', 'this wave, also ahead of its time; otherwise what it waits for now')
+    .option('--digest <digits>', 'the plan that you looked at, as `uplift plan` and `uplift status` show it')
+    .description(does)
+    .action(async (rollout: string, options: ControlOptions & { wave?: string; digest?: string }) => {
+      process.exitCode = await withClient(options, async (client) => {
+        const looked = { wave: options.wave ?? null, digest: options.digest ?? null };
+        return told(
+          options,
+          rollout,
+          await decide(client, rollout, decision, looked, { actor: actor(), reason: options.reason }),
+        );
+      });
+    });
+  signed(command);
 }
 
 function addSkip(program: Command): void {

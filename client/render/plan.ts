@@ -1,5 +1,6 @@
 /** A prepared plan as a person reads it, and as `-o json` prints it. */
 import type { PreparedPlan, PreparedTarget, PreparedWave, Verdict } from '../planner.js';
+import type { Approval } from '../../workflows/contracts/control.js';
 import { type PlannedWave, roughly } from '../../plan/plan.js';
 import type { Paint } from './paint.js';
 import { type Column, renderTable, renderTables } from './table.js';
@@ -27,6 +28,7 @@ export function renderPlan(prepared: PreparedPlan, width: number, paint: Paint):
     `${paint.bold(plan.rollout)}  ${paint.dim(plan.file)}`,
     `${summary(prepared)}.`,
     `Failure budget: ${budgetLine(prepared)}.`,
+    ...(plan.approval === null ? [] : [`It begins when ${approvalWords(plan.approval)}.`]),
     ...waves.flatMap((wave, at) => ['', waveTitle(wave, paint), ...bindings(plan.waves[at]), tables[at] ?? '']),
     ...checks(targets, width, paint),
     ...calls(targets, paint),
@@ -68,7 +70,7 @@ const LISTED = 8;
 /** What binds the targets of a wave besides its concurrency. */
 function bindings(wave: PlannedWave | undefined): string[] {
   if (wave === undefined) return [];
-  const { limits, maxFailures, targets } = wave;
+  const { limits, maxFailures, approval, targets } = wave;
   const limited = Object.entries(limits).map(([name, limit]) => `${limit} in ${name.replace(':', ' ')}`);
   const groups = new Map<string, { members: number; max: number }>();
   const waits = new Map<string, number>();
@@ -84,10 +86,15 @@ function bindings(wave: PlannedWave | undefined): string[] {
   const lines = [
     ...(limited.length === 0 ? [] : [`At most ${limited.join(', ')}`]),
     ...(maxFailures === null ? [] : [`Failure budget of its own: ${maxFailures.shown}`]),
+    ...(approval === null ? [] : [`Begins when ${approvalWords(approval)}`]),
     ...cutList([...groups].map(([name, { members, max }]) => `Group ${name}: ${max} of ${members} at a time`)),
     ...cutList([...waits].map(([words, many]) => (many === 1 ? words : `${words} (${many} targets)`))),
   ];
   return lines.map((line) => `  ${line}`);
+}
+
+function approvalWords({ quorum, approvers, expiresAfterMs }: Approval): string {
+  return `${quorum} of ${approvers.join(', ')} ${quorum === 1 ? 'has' : 'have'} approved, within ${roughly(expiresAfterMs)}`;
 }
 
 function cutList(lines: readonly string[]): string[] {

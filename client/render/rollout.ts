@@ -224,9 +224,11 @@ function stateColor(view: RolloutView, paint: Paint): (text: string) => string {
     case 'SucceededWithFailures':
     case 'Stopping':
     case 'Paused':
+    case 'Waiting':
     case 'Stopped':
       return paint.yellow;
     case 'Failed':
+    case 'Rejected':
     case 'Terminated':
       return paint.red;
   }

@@ -83,6 +83,7 @@ it('with a worker it stays paused until it is resumed, and does as it is told', 
     code: 1,
     stderr: 'uplift: there is no wave "none" (there are "all")\n',
   });
+  expect(await steer('approve')).toMatchObject({ code: 1, stderr: 'uplift: nothing of this rollout needs approval\n' });
   expect(await steer('concurrency', '3', '-o', 'json')).toMatchObject({ code: 0 });
   expect(await steer('resume')).toMatchObject({ code: 0, stderr: `rollout ${rollout} goes on\n` });
 

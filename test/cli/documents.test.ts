@@ -54,6 +54,7 @@ const PREPARED: PreparedPlan = {
     waves: [],
     budget: { max: 1, mode: 'strict' },
     budgetShown: '34 % of 3 = 1',
+    approval: null,
     accountLimits: { 'graphs-prod': 2 },
     drift: {},
     onOtherTarget: 'fail',
@@ -68,6 +69,7 @@ const PREPARED: PreparedPlan = {
       effective: { concurrency: 2, cause: 'because strict with max 1', takesMs: 3_600_000, askedMs: 1_800_000 },
       limits: {},
       maxFailures: null,
+      approval: null,
       targets: [target(), target({ verdict: 'no-change', from: '2.4.1', reason: 'is at its target', call: null })],
     },
     {
@@ -77,6 +79,7 @@ const PREPARED: PreparedPlan = {
       effective: { concurrency: 1, cause: null, takesMs: 3_600_000, askedMs: 3_600_000 },
       limits: {},
       maxFailures: null,
+      approval: null,
       targets: [
         target({
           resource: {

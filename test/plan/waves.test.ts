@@ -223,6 +223,27 @@ describe('waits', () => {
   });
 });
 
+describe('approvals', () => {
+  it('are pinned with names, quorum and time', () => {
+    const approval = { approvers: ['ana', 'ben', 'ana'], quorum: 2, expiresAfter: '36h' };
+    const of = plan([kite([1])], { approval, waves: [{ name: 'all', rest: true, approval: { approvers: ['ana'] } }] });
+    expect(of.approval).toEqual({ quorum: 2, approvers: ['ana', 'ben'], expiresAfterMs: 36 * 3_600_000 });
+    expect(of.waves[0]?.approval).toEqual({ quorum: 1, approvers: ['ana'], expiresAfterMs: 7 * 86_400_000 });
+  });
+  it.each([
+    [
+      { approvers: ['ana', 'ana'], quorum: 2 },
+      'spec.approval: has fewer approvers than its quorum (name more of them, or lower the quorum)',
+    ],
+    [
+      { approvers: ['ana'], expiresAfter: 'soon' },
+      'spec.approval.expiresAfter: "soon" does not have the right form (use a number and a unit, as in 30m, 24h or 7d)',
+    ],
+  ])('are refused: %o', (approval, message) => {
+    expect(problems(() => plan([kite([1])], { approval }))).toEqual([message]);
+  });
+});
+
 describe('the digest', () => {
   const targets = [kite([1, 2], { name: 'a' }), kite([3])];
   const plain = plan(targets).digest;
@@ -231,6 +252,7 @@ describe('the digest', () => {
     ['a group', targets, { groups: [{ name: 'g', targets: ['a'] }] }],
     ['a wait', [kite([1, 2], { name: 'a' }), kite([3], { after: ['a'] })], {}],
     ['a budget of a wave', targets, { waves: [{ name: 'all', rest: true, failureBudget: { max: 0 } }] }],
+    ['an approver', targets, { approval: { approvers: ['ana'] } }],
     ['what is charged', targets, { failureBudget: { counts: ['upgrade'] } }],
   ])('changes with %s', (_what, changed, spec) => {
     expect(plan(changed, spec).digest).not.toBe(plain);

@@ -35,10 +35,40 @@ export interface ConcurrencyRequest extends Timely {
   readonly reason: string;
 }
 
+/** Whose approval something needs before it begins. */
+export interface Approval {
+  /** How many of them. */
+  readonly quorum: number;
+  /** As the client names them: `UPLIFT_ACTOR`, a CI's user, or user@host. */
+  readonly approvers: readonly string[];
+  /** So long it is waited for; then the rollout ends. Milliseconds. */
+  readonly expiresAfterMs: number;
+}
+
+/** An update: a named person's word on a wave, or on the rollout as a whole. */
+export interface DecisionRequest extends Timely {
+  readonly decision: 'approve' | 'reject';
+  /** 1-based; `null` for the rollout itself; left out: what it waits for now. */
+  readonly wave?: number | null;
+  /** The plan that was looked at: an approval is for no other. */
+  readonly planDigest: string;
+  readonly actor: string;
+  readonly reason: string;
+}
+
+export interface Decision {
+  readonly wave: number | null;
+  readonly title: string;
+  readonly decision: 'approve' | 'reject';
+  readonly actor: string;
+  readonly reason: string;
+  readonly at: string;
+}
+
 /** Something that a person did to a rollout. */
 export interface Act {
   readonly requestId: string | null;
-  readonly act: ControlRequest['act'] | 'skip' | 'concurrency';
+  readonly act: ControlRequest['act'] | DecisionRequest['decision'] | 'skip' | 'concurrency';
   /** What it was done to: `wave canary`, `graph-1`, `5 at a time in wave rest`. */
   readonly what: string;
   readonly actor: string;

@@ -10,6 +10,7 @@ export const MESSAGES = {
   releaseInventory: 'releaseInventory',
   control: 'control',
   skip: 'skip',
+  decide: 'decide',
   setConcurrency: 'setConcurrency',
   waveOrder: 'waveOrder',
   skipOrder: 'skipOrder',

@@ -66,6 +66,8 @@ export interface RolloutEnd {
   readonly failures: number;
   readonly budget: FailureBudget;
   readonly stopped: boolean;
+  /** Somebody who was asked for an approval said no. */
+  readonly rejected?: boolean;
   /** A wave that exceeded a budget of its own. */
   readonly overWave?: { readonly name: string; readonly max: number } | null;
 }
@@ -82,6 +84,7 @@ export function rolloutOutcome(end: RolloutEnd): { outcome: RolloutOutcome; reas
     return { outcome: 'Failed', reason: `failure budget of ${max} of wave ${name} exceeded: ${score}` };
   }
   if (good === end.total) return { outcome: 'Succeeded', reason: score };
+  if (end.rejected === true) return { outcome: 'Rejected', reason: `rejected: ${score}` };
   if (end.stopped) return { outcome: 'Stopped', reason: `stopped: ${score}` };
   if (good === 0) return { outcome: 'Failed', reason: score };
   return { outcome: 'SucceededWithFailures', reason: score };

@@ -1,4 +1,4 @@
-import type { Act, SkipOrder } from './control.js';
+import type { Act, Approval, SkipOrder } from './control.js';
 import type { FailureClass, Outcome, Timing, UpgradeSpec } from './upgrade.js';
 
 /** The most upgrades one shard holds: its history stays near 3,000 events (7 a child, measured). */
@@ -37,6 +37,8 @@ export interface WavePlan {
   readonly limits?: Limits;
   /** How many of this wave may fail, where it has a budget of its own. */
   readonly maxFailures?: number;
+  /** Whose approval it needs before it begins. */
+  readonly approval?: Approval;
   /** Names that later waves wait for. */
   readonly provides?: readonly string[];
   /** Either its parts, in order, or the upgrades themselves where they are few. */
@@ -53,6 +55,8 @@ export interface RolloutInput {
   /** The most upgrades in flight per account; an account that is not named has no limit of its own. */
   readonly accountLimits: Readonly<Record<string, number>>;
   readonly timing: Timing;
+  /** Whose approval it needs before it begins. */
+  readonly approval?: Approval;
   /** The run whose failed or skipped upgrades this one tries again. */
   readonly retryOf?: { readonly rollout: string; readonly runId: string; readonly reason: string };
 }
@@ -179,7 +183,7 @@ export interface WaveResult {
 }
 
 /** Nothing reports "completed" at 0 %: `Succeeded` needs every resource at its target. */
-export type RolloutOutcome = 'Succeeded' | 'SucceededWithFailures' | 'Failed' | 'Stopped';
+export type RolloutOutcome = 'Succeeded' | 'SucceededWithFailures' | 'Failed' | 'Stopped' | 'Rejected';
 
 export interface RolloutResult {
   readonly outcome: RolloutOutcome;
@@ -195,7 +199,7 @@ export interface RolloutResult {
 export interface RolloutStatus {
   readonly rollout: string;
   readonly planDigest: string;
-  readonly state: 'Running' | 'Paused' | 'Stopping' | RolloutOutcome;
+  readonly state: 'Running' | 'Waiting' | 'Paused' | 'Stopping' | RolloutOutcome;
   readonly reason: string;
   readonly budget: FailureBudget;
   readonly failures: number;

@@ -1,0 +1,176 @@
+/** Who may let what begin: a table, and real workflows for what follows. */
+import type { TestWorkflowEnvironment } from '@temporalio/testing';
+import { ApplicationFailure } from '@temporalio/common';
+import { WorkflowFailedError, type WorkflowHandle, WorkflowUpdateFailedError } from '@temporalio/client';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Approvals } from '../../workflows/approvals.js';
+import type { Approval, ControlRequest, DecisionRequest } from '../../workflows/contracts/control.js';
+import { rolloutWorkflowId } from '../../workflows/contracts/ids.js';
+import { MESSAGES } from '../../workflows/contracts/messages.js';
+import { QUEUES } from '../../workflows/contracts/queues.js';
+import type { RolloutInput, RolloutResult, RolloutStatus } from '../../workflows/contracts/rollout.js';
+import type { rollout } from '../../workflows/rollout.js';
+import { timeSkippingEnvironment } from '../support/environment.js';
+import { scriptedSteps, spec } from './scripted-steps.js';
+import { withScriptedWorkers } from './scripted-workers.js';
+
+const HOUR = 3_600_000;
+const rule: Approval = { quorum: 2, approvers: ['ana', 'ben', 'cem'], expiresAfterMs: 24 * HOUR };
+const word = (over: Partial<DecisionRequest> = {}): DecisionRequest => ({
+  decision: 'approve',
+  planDigest: 'digest',
+  actor: 'ben',
+  reason: 'looked at it',
+  ...over,
+});
+
+describe('who may decide', () => {
+  const gates = [
+    { wave: null, title: 'the rollout', rule },
+    { wave: 2, title: 'wave rest', rule: { ...rule, quorum: 1 } },
+  ];
+  const fresh = () => new Approvals(gates, { planDigest: 'digest', startedBy: 'ana' });
+  it.each([
+    ['no approver', word({ actor: 'dan' }), null, 'dan is no approver of the rollout (ana, ben, cem are)'],
+    ['the requester', word({ actor: 'ana' }), null, 'ana started this rollout and may not approve it'],
+    ['another plan', word({ planDigest: 'other' }), null, 'it is for plan other, and this is digest'],
+    ['no reason', word({ reason: '' }), null, 'it has an actor and a reason'],
+    [
+      'nothing waits',
+      word(),
+      undefined,
+      'it waits for no approval now (the rollout, wave rest can be approved ahead, by name)',
+    ],
+    ['a wave without a gate', word({ wave: 1 }), null, 'that needs no approval (the rollout, wave rest does)'],
+  ] as const)('%s: is refused', (_what, request, waiting, message) => {
+    expect(() => fresh().mayDecide(request, waiting)).toThrow(message);
+  });
+  it('counts each person once, up to the quorum, ahead of time too', () => {
+    const approvals = fresh();
+    expect(approvals.decide(word(), null, 'now')).toBe(
+      'waits for approval of the rollout: 1 of 2 given (ben); cem may',
+    );
+    expect(() => approvals.mayDecide(word(), null)).toThrow('ben has approved the rollout already');
+    expect(approvals.isGiven(null)).toBe(false);
+    approvals.mayDecide(word({ actor: 'cem' }), null);
+    expect(approvals.decide(word({ actor: 'cem' }), null, 'now')).toBe('the rollout is approved');
+    expect(approvals.isGiven(null)).toBe(true);
+    expect(() => approvals.mayDecide(word(), null)).toThrow('the rollout is approved already');
+    expect(approvals.decide(word({ wave: 2 }), undefined, 'now')).toBe('wave rest is approved');
+    expect([approvals.isGiven(1), approvals.isGiven(2)]).toEqual([true, true]);
+  });
+});
+
+describe('a rollout that needs approval', () => {
+  let env: TestWorkflowEnvironment;
+  let number = 0;
+  beforeAll(async () => {
+    env = await timeSkippingEnvironment();
+  });
+  afterAll(async () => {
+    await env.teardown();
+  });
+
+  type Handle = WorkflowHandle<typeof rollout>;
+
+  async function run(
+    gates: Pick<RolloutInput, 'approval'> & { wave?: Approval },
+    meanwhile: (handle: Handle) => Promise<void>,
+  ) {
+    const id = `a-${(number += 1)}`;
+    const steps = scriptedSteps();
+    return withScriptedWorkers(env, steps, async () => {
+      const handle = await env.client.workflow.start<typeof rollout>('rollout', {
+        workflowId: rolloutWorkflowId(id),
+        taskQueue: QUEUES.main,
+        args: [
+          {
+            rollout: id,
+            planDigest: 'digest',
+            startedBy: 'ana',
+            waves: [
+              { name: 'canary', concurrency: 1, upgrades: [spec(`${id}-1`)] },
+              {
+                name: 'rest',
+                concurrency: 1,
+                upgrades: [spec(`${id}-2`)],
+                ...(gates.wave && { approval: gates.wave }),
+              },
+            ],
+            budget: { max: 0, mode: 'strict' },
+            accountLimits: {},
+            timing: { scale: 1 },
+            ...(gates.approval && { approval: gates.approval }),
+          },
+        ],
+      });
+      await meanwhile(handle);
+      const result = await handle.result().catch((error: unknown) => {
+        if (error instanceof WorkflowFailedError && error.cause instanceof ApplicationFailure) {
+          return error.cause.details?.[0] as RolloutResult;
+        }
+        throw error;
+      });
+      return { result, called: steps.called, status: await handle.query<RolloutStatus>(MESSAGES.rolloutStatus) };
+    });
+  }
+
+  const decide = (handle: Handle, over: Partial<DecisionRequest> = {}) =>
+    handle.executeUpdate<string, [DecisionRequest]>(MESSAGES.decide, { args: [word(over)] }).catch((error: unknown) => {
+      if (error instanceof WorkflowUpdateFailedError) return error.cause?.message;
+      throw error;
+    });
+  async function waiting(handle: Handle): Promise<RolloutStatus> {
+    for (;;) {
+      const status = await handle.query<RolloutStatus>(MESSAGES.rolloutStatus);
+      if (status.state === 'Waiting') return status;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+
+  it('begins nothing before its quorum, and says for whom it waits', async () => {
+    const { result, status } = await run({ approval: rule, wave: { ...rule, quorum: 1 } }, async (handle) => {
+      expect((await waiting(handle)).reason).toBe('waits for approval of the rollout: 0 of 2 given; ben, cem may');
+      expect(await decide(handle, { actor: 'ana' })).toBe('ana started this rollout and may not approve it');
+      await decide(handle);
+      expect((await waiting(handle)).waves.map(({ state }) => state)).toEqual(['Pending', 'Pending']);
+      expect(await decide(handle, { actor: 'cem' })).toBe('the rollout is approved');
+      const later = await waiting(handle);
+      expect(later.waves.map(({ state }) => state)).toEqual(['Done', 'Pending']);
+      expect(await decide(handle)).toBe('wave rest is approved');
+    });
+    expect(result).toMatchObject({ outcome: 'Succeeded', counts: { Succeeded: 2 } });
+    expect(status.acts?.map(({ act, actor }) => `${act} ${actor}`)).toEqual([
+      'approve ben',
+      'approve cem',
+      'approve ben',
+    ]);
+  });
+
+  it('ends as rejected, with who and why', async () => {
+    const { result, called } = await run({ approval: rule }, async (handle) => {
+      await waiting(handle);
+      expect(await decide(handle, { decision: 'reject', reason: 'not this week' })).toBe(
+        'the rollout is rejected: the rollout ends',
+      );
+    });
+    expect(result).toMatchObject({ outcome: 'Rejected', counts: { NotStarted: 2 } });
+    expect(result.reason).toBe('rejected: 0 of 2 at target, 0 failed; the rollout by ben: not this week');
+    expect(called).toEqual([]);
+  });
+
+  it('ends when nobody approves in time', async () => {
+    const { result } = await run({ wave: rule }, () => Promise.resolve());
+    expect(result).toMatchObject({ outcome: 'Stopped', counts: { Succeeded: 1, NotStarted: 1 } });
+    expect(result.reason).toContain('the approval of wave rest did not come in time');
+  });
+
+  it('can be stopped while it waits', async () => {
+    const { result } = await run({ approval: rule }, async (handle) => {
+      await waiting(handle);
+      const request: ControlRequest = { requestId: 'x', act: 'stop', actor: 'ana', reason: 'no need' };
+      await handle.signal(MESSAGES.control, request);
+    });
+    expect(result).toMatchObject({ outcome: 'Stopped', counts: { NotStarted: 2 } });
+  });
+});

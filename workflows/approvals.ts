@@ -1,0 +1,94 @@
+/** Who may let a rollout or a wave begin, and whether they have: pure, so that every case stands in a table of tests. */
+import type { Approval, Decision, DecisionRequest } from './contracts/control.js';
+
+/** Something that does not begin without its approval. */
+export interface Gate {
+  /** 1-based; `null` for the rollout itself. */
+  readonly wave: number | null;
+  /** `wave canary` */
+  readonly title: string;
+  readonly rule: Approval;
+}
+
+export class Approvals {
+  private readonly gates: readonly Gate[];
+  private readonly planDigest: string;
+  /** Who started the rollout: the one person who may not approve it. */
+  private readonly requester: string;
+  private readonly decisions: Decision[] = [];
+
+  constructor(gates: readonly Gate[], { planDigest, startedBy }: { planDigest: string; startedBy: string }) {
+    this.gates = gates;
+    this.planDigest = planDigest;
+    this.requester = startedBy;
+  }
+
+  /** @throws Error saying why this person's word is not taken, now or at all */
+  mayDecide({ wave, planDigest, actor, reason }: DecisionRequest, waiting: number | null | undefined): void {
+    if (!actor || !reason) throw new Error('it has an actor and a reason');
+    const gate = this.gateOf(wave, waiting);
+    if (planDigest !== this.planDigest) {
+      throw new Error(`it is for plan ${planDigest.slice(0, 12)}, and this is ${this.planDigest.slice(0, 12)}`);
+    }
+    if (!gate.rule.approvers.includes(actor)) {
+      throw new Error(`${actor} is no approver of ${gate.title} (${gate.rule.approvers.join(', ')} are)`);
+    }
+    if (actor === this.requester) throw new Error(`${actor} started this rollout and may not approve it`);
+    if (this.isGiven(gate.wave)) throw new Error(`${gate.title} is approved already`);
+    if (this.of(gate.wave).some((one) => one.actor === actor)) {
+      throw new Error(`${actor} has approved ${gate.title} already`);
+    }
+  }
+
+  /** @returns what follows, in words */
+  decide(request: DecisionRequest, waiting: number | null | undefined, at: string): string {
+    const { decision, actor, reason } = request;
+    const gate = this.gateOf(request.wave, waiting);
+    this.decisions.push({ wave: gate.wave, title: gate.title, decision, actor, reason, at });
+    if (decision === 'reject') return `${gate.title} is rejected: the rollout ends`;
+    return this.isGiven(gate.wave) ? `${gate.title} is approved` : this.whyWaiting(gate.wave);
+  }
+
+  /** The gate before a wave, or before the rollout; `null` where none is. */
+  gate(wave: number | null): Gate | null {
+    return this.gates.find((gate) => gate.wave === wave) ?? null;
+  }
+
+  isGiven(wave: number | null): boolean {
+    const gate = this.gate(wave);
+    return gate === null || this.of(wave).length >= gate.rule.quorum;
+  }
+
+  get rejection(): Decision | null {
+    return this.decisions.find(({ decision }) => decision === 'reject') ?? null;
+  }
+
+  /** `waits for approval of wave rest: 1 of 2 given (ben); cem, dan may` */
+  whyWaiting(wave: number | null): string {
+    const gate = this.gate(wave);
+    if (gate === null) return '';
+    const given = this.of(wave).map(({ actor }) => actor);
+    const may = gate.rule.approvers.filter((name) => name !== this.requester && !given.includes(name));
+    const by = given.length === 0 ? '' : ` (${given.join(', ')})`;
+    return `waits for approval of ${gate.title}: ${given.length} of ${gate.rule.quorum} given${by}; ${may.join(', ')} may`;
+  }
+
+  private of(wave: number | null): Decision[] {
+    return this.decisions.filter((one) => one.wave === wave && one.decision === 'approve');
+  }
+
+  /** The gate that is meant; without a word, the one that is waited at. */
+  private gateOf(wave: number | null | undefined, waiting: number | null | undefined): Gate {
+    const meant = wave === undefined ? waiting : wave;
+    const gate = meant === undefined ? null : this.gate(meant);
+    if (gate !== null) return gate;
+    const titles = this.gates.map(({ title }) => title).join(', ');
+    throw new Error(
+      titles === ''
+        ? 'nothing of this rollout needs approval'
+        : wave === undefined
+          ? `it waits for no approval now (${titles} can be approved ahead, by name)`
+          : `that needs no approval (${titles} does)`,
+    );
+  }
+}
