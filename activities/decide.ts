@@ -33,7 +33,11 @@ export function decide(evidence: Evidence): Decision {
   const inStatus = `${state.version}, status ${state.status}`;
   const newest = evidence.operations[0];
 
-  if (standing === 'at' && state.condition !== 'upgrading' && state.condition !== 'rolling-back') {
+  // What may be our own is verified next. What is not is taken at its word, so it has to be well.
+  const isThere = mayHaveSent
+    ? state.condition !== 'upgrading' && state.condition !== 'rolling-back'
+    : state.condition === 'ready';
+  if (standing === 'at' && isThere) {
     return { do: 'done', own: mayHaveSent, reason: `is at its target: ${inStatus}` };
   }
   if (state.condition === 'upgrading' || newest?.state === 'running') {

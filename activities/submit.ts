@@ -240,6 +240,8 @@ class SubmitAttempt {
     const decision = await this.look();
     if (decision.do === 'done') return this.result('already-at-target', decision.reason);
     if (decision.do === 'follow') return this.result('adopted', decision.reason, { operation: decision.operation });
+    // It changes just now, or cannot be read: the next look tells.
+    if (decision.do === 'wait') return this.result('busy', decision.reason);
     return this.result('refused', answer);
   }
 

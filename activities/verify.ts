@@ -7,8 +7,10 @@ import type { Health, ResourceState } from './clouds/port.js';
 import { apiAndTarget, asFailure, beating, type StepDeps } from './step.js';
 
 const BEAT_MS = 8_000;
-/** A resource that is still not settled after this is reported as it is. */
+/** A resource that is still not settled after this is reported as it is, once it holds still. */
 const PATIENCE_MS = 30 * 60_000;
+/** After it, what does not hold still for so many reads is not judged. Reads, since a machine may have slept meanwhile. */
+const MOST_LATE_READS = 10;
 
 /** What one read says; to count it has to come several times in a row. */
 interface Reading {
@@ -46,7 +48,12 @@ async function readUntilSettled(deps: StepDeps, input: VerifyInput): Promise<Ver
       if (state.condition === 'broken') {
         return { verdict: 'unhealthy', reason: `broken: ${describeState(state)}`, state, health: null };
       }
-      if (api.standing(state, target) !== 'at') {
+      const standing = api.standing(state, target);
+      if (standing === 'not-comparable') {
+        // A part of the answer is missing: that it is not at its target would be a guess.
+        return { verdict: 'unreadable', reason: `cannot be compared: ${describeState(state)}`, state, health: null };
+      }
+      if (standing !== 'at') {
         return { verdict: 'not-at-target', reason: `not at its target: ${describeState(state)}`, state, health: null };
       }
       const health = await api.health(reader, resource.id, state);
@@ -63,6 +70,7 @@ async function readUntilSettled(deps: StepDeps, input: VerifyInput): Promise<Ver
   const settle = async (): Promise<VerifyResult> => {
     let alike = 0;
     let last: Reading['verdict'] | null = null;
+    let lateReads = 0;
     for (;;) {
       const isVisible = deps.clock.now() >= visibleAt;
       const reading = await readBack();
@@ -71,12 +79,16 @@ async function readUntilSettled(deps: StepDeps, input: VerifyInput): Promise<Ver
       alike = !counts ? 0 : reading.verdict === last ? alike + 1 : 1;
       last = reading.verdict;
       seen = `${reading.reason} (read ${alike} of ${api.pace.stableReads})`;
-      const isSettled =
-        reading.verdict === 'at-target' ||
-        reading.verdict === 'not-at-target' ||
-        // Health may come back; what the provider calls broken does not by itself.
-        reading.state?.condition === 'broken';
-      if ((isSettled && alike >= api.pace.stableReads) || deps.clock.now() >= deadline) return toResult(reading);
+      // Health may come back; what the provider calls broken does not by itself.
+      const isFinal = ['at-target', 'not-at-target'].includes(reading.verdict) || reading.state?.condition === 'broken';
+      const isStable = alike >= api.pace.stableReads;
+      const isLate = deps.clock.now() >= deadline;
+      if (isStable && (isFinal || isLate)) return toResult(reading);
+      lateReads += isLate ? 1 : 0;
+      if (lateReads >= MOST_LATE_READS) {
+        const verdict = reading.verdict === 'unreadable' ? 'unreadable' : 'still-running';
+        return toResult({ ...reading, verdict, reason: `does not hold still: ${reading.reason}` });
+      }
       await deps.clock.sleep(api.pace.stableEveryMs * scale, signal);
     }
   };

@@ -108,6 +108,8 @@ class UpgradeRun {
   private resolution: Resolution | null = null;
   private othersFollowed = 0;
   private toldOverdue = false;
+  /** The number of the next send: kept when the upgrade begins anew, so that no client token comes twice. */
+  private submission = 1;
   private mayGo = true;
 
   constructor(input: UpgradeInput) {
@@ -175,7 +177,7 @@ class UpgradeRun {
     let next: SubmitInput = {
       ...this.step,
       expectedVersion: checked.version,
-      submission: 1,
+      submission: this.submission,
       // After a reset the run before this one may have sent: what came of it is looked for, and given time to show.
       unresolvedSince: wasReset() ? new Date().toISOString() : (checked.unresolvedSince ?? null),
       knownOperations: checked.knownOperations,
@@ -187,6 +189,7 @@ class UpgradeRun {
     for (let look = 0; ; look += 1) {
       const submitted = await this.submitOnce(next);
       this.calls.push(...submitted.calls);
+      this.submission = submitted.submission;
       next = { ...next, submission: submitted.submission, unresolvedSince: submitted.unresolvedSince };
       switch (submitted.verdict) {
         case 'submitted':
@@ -211,6 +214,7 @@ class UpgradeRun {
           if (this.isResolved(submitted.reason)) return submitted;
           continue;
         case 'held-back':
+          if (this.isResolved(submitted.reason)) return submitted;
           if (!(await this.untilGoOn(submitted.reason))) return submitted;
           // The hold's time is nobody's fault, and looks begin anew.
           giveUpAt = Date.now() + PATIENCE_MS * this.input.timing.scale;
@@ -218,6 +222,8 @@ class UpgradeRun {
           continue;
         case 'busy':
         case 'deferred':
+          // The word may have come while this look was under way, and nothing it saw speaks against it: so no send.
+          if (this.isResolved(submitted.reason)) return submitted;
           if (Date.now() >= giveUpAt) {
             this.settle('Refused', `nothing was sent, since it is still so: ${submitted.reason}`);
             return submitted;

@@ -231,6 +231,21 @@ describe('upgrade', () => {
     expect(waited.result).toMatchObject({ outcome: 'Succeeded', fromVersion: '1.5' });
     expect(expected).toEqual(['1', '1.5']);
 
+    const submissions: number[] = [];
+    await run(
+      {
+        ...script,
+        submit: (input, call) => {
+          submissions.push(input.submission);
+          if (call === 1) return { verdict: 'deferred', operation: null, submission: 2 };
+          return call === 2 ? { verdict: 'adopted' } : {};
+        },
+      },
+      undefined,
+      { onOtherTarget: 'wait' },
+    );
+    expect(submissions).toEqual([1, 2, 2]);
+
     const failed = await run(script);
     expect(failed.called).toEqual(['precheck', 'submit', 'await', 'verify']);
     expect(failed.result).toMatchObject({ outcome: 'Failed' });
@@ -300,6 +315,32 @@ describe('upgrade', () => {
       );
       expect(result.outcome).toBe('Succeeded');
     });
+
+    it.each(['deferred', 'busy', 'held-back'] as const)(
+      'while a look is under way that then finds it %s: nothing is sent after that word',
+      async (verdict) => {
+        const look = gate();
+        const { result, called } = await run(
+          {
+            submit: async (_input, call) => {
+              if (call === 1) return { ...unknown, reason: 'HTTP 503' };
+              await look.passed;
+              return call === 2 ? { verdict, operation: null, reason: 'no trace', submission: 2 } : {};
+            },
+          },
+          async (handle) => {
+            await inPhase(handle, 'Held');
+            await env.sleep('10m');
+            await pendingAttempt(handle, 'submit');
+            await resolveBy(handle, 'failed');
+            look.open();
+          },
+        );
+        expect(called).toEqual(['precheck', 'submit', 'submit']);
+        expect(result).toMatchObject({ outcome: 'Failed' });
+        expect(result.reason).toContain('resolved as failed by ada@ops');
+      },
+    );
 
     it('gives way to evidence that came after all', async () => {
       const look = gate();
