@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { addApply } from './commands/apply.js';
 import { addCodecServer } from './commands/codec-server.js';
+import { addCalendar } from './commands/calendar.js';
 import { addControl } from './commands/control.js';
 import { addDev } from './commands/dev.js';
 import { addDoctor } from './commands/doctor.js';
@@ -37,6 +38,7 @@ Data goes to stdout, messages to stderr. NO_COLOR turns colours off, UPLIFT_DEBU
 for (const add of [
   addValidate,
   addPlan,
+  addCalendar,
   addApply,
   addStatus,
   addWatch,

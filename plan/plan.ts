@@ -16,6 +16,7 @@ import { planSchema, share, targetHead, targetSchema } from './schema.js';
 import type { Choices, PlannedSelector } from './selectors.js';
 import type { Path, Source } from './source.js';
 import { formatPath } from './source.js';
+import { type PlannedWindows, resolveWindows, windowsUseTags } from './windows.js';
 import { type Relations, resolveRelations, waitProblems } from './relations.js';
 import { type EffectiveConcurrency, effectiveConcurrency, resolveLimits, resolveWaves } from './waves.js';
 
@@ -44,8 +45,8 @@ export interface PlannedTarget {
   readonly chosenByTags: readonly string[];
 }
 
-/** A target with what binds it to others. */
-export type RelatedTarget = PlannedTarget & { readonly relations: Relations };
+/** A target with what binds it to others, and the gate that it waits at: by number, where the plan has windows. */
+export type RelatedTarget = PlannedTarget & { readonly relations: Relations; readonly gate?: number };
 
 export interface PlannedWave {
   readonly name: string;
@@ -82,6 +83,8 @@ export interface RolloutPlan {
   readonly drift: NonNullable<UpgradeSpec['drift']>;
   /** What follows when somebody else's upgrade was adopted and led elsewhere. */
   readonly onOtherTarget: 'wait' | 'fail';
+  /** When its upgrades may start; `null`: at any time. */
+  readonly windows: PlannedWindows | null;
   readonly timeScale: number;
   /** What is not wrong and yet worth knowing, one line each. */
   readonly notes: readonly string[];
@@ -90,6 +93,8 @@ export interface RolloutPlan {
 export interface PlanContext {
   readonly apis: readonly CloudApi[];
   readonly accounts: ReadonlyMap<string, Account>;
+  /** Epoch milliseconds, now by default: a window that has passed is refused. */
+  readonly now?: number;
 }
 
 const READING = { quoteValues: true } as const;
@@ -110,12 +115,13 @@ export function tagsKey({ account, service, id }: Pick<ResourceRef, 'account' | 
   return `${account} ${service} ${id}`;
 }
 
-/** Whether waves or groups of a plan go by tags, which only the clouds know. */
+/** Whether waves, groups or windows of a plan go by tags, which only the clouds know. */
 export function usesTags(source: Source): boolean {
   const spec = (source.data as { spec?: { waves?: unknown; groups?: unknown } } | null)?.spec;
   const some = (list: unknown, has: (one: Record<string, unknown>) => boolean) =>
     Array.isArray(list) && list.some((one: unknown) => typeof one === 'object' && one !== null && has({ ...one }));
   return (
+    windowsUseTags(spec) ||
     some(spec?.groups, ({ tag }) => tag !== undefined) ||
     some(spec?.waves, ({ select }) => typeof select === 'object' && select !== null && 'tags' in select)
   );
@@ -169,7 +175,20 @@ export function planOf(
       targets.map(({ resource }) => resource),
     ),
   );
+  const windowed = resolveWindows(
+    source,
+    spec,
+    candidates.map(({ resource, tags: own, entry, target }) => ({
+      resource,
+      tags: own,
+      expectedMs: target.expectedMs * timeScale,
+      path: ['spec', 'targets', entry],
+    })),
+    { now: context.now ?? Date.now(), accounts: [...context.accounts.keys()] },
+  );
+  const gateOf = new Map(candidates.map((candidate, at) => [candidate, windowed.gates[at]]));
   const found = [
+    ...windowed.problems,
     ...relationProblems,
     ...waveProblems,
     ...(relationProblems.length > 0 ? [] : waitProblems(source, waves, relations)),
@@ -182,6 +201,7 @@ export function planOf(
     const members = wave.targets.map((candidate) => ({
       ...candidate.target,
       relations: relations.get(candidate) ?? { groups: {}, after: [], provides: [] },
+      ...gated(gateOf.get(candidate)),
     }));
     const own = entries[at]?.failureBudget;
     const maxFailures = own === undefined ? null : resolveMax(own.max, members.length);
@@ -209,9 +229,10 @@ export function planOf(
       ...(Object.keys(limits).length === 0 ? {} : { limits: { ...limits } }),
       ...(maxFailures === null ? {} : { maxFailures: maxFailures.count }),
       ...(approval === null ? {} : { approval: jsonOf(approval) }),
-      targets: members.map(({ resource, target, relations: { groups, after } }) => ({
+      targets: members.map(({ resource, target, gate, relations: { groups, after } }) => ({
         resource: { ...resource },
         target,
+        ...gated(gate),
         ...(Object.keys(groups).length === 0 ? {} : { groups: { ...groups } }),
         ...(after.length === 0 ? {} : { after: [...after] }),
       })),
@@ -219,6 +240,7 @@ export function planOf(
     budget: { ...budget.budget },
     ...(spec.drift === undefined ? {} : { drift: { ...spec.drift } }),
     ...(spec.onOtherTarget === 'wait' ? { onOtherTarget: spec.onOtherTarget } : {}),
+    ...(windowed.windows === null ? {} : { windows: jsonOf(windowed.windows) }),
     timeScale,
   };
   const plan = { name: metadata.name, digest: digest(content) };
@@ -233,6 +255,7 @@ export function planOf(
     accountLimits,
     drift: spec.drift ?? {},
     onOtherTarget: spec.onOtherTarget ?? 'fail',
+    windows: windowed.windows,
     timeScale,
     notes: planned.flatMap(({ name, effective }) =>
       effective.cause === null
@@ -362,6 +385,10 @@ function plannedTargets(
     });
   });
   return { targets, selectors, problems };
+}
+
+function gated(gate: number | undefined): { gate?: number } {
+  return gate === undefined ? {} : { gate };
 }
 
 function rawTargets(data: unknown): readonly unknown[] {

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import type { CloudApi } from '../activities/clouds/port.js';
 import { selectorSchema } from './selectors.js';
+import { windowFields } from './windows-schema.js';
 
 export const API_VERSION = 'uplift/v1';
 
@@ -184,6 +185,7 @@ export function planSchema(apis: readonly CloudApi[]) {
       limits: limits.optional(),
       approval: approval.optional().describe('Named people let the rollout begin.'),
       failureBudget: failureBudget.optional(),
+      ...windowFields,
       drift: z
         .strictObject({ version: driftRule, status: driftRule, size: driftRule, tags: driftRule })
         .partial()

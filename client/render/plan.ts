@@ -1,7 +1,9 @@
 /** A prepared plan as a person reads it, and as `-o json` prints it. */
 import type { PreparedPlan, PreparedTarget, PreparedWave, Verdict } from '../planner.js';
 import type { Approval } from '../../workflows/contracts/control.js';
-import { type PlannedWave, roughly } from '../../plan/plan.js';
+import { type PlannedWave, type RolloutPlan, roughly } from '../../plan/plan.js';
+import { calendarViews } from '../calendars.js';
+import { localTime } from './calendar.js';
 import type { Paint } from './paint.js';
 import { type Column, renderTable, renderTables } from './table.js';
 import { count, fromTo, oneLine, percentOf } from './text.js';
@@ -29,6 +31,7 @@ export function renderPlan(prepared: PreparedPlan, width: number, paint: Paint):
     `${summary(prepared)}.`,
     `Failure budget: ${budgetLine(prepared)}.`,
     ...(plan.approval === null ? [] : [`It begins when ${approvalWords(plan.approval)}.`]),
+    ...openings(plan),
     ...waves.flatMap((wave, at) => ['', waveTitle(wave, paint), ...bindings(plan.waves[at]), tables[at] ?? '']),
     ...checks(targets, width, paint),
     ...calls(targets, paint),
@@ -55,6 +58,17 @@ function budgetLine(prepared: PreparedPlan): string {
   return `${first} ${total} may fail (${percentOf(budget.max, total)}${given}), ${budget.mode}; ${stops} stops the rollout${charged}`;
 }
 
+/** When submits may go out; the rest is `uplift calendar`. */
+function openings(plan: RolloutPlan): string[] {
+  return calendarViews(plan, Date.now(), NEXT_OPENINGS).map(({ title, zone, state, openings: next }) => {
+    const times = next.map(({ opens, closes }) => {
+      const ends = closes === null ? 'with no end in sight' : `until ${localTime(closes, zone)}`;
+      return opens === null || opens <= state.at ? `now ${ends}` : `${localTime(opens, zone)} ${ends}`;
+    });
+    return `Submits for ${title}: ${times.length === 0 ? `never: ${state.reason}` : times.join('; ')}.`;
+  });
+}
+
 function waveTitle({ name, targets, concurrency, shown, effective }: PreparedWave, paint: Paint): string {
   const share = shown === null ? '' : ` (${shown})`;
   const limit =
@@ -63,6 +77,8 @@ function waveTitle({ name, targets, concurrency, shown, effective }: PreparedWav
       : `${effective.concurrency} at a time instead of ${concurrency}: ${effective.cause}, about ${roughly(effective.takesMs)} instead of ${roughly(effective.askedMs)}`;
   return `${paint.bold(`Wave ${name}`)}  ${count(targets.length, 'resource')}${share}, ${limit}`;
 }
+
+const NEXT_OPENINGS = 3;
 
 /** Lines that a list of groups or waits may take; the rest is counted. */
 const LISTED = 8;
@@ -206,6 +222,7 @@ export function planJson(prepared: PreparedPlan) {
     budget: { ...plan.budget, shown: plan.budgetShown, percent: total === 0 ? 0 : (100 * plan.budget.max) / total },
     accountLimits: plan.accountLimits,
     timeScale: plan.timeScale,
+    windows: plan.windows === null ? null : { ...plan.windows, calendars: calendarsJson(plan) },
     notes: plan.notes,
     waves: waves.map(({ name, concurrency, effective, limits, maxFailures, targets }, at) => ({
       name,
@@ -216,6 +233,15 @@ export function planJson(prepared: PreparedPlan) {
       targets: targets.map((target, index) => ({ ...target, ...plan.waves[at]?.targets[index]?.relations })),
     })),
   };
+}
+
+function calendarsJson(plan: RolloutPlan) {
+  return calendarViews(plan, Date.now(), NEXT_OPENINGS).map(({ title, zone, state, openings: next }) => ({
+    for: title,
+    zone,
+    ...state,
+    openings: next,
+  }));
 }
 
 function targetsOf({ waves }: PreparedPlan): PreparedTarget[] {

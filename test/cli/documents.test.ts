@@ -58,6 +58,7 @@ const PREPARED: PreparedPlan = {
     accountLimits: { 'graphs-prod': 2 },
     drift: {},
     onOtherTarget: 'fail',
+    windows: null,
     timeScale: 1,
     notes: [],
   },

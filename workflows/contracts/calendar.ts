@@ -52,3 +52,38 @@ export interface Opening {
   readonly closes: string | null;
   readonly windows: readonly string[];
 }
+
+/** What one kind of upgrade waits for: a calendar, and how much of an opening it needs. */
+export interface GateRule {
+  /** Position in `RolloutWindows.calendars`. */
+  readonly calendar: number;
+  /** Milliseconds before an opening's end from which on none of them starts. */
+  readonly needsMs: number;
+}
+
+/** When the upgrades of a rollout may start. Instants are ISO 8601, UTC. */
+export interface RolloutWindows {
+  readonly calendars: readonly Calendar[];
+  /** By number: `UpgradeSpec.gate`. */
+  readonly gates: readonly GateRule[];
+  /** When it was applied. */
+  readonly since: string;
+  /** By then its first upgrade has to be under way, or nothing of it is started. */
+  readonly startBy?: string;
+  /** From then on nothing is started. */
+  readonly expireAt?: string;
+  /** What comes of what its first opening leaves: it waits for the next one, or is not started at all. */
+  readonly missedWindow: 'next' | 'expire';
+}
+
+/** Whether an upgrade may start at an instant. */
+export interface GateState {
+  readonly open: boolean;
+  /** ISO 8601: when this changes. Open: from then on nothing starts. Shut: then the next opening begins. `null`: never. */
+  readonly until: string | null;
+  /** The edge of the window itself; `null` while shut, or where there is none. */
+  readonly closes: string | null;
+  readonly reason: string;
+  /** It will not open again for this rollout. */
+  readonly over: boolean;
+}

@@ -1,0 +1,97 @@
+/** Whether an upgrade may start: the calendar that holds for it, what it needs of an opening, and the rollout's bounds. */
+import type { GateState, RolloutWindows } from '../workflows/contracts/calendar.js';
+import { OpenCalendar } from './calendar.js';
+
+/** Openings that are looked through for one that is long enough: more than two months of daily ones. */
+const OPENINGS_SEARCHED = 70;
+
+/** The windows of a rollout, ready to be asked at any instant; pure, and costly to make. */
+export class Gates {
+  private readonly windows: RolloutWindows;
+  private readonly calendars: readonly OpenCalendar[];
+  /** Of each gate, with `missedWindow: expire`: when its first opening ends. */
+  private readonly firstEnds = new Map<number, number>();
+
+  constructor(windows: RolloutWindows) {
+    this.windows = windows;
+    this.calendars = windows.calendars.map((calendar) => new OpenCalendar(calendar));
+  }
+
+  /**
+   * @param gate `UpgradeSpec.gate`
+   * @param at epoch milliseconds
+   * @param hasStarted whether anything of the rollout has been under way: then `startBy` is kept
+   * @throws RangeError for a gate that there is not
+   */
+  state(gate: number, at: number, hasStarted: boolean): GateState {
+    const { calendar, needsMs } = this.rule(gate);
+    const { startBy, expireAt } = this.windows;
+    if (!hasStarted && startBy !== undefined && at >= Date.parse(startBy)) return over(`startBy ${startBy} has passed`);
+    if (expireAt !== undefined && at >= Date.parse(expireAt)) return over(`expireAt ${expireAt} has passed`);
+    const limit = this.limit(gate);
+    if (at >= limit) return over(`its window closed at ${iso(limit)}, and the plan says missedWindow: expire`);
+
+    const state = calendar.state(at);
+    const closes = Math.min(state.until === null ? Infinity : Date.parse(state.until), limit);
+    const until = Math.min(closes - needsMs, limit);
+    if (state.open && at < until) {
+      return { open: true, until: isoOrNull(until), closes: isoOrNull(closes), reason: state.reason, over: false };
+    }
+    const next = this.nextOpening(gate, at);
+    if (next === null) return over(`${state.reason}, and no opening follows`);
+    const last = Math.min(limit, hasStarted || startBy === undefined ? Infinity : Date.parse(startBy));
+    if (next >= last) return over(`${state.reason}, and the next opening, ${iso(next)}, is too late for ${iso(last)}`);
+    const reason = state.open ? `too little is left of ${state.reason}: it closes at ${iso(closes)}` : state.reason;
+    return { open: false, until: iso(next), closes: null, reason, over: false };
+  }
+
+  /** From when on nothing is started. */
+  private limit(gate: number): number {
+    const { expireAt, missedWindow } = this.windows;
+    const expires = expireAt === undefined ? Infinity : Date.parse(expireAt);
+    return missedWindow === 'expire' ? Math.min(expires, this.firstEnd(gate)) : expires;
+  }
+
+  private firstEnd(gate: number): number {
+    const known = this.firstEnds.get(gate);
+    if (known !== undefined) return known;
+    const { calendar, needsMs } = this.rule(gate);
+    const since = Date.parse(this.windows.since);
+    const first = calendar.openings(since, OPENINGS_SEARCHED).find(({ opens, closes }) => {
+      const from = Math.max(opens === null ? since : Date.parse(opens), since);
+      return closes === null || Date.parse(closes) - from > needsMs;
+    });
+    const end = first === undefined || first.closes === null ? Infinity : Date.parse(first.closes);
+    this.firstEnds.set(gate, end);
+    return end;
+  }
+
+  /** When the next opening begins that is long enough; the one that `at` lies in has been judged already. */
+  private nextOpening(gate: number, at: number): number | null {
+    const { calendar, needsMs } = this.rule(gate);
+    for (const { opens, closes } of calendar.openings(at, OPENINGS_SEARCHED)) {
+      if (opens === null || Date.parse(opens) <= at) continue;
+      if (closes === null || Date.parse(closes) - Date.parse(opens) > needsMs) return Date.parse(opens);
+    }
+    return null;
+  }
+
+  private rule(gate: number): { calendar: OpenCalendar; needsMs: number } {
+    const rule = this.windows.gates[gate];
+    const calendar = rule === undefined ? undefined : this.calendars[rule.calendar];
+    if (rule === undefined || calendar === undefined) throw new RangeError(`the rollout has no gate ${gate}`);
+    return { calendar, needsMs: rule.needsMs };
+  }
+}
+
+function over(reason: string): GateState {
+  return { open: false, until: null, closes: null, reason, over: true };
+}
+
+function iso(ms: number): string {
+  return new Date(ms).toISOString();
+}
+
+function isoOrNull(ms: number): string | null {
+  return ms === Infinity ? null : iso(ms);
+}

@@ -1,0 +1,69 @@
+import { type Command, InvalidArgumentError } from 'commander';
+import { CLOUD_APIS } from '../../activities/clouds/index.js';
+import { readSource } from '../../plan/source.js';
+import { calendarViews } from '../calendars.js';
+import {
+  type AccountsOptions,
+  type OutputOptions,
+  print,
+  printJson,
+  stdoutPaint,
+  stdoutWidth,
+  withAccountsOption,
+  withClouds,
+  withOutputOption,
+} from '../context.js';
+import { EXIT } from '../exit-codes.js';
+import { resolvePlan } from '../planner.js';
+import { renderCalendar } from '../render/calendar.js';
+
+interface CalendarOptions extends AccountsOptions, OutputOptions {
+  readonly at?: number;
+  readonly next: number;
+}
+
+const NEXT = 5;
+
+export function addCalendar(program: Command): void {
+  const command = program
+    .command('calendar')
+    .argument('<plan>', 'plan file')
+    .description('what is open, since and until when, why not, and the next openings')
+    .option('--at <time>', 'at another time than now: 2026-12-01T22:00+01:00', parseInstant)
+    .option('--next <count>', 'so many openings', parseCount, NEXT)
+    .action(async (file: string, options: CalendarOptions) => {
+      process.exitCode = await calendar(file, options);
+    });
+  withOutputOption(withAccountsOption(command));
+}
+
+/** Exit code 5 while anything is shut. */
+async function calendar(file: string, { accounts: accountsFile, at = Date.now(), next, output }: CalendarOptions) {
+  const plan = await withClouds(accountsFile, ({ accounts, sessions }) =>
+    resolvePlan(readSource(file), { accounts, sessions, apis: CLOUD_APIS }),
+  );
+  const views = calendarViews(plan, at, next);
+  if (output === 'json') {
+    const calendars = views.map(({ title, zone, state, openings }) => ({ for: title, zone, ...state, openings }));
+    printJson({ version: 1, rollout: plan.rollout, calendars });
+  } else {
+    print(
+      views.length === 0
+        ? 'no windows and no blackouts: open at any time'
+        : renderCalendar(views, stdoutWidth(), stdoutPaint()),
+    );
+  }
+  return views.every(({ state }) => state.open) ? EXIT.done : EXIT.waiting;
+}
+
+function parseInstant(text: string): number {
+  const at = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2})?(Z|[+-]\d{2}:\d{2})$/.test(text) ? Date.parse(text) : NaN;
+  if (Number.isNaN(at)) throw new InvalidArgumentError('Use a time with its offset, as in 2026-12-01T22:00+01:00.');
+  return at;
+}
+
+function parseCount(text: string): number {
+  const count = Number(text);
+  if (!/^\d+$/.test(text) || count < 1 || count > 100) throw new InvalidArgumentError('Use a number from 1 to 100.');
+  return count;
+}

@@ -1,0 +1,371 @@
+/** When submits are allowed: the plan's windows and blackouts, checked, and joined to one calendar for each target. */
+import { readFileSync, statSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { OpenCalendar } from '../calendar/calendar.js';
+import {
+  DATE,
+  dayOf,
+  durationMs,
+  isoDuration,
+  type Objection,
+  rangeOf,
+  recurrenceOf,
+  ruleObjection,
+  TIME,
+  wallObjection,
+  zoneObjection,
+} from '../calendar/forms.js';
+import { entriesOfIcs } from '../calendar/ics.js';
+import type { Calendar, CalendarEntry, GateRule, Opening, RolloutWindows } from '../workflows/contracts/calendar.js';
+import type { ResourceRef } from '../workflows/contracts/upgrade.js';
+import type { InputProblem } from './errors.js';
+import { suggest } from './problems.js';
+import type { Path, Source } from './source.js';
+import type { Scope, WindowSpec } from './windows-schema.js';
+
+const MOST_ICS_BYTES = 4 * 1024 * 1024;
+/** So many of a window's openings are tried when it is asked whether an upgrade fits into any. */
+const OPENINGS_TRIED = 5;
+/** And of a calendar's: more than two months of daily ones. */
+const OPENINGS_SEARCHED = 70;
+
+interface ScopedEntry extends CalendarEntry {
+  readonly scope: Scope;
+  readonly path: Path;
+}
+
+/** A target as far as windows go. */
+export interface WindowedTarget {
+  readonly resource: ResourceRef;
+  readonly tags: Readonly<Record<string, string>>;
+  /** How long its upgrade ordinarily takes, at the plan's scale. */
+  readonly expectedMs: number;
+  readonly path: Path;
+}
+
+/** The windows of a plan; `since` is added when it is applied. */
+export type PlannedWindows = Omit<RolloutWindows, 'since'>;
+
+export interface ResolvedWindows {
+  /** `null` for a plan without windows, blackouts and bounds: it may start at any time. */
+  readonly windows: PlannedWindows | null;
+  /** The gate of each target, by its position; empty without windows. */
+  readonly gates: readonly number[];
+  readonly problems: readonly InputProblem[];
+}
+
+/**
+ * @param now epoch milliseconds: whether a window still occurs depends on it
+ * @param accounts names that there are
+ */
+export function resolveWindows(
+  source: Source,
+  spec: WindowSpec,
+  targets: readonly WindowedTarget[],
+  { now, accounts }: { readonly now: number; readonly accounts: readonly string[] },
+): ResolvedWindows {
+  const problems: InputProblem[] = [];
+  const complain = (path: Path, { message, remedy }: Objection): void => {
+    problems.push(source.problem(['spec', ...path], message, remedy));
+  };
+  const windows = windowsOf(spec, complain);
+  const blackouts = blackoutsOf(source, spec, complain);
+  scopeProblems(spec, accounts, complain);
+  serviceProblems(spec, targets, complain);
+  boundProblems(spec, now, complain);
+  if (problems.length > 0) return { windows: null, gates: [], problems };
+  const bounds = {
+    ...(spec.startBy === undefined ? {} : { startBy: iso(spec.startBy) }),
+    ...(spec.expireAt === undefined ? {} : { expireAt: iso(spec.expireAt) }),
+    missedWindow: spec.missedWindow ?? 'next',
+  };
+  if (windows.length + blackouts.length === 0) {
+    if (Object.keys(bounds).length === 1) return { windows: null, gates: [], problems };
+  }
+
+  const calendars: Calendar[] = [];
+  const rules: GateRule[] = [];
+  const known = new Map<string, number>();
+  const gates = targets.map((target) => {
+    const fits = (entry: ScopedEntry): boolean => applies(entry.scope, target);
+    const own = windows.filter(fits);
+    if (own.length === 0 && windows.length > 0) {
+      const message = `no window holds for ${target.resource.service} ${target.resource.id}`;
+      const remedy = 'add one for it, or remove the `for` of one';
+      problems.push(source.problem(target.path, message, remedy));
+    }
+    const calendar = place(calendars, known, { windows: own.map(plain), blackouts: blackouts.filter(fits).map(plain) });
+    return place(rules, known, { calendar, needsMs: needOf(spec, target) });
+  });
+  if (problems.length === 0) {
+    const members = targets.map((target, at) => ({
+      target,
+      rule: rules[gates[at] ?? 0] ?? { calendar: 0, needsMs: 0 },
+    }));
+    const open = calendars.map((calendar) => new OpenCalendar(calendar));
+    const until = spec.expireAt === undefined ? Infinity : Date.parse(spec.expireAt);
+    windows.forEach((window) => {
+      const of = members.filter(({ target }) => applies(window.scope, target));
+      const objection = windowObjection(window, blackouts, of, open, { now, until });
+      if (objection !== null) complain(window.path, objection);
+    });
+    if (problems.length === 0) {
+      for (const { target, rule } of unique(members)) {
+        const objection = fitObjection(target, rule, open[rule.calendar], now);
+        if (objection !== null) problems.push(source.problem(target.path, objection.message, objection.remedy));
+      }
+    }
+  }
+  return { windows: { calendars, gates: rules, ...bounds }, gates, problems };
+}
+
+/** Whether windows or blackouts go by tags, which only the clouds know. */
+export function windowsUseTags(spec: unknown): boolean {
+  const { windows, blackouts } = (spec ?? {}) as { windows?: unknown; blackouts?: unknown };
+  return [windows, blackouts].some(
+    (list) =>
+      Array.isArray(list) &&
+      list.some((one: unknown) => (one as { for?: { tags?: unknown } } | null)?.for?.tags != null),
+  );
+}
+
+type Complain = (path: Path, objection: Objection) => void;
+
+function windowsOf({ windows = [] }: WindowSpec, complain: Complain): ScopedEntry[] {
+  return windows.flatMap(({ name, for: scoped, ...form }, at) => {
+    const path = ['windows', at];
+    if (!isSound(form, path, complain)) return [];
+    return [{ name, scope: scoped, path, recurrence: recurrenceOf(form) }];
+  });
+}
+
+function blackoutsOf(source: Source, { blackouts = [] }: WindowSpec, complain: Complain): ScopedEntry[] {
+  return blackouts.flatMap((entry, at): ScopedEntry[] => {
+    const { reason, timezone, dates, from, to, ics, zones, for: scoped } = entry;
+    const path = ['blackouts', at];
+    const of = (recurrence: CalendarEntry['recurrence']) => ({ name: reason, scope: scoped, path, recurrence });
+    const isBad = [
+      told(complain, [...path, 'timezone'], zoneObjection(timezone)),
+      ...(dates ?? []).map((day, index) => told(complain, [...path, 'dates', index], dateObjection(day))),
+      from !== undefined && told(complain, [...path, 'from'], wallObjection(from)),
+      to !== undefined && told(complain, [...path, 'to'], wallObjection(to)),
+      ...Object.entries(zones ?? {}).map(([name, iana]) =>
+        told(complain, [...path, 'zones', name], zoneObjection(iana)),
+      ),
+    ].includes(true);
+    if (isBad) return [];
+    if (dates !== undefined) return dates.map((day) => of(dayOf(day, timezone)));
+    if (from !== undefined && to !== undefined) {
+      if (from < to || (from === to && DATE.test(to))) return [of(rangeOf(from, to, timezone))];
+      complain([...path, 'to'], { message: 'is not after `from`', remedy: 'give the later one as `to`' });
+      return [];
+    }
+    if (ics !== undefined) {
+      const { text, objection } = readIcs(resolve(dirname(source.file), ics));
+      if (objection !== null) complain([...path, 'ics'], objection);
+      if (text === null) return [];
+      const { entries, objections } = entriesOfIcs(text, {
+        timezone,
+        reason,
+        ...(zones === undefined ? {} : { zones }),
+      });
+      for (const { message, remedy } of objections)
+        complain([...path, 'ics'], { message: `${ics} ${message}`, remedy });
+      return entries.map(({ name, recurrence }) => ({ name: `${reason}: ${name}`, scope: scoped, path, recurrence }));
+    }
+    const { start: begins, duration: length } = entry;
+    if (begins === undefined || length === undefined) return [];
+    const form = { days: entry.days, rrule: entry.rrule, start: begins, duration: length, timezone };
+    return isSound(form, path, complain) ? [of(recurrenceOf(form))] : [];
+  });
+}
+
+function isSound(form: Parameters<typeof recurrenceOf>[0], path: Path, complain: Complain): boolean {
+  const isBad = [
+    told(complain, [...path, 'timezone'], zoneObjection(form.timezone)),
+    told(complain, [...path, 'start'], startObjection(form)),
+    form.rrule !== undefined && told(complain, [...path, 'rrule'], ruleObjection(form.rrule, form.start)),
+  ].includes(true);
+  return !isBad;
+}
+
+function startObjection({ days: weekdays, start: text }: { days?: unknown; start: string }): Objection | null {
+  if (TIME.test(text)) return null;
+  if (weekdays !== undefined || DATE.test(text)) {
+    const also = weekdays === undefined ? ', or a date and time: 2026-01-10T22:00' : '';
+    return { message: `"${text}" is no time of day`, remedy: `write 22:00${also}` };
+  }
+  return wallObjection(text);
+}
+
+function dateObjection(day: string): Objection | null {
+  return DATE.test(day) ? wallObjection(day) : { message: `"${day}" is no date`, remedy: 'write 2026-12-24' };
+}
+
+/** Whether there was something to tell. */
+function told(complain: Complain, path: Path, objection: Objection | null): boolean {
+  if (objection !== null) complain(path, objection);
+  return objection !== null;
+}
+
+/** Nothing of the file is quoted but the titles of its events. */
+function readIcs(file: string): { text: string | null; objection: Objection | null } {
+  const refuse = (message: string, remedy: string) => ({ text: null, objection: { message, remedy } });
+  try {
+    if (statSync(file).size > MOST_ICS_BYTES) return refuse('is larger than 4 MiB', 'export the years that matter');
+    return { text: new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(file)), objection: null };
+  } catch (error) {
+    if (error instanceof TypeError) return refuse('is not UTF-8 text', 'export it anew, as UTF-8');
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT') return refuse('there is no such file', 'check the path; it is relative to the plan');
+    return refuse(`cannot be read: ${code ?? 'unknown error'}`, 'name a file that this user can read');
+  }
+}
+
+function scopeProblems(
+  { windows = [], blackouts = [] }: WindowSpec,
+  accounts: readonly string[],
+  complain: Complain,
+): void {
+  for (const [key, list] of Object.entries({ windows, blackouts })) {
+    list.forEach(({ for: scoped }, at) => {
+      scoped?.accounts?.forEach((name, index) => {
+        if (accounts.includes(name)) return;
+        const message = `${JSON.stringify(name)} is no account of the accounts file`;
+        complain([key, at, 'for', 'accounts', index], { message, remedy: suggest(name, accounts) });
+      });
+    });
+  }
+}
+
+function serviceProblems({ durations = {} }: WindowSpec, targets: readonly WindowedTarget[], complain: Complain): void {
+  const services = [...new Set(targets.map(({ resource }) => resource.service))];
+  for (const name of Object.keys(durations)) {
+    if (services.includes(name)) continue;
+    complain(['durations', name], { message: 'is no service of this plan', remedy: suggest(name, services) });
+  }
+}
+
+function boundProblems({ startBy, expireAt }: WindowSpec, now: number, complain: Complain): void {
+  for (const [name, text] of Object.entries({ startBy, expireAt })) {
+    if (text === undefined || Date.parse(text) > now) continue;
+    complain([name], { message: 'has passed', remedy: 'give a later time, or remove it' });
+  }
+  if (startBy === undefined || expireAt === undefined || Date.parse(startBy) <= Date.parse(expireAt)) return;
+  complain(['expireAt'], { message: 'is before `startBy`', remedy: 'give the later one as `expireAt`' });
+}
+
+/** Why a window is of no use to any of its targets; `null` when it is of some. */
+function windowObjection(
+  window: ScopedEntry,
+  blackouts: readonly ScopedEntry[],
+  members: readonly { readonly target: WindowedTarget; readonly rule: GateRule }[],
+  calendars: readonly OpenCalendar[],
+  { now, until }: { readonly now: number; readonly until: number },
+): Objection | null {
+  const alone = new OpenCalendar({ windows: [window], blackouts: [] });
+  if (alone.openings(now, 1).length === 0) {
+    return { message: `window "${window.name}" never occurs`, remedy: 'correct its rule, or remove it' };
+  }
+  if (members.length === 0) {
+    return { message: `window "${window.name}" holds for no target`, remedy: 'correct its `for`, or remove it' };
+  }
+  const everywhere = blackouts.filter(({ scope: scoped }) => members.every(({ target }) => applies(scoped, target)));
+  const openings = new OpenCalendar({ windows: [window], blackouts: everywhere }).openings(now, OPENINGS_TRIED);
+  if (openings.length === 0) {
+    return { message: `blackouts cover window "${window.name}"`, remedy: 'correct them, or remove the window' };
+  }
+  if (openings.every(({ opens }) => opens !== null && Date.parse(opens) >= until)) {
+    return {
+      message: `window "${window.name}" opens after \`expireAt\``,
+      remedy: 'give a later `expireAt`, or remove it',
+    };
+  }
+  let longest = 0;
+  for (const { rule } of unique(members)) {
+    for (const { opens } of openings) {
+      const at = opens === null ? now : Date.parse(opens);
+      const [whole] = calendars[rule.calendar]?.openings(at, 1) ?? [];
+      longest = Math.max(longest, whole === undefined ? 0 : lengthOf(whole));
+    }
+    if (longest > rule.needsMs) return null;
+  }
+  const least = Math.min(...members.map(({ rule }) => rule.needsMs));
+  return {
+    message: `window "${window.name}" is open for ${shown(longest)}, and the shortest upgrade in it needs more than ${shown(least)}`,
+    remedy: FIT_REMEDY,
+  };
+}
+
+const FIT_REMEDY = 'lengthen the window, correct `durations`, or set `startOnlyIfFits: false`';
+
+/** Why an upgrade can never fit into any opening; `null` when it can into one. */
+function fitObjection(
+  { resource }: WindowedTarget,
+  { needsMs }: GateRule,
+  calendar: OpenCalendar | undefined,
+  now: number,
+): Objection | null {
+  const lengths = calendar?.openings(now, OPENINGS_SEARCHED).map(lengthOf) ?? [];
+  if (lengths.some((length) => length > needsMs)) return null;
+  if (lengths.length === 0) {
+    return { message: `is never open for ${resource.service} ${resource.id}`, remedy: 'correct windows and blackouts' };
+  }
+  return {
+    message: `an upgrade of ${resource.service} needs more than ${shown(needsMs)}, and no opening is longer than ${shown(Math.max(...lengths))}`,
+    remedy: FIT_REMEDY,
+  };
+}
+
+function lengthOf({ opens, closes }: Opening): number {
+  return opens === null || closes === null ? Infinity : Date.parse(closes) - Date.parse(opens);
+}
+
+/** One member of each rule: thousands of targets share a few. */
+function unique<T extends { readonly rule: GateRule }>(members: readonly T[]): T[] {
+  return [...new Map(members.map((member) => [member.rule, member])).values()];
+}
+
+function applies(scoped: Scope, { resource, tags }: WindowedTarget): boolean {
+  if (scoped === undefined) return true;
+  const fitsTags = Object.entries(scoped.tags ?? {}).every(([name, value]) => tags[name] === value);
+  return (
+    (scoped.accounts?.includes(resource.account) ?? true) &&
+    (scoped.regions?.includes(resource.region) ?? true) &&
+    fitsTags
+  );
+}
+
+/** From so long before an opening's end on, it is not started. */
+function needOf({ margin, startOnlyIfFits = true, durations = {} }: WindowSpec, target: WindowedTarget): number {
+  const given = durations[target.resource.service];
+  const takes = given === undefined ? target.expectedMs : lengthMs(given);
+  return (margin === undefined ? 0 : lengthMs(margin)) + (startOnlyIfFits ? takes : 0);
+}
+
+function lengthMs(text: string): number {
+  return durationMs(isoDuration(text) ?? text);
+}
+
+/** The number of `value` in `list`, where it is put if it is new. */
+function place<T>(list: T[], known: Map<string, number>, value: T): number {
+  const key = JSON.stringify(value);
+  const at = known.get(key) ?? list.push(value) - 1;
+  known.set(key, at);
+  return at;
+}
+
+function plain({ name, recurrence }: ScopedEntry): CalendarEntry {
+  return { name, recurrence };
+}
+
+function iso(text: string): string {
+  return new Date(text).toISOString();
+}
+
+/** `1 h 30 min` */
+function shown(ms: number): string {
+  const minutes = Math.floor(ms / 60_000);
+  const parts = [minutes >= 60 ? `${Math.floor(minutes / 60)} h` : '', minutes % 60 > 0 ? `${minutes % 60} min` : ''];
+  return parts.filter((part) => part !== '').join(' ') || `${Math.round(ms / 1000)} s`;
+}

@@ -1,0 +1,80 @@
+import { expect, it } from 'vitest';
+import { recurrenceOf } from '../../calendar/forms.js';
+import { Gates } from '../../calendar/gate.js';
+import type { RolloutWindows } from '../../workflows/contracts/calendar.js';
+
+const HOUR = 3_600_000;
+const saturday = recurrenceOf({ days: ['sat'], start: '22:00', duration: '4h', timezone: 'UTC' });
+const thursday = recurrenceOf({ days: ['thu'], start: '22:00', duration: '30m', timezone: 'UTC' });
+
+function gates(more: Partial<RolloutWindows> = {}, needsMs = HOUR): Gates {
+  const windows = [
+    { name: 'saturday', recurrence: saturday },
+    { name: 'thursday', recurrence: thursday },
+  ];
+  return new Gates({
+    calendars: [{ windows, blackouts: [] }],
+    gates: [{ calendar: 0, needsMs }],
+    since: '2026-08-01T12:00:00.000Z',
+    missedWindow: 'next',
+    ...more,
+  });
+}
+
+const at = (text: string) => Date.parse(text);
+
+it('lets start what fits before the edge, half-open', () => {
+  const open = {
+    open: true,
+    until: '2026-08-02T01:00:00.000Z',
+    closes: '2026-08-02T02:00:00.000Z',
+    reason: 'window saturday',
+    over: false,
+  };
+  expect(gates().state(0, at('2026-08-01T22:00:00Z'), false)).toEqual(open);
+  expect(gates().state(0, at('2026-08-02T00:59:59.999Z'), false)).toEqual(open);
+  // Thursday's half hour is too short for it.
+  expect(gates().state(0, at('2026-08-02T01:00:00Z'), false)).toEqual({
+    open: false,
+    until: '2026-08-08T22:00:00.000Z',
+    closes: null,
+    reason: 'too little is left of window saturday: it closes at 2026-08-02T02:00:00.000Z',
+    over: false,
+  });
+  expect(gates({}, 60_000).state(0, at('2026-08-02T02:00:00Z'), false).until).toBe('2026-08-06T22:00:00.000Z');
+});
+
+it('ends at startBy unless it has started, and at expireAt', () => {
+  const bounded = gates({ startBy: '2026-08-08T12:00:00.000Z', expireAt: '2026-08-16T00:30:00.000Z' });
+  expect(bounded.state(0, at('2026-08-03T00:00:00Z'), false)).toMatchObject({ over: true });
+  expect(bounded.state(0, at('2026-08-03T00:00:00Z'), true)).toMatchObject({ until: '2026-08-08T22:00:00.000Z' });
+  expect(bounded.state(0, at('2026-08-09T00:00:00Z'), false).reason).toBe(
+    'startBy 2026-08-08T12:00:00.000Z has passed',
+  );
+  // What starts has to fit before expireAt as before any edge.
+  expect(bounded.state(0, at('2026-08-15T23:00:00Z'), true)).toMatchObject({ until: '2026-08-15T23:30:00.000Z' });
+  expect(bounded.state(0, at('2026-08-16T00:00:00Z'), true)).toMatchObject({ open: false, over: true });
+  expect(bounded.state(0, at('2026-08-16T00:30:00Z'), true).reason).toBe(
+    'expireAt 2026-08-16T00:30:00.000Z has passed',
+  );
+});
+
+it('leaves what the first opening left, where the plan says so', () => {
+  const once = gates({ missedWindow: 'expire' });
+  expect(once.state(0, at('2026-08-01T13:00:00Z'), false)).toMatchObject({ open: false, over: false });
+  expect(once.state(0, at('2026-08-01T23:00:00Z'), true)).toMatchObject({ open: true });
+  expect(once.state(0, at('2026-08-02T02:00:00Z'), true)).toMatchObject({ open: false, over: true, until: null });
+  // Applied with too little left of one, its first opening is the next one.
+  const late = gates({ missedWindow: 'expire', since: '2026-08-02T01:30:00.000Z' });
+  expect(late.state(0, at('2026-08-02T01:45:00Z'), false)).toMatchObject({ until: '2026-08-08T22:00:00.000Z' });
+  expect(late.state(0, at('2026-08-09T02:00:00Z'), false)).toMatchObject({ over: true });
+});
+
+it('is always open where only bounds are given, and knows no other gate', () => {
+  const bounded = gates({ calendars: [{ windows: [], blackouts: [] }], expireAt: '2026-09-01T00:00:00.000Z' });
+  expect(bounded.state(0, at('2026-08-20T00:00:00Z'), false)).toMatchObject({
+    open: true,
+    closes: '2026-09-01T00:00:00.000Z',
+  });
+  expect(() => bounded.state(1, 0, false)).toThrow('no gate 1');
+});
