@@ -128,7 +128,18 @@ export async function rolloutStatus(client: Client, rollout: string): Promise<Ro
     );
   }
   return result.kind === 'result'
-    ? viewOf(run, input, { ...told, state: result.value.outcome, reason: result.value.reason }, true)
+    ? viewOf(
+        run,
+        input,
+        {
+          ...told,
+          state: result.value.outcome,
+          reason: result.value.reason,
+          failures: result.value.failures,
+          acts: result.value.acts ?? [],
+        },
+        true,
+      )
     : viewOf(run, input, { ...told, state: 'Terminated', reason: `ended without a result: ${result.reason}` }, true);
 }
 

@@ -36,7 +36,7 @@ export interface RolloutView {
   /** What people did to it, oldest first. */
   readonly acts: readonly Act[];
   /** The run whose failed or skipped upgrades this one tries again. */
-  readonly retryOf: RolloutInput['retryOf'] | null;
+  readonly retryOf: NonNullable<RolloutInput['retryOf']> | null;
 }
 
 export interface WaveView extends Omit<WaveStatus, 'concurrency'> {

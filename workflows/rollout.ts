@@ -342,6 +342,7 @@ class RolloutRun {
       failures,
       byClass,
       budget,
+      acts: this.acts,
     };
     const by = [
       ...(this.stop === null ? [] : [wordsOf(this.stop)]),

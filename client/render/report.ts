@@ -33,6 +33,7 @@ export function renderReport({ view, rows, results }: RolloutReport, now: number
         resultOf,
       ),
     ),
+    ...actSection(view),
     ...(failed.length === 0 ? [] : ['', '## Failures', ...failed.flatMap((row) => failure(row, resultOf(row)))]),
     ...calls(results),
     '',
@@ -52,8 +53,23 @@ function facts(view: RolloutView, now: number): string[][] {
         .map(([outcome, n]) => `${n} ${outcome}`)
         .join(', ') || 'none yet',
     ],
+    ...(view.retryOf === null ? [] : [['Retry of', `\`${view.retryOf.rollout}\`: ${view.retryOf.reason}`]]),
     ['Plan', `digest \`${view.planDigest}\``],
     ['Temporal run', `\`${view.runId}\``],
+  ];
+}
+
+/** What people did to the rollout: each with who and why. */
+function actSection({ acts }: RolloutView): string[] {
+  if (acts.length === 0) return [];
+  return [
+    '',
+    '## What people did',
+    '',
+    ...table(
+      ['when', 'what', 'to', 'by', 'reason'],
+      acts.map(({ at, act, what, actor, reason }) => [moment(at), act, what, actor, reason]),
+    ),
   ];
 }
 

@@ -95,6 +95,8 @@ it('with a worker it stays paused until it is resumed, and does as it is told', 
     reason: expect.stringContaining('by ana') as string,
   });
   expect(await submits()).toHaveLength(3);
+  const { stdout: report } = await run('report', rollout);
+  expect(report).toMatch(/## What people did\n[^#]*\| pause +\| the rollout +\| ana +\| a test +\|\n[^#]*\| resume/);
 });
 
 it('retry starts what was skipped as a rollout of its own, linked to its parent', async () => {

@@ -193,6 +193,8 @@ export interface RolloutResult {
   /** Of all that failed, charged or not: prechecks' refusals are seen apart. */
   readonly byClass?: FailureCounts;
   readonly budget: FailureBudget;
+  /** What people did to it, oldest first; of very many the latest. */
+  readonly acts?: readonly Act[];
 }
 
 /** Answer of the query `rolloutStatus`. */
