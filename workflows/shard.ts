@@ -353,9 +353,10 @@ class ShardRun {
   private uses(): Limits {
     const uses = drawn(Object.keys(this.limits), this.inFlight.values());
     if (!(RISK in uses)) return uses;
-    // One that is overdue has been charged: it can fail the budget no second time.
-    const overdue = [...this.inFlight.keys()].filter((workflowId) => this.overdue.has(workflowId)).length;
-    return { ...uses, [RISK]: this.inFlight.size - overdue + this.failures };
+    // One that was charged for being overdue can fail the budget no second time.
+    const isCharged = (workflowId: string) => this.overdue.has(workflowId) && this.isCharged('timeout');
+    const charged = [...this.inFlight.keys()].filter(isCharged).length;
+    return { ...uses, [RISK]: this.inFlight.size - charged + this.failures };
   }
 
   /** Tells the wave what this shard gives back or lacks; one word at a time, so that they add up while one is under way. */

@@ -108,6 +108,18 @@ async function cancelRequested(workflowId: string): Promise<void> {
   }
 }
 
+/** Resolves once the shard of an upgrade has acted on a signal. */
+async function untilHandled(resource: string, signal: string): Promise<void> {
+  for (;;) {
+    const upgrade = env.client.workflow.getHandle(upgradeWorkflowId(spec(resource).resource));
+    const parent = (await upgrade.describe().catch(() => null))?.parentExecution?.workflowId ?? null;
+    const { events = [] } = parent === null ? {} : await env.client.workflow.getHandle(parent).fetchHistory();
+    const at = events?.findIndex(({ workflowExecutionSignaledEventAttributes: it }) => it?.signalName === signal) ?? -1;
+    if (at >= 0 && events?.slice(at).some((event) => event.workflowTaskCompletedEventAttributes != null)) return;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
 const rolledBack = { verdict: 'not-at-target', version: '1', reason: 'version 1' } as const;
 
 describe('rollout', () => {
@@ -181,6 +193,29 @@ describe('rollout', () => {
     );
     expect(result).toMatchObject({ outcome: 'SucceededWithFailures', failures: 1 });
     expect(result.counts).toEqual({ RolledBack: 1, Succeeded: 2 });
+  });
+
+  it('frees no place in a strict budget for one that is overdue and was not charged', async () => {
+    const resources = ids('q', 3);
+    let goOn = () => {};
+    const shardHasHeard = new Promise<void>((resolve) => (goOn = resolve));
+    const { result } = await run(
+      { waves: [{ ids: resources, concurrency: 3 }], budget: { max: 0, mode: 'strict', counts: ['upgrade'] } },
+      {
+        awaitOperation: async (_input, call) => {
+          if (call === 1) return { ended: false, reason: 'job running' };
+          await shardHasHeard;
+          return {};
+        },
+        verify: () => rolledBack,
+      },
+      async () => {
+        await untilHandled(resources[0] ?? '', MESSAGES.upgradeOverdue);
+        goOn();
+      },
+    );
+    expect(result).toMatchObject({ outcome: 'Failed', failures: 1 });
+    expect(result.counts).toEqual({ RolledBack: 1, NotStarted: 2 });
   });
 
   it('has one of a group in flight at a time, and starts what waits once that has come', async () => {
