@@ -223,6 +223,7 @@ export function toRolloutInput(prepared: PreparedPlan, { startedBy }: { readonly
           ...(relations.provides.length === 0 ? {} : { provides: relations.provides }),
           ...(seen?.snapshot == null ? {} : { planned: seen.snapshot }),
           ...(Object.keys(plan.drift).length === 0 ? {} : { drift: plan.drift }),
+          ...(plan.onLocked === 'skip' ? {} : { onLocked: plan.onLocked }),
           ...(plan.onOtherTarget === 'wait' ? { onOtherTarget: plan.onOtherTarget } : {}),
         };
       }),

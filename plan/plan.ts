@@ -81,6 +81,8 @@ export interface RolloutPlan {
   readonly accountLimits: Readonly<Record<string, number>>;
   /** What follows when a resource is not as planned any more, where that is not the default. */
   readonly drift: NonNullable<UpgradeSpec['drift']>;
+  /** What follows when another rollout upgrades a resource just now. */
+  readonly onLocked: NonNullable<UpgradeSpec['onLocked']>;
   /** What follows when somebody else's upgrade was adopted and led elsewhere. */
   readonly onOtherTarget: 'wait' | 'fail';
   /** When its upgrades may start; `null`: at any time. */
@@ -239,6 +241,7 @@ export function planOf(
     })),
     budget: { ...budget.budget },
     ...(spec.drift === undefined ? {} : { drift: { ...spec.drift } }),
+    ...(spec.onLocked === undefined ? {} : { onLocked: spec.onLocked }),
     ...(spec.onOtherTarget === 'wait' ? { onOtherTarget: spec.onOtherTarget } : {}),
     ...(windowed.windows === null ? {} : { windows: jsonOf(windowed.windows) }),
     timeScale,
@@ -254,6 +257,7 @@ export function planOf(
     budgetShown: budget.shown,
     accountLimits,
     drift: spec.drift ?? {},
+    onLocked: spec.onLocked ?? 'skip',
     onOtherTarget: spec.onOtherTarget ?? 'fail',
     windows: windowed.windows,
     timeScale,

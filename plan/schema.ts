@@ -193,6 +193,10 @@ export function planSchema(apis: readonly CloudApi[]) {
         .describe(
           'When a resource is not as it was planned any more, right before its submit. Default: fail for its version, size and the tags that chose it, proceed for its status.',
         ),
+      onLocked: z
+        .enum(['wait', 'skip', 'fail'])
+        .optional()
+        .describe('When another rollout upgrades a resource just now: skip it (default), wait for its end, or fail.'),
       onOtherTarget: z
         .enum(['wait', 'fail'])
         .optional()

@@ -6,8 +6,10 @@ import {
   getExternalWorkflowHandle,
   isCancellation,
   ParentClosePolicy,
+  patched,
   setCurrentDetails,
   setHandler,
+  sleep,
   startChild,
 } from '@temporalio/workflow';
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
@@ -26,6 +28,7 @@ import type {
   UpgradeEnd,
 } from './contracts/rollout.js';
 import { ATTRIBUTES } from './contracts/search-attributes.js';
+import type { LockOwner } from './contracts/steps.js';
 import {
   FAILED_OUTCOMES,
   GOOD_OUTCOMES,
@@ -50,11 +53,14 @@ import {
   upgradeOverdueSignal,
 } from './messages.js';
 import { ShardShare } from './sharing.js';
-import { readInventory } from './steps.js';
+import { lockOwners, readInventory } from './steps.js';
 import type { upgrade } from './upgrade.js';
 
 /** Words to the rollout per shard: enough for a bar to move, few enough to keep both histories bounded. */
 const PROGRESS_STEPS = 10;
+
+/** Between two looks at leases that others hold, in milliseconds at scale 1. */
+const LOCK_LOOK_MS = { first: 30_000, longest: 30 * 60_000 };
 
 export async function shard(input: ShardInput): Promise<ShardResult> {
   const run = new ShardRun(input);
@@ -101,6 +107,11 @@ class ShardRun {
   private byClass: FailureCounts = {};
   /** Upgrades that found the rollout on hold right before their send. */
   private readonly heldBack = new Set<string>();
+  /** Found to be upgraded by others, and not judged yet. */
+  private readonly conflicts: Queued[] = [];
+  /** Those of the queue that wait for others, and why. */
+  private readonly locked = new Map<Queued, string>();
+  private watchesLocks = false;
   private readonly skips = new Map<string, string>();
   /** Names that others wait for. */
   private readonly awaited: { readonly open: Map<string, number>; readonly missed: Set<string> };
@@ -141,6 +152,7 @@ class ShardRun {
         for (const next of this.inVain()) await this.skip(next);
         const started = await Promise.allSettled(this.mayStart().map((next) => this.start(next)));
         for (const one of started) if (one.status === 'rejected') throw one.reason;
+        await this.judgeConflicts();
         this.tellWave();
       }
     } catch (error) {
@@ -157,8 +169,9 @@ class ShardRun {
   end(): ShardResult {
     const why = this.stopped ? 'the rollout was stopped first' : (this.whyOver() ?? '');
     const outcome = this.share.skipped && !this.stopped ? 'Skipped' : 'NotStarted';
-    for (const { spec } of this.queue) {
-      this.ends.push(endOf(spec, null, outcome, why));
+    for (const next of this.queue) {
+      const { spec } = next;
+      this.ends.push(endOf(spec, null, outcome, [why, this.locked.get(next)].filter(Boolean).join('; ')));
       for (const name of spec.provides ?? []) this.awaited.missed.add(name);
     }
     this.show();
@@ -228,8 +241,61 @@ class ShardRun {
       this.inFlight.delete(workflowId);
       if (isCancellation(error)) this.queue.unshift(next);
       if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
-      const reason = `another upgrade of this resource is running: ${workflowId}`;
-      await this.add(endOf(spec, null, 'Skipped', reason), spec);
+      this.conflicts.push(next);
+    }
+  }
+
+  /** Others upgrade these just now: each waits, is skipped or fails, as its plan says, and the owner is named. */
+  private async judgeConflicts(): Promise<void> {
+    const conflicts = this.conflicts.splice(0);
+    if (conflicts.length === 0) return;
+    // Shards of older releases skipped them without a look.
+    const owners = patched('lock-owners') ? await lockOwners(conflicts.map(leaseOf)) : [];
+    for (const [at, next] of conflicts.entries()) {
+      const { spec } = next;
+      const owner = owners[at];
+      if (owner === null) {
+        // It has ended meanwhile.
+        this.queue.push(next);
+        continue;
+      }
+      const reason = `another upgrade of this resource is running: ${leaseOf(next)}${owner === undefined ? '' : ` of ${describeOwner(owner)}`}`;
+      switch (spec.onLocked) {
+        case 'wait':
+          this.locked.set(next, reason);
+          this.queue.push(next);
+          break;
+        case 'fail':
+          await this.add(endOf(spec, null, 'Refused', reason), spec, 'precheck');
+          break;
+        default:
+          await this.add(endOf(spec, null, 'Skipped', reason), spec);
+      }
+    }
+    if (this.locked.size > 0 && !this.watchesLocks) void this.watchLocks();
+    this.show();
+  }
+
+  /** Looks at all leases together, less and less often, so that weeks of waiting keep the history short. */
+  private async watchLocks(): Promise<void> {
+    this.watchesLocks = true;
+    try {
+      for (let look = 0; this.locked.size > 0; look += 1) {
+        const waiting = [...this.locked.keys()];
+        const wait = Math.min(LOCK_LOOK_MS.first * 2 ** look, LOCK_LOOK_MS.longest) * this.input.timing.scale;
+        await sleep(Math.max(wait, 1_000), { summary: `${waiting.length} resources are upgraded by others` });
+        const owners = await lockOwners(waiting.map(leaseOf));
+        for (const [at, next] of waiting.entries()) {
+          const owner = owners[at];
+          if (owner === null) this.locked.delete(next);
+        }
+        this.tellWave();
+        this.show();
+      }
+    } catch (error) {
+      if (!isCancellation(error)) throw error;
+    } finally {
+      this.watchesLocks = false;
     }
   }
 
@@ -312,7 +378,7 @@ class ShardRun {
 
   /** Those that wait for nothing. */
   private ready(): Queued[] {
-    return this.queue.filter(({ spec }) => requirement(spec, this.awaited) === 'met');
+    return this.queue.filter((next) => !this.locked.has(next) && requirement(next.spec, this.awaited) === 'met');
   }
 
   /** Those whose turn will not come: left out by a person, or waiting for what did not come. */
@@ -330,6 +396,7 @@ class ShardRun {
   private async skip(next: Queued): Promise<void> {
     const why = this.whySkipped(next.spec) ?? '';
     this.queue.splice(this.queue.indexOf(next), 1);
+    this.locked.delete(next);
     await this.add(endOf(next.spec, null, 'Skipped', why), next.spec);
   }
 
@@ -402,10 +469,21 @@ class ShardRun {
               ? 'the end of those in flight'
               : this.queue[0].spec.resource.id,
         why: `wave ${wave} runs up to ${concurrency} at a time`,
-        more: this.lastFailure === null ? [] : [['Latest failure:', this.lastFailure]],
+        more: [
+          ...(this.lastFailure === null ? [] : [['Latest failure:', this.lastFailure] as const]),
+          ...[...this.locked.values()].slice(0, 1).map((reason) => [`${this.locked.size} wait:`, reason] as const),
+        ],
       }),
     );
   }
+}
+
+function leaseOf({ spec }: Queued): string {
+  return upgradeWorkflowId(spec.resource);
+}
+
+function describeOwner({ rollout, since, phase }: LockOwner): string {
+  return `rollout ${rollout} since ${since}, in phase ${phase}`;
 }
 
 /** Of a shard that shares its wave's limits with nobody. */

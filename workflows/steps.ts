@@ -6,7 +6,7 @@
 import { ActivityCancellationType, proxyActivities, type ActivityOptions } from '@temporalio/workflow';
 import { QUEUES } from './contracts/queues.js';
 import type { InventoryRef } from './contracts/rollout.js';
-import type { InventorySteps, ReadSteps, SubmitSteps, WaitSteps } from './contracts/steps.js';
+import type { InventorySteps, LockOwner, LockSteps, ReadSteps, SubmitSteps, WaitSteps } from './contracts/steps.js';
 import type { UpgradeSpec } from './contracts/upgrade.js';
 
 /**
@@ -89,6 +89,17 @@ const inventory = proxyActivities<InventorySteps>({
   retry: { initialInterval: '1s', maximumInterval: '30s' },
   summary: 'Read the upgrades of this shard',
 });
+
+const locks = proxyActivities<LockSteps>({
+  startToCloseTimeout: '30s',
+  retry: { initialInterval: '1s', maximumInterval: '30s' },
+  summary: 'Who upgrades these resources just now',
+});
+
+/** As `LockSteps`. */
+export function lockOwners(workflowIds: readonly string[]): Promise<readonly (LockOwner | null)[]> {
+  return locks.lockOwners(workflowIds);
+}
 
 export function readInventory(ref: InventoryRef): Promise<readonly UpgradeSpec[]> {
   return inventory.readInventory(ref);

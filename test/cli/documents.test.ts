@@ -57,6 +57,7 @@ const PREPARED: PreparedPlan = {
     approval: null,
     accountLimits: { 'graphs-prod': 2 },
     drift: {},
+    onLocked: 'skip',
     onOtherTarget: 'fail',
     windows: null,
     timeScale: 1,

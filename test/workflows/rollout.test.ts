@@ -3,10 +3,17 @@ import { ApplicationFailure } from '@temporalio/common';
 import { WorkflowFailedError, type WorkflowHandle } from '@temporalio/client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FAILURES } from '../../workflows/contracts/errors.js';
-import { rolloutWorkflowId, upgradeWorkflowId } from '../../workflows/contracts/ids.js';
+import { rolloutWorkflowId, shardWorkflowId, upgradeWorkflowId } from '../../workflows/contracts/ids.js';
 import { MESSAGES } from '../../workflows/contracts/messages.js';
 import { QUEUES } from '../../workflows/contracts/queues.js';
-import type { RolloutInput, RolloutResult, RolloutStatus } from '../../workflows/contracts/rollout.js';
+import type {
+  RolloutInput,
+  RolloutResult,
+  RolloutStatus,
+  ShardStatus,
+  UpgradeEnd,
+} from '../../workflows/contracts/rollout.js';
+import { ATTRIBUTES } from '../../workflows/contracts/search-attributes.js';
 import type { UpgradeSpec } from '../../workflows/contracts/upgrade.js';
 import type { rollout } from '../../workflows/rollout.js';
 import { timeSkippingEnvironment } from '../support/environment.js';
@@ -36,6 +43,8 @@ interface Ran {
   readonly result: RolloutResult;
   readonly status: RolloutStatus;
   readonly called: readonly string[];
+  /** Of the first wave's first shard. */
+  readonly ends: readonly UpgradeEnd[];
   /** The most upgrades that were between submit and verify at one time. */
   readonly peak: number;
 }
@@ -95,7 +104,9 @@ async function run(
       throw error;
     });
     const status = await handle.query<RolloutStatus>(MESSAGES.rolloutStatus);
-    return { result, status, called: steps.called, peak };
+    const shard = shardWorkflowId(id, handle.firstExecutionRunId, 1, 1);
+    const { ends } = await env.client.workflow.getHandle(shard).query<ShardStatus>(MESSAGES.shardStatus);
+    return { result, status, called: steps.called, ends, peak };
   });
 }
 
@@ -343,13 +354,58 @@ describe('rollout', () => {
     expect(result).toMatchObject({ outcome: 'Stopped', counts: { Succeeded: 1, NotStarted: 4 } });
   });
 
-  it('skips a resource whose lease somebody else holds, and names the lease', async () => {
-    const resources = ids('f', 2);
-    const lease = upgradeWorkflowId(spec(resources[0] ?? '').resource);
-    await env.client.workflow.start('upgrade', { workflowId: lease, taskQueue: 'nobody', args: [] });
-    const { result, status } = await run({ waves: [{ ids: resources, concurrency: 1 }] });
-    await env.client.workflow.getHandle(lease).terminate();
-    expect(result).toMatchObject({ outcome: 'SucceededWithFailures', counts: { Skipped: 1, Succeeded: 1 } });
-    expect(status.failures).toBe(0);
+  describe('a resource whose lease somebody else holds', () => {
+    /** Holds the lease of the first of two resources under another rollout. */
+    async function locked(prefix: string) {
+      const resources = ids(prefix, 2);
+      const handle = await env.client.workflow.start('upgrade', {
+        workflowId: upgradeWorkflowId(spec(resources[0] ?? '').resource),
+        taskQueue: 'nobody',
+        args: [],
+        typedSearchAttributes: [
+          { key: ATTRIBUTES.rollout, value: 'spring' },
+          { key: ATTRIBUTES.phase, value: 'Await' },
+        ],
+      });
+      return { resources, handle };
+    }
+    const owner =
+      /another upgrade of this resource is running: upgrade\/\S+ of rollout spring since \d{4}-\S+, in phase Await/;
+
+    it('is skipped unless the plan says otherwise, and its owner is named', async () => {
+      const { resources, handle } = await locked('f');
+      const { result, status, ends } = await run({ waves: [{ ids: resources, concurrency: 1 }] });
+      await handle.terminate();
+      expect(result).toMatchObject({ outcome: 'SucceededWithFailures', counts: { Skipped: 1, Succeeded: 1 } });
+      expect(status.failures).toBe(0);
+      expect(ends.find(({ outcome }) => outcome === 'Skipped')?.reason).toMatch(owner);
+    });
+
+    it('is refused and charged where the plan says fail', async () => {
+      const { resources, handle } = await locked('g');
+      const more = { [resources[0] ?? '']: { onLocked: 'fail' as const } };
+      const waves = [{ ids: resources, concurrency: 1 }];
+      const { result, ends } = await run({ waves, more, budget: { max: 1, mode: 'strict' } });
+      await handle.terminate();
+      expect(result).toMatchObject({ failures: 1, counts: { Refused: 1, Succeeded: 1 } });
+      expect(ends.find(({ outcome }) => outcome === 'Refused')?.reason).toMatch(owner);
+    });
+
+    it('waits for its end where the plan says wait, and holds up nothing else', async () => {
+      const { resources, handle } = await locked('h');
+      const [first, second] = resources;
+      const more = { [first ?? '']: { onLocked: 'wait' as const } };
+      const { result, called } = await run(
+        { waves: [{ ids: resources, concurrency: 1 }], more },
+        {
+          verify: async ({ spec: { resource } }) => {
+            if (resource.id === second) await handle.terminate();
+            return {};
+          },
+        },
+      );
+      expect(result).toMatchObject({ outcome: 'Succeeded', counts: { Succeeded: 2 } });
+      expect(called.filter((entry) => entry.startsWith('submit'))).toEqual([`submit ${second}`, `submit ${first}`]);
+    });
   });
 });

@@ -1,5 +1,6 @@
 import { type NativeConnection, Worker } from '@temporalio/worker';
 import { inventorySteps } from '../../activities/inventory.js';
+import { lockSteps } from '../../activities/locks.js';
 import { QUEUES } from '../../workflows/contracts/queues.js';
 import { workflowBundle } from '../support/environment.js';
 import type { ScriptedSteps } from './scripted-steps.js';
@@ -17,7 +18,7 @@ export async function withScriptedWorkers<T>(
     ...common,
     taskQueue: QUEUES.main,
     workflowBundle: await workflowBundle(),
-    activities: { ...steps.reads, ...inventorySteps },
+    activities: { ...steps.reads, ...inventorySteps, ...lockSteps },
     maxCachedWorkflows: replays ? 0 : 1_000,
   });
   const submits = await Worker.create({ ...common, taskQueue: QUEUES.submit, activities: { ...steps.submits } });

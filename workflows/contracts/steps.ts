@@ -119,6 +119,21 @@ export interface WaitSteps {
   verify(input: VerifyInput): Promise<VerifyResult>;
 }
 
+/** The upgrade that holds a resource's lease. */
+export interface LockOwner {
+  /** Its rollout's id. */
+  readonly rollout: string;
+  /** ISO 8601, UTC. */
+  readonly since: string;
+  /** As its search attribute has it. */
+  readonly phase: string;
+}
+
+export interface LockSteps {
+  /** The owners of these upgrades' leases, in the same order; `null` for one that is free. */
+  lockOwners(workflowIds: readonly string[]): Promise<readonly (LockOwner | null)[]>;
+}
+
 /** Reads of Temporal itself. */
 export interface InventorySteps {
   /** The upgrades of one shard. */

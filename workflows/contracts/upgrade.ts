@@ -33,6 +33,8 @@ export interface UpgradeSpec {
    * the upgrade has failed (`fail`, also when left out).
    */
   readonly onOtherTarget?: 'wait' | 'fail';
+  /** What follows when another rollout upgrades the resource just now: `skip` when left out. */
+  readonly onLocked?: 'wait' | 'skip' | 'fail';
   /** The resource as it was planned; left out, only its version is looked at. */
   readonly planned?: Snapshot;
   /** What follows when it is not so any more, where that is not the default. */
