@@ -90,7 +90,7 @@ interface Game {
   /** How many things happen before a message arrives, at most. */
   readonly latency?: number;
   /** The wave's concurrency from some time on. */
-  readonly change?: { readonly after: number; readonly slots: number };
+  readonly change?: { readonly after: number; readonly slots: number; readonly every?: number };
 }
 
 function play({ seed, shards, limits, failuresLeft, latency = 10, change }: Game): Played {
@@ -119,9 +119,11 @@ function play({ seed, shards, limits, failuresLeft, latency = 10, change }: Game
   for (; ended < shards.length; now += 1) {
     if (now > 200_000)
       throw new Error(`nothing goes on: ${[...open.values()].map(({ queue }) => queue.length).join()}`);
-    if (change !== undefined && now === change.after) {
-      wave.setLimit(SLOTS, change.slots);
-      slots = change.slots;
+    const isTurn =
+      change !== undefined && now >= change.after && (now - change.after) % (change.every ?? Infinity) === 0;
+    if (change !== undefined && (now === change.after || (isTurn && now < 2_000))) {
+      slots = slots === change.slots ? (limits[SLOTS] ?? 0) : change.slots;
+      wave.setLimit(SLOTS, slots);
     }
     for (let next = wave.nextToOpen(); next !== null; next = wave.nextToOpen()) {
       moved.add(next.shard);
@@ -226,6 +228,15 @@ describe('shards that share', () => {
     const limits = { [SLOTS]: before, [RISK]: 20 };
     const change = { after: 20 + dice(60), slots: after };
     const played = play({ seed, shards, limits, failuresLeft: 19, change, latency: 1 + dice(20) });
+    expect(played.started).toBe(shards.flat().length);
+  });
+
+  it.each(SEEDS)('follow one that goes up and down faster than messages: seed %i', (seed) => {
+    const dice = random(seed * 7);
+    const shards = Array.from({ length: 2 + dice(5) }, () => upgrades(40 + dice(80)));
+    const limits = { [SLOTS]: 10 + dice(30) };
+    const change = { after: 5 + dice(20), slots: 1 + dice(8), every: 3 + dice(15) };
+    const played = play({ seed, shards, limits, failuresLeft: 1_000, change, latency: 1 + dice(30) });
     expect(played.started).toBe(shards.flat().length);
   });
 
