@@ -2,23 +2,30 @@
 /** The `uplift` command: one file per command, each adding itself. */
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
-import { addApply } from './commands/apply.js';
-import { addCodecServer } from './commands/codec-server.js';
-import { addCalendar } from './commands/calendar.js';
-import { addControl } from './commands/control.js';
-import { addDev } from './commands/dev.js';
-import { addDoctor } from './commands/doctor.js';
-import { addExplain } from './commands/explain.js';
-import { addPlan } from './commands/plan.js';
-import { addReport } from './commands/report.js';
-import { addResolve } from './commands/resolve.js';
-import { addSimulator } from './commands/simulator.js';
-import { addStatus } from './commands/status.js';
-import { addValidate } from './commands/validate.js';
-import { addWatch } from './commands/watch.js';
-import { addWorker } from './commands/worker.js';
 import { say } from './context.js';
 import { errorLines, exitCodeOfError } from './errors.js';
+
+/**
+ * By command, or by file where one adds several; in the order of the help. Only the command that is asked for is loaded:
+ * most of a process's start is loading code.
+ */
+const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void>>> = {
+  validate: async () => (await import('./commands/validate.js')).addValidate,
+  plan: async () => (await import('./commands/plan.js')).addPlan,
+  calendar: async () => (await import('./commands/calendar.js')).addCalendar,
+  apply: async () => (await import('./commands/apply.js')).addApply,
+  status: async () => (await import('./commands/status.js')).addStatus,
+  watch: async () => (await import('./commands/watch.js')).addWatch,
+  explain: async () => (await import('./commands/explain.js')).addExplain,
+  report: async () => (await import('./commands/report.js')).addReport,
+  control: async () => (await import('./commands/control.js')).addControl,
+  resolve: async () => (await import('./commands/resolve.js')).addResolve,
+  doctor: async () => (await import('./commands/doctor.js')).addDoctor,
+  dev: async () => (await import('./commands/dev.js')).addDev,
+  worker: async () => (await import('./commands/worker.js')).addWorker,
+  simulator: async () => (await import('./commands/simulator.js')).addSimulator,
+  'codec-server': async () => (await import('./commands/codec-server.js')).addCodecServer,
+};
 
 const program = new Command('uplift')
   .description('Durable upgrades for managed cloud services, on Temporal')
@@ -35,25 +42,10 @@ Exit codes:
 
 Data goes to stdout, messages to stderr. NO_COLOR turns colours off, UPLIFT_DEBUG=1 shows stacks.`,
   );
-for (const add of [
-  addValidate,
-  addPlan,
-  addCalendar,
-  addApply,
-  addStatus,
-  addWatch,
-  addExplain,
-  addReport,
-  addControl,
-  addResolve,
-  addDoctor,
-  addDev,
-  addWorker,
-  addSimulator,
-  addCodecServer,
-]) {
-  add(program);
-}
+// Any other word is one of several commands of a file, or a mistake, or a request for help, for which all are told.
+const loaders = Object.entries(COMMANDS);
+const asked = loaders.filter(([name]) => name === process.argv[2]);
+for (const [, load] of asked.length > 0 ? asked : loaders) (await load())(program);
 
 // A reader that has seen enough (`| head`) is no error.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {

@@ -14,6 +14,7 @@ export interface Supervised<T extends Running> {
   stop(): Promise<void>;
 }
 
+/** Before every start but the first after a crash: a loop of crashes must not take a whole core. */
 const RESTART_MS = 500;
 /** More than so many ends in a row without a minute's peace: something is broken, and restarting hides it. */
 const MOST_RESTARTS = 20;
@@ -44,8 +45,8 @@ export async function supervise<T extends Running>(
         return;
       }
       report(`${name} ended (${how}): starting it again`);
-      for (;;) {
-        await delay(RESTART_MS);
+      for (let waitMs = restarts > 1 ? RESTART_MS : 0; ; waitMs = RESTART_MS) {
+        await delay(waitMs);
         if (stopping) return;
         try {
           running = await start();

@@ -2,7 +2,7 @@ import { Client, Connection } from '@temporalio/client';
 import type { ConnectionOptions } from '@temporalio/client';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import type { ClientConnectConfig } from '@temporalio/envconfig';
-import { NativeConnection } from '@temporalio/worker';
+import type { NativeConnection } from '@temporalio/worker';
 import { dataConverterFrom } from './data-converter.js';
 import { TemporalSetupError, lineOf } from './errors.js';
 import { LOOPBACK } from './ports.js';
@@ -76,6 +76,8 @@ export async function connectClient(
  * @throws TemporalSetupError when the server cannot be reached.
  */
 export async function connectWorker(target: ServerTarget): Promise<NativeConnection> {
+  // Loaded here, since everybody else who connects can do without the SDK's worker.
+  const { NativeConnection } = await import('@temporalio/worker');
   try {
     return await NativeConnection.connect(target.options);
   } catch (error) {

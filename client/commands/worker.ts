@@ -1,5 +1,4 @@
 import { type Command, InvalidArgumentError } from 'commander';
-import { runWorker } from '../../worker/main.js';
 import {
   type AccountsOptions,
   serverTarget,
@@ -29,6 +28,8 @@ export function addWorker(program: Command): void {
     )
     .action(async (options: AccountsOptions & ServerOptions & WorkerOptions) => {
       const { accounts, timeScale, name } = options;
+      // Half of what all commands together load.
+      const { runWorker } = await import('../../worker/main.js');
       await runWorker({
         accountsFile: accounts,
         server: serverTarget(options),
