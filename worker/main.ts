@@ -1,5 +1,6 @@
 /** The worker process: accounts, credentials, connection, workers, and an orderly end. */
 import { hostname } from 'node:os';
+import { setFlagsFromString } from 'node:v8';
 import { Client } from '@temporalio/client';
 import { Runtime } from '@temporalio/worker';
 import type { Logger } from 'pino';
@@ -32,11 +33,19 @@ export interface WorkerProcessOptions {
 }
 
 /**
+ * V8 lets garbage grow to several times what lives before it collects it, and an activity lives long enough to become
+ * such garbage: 50 MB that live were seen to take up to 125 (of 200 upgrades in flight). With this at most half as much
+ * garbage as lives, in the threads of the workflows as well, for a collection every half minute.
+ */
+const GARBAGE_FLAG = '--heap-growing-percent=50';
+
+/**
  * Runs a worker until SIGINT or SIGTERM; waits under way are handed over at once, and a send under way is finished.
  *
  * @throws InputError for an accounts file that cannot be used, TemporalSetupError for a server that is not there.
  */
 export async function runWorker(options: WorkerProcessOptions): Promise<void> {
+  setFlagsFromString(GARBAGE_FLAG);
   const log = options.log ?? createLog();
   const accounts = loadAccounts(options.accountsFile, CLOUD_APIS);
   const dataConverter = dataConverterFrom(process.env);
