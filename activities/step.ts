@@ -5,6 +5,7 @@ import { FAILURES } from '../workflows/contracts/errors.js';
 import type { StepInput } from '../workflows/contracts/steps.js';
 import type { Operation } from '../workflows/contracts/upgrade.js';
 import type { Clock } from './clock.js';
+import type { GatesOf } from './gate.js';
 import { AccountError, CloudError } from './clouds/errors.js';
 import type { CloudApi } from './clouds/port.js';
 import type { Sessions } from './clouds/sessions.js';
@@ -16,6 +17,8 @@ export interface StepDeps {
   readonly clock: Clock;
   /** Left out where there is no server to ask. */
   readonly terminations?: Terminations;
+  /** The windows of a rollout that has some. */
+  readonly gatesOf?: GatesOf;
   /** Why a rollout may send nothing now; `null` while it may. Without it, nothing holds one. */
   readonly holdOf?: (input: Pick<StepInput, 'rollout' | 'rolloutRun'>) => Promise<string | null>;
 }

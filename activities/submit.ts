@@ -3,6 +3,7 @@
  * where the answer was lost, look until evidence decides. See docs/submit-protocol.md.
  */
 import { activityInfo, Context } from '@temporalio/activity';
+import type { Gates } from '../calendar/gate.js';
 import type { SubmitInput, SubmitResult } from '../workflows/contracts/steps.js';
 import type { SentCall } from '../workflows/contracts/upgrade.js';
 import { submitBounds, type SubmitBounds } from './bounds.js';
@@ -10,7 +11,7 @@ import { iso } from './clock.js';
 import { AccountError, CloudError } from './clouds/errors.js';
 import type { CloudApi, CloudReader, MutatingRequest, SubmitAnswer } from './clouds/port.js';
 import { answerOf, requestIdOf } from './answer.js';
-import type { Sent } from './clouds/session.js';
+import type { SendBounds, Sent } from './clouds/session.js';
 import type { CloudSender } from './clouds/sessions.js';
 import { decide, type Decision } from './decide.js';
 import { driftFrom } from './drift.js';
@@ -22,6 +23,10 @@ const BEAT_MS = 3_000;
 const PROMPT_MS = 10_000;
 /** Throttled by the cloud: its penalties last minutes. */
 const THROTTLED_RETRY_MS = 60_000;
+/** A request that leaves so late before an edge could not be answered before it; at scale 1. */
+const EDGE_GUARD_MS = 2_000;
+/** An opening this near is waited for in place. */
+const SOON_MS = 60_000;
 /** The Temporal server could not be asked. */
 const HOLD_RETRY_MS = 5_000;
 
@@ -194,10 +199,12 @@ class SubmitAttempt {
       const reason = `reading took longer than the ${Math.round(this.bounds.sendWindowMs / 1000)} s in which it may send`;
       return this.result('deferred', reason);
     }
+    const edge = await this.edge(sendBy);
+    if ('ended' in edge) return edge.ended;
     const hold = await this.holdOf();
     if (hold !== null) return hold;
     const request = this.api.submission({ projectId: this.sender.projectId }, resource.id, this.asked, token);
-    const sent = await this.sender.send(request, { sendBy, timeoutMs: this.bounds.sendTimeoutMs });
+    const sent = await this.sender.send(request, edge);
     const answer = answerOf(this.api, sent, resource.id);
     if (sent.kind !== 'not-sent') this.calls.push(record(request, sent, answer));
     switch (answer.kind) {
@@ -222,6 +229,44 @@ class SubmitAttempt {
         this.seen = answer.reason;
         return null;
     }
+  }
+
+  /**
+   * Whether a window is open for it, by the cloud's clock as well as by ours, and until when a send may go out. Near an
+   * edge both ends of what the cloud's clock may show have to lie within; a request still under way at the edge is given up.
+   */
+  private async edge(sendBy: number): Promise<SendBounds | { readonly ended: SubmitResult }> {
+    const { gate } = this.input.spec;
+    const timeoutMs = this.bounds.sendTimeoutMs;
+    if (gate === undefined) return { sendBy, timeoutMs };
+    const later = (reason: string, inMs: number) => ({
+      ended: this.result('deferred', reason, { retryInMs: inMs / this.input.timing.scale }),
+    });
+    let gates: Gates;
+    try {
+      if (this.deps.gatesOf === undefined) throw new RangeError('nobody can be asked');
+      gates = await this.deps.gatesOf(this.input);
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      return later(`cannot tell whether its window is open: ${why}`, HOLD_RETRY_MS);
+    }
+    const offset = this.sender?.clockOffset() ?? null;
+    if (offset === null)
+      return later('cannot tell what time it is at the cloud: its answers have no date', HOLD_RETRY_MS);
+
+    const now = this.deps.clock.now();
+    const [least, most] = [Math.min(offset.least, 0), Math.max(offset.most, 0)];
+    const [first, last] = [gates.state(gate, now + least, true), gates.state(gate, now + most, true)];
+    const closes = last.closes === null ? Infinity : Date.parse(last.closes) - most;
+    if (!last.open || closes - now <= EDGE_GUARD_MS * this.input.timing.scale) {
+      const opensIn = last.open || last.until === null ? Infinity : Date.parse(last.until) - now - least;
+      if (opensIn <= SOON_MS) return later(`${last.reason}; it opens soon`, opensIn);
+      const reason = last.open ? `too little is left of ${last.reason}` : last.reason;
+      return { ended: this.result('closed', reason, { over: last.over }) };
+    }
+    if (!first.open) return later("it has just opened, and not yet by the cloud's clock", most - least);
+    const until = last.until === null ? Infinity : Date.parse(last.until) - most;
+    return { sendBy: Math.min(sendBy, until - 1), timeoutMs: Math.min(timeoutMs, closes - now) };
   }
 
   /** The last question before the send: whether people let the rollout send. */
@@ -264,7 +309,7 @@ class SubmitAttempt {
   private result(
     verdict: SubmitResult['verdict'],
     reason: string,
-    more: Partial<Pick<SubmitResult, 'operation' | 'retryInMs' | 'submission'>> = {},
+    more: Partial<Pick<SubmitResult, 'operation' | 'retryInMs' | 'submission' | 'over'>> = {},
   ): SubmitResult {
     return {
       verdict,

@@ -174,6 +174,7 @@ export async function retry(
     rollout: await freeName(client, rollout),
     startedBy: actor,
     waves,
+    ...(input.windows === undefined ? {} : { windows: { ...input.windows, since: new Date().toISOString() } }),
     retryOf: { rollout, runId: run.runId, reason },
   });
   return { ...started, upgrades: wanted.size };

@@ -211,13 +211,14 @@ export function toRolloutInput(prepared: PreparedPlan, { startedBy }: { readonly
       ...(Object.keys(limits).length === 0 ? {} : { limits }),
       ...(maxFailures === null ? {} : { maxFailures: maxFailures.count }),
       ...(approval === null ? {} : { approval }),
-      upgrades: targets.map(({ resource, target, targetLabel, relations }, index) => {
+      upgrades: targets.map(({ resource, target, targetLabel, relations, gate }, index) => {
         const seen = prepared.waves[wave]?.targets[index];
         return {
           resource,
           target: seen?.target ?? target,
           targetLabel: seen?.to ?? targetLabel,
           plannedFrom: seen?.from ?? null,
+          ...(gate === undefined ? {} : { gate }),
           ...(Object.keys(relations.groups).length === 0 ? {} : { groups: relations.groups }),
           ...(relations.after.length === 0 ? {} : { after: relations.after }),
           ...(relations.provides.length === 0 ? {} : { provides: relations.provides }),
@@ -231,6 +232,7 @@ export function toRolloutInput(prepared: PreparedPlan, { startedBy }: { readonly
     ...(plan.approval === null ? {} : { approval: plan.approval }),
     budget: plan.budget,
     accountLimits: plan.accountLimits,
+    ...(plan.windows === null ? {} : { windows: { ...plan.windows, since: new Date().toISOString() } }),
     timing: { scale: plan.timeScale },
   };
 }

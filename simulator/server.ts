@@ -108,7 +108,10 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
         (await control(request)) ?? (await requests.answer(signedRequest(request, await readBody(request))));
       if (reply.kind === 'reset') request.socket.resetAndDestroy();
       else if (reply.kind === 'cut') cut(response, reply);
-      else response.writeHead(reply.status, reply.headers).end(reply.body);
+      else {
+        const date = new Date(clock.now()).toUTCString();
+        response.writeHead(reply.status, { date, ...reply.headers }).end(reply.body);
+      }
     } catch (error) {
       if (request.socket.destroyed) return;
       process.stderr.write(`simulator: ${request.method} ${request.url}: ${String(error)}\n`);

@@ -13,6 +13,7 @@ import {
   startChild,
 } from '@temporalio/workflow';
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
+import type { GateState } from './contracts/calendar.js';
 import type { SkipOrder } from './contracts/control.js';
 import { rolloutWorkflowId, upgradeWorkflowId, waveWorkflowId } from './contracts/ids.js';
 import { addFailures, tally } from './contracts/outcome.js';
@@ -53,7 +54,7 @@ import {
   upgradeOverdueSignal,
 } from './messages.js';
 import { ShardShare } from './sharing.js';
-import { lockOwners, readInventory } from './steps.js';
+import { lockOwners, readGates, readInventory } from './steps.js';
 import type { upgrade } from './upgrade.js';
 
 /** Words to the rollout per shard: enough for a bar to move, few enough to keep both histories bounded. */
@@ -79,6 +80,7 @@ export async function shard(input: ShardInput): Promise<ShardResult> {
   });
 
   await run.read();
+  run.watchWindows();
   await run.startAll();
   await run.waitForAll();
   return run.end();
@@ -121,6 +123,8 @@ class ShardRun {
   private lastFailure: string | null = null;
   private readonly running: Promise<void>[] = [];
   private speaking = false;
+  /** What the rollout's windows say, by gate; before the first answer nothing that waits at one may start. */
+  private gates: Readonly<Record<string, GateState>> = {};
 
   constructor(input: ShardInput) {
     this.input = input;
@@ -143,11 +147,35 @@ class ShardRun {
     this.show();
   }
 
+  /** Asks at each edge of the windows, once for all that waits: a constant number of events for an opening. */
+  watchWindows(): void {
+    if (this.gatesAwaited().length === 0) return;
+    const { rollout, rolloutRun } = this.input;
+    const watch = async (): Promise<void> => {
+      for (let waiting = this.gatesAwaited(); waiting.length > 0; waiting = this.gatesAwaited()) {
+        const asked = await readGates({ rollout, rolloutRun, gates: waiting, hasStarted: this.hasStarted() });
+        this.gates = { ...this.gates, ...asked };
+        this.show();
+        this.tellWave();
+        const edges = Object.values(asked).flatMap(({ until }) => (until === null ? [] : [Date.parse(until)]));
+        // Without an edge all that waits is open for good, or never opens: nothing is left to be asked.
+        if (edges.length === 0) return;
+        const untilEdge = Math.max(Math.min(...edges) - Date.now(), 1_000);
+        await condition(() => this.gatesAwaited().length === 0 || this.whyOver() !== null, untilEdge);
+        if (this.whyOver() !== null) return;
+      }
+    };
+    // It ends with the shard's own scope; what cannot be asked stays shut, and the server tries again.
+    void watch().catch(() => undefined);
+  }
+
   /** Starts upgrades as the budget and the limits leave room, until none is left or the shard is stopped. */
   async startAll(): Promise<void> {
     try {
-      while (this.queue.length > 0) {
-        await condition(() => this.whyOver() !== null || this.mayStart().length > 0 || this.inVain().length > 0);
+      while (this.queue.length > 0 || this.mayComeBack()) {
+        await condition(
+          () => this.isIdle() || this.whyOver() !== null || this.mayStart().length > 0 || this.inVain().length > 0,
+        );
         if (this.whyOver() !== null) break;
         for (const next of this.inVain()) await this.skip(next);
         const started = await Promise.allSettled(this.mayStart().map((next) => this.start(next)));
@@ -159,6 +187,15 @@ class ShardRun {
       if (!isCancellation(error)) throw error;
       this.stopped = true;
     }
+  }
+
+  /** Whether something in flight may find its window closed, and then wait for the next one. */
+  private mayComeBack(): boolean {
+    return [...this.inFlight.values()].some(({ spec }) => spec.gate !== undefined);
+  }
+
+  private isIdle(): boolean {
+    return this.queue.length === 0 && !this.mayComeBack();
   }
 
   /** What was submitted is followed to its end, also when the shard was cancelled. */
@@ -308,7 +345,9 @@ class ShardRun {
     let end: UpgradeEnd;
     let failedIn: FailureClass | null = null;
     try {
-      end = endFrom(spec, runId, await result());
+      const ended = await result();
+      if (ended.again === true && this.mayStartAgain(workflowId, ended)) return;
+      end = endFrom(spec, runId, ended);
     } catch (error) {
       const failed = failedUpgrade(error);
       // Terminated or cancelled by hand: what the cloud does is not known here, and the next apply adopts it.
@@ -320,6 +359,20 @@ class ShardRun {
     }
     this.inFlight.delete(workflowId);
     await CancellationScope.nonCancellable(() => this.add(end, spec, failedIn));
+  }
+
+  /** Its window closed before anything was sent: back into the queue, for the next opening. */
+  private mayStartAgain(workflowId: string, { reason }: UpgradeResult): boolean {
+    const flying = this.inFlight.get(workflowId);
+    const gate = flying?.spec.gate;
+    if (flying === undefined || gate === undefined || this.stopped || this.whyOver() !== null) return false;
+    this.inFlight.delete(workflowId);
+    this.queue.unshift({ spec: flying.spec, draws: flying.draws });
+    const known = this.gates[gate];
+    if (known !== undefined) this.gates = { ...this.gates, [gate]: { ...known, open: false, reason } };
+    this.tellWave();
+    this.show();
+    return true;
   }
 
   private async add(end: UpgradeEnd, { resource, provides = [] }: UpgradeSpec, failedIn: FailureClass | null = null) {
@@ -378,7 +431,23 @@ class ShardRun {
 
   /** Those that wait for nothing. */
   private ready(): Queued[] {
-    return this.queue.filter((next) => !this.locked.has(next) && requirement(next.spec, this.awaited) === 'met');
+    return this.queue.filter(
+      (next) => !this.locked.has(next) && requirement(next.spec, this.awaited) === 'met' && this.isOpen(next.spec),
+    );
+  }
+
+  private isOpen({ gate }: UpgradeSpec): boolean {
+    return gate === undefined || this.gates[gate]?.open === true;
+  }
+
+  /** The gates that something waits at, or may wait at again. */
+  private gatesAwaited(): number[] {
+    const waiting = [...this.queue, ...this.inFlight.values()].flatMap(({ spec }) => spec.gate ?? []);
+    return [...new Set(waiting)].filter((gate) => this.gates[gate]?.over !== true);
+  }
+
+  private hasStarted(): boolean {
+    return this.input.index > 1 || this.input.shard > 1 || this.inFlight.size + this.ends.length > 0;
   }
 
   /** Those whose turn will not come: left out by a person, or waiting for what did not come. */
@@ -389,6 +458,8 @@ class ShardRun {
   private whySkipped(spec: UpgradeSpec): string | null {
     const byHand = this.skips.get(upgradeWorkflowId(spec.resource));
     if (byHand !== undefined) return byHand;
+    const gate = spec.gate === undefined ? undefined : this.gates[spec.gate];
+    if (gate?.over === true) return gate.reason;
     const lacking = requirement(spec, this.awaited);
     return typeof lacking === 'object' ? `it waits for ${lacking.missed}, which did not reach its target` : null;
   }
@@ -397,7 +468,8 @@ class ShardRun {
     const why = this.whySkipped(next.spec) ?? '';
     this.queue.splice(this.queue.indexOf(next), 1);
     this.locked.delete(next);
-    await this.add(endOf(next.spec, null, 'Skipped', why), next.spec);
+    const isTooLate = next.spec.gate !== undefined && this.gates[next.spec.gate]?.over === true;
+    await this.add(endOf(next.spec, null, isTooLate ? 'NotStarted' : 'Skipped', why), next.spec);
   }
 
   /** Whoever was held back may send. */
@@ -457,6 +529,14 @@ class ShardRun {
     return { rollout, rolloutRun, wave, spec, timing };
   }
 
+  /** Why nothing of what is left may start now, and until when; `null` while some may. */
+  private whyShut(): string | null {
+    const [next] = this.queue;
+    if (next === undefined || this.queue.some(({ spec }) => this.isOpen(spec))) return null;
+    const gate = next.spec.gate === undefined ? undefined : this.gates[next.spec.gate];
+    return gate === undefined ? 'the windows, asked just now' : `${gate.until ?? 'never'}: ${gate.reason}`;
+  }
+
   private show(): void {
     const { wave, concurrency } = this.input;
     setCurrentDetails(
@@ -465,9 +545,7 @@ class ShardRun {
         next:
           this.share.hold !== null
             ? `nothing, while it is on hold: ${this.share.hold}`
-            : this.queue[0] === undefined
-              ? 'the end of those in flight'
-              : this.queue[0].spec.resource.id,
+            : (this.whyShut() ?? this.queue[0]?.spec.resource.id ?? 'the end of those in flight'),
         why: `wave ${wave} runs up to ${concurrency} at a time`,
         more: [
           ...(this.lastFailure === null ? [] : [['Latest failure:', this.lastFailure] as const]),

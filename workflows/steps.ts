@@ -6,7 +6,16 @@
 import { ActivityCancellationType, proxyActivities, type ActivityOptions } from '@temporalio/workflow';
 import { QUEUES } from './contracts/queues.js';
 import type { InventoryRef } from './contracts/rollout.js';
-import type { InventorySteps, LockOwner, LockSteps, ReadSteps, SubmitSteps, WaitSteps } from './contracts/steps.js';
+import type {
+  GatesInput,
+  GateSteps,
+  InventorySteps,
+  LockOwner,
+  LockSteps,
+  ReadSteps,
+  SubmitSteps,
+  WaitSteps,
+} from './contracts/steps.js';
 import type { UpgradeSpec } from './contracts/upgrade.js';
 
 /**
@@ -99,6 +108,17 @@ const locks = proxyActivities<LockSteps>({
 /** As `LockSteps`. */
 export function lockOwners(workflowIds: readonly string[]): Promise<readonly (LockOwner | null)[]> {
   return locks.lockOwners(workflowIds);
+}
+
+/** One read of the server, and one answer for all that waits. Who cannot ask waits on. */
+const gates = proxyActivities<GateSteps>({
+  startToCloseTimeout: '30s',
+  retry: { initialInterval: '1s', maximumInterval: '60s' },
+  summary: 'Ask whether the windows are open',
+});
+
+export function readGates(input: GatesInput): ReturnType<GateSteps['readGates']> {
+  return gates.readGates(input);
 }
 
 export function readInventory(ref: InventoryRef): Promise<readonly UpgradeSpec[]> {

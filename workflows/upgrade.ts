@@ -111,6 +111,7 @@ class UpgradeRun {
   /** The number of the next send: kept when the upgrade begins anew, so that no client token comes twice. */
   private submission = 1;
   private mayGo = true;
+  private again = false;
 
   constructor(input: UpgradeInput) {
     this.input = input;
@@ -213,6 +214,10 @@ class UpgradeRun {
           await CancellationScope.nonCancellable(() => this.hold(growing(HELD_RETRY_MS, look), submitted.reason));
           if (this.isResolved(submitted.reason)) return submitted;
           continue;
+        case 'closed':
+          this.settle('NotStarted', submitted.reason);
+          this.again = submitted.over !== true;
+          return submitted;
         case 'held-back':
           if (this.isResolved(submitted.reason)) return submitted;
           if (!(await this.untilGoOn(submitted.reason))) return submitted;
@@ -321,6 +326,7 @@ class UpgradeRun {
       operation: this.operation,
       findings: this.findings,
       calls: this.calls,
+      ...(this.again ? { again: true } : {}),
       polls: this.polls,
       phases: this.phases,
       failedIn: failureClass(this.outcome, this.calls.length > 0, this.verdict),

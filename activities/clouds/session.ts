@@ -6,6 +6,7 @@ import { iso, type Clock } from '../clock.js';
 import { abortable, type Pacer, type Pause } from '../limiter.js';
 import { TransportError, type HttpCall, type Transport } from '../transport.js';
 import type { Authenticator, Proof } from './authenticator.js';
+import type { ClockOffset, CloudTime } from './cloud-time.js';
 import { encodePath, encodeQuery } from './encode.js';
 import { errorOf, type Envelope, oneLine, redacted, requestIdOf } from './envelopes.js';
 import { AccountError, CloudError } from './errors.js';
@@ -48,6 +49,7 @@ export interface SessionParts {
   /** Of the account's submits to this service. */
   readonly circuit: Circuit;
   readonly authenticator: Authenticator;
+  readonly cloudTime: CloudTime;
   readonly log: (line: string) => void;
 }
 
@@ -101,6 +103,7 @@ export class Session {
     let response: CloudResponse;
     try {
       const exchange = await transport.read(signal === undefined ? call : { ...call, signal });
+      this.parts.cloudTime.learn(exchange.response.headers['date'], exchange.at);
       response = redacted(exchange.response, proof);
     } catch (error) {
       if (!(error instanceof TransportError)) throw error;
@@ -121,6 +124,10 @@ export class Session {
     if (!isOk || (error !== null && !isData)) throw this.refusal(label, response, error, proof);
     if (!body.success) throw this.unreadable(label, response, body.error);
     return { body: body.data, headers: response.headers };
+  }
+
+  clockOffset(): ClockOffset | null {
+    return this.parts.cloudTime.offset();
   }
 
   async send(request: MutatingRequest, { sendBy, timeoutMs }: SendBounds): Promise<Sent> {

@@ -7,6 +7,7 @@ import { openCredentials } from '../credentials.js';
 import { abortable, ALONE, Pacer, Pause, type TakeOptions, type Turn } from '../limiter.js';
 import type { Transport } from '../transport.js';
 import { Authenticator } from './authenticator.js';
+import { CloudTime, type ClockOffset } from './cloud-time.js';
 import type { Cloud, Identity } from './cloud.js';
 import { AccountError } from './errors.js';
 import { CLOUDS } from './index.js';
@@ -19,6 +20,8 @@ export interface CloudSender {
   readonly projectId: string;
   /** Sends once; never throws for anything the network or the cloud does. */
   send(request: MutatingRequest, bounds: SendBounds): Promise<Sent>;
+  /** By how much the cloud's clock is ahead of ours, as its latest answers told; `null` when they did not. */
+  clockOffset(): ClockOffset | null;
 }
 
 /** How an account's reads wait for their turns. */
@@ -64,6 +67,7 @@ export function openSessions(options: SessionOptions): Sessions {
   const pacers = new Map<string, Pacer>();
   const pauses = new Map<string, Pause>();
   const circuits = new Map<string, Circuit>();
+  const cloudTimes = new Map<string, CloudTime>();
   const authenticators = new Map<string, Authenticator>();
   /** By account; what it trusts is read when it is first used. */
   const transports = new Map<string, Transport>();
@@ -85,6 +89,9 @@ export function openSessions(options: SessionOptions): Sessions {
     const name = `account ${account.name}, ${family}`;
     return kept(circuits, name, () => new Circuit({ clock, name, scale, log }));
   };
+
+  const cloudTimeOf = ({ name }: Account, { family }: CloudApi): CloudTime =>
+    kept(cloudTimes, `${name} ${family}`, () => new CloudTime(clock));
 
   const open = async (api: CloudApi, name: string, signal?: AbortSignal): Promise<Session> => {
     const account = options.accounts.get(name);
@@ -128,6 +135,7 @@ export function openSessions(options: SessionOptions): Sessions {
       reads: pacerOf(account, 'reads', pause),
       writes: pacerOf(account, 'writes', pause),
       circuit: circuitOf(account, api),
+      cloudTime: cloudTimeOf(account, api),
     };
     const session: Omit<SessionParts, 'projectId'> = {
       ...parts,
@@ -180,7 +188,11 @@ export function openSessions(options: SessionOptions): Sessions {
     },
     async sender(api, account) {
       const session = await open(api, account);
-      return { projectId: session.projectId, send: (request, bounds) => session.send(request, bounds) };
+      return {
+        projectId: session.projectId,
+        send: (request, bounds) => session.send(request, bounds),
+        clockOffset: () => session.clockOffset(),
+      };
     },
   };
 }

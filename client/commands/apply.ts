@@ -53,11 +53,7 @@ async function apply(file: string, options: ApplyOptions): Promise<number> {
   const prepared = await prepareFrom(file, options.accounts);
   const problems = planProblems(prepared, ['error', 'blocked']);
   if (problems.length > 0) throw new InputError(problems);
-  const { rollout, windows } = prepared.plan;
-  if (windows !== null) {
-    const remedy = 'plan and calendar show windows; a rollout does not keep them yet: remove them';
-    throw new InputError([{ file, line: null, path: 'spec', message: 'has windows, blackouts or bounds', remedy }]);
-  }
+  const { rollout } = prepared.plan;
   if (options.digest !== undefined && !prepared.digest.startsWith(options.digest)) {
     throw new ChangedPlanError(file, options.digest, prepared.digest);
   }

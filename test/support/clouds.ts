@@ -58,6 +58,8 @@ export interface Clouds {
 
 export interface CloudsOptions extends Omit<SeedOptions, 'seed'> {
   readonly clock: Clock;
+  /** The simulated clouds' own, where it is another one. */
+  readonly cloudClock?: Clock;
   readonly seed?: string;
   readonly scale?: number;
   /** Calls per second of each account; ample by default. */
@@ -70,6 +72,7 @@ const AMPLE: Account['rates'] = { reads: 200, writes: 100 };
 
 export async function simulatedClouds({
   clock,
+  cloudClock = clock,
   seed = 'test',
   scale = 1,
   rates = AMPLE,
@@ -77,7 +80,7 @@ export async function simulatedClouds({
   ...fleet
 }: CloudsOptions): Promise<Clouds> {
   const simulator = await startSimulator({
-    clock,
+    clock: cloudClock,
     seed,
     ...(onCall === undefined ? {} : { onCall }),
     inventory: seedInventory({ seed, ...fleet }),

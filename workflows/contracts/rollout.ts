@@ -1,3 +1,4 @@
+import type { RolloutWindows } from './calendar.js';
 import type { Act, Approval, SkipOrder } from './control.js';
 import type { FailureClass, Outcome, Timing, UpgradeSpec } from './upgrade.js';
 
@@ -57,6 +58,8 @@ export interface RolloutInput {
   readonly timing: Timing;
   /** Whose approval it needs before it begins. */
   readonly approval?: Approval;
+  /** When its upgrades may start; left out: at any time. */
+  readonly windows?: RolloutWindows;
   /** The run whose failed or skipped upgrades this one tries again. */
   readonly retryOf?: { readonly rollout: string; readonly runId: string; readonly reason: string };
 }

@@ -1,4 +1,5 @@
 /** The four steps of an upgrade as the workflow sees them: what each activity is given and what it answers. */
+import type { GateState } from './calendar.js';
 import type { InventoryRef } from './rollout.js';
 import type { Finding, Operation, SentCall, Timing, UpgradeSpec } from './upgrade.js';
 
@@ -36,12 +37,14 @@ export interface SubmitInput extends StepInput {
 export interface SubmitResult {
   /**
    * `submitted`: this upgrade's own submit was accepted. `adopted`: an upgrade that we did not submit is running.
-   * `busy`/`deferred`: not sent, try again later. `held-back`: not sent, since the rollout is on hold. `unknown`: sent, and the truth could not be read yet.
+   * `busy`/`deferred`: not sent, try again later. `held-back`: not sent, since the rollout is on hold.
+   * `closed`: not sent, since no window is open for it. `unknown`: sent, and the truth could not be read yet.
    */
   readonly verdict:
     | 'submitted'
     | 'adopted'
     | 'held-back'
+    | 'closed'
     | 'already-at-target'
     | 'refused'
     | 'drifted'
@@ -55,6 +58,8 @@ export interface SubmitResult {
   readonly calls: readonly SentCall[];
   /** With `deferred`: after how many milliseconds at scale 1 another try makes sense. */
   readonly retryInMs: number;
+  /** With `closed`: no window opens for it any more. */
+  readonly over?: boolean;
   /** The number that the next send has to carry. */
   readonly submission: number;
   /** As in the input, for the next try. */
@@ -132,6 +137,20 @@ export interface LockOwner {
 export interface LockSteps {
   /** The owners of these upgrades' leases, in the same order; `null` for one that is free. */
   lockOwners(workflowIds: readonly string[]): Promise<readonly (LockOwner | null)[]>;
+}
+
+export interface GatesInput {
+  readonly rollout: string;
+  readonly rolloutRun: string;
+  /** Numbers: `UpgradeSpec.gate`. */
+  readonly gates: readonly number[];
+  /** Whether anything of the rollout has been under way. */
+  readonly hasStarted: boolean;
+}
+
+/** The rollout's windows, asked: by the number of the gate. */
+export interface GateSteps {
+  readGates(input: GatesInput): Promise<Readonly<Record<string, GateState>>>;
 }
 
 /** Reads of Temporal itself. */

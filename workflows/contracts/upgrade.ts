@@ -37,6 +37,8 @@ export interface UpgradeSpec {
   readonly onLocked?: 'wait' | 'skip' | 'fail';
   /** The resource as it was planned; left out, only its version is looked at. */
   readonly planned?: Snapshot;
+  /** The gate of its rollout that it waits at, by number; left out: it may start at any time. */
+  readonly gate?: number;
   /** What follows when it is not so any more, where that is not the default. */
   readonly drift?: Readonly<Partial<Record<DriftField, DriftRule>>>;
 }
@@ -140,6 +142,8 @@ export interface UpgradeResult {
   readonly operation: Operation | null;
   readonly findings: readonly Finding[];
   readonly calls: readonly SentCall[];
+  /** Nothing was sent, since its window had closed: it may start again in the next one. */
+  readonly again?: boolean;
   readonly polls: number;
   /** When each phase began, in order; of very many the first and the last ones. */
   readonly phases?: readonly PhaseBegin[];

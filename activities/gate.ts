@@ -1,0 +1,44 @@
+/** Whether a rollout's windows let its upgrades start. They are read from the rollout's own input, where they stand once. */
+import { Context } from '@temporalio/activity';
+import type { Client } from '@temporalio/client';
+import { Gates } from '../calendar/gate.js';
+import { inputOf } from '../temporal/reads.js';
+import { rolloutWorkflowId } from '../workflows/contracts/ids.js';
+import type { RolloutInput } from '../workflows/contracts/rollout.js';
+import type { GateSteps, StepInput } from '../workflows/contracts/steps.js';
+import type { Clock } from './clock.js';
+
+/** How long the server may take to answer. */
+const WITHIN_MS = 5_000;
+/** So many rollouts' calendars are kept: they never change. */
+const KEPT = 50;
+
+export type GatesOf = (input: Pick<StepInput, 'rollout' | 'rolloutRun'>) => Promise<Gates>;
+
+/** @throws the server's error, and a RangeError for a rollout without windows: who cannot ask may not send */
+export function gatesReader(clientOf: () => Client = () => Context.current().client): GatesOf {
+  const kept = new Map<string, Gates>();
+  return async ({ rollout, rolloutRun }) => {
+    const known = kept.get(rolloutRun);
+    if (known !== undefined) return known;
+    const client = clientOf();
+    const { windows } = await client.withDeadline(Date.now() + WITHIN_MS, () =>
+      inputOf<RolloutInput>(client, rolloutWorkflowId(rollout), rolloutRun),
+    );
+    if (windows === undefined) throw new RangeError(`rollout ${rollout} has no windows`);
+    const gates = new Gates(windows);
+    const [oldest] = kept.keys();
+    if (kept.size >= KEPT && oldest !== undefined) kept.delete(oldest);
+    kept.set(rolloutRun, gates);
+    return gates;
+  };
+}
+
+export function gateSteps(clock: Clock, gatesOf: GatesOf): GateSteps {
+  return {
+    readGates: async ({ gates, hasStarted, ...rollout }) => {
+      const all = await gatesOf(rollout);
+      return Object.fromEntries(gates.map((gate) => [gate, all.state(gate, clock.now(), hasStarted)]));
+    },
+  };
+}

@@ -1,0 +1,128 @@
+/** Right before a send: the window is asked once more, by our clock and by the cloud's. */
+import { MockActivityEnvironment } from '@temporalio/testing';
+import { afterEach, expect, it } from 'vitest';
+import type { StepDeps } from '../../activities/step.js';
+import { submit } from '../../activities/submit.js';
+import { rangeOf } from '../../calendar/forms.js';
+import { Gates } from '../../calendar/gate.js';
+import type { SubmitResult } from '../../workflows/contracts/steps.js';
+import { type Clouds, simulatedClouds } from '../support/clouds.js';
+import { VirtualClock } from '../support/virtual-clock.js';
+
+/** A whole second, since a cloud's clock shows no more. */
+const OPENS = Date.parse('2026-11-28T22:00:00Z');
+const CLOSES = Date.parse('2026-11-29T02:00:00Z');
+
+const gates = (needsMs = 0) =>
+  new Gates({
+    calendars: [
+      {
+        windows: [{ name: 'night', recurrence: rangeOf('2026-11-28T22:00', '2026-11-29T02:00', 'UTC') }],
+        blackouts: [],
+      },
+    ],
+    gates: [{ calendar: 0, needsMs }],
+    since: '2026-11-28T12:00:00.000Z',
+    missedWindow: 'next',
+  });
+
+let clouds: Clouds;
+afterEach(() => clouds.close());
+
+interface Try {
+  /** By our clock. */
+  readonly at: number;
+  /** The cloud's clock is ahead by so many milliseconds. */
+  readonly cloudAheadMs?: number;
+  /** Whether the cloud's answers have one; they do. */
+  readonly hasDate?: boolean;
+  readonly deps?: Partial<StepDeps>;
+}
+
+async function submitted({ at, cloudAheadMs = 0, hasDate = true, deps }: Try): Promise<SubmitResult> {
+  const clock = new VirtualClock({ startsAt: at });
+  const cloudClock = {
+    now: () => clock.now() + cloudAheadMs,
+    sleep: (ms: number, signal?: AbortSignal) => clock.sleep(ms, signal),
+  };
+  clouds = await simulatedClouds({ clock, cloudClock, graphs: 1 });
+  const [spec] = clouds.specs('ges');
+  if (spec === undefined) throw new Error('no graph');
+  const input = {
+    rollout: 'r',
+    rolloutRun: 'run',
+    spec: { ...spec, gate: 0 },
+    timing: { scale: 1 },
+    expectedVersion: clouds.simulator.inventory.get(spec.resource.id).versions['graph'] ?? null,
+    knownOperations: [],
+    submission: 1,
+    unresolvedSince: null,
+    startedAt: new Date(at).toISOString(),
+  };
+  const { sessions } = clouds.deps;
+  const silent: StepDeps['sessions'] = {
+    ...sessions,
+    sender: async (...of) => ({ ...(await sessions.sender(...of)), clockOffset: () => null }),
+  };
+  const all = {
+    ...clouds.deps,
+    sessions: hasDate ? sessions : silent,
+    gatesOf: () => Promise.resolve(gates()),
+    ...deps,
+  };
+  return new MockActivityEnvironment({ scheduledTimestampMs: Date.now() }).run(() => submit(all, input));
+}
+
+const times = () => clouds.simulator.truth().submits.map(({ at }) => at);
+
+it('sends inside, and the cloud accepts it inside', async () => {
+  expect((await submitted({ at: OPENS + 5_000 })).verdict).toBe('submitted');
+  const [at] = times();
+  expect(at).toBeGreaterThanOrEqual(OPENS);
+  expect(at).toBeLessThan(CLOSES);
+});
+
+it.each([
+  ['at the edge', CLOSES, 0],
+  ["inside by our clock, after the edge by the cloud's", CLOSES - 60_000, 120_000],
+  ['long after it', CLOSES + 3_600_000, 0],
+])('sends nothing %s', async (_, at, cloudAheadMs) => {
+  expect(await submitted({ at, cloudAheadMs })).toMatchObject({ verdict: 'closed', over: true, calls: [] });
+  expect(times()).toEqual([]);
+});
+
+it('sends nothing in the last seconds, since no answer would come before the edge', async () => {
+  const result = await submitted({ at: CLOSES - 1_500 });
+  expect(result).toMatchObject({ verdict: 'closed', reason: 'too little is left of window night', calls: [] });
+});
+
+it('sends nothing when the cloud does not tell its time', async () => {
+  const result = await submitted({ at: OPENS + 5_000, hasDate: false });
+  expect(result).toMatchObject({ verdict: 'deferred', calls: [] });
+  expect(result.reason).toContain('its answers have no date');
+});
+
+it('sends nothing long before it opens, and says that it opens again', async () => {
+  const result = await submitted({ at: OPENS - 3_600_000 });
+  expect(result).toMatchObject({ verdict: 'closed', over: false, reason: 'outside every window', calls: [] });
+});
+
+it.each([
+  ['by our clock', OPENS - 20_000, 0],
+  ["by the cloud's clock alone", OPENS + 20_000, -40_000],
+])('waits in place when it has not opened yet %s, and soon does', async (_, at, cloudAheadMs) => {
+  expect(await submitted({ at, cloudAheadMs })).toMatchObject({ verdict: 'deferred', calls: [] });
+  expect(times()).toEqual([]);
+});
+
+it('starts nothing that no longer fits', async () => {
+  const deps = { gatesOf: () => Promise.resolve(gates(3_600_000)) };
+  expect(await submitted({ at: CLOSES - 1_800_000, deps })).toMatchObject({ verdict: 'closed', calls: [] });
+});
+
+it('refuses to send when the windows cannot be read', async () => {
+  const deps = { gatesOf: () => Promise.reject(new Error('no server')) };
+  const result = await submitted({ at: OPENS + 5_000, deps });
+  expect(result).toMatchObject({ verdict: 'deferred', calls: [] });
+  expect(result.reason).toBe('cannot tell whether its window is open: no server');
+});

@@ -1,0 +1,128 @@
+/** A rollout that does not finish in its window goes on in the next one; nothing is ever accepted outside. */
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
+import { systemClock } from '../../activities/clock.js';
+import { createWorkers } from '../../worker/workers.js';
+import type { CalendarEntry } from '../../workflows/contracts/calendar.js';
+import { rolloutWorkflowId, shardWorkflowId } from '../../workflows/contracts/ids.js';
+import { QUEUES } from '../../workflows/contracts/queues.js';
+import type { RolloutInput, RolloutResult } from '../../workflows/contracts/rollout.js';
+import type { rollout } from '../../workflows/rollout.js';
+import { type Clouds, simulatedClouds } from '../support/clouds.js';
+import { type RealEnvironment, realEnvironment, workflowBundle } from '../support/environment.js';
+
+const SCALE = 0.05;
+const RESOURCES = 16;
+
+let env: RealEnvironment;
+let clouds: Clouds;
+
+beforeAll(async () => {
+  env = await realEnvironment();
+});
+afterAll(async () => {
+  await env.teardown();
+});
+beforeEach(async () => {
+  clouds = await simulatedClouds({
+    clock: systemClock,
+    scale: SCALE,
+    graphs: RESOURCES,
+    durationMs: { min: 4_000, max: 4_000 },
+  });
+});
+afterEach(async () => {
+  await clouds.close();
+});
+
+interface Span {
+  readonly opens: number;
+  readonly closes: number;
+}
+
+/** In whole seconds, as windows are. */
+function span(fromMs: number, toMs: number): Span {
+  const second = (ms: number) => Math.ceil((Date.now() + ms) / 1000) * 1000;
+  return { opens: second(fromMs), closes: second(toMs) };
+}
+
+function windowOf({ opens, closes }: Span): CalendarEntry {
+  const wall = (ms: number) => new Date(ms).toISOString().slice(0, 19);
+  return { name: 'w', recurrence: { start: wall(opens), end: wall(closes), duration: 'PT0S', timezone: 'UTC' } };
+}
+
+async function run(spans: readonly Span[], more: Partial<RolloutInput['windows']> = {}): Promise<RolloutResult> {
+  const workers = await createWorkers({
+    connection: env.nativeConnection,
+    namespace: env.namespace,
+    deps: clouds.deps,
+    workflowBundle: await workflowBundle(),
+  });
+  const running = workers.run();
+  try {
+    const id = `windows-${spans.length}`;
+    const handle = await env.client.workflow.start<typeof rollout>('rollout', {
+      workflowId: rolloutWorkflowId(id),
+      taskQueue: QUEUES.main,
+      args: [
+        {
+          rollout: id,
+          planDigest: 'digest',
+          startedBy: 'test',
+          waves: [{ name: 'all', concurrency: 2, upgrades: clouds.specs('ges').map((spec) => ({ ...spec, gate: 0 })) }],
+          budget: { max: RESOURCES, mode: 'loose' },
+          accountLimits: {},
+          timing: { scale: SCALE },
+          windows: {
+            calendars: [{ windows: spans.map(windowOf), blackouts: [] }],
+            gates: [{ calendar: 0, needsMs: 0 }],
+            since: new Date().toISOString(),
+            missedWindow: 'next',
+            ...more,
+          },
+        },
+      ],
+    });
+    const result = await handle.result();
+    const shard = env.client.workflow.getHandle(shardWorkflowId(id, handle.firstExecutionRunId, 1, 1));
+    const { events } = await shard.fetchHistory();
+    asked = (events ?? []).filter(
+      ({ activityTaskScheduledEventAttributes: scheduled }) => scheduled?.activityType?.name === 'readGates',
+    ).length;
+    return result;
+  } finally {
+    workers.shutdown();
+    await running;
+  }
+}
+
+/** How often the shard of the latest run asked for its windows. */
+let asked = 0;
+
+function acceptedWithin({ opens, closes }: Span): number {
+  return clouds.simulator.truth().submits.filter(({ at }) => at >= opens && at < closes).length;
+}
+
+it('goes on in the next opening, at a constant price', async () => {
+  const first = span(-1_000, 20_000);
+  const second = span(26_000, 600_000);
+  const result = await run([first, second]);
+
+  expect(result).toMatchObject({ outcome: 'Succeeded', counts: { Succeeded: RESOURCES } });
+  expect(acceptedWithin(first) + acceptedWithin(second)).toBe(RESOURCES);
+  expect(clouds.simulator.truth().submits).toHaveLength(RESOURCES);
+  // Two at a time and four seconds each: the first one cannot take all of them.
+  expect(acceptedWithin(second)).toBeGreaterThan(0);
+  // At the start, at the edges, and once more for a timer that fires early.
+  expect(asked).toBeLessThanOrEqual(6);
+});
+
+it('starts nothing more where the plan lets what is left expire', async () => {
+  const first = span(-1_000, 15_000);
+  const result = await run([first, span(20_000, 600_000), span(700_000, 800_000)], { missedWindow: 'expire' });
+  const sent = clouds.simulator.truth().submits.length;
+  expect(acceptedWithin(first)).toBe(sent);
+  expect(result.counts).toEqual({
+    ...(sent === 0 ? {} : { Succeeded: sent }),
+    NotStarted: RESOURCES - sent,
+  });
+});
