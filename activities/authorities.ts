@@ -15,7 +15,7 @@ export function trusting(transport: Transport, { name, caFile }: Account): Trans
   const ca = readAuthorities(name, caFile);
   return {
     read: (call) => transport.read({ ...call, ca }),
-    send: (call, sendBy) => transport.send({ ...call, ca }, sendBy),
+    send: (call, sendBy, isLate) => transport.send({ ...call, ca }, sendBy, isLate),
     close: () => transport.close(),
   };
 }

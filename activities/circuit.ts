@@ -22,6 +22,11 @@ export interface Blocked {
   readonly forMs: number;
 }
 
+/** One send, to tell its end by. */
+export interface Trial {
+  readonly number: number;
+}
+
 /**
  * Closed until several sends in a row went unanswered. Each of those may have been accepted, so more of them would only
  * be more upgrades whose outcome has to be looked for; one at a time is tried until an answer comes.
@@ -32,7 +37,9 @@ export class Circuit {
   private last = '';
   private pauseMs = 0;
   private nextTryAt = -Infinity;
-  private isTrying = false;
+  private trials = 0;
+  /** The one send that is tried while it is open. */
+  private trial: Trial | null = null;
 
   constructor(options: CircuitOptions) {
     this.options = options;
@@ -43,13 +50,15 @@ export class Circuit {
     if (this.unanswered < TRIPS_AFTER) return null;
     const { clock, scale } = this.options;
     const untilTry = this.nextTryAt - clock.now();
-    if (untilTry <= 0 && !this.isTrying) return null;
+    if (untilTry <= 0 && this.trial === null) return null;
     return { reason: this.describe(), forMs: Math.max(untilTry, FIRST_PAUSE_MS * scale * 0.1) };
   }
 
-  /** Right before a send that `blocked` let through; its end has to be told. */
-  trying(): void {
-    this.isTrying = true;
+  /** Right before a send that `blocked` let through; its end has to be told, with what this returns. */
+  trying(): Trial {
+    const trial = { number: (this.trials += 1) };
+    if (this.unanswered >= TRIPS_AFTER) this.trial = trial;
+    return trial;
   }
 
   /** The send ended with an answer that can be read, whatever it says. */
@@ -57,17 +66,17 @@ export class Circuit {
     const wasOpen = this.unanswered >= TRIPS_AFTER;
     this.unanswered = 0;
     this.pauseMs = 0;
-    this.isTrying = false;
+    this.trial = null;
     if (wasOpen) this.options.log(`${this.options.name}: a submit was answered, so submits go on`);
   }
 
   /** The send may have arrived, and nobody knows. `what` is for people. */
-  notAnswered(what: string): void {
+  notAnswered(what: string, trial: Trial): void {
     const { clock, scale, log } = this.options;
-    const isTry = this.isTrying && this.unanswered >= TRIPS_AFTER;
+    const isTry = this.trial === trial;
     this.unanswered += 1;
     this.last = what;
-    this.isTrying = false;
+    if (isTry) this.trial = null;
     if (this.unanswered < TRIPS_AFTER) return;
     // Answers to sends that were under way when it opened say nothing new.
     if (this.unanswered > TRIPS_AFTER && !isTry) return;
@@ -77,8 +86,8 @@ export class Circuit {
   }
 
   /** Nothing was sent after all. */
-  notSent(): void {
-    this.isTrying = false;
+  notSent(trial: Trial): void {
+    if (this.trial === trial) this.trial = null;
   }
 
   private describe(): string {

@@ -69,6 +69,11 @@ export function decide(evidence: Evidence): Decision {
     case 'ready':
       break;
   }
+  if (newest?.state === 'failed') {
+    // Perhaps ours, sent by a run that a restored backup knows nothing of; in any case not what the precheck saw.
+    const reason = `is no longer what was planned: an upgrade has begun and failed since (${newest.reason}), ${inStatus}`;
+    return { do: 'drifted', reason };
+  }
   if (standing === 'above') return { do: 'refuse', reason: `is above its target already: ${inStatus}` };
   if (standing === 'not-comparable') {
     return { do: 'refuse', reason: `cannot be compared with its target, so no end could be verified: ${inStatus}` };

@@ -7,7 +7,7 @@ import type { Gates } from '../calendar/gate.js';
 import type { SubmitInput, SubmitResult } from '../workflows/contracts/steps.js';
 import type { SentCall } from '../workflows/contracts/upgrade.js';
 import { submitBounds, type SubmitBounds } from './bounds.js';
-import { iso } from './clock.js';
+import { iso, Stopwatch } from './clock.js';
 import { AccountError, CloudError } from './clouds/errors.js';
 import type { CloudApi, CloudReader, MutatingRequest, SubmitAnswer } from './clouds/port.js';
 import { answerOf, requestIdOf } from './answer.js';
@@ -66,11 +66,12 @@ class SubmitAttempt {
   private readonly bounds: SubmitBounds;
   private sender: CloudSender | null = null;
   private readonly beganAt: number;
+  private readonly age: Stopwatch;
   private readonly calls: SentCall[] = [];
   /** What a send asks for: the target, or what the resource still lacks of it by the last look. */
   private asked: unknown;
-  /** Epoch ms after which no earlier send can arrive or be invisible any more; `null` when none can be out. */
-  private settlesAt: number | null;
+  /** The time after which no earlier send can arrive or be invisible any more; `null` when none can be out. */
+  private settling: { readonly since: Stopwatch; readonly ms: number } | null;
   private unresolvedSince: string | null;
   /** As the last look read it. */
   private version: string | null = null;
@@ -83,6 +84,7 @@ class SubmitAttempt {
     this.input = input;
     this.bounds = submitBounds(api.pace, input.timing.scale);
     this.beganAt = deps.clock.now();
+    this.age = new Stopwatch(deps.clock);
     this.unresolvedSince = input.unresolvedSince;
     // This attempt knows nothing of what one before it did: that one may even be alive and send until its window closes,
     // so the settling time counts from here.
@@ -90,7 +92,8 @@ class SubmitAttempt {
       ...(isReplay() ? [this.beganAt] : []),
       ...(input.unresolvedSince === null ? [] : [Date.parse(input.unresolvedSince)]),
     ];
-    this.settlesAt = mayBeOut.length === 0 ? null : Math.max(...mayBeOut) + this.bounds.settlingMs;
+    const settlesAt = Math.max(...mayBeOut) + this.bounds.settlingMs;
+    this.settling = mayBeOut.length === 0 ? null : { since: this.age, ms: settlesAt - this.beganAt };
   }
 
   async run(): Promise<SubmitResult> {
@@ -122,7 +125,7 @@ class SubmitAttempt {
           await this.deps.clock.sleep(this.bounds.lookEveryMs, Context.current().cancellationSignal);
           continue;
         case 'send': {
-          if (this.settlesAt !== null) return this.provenNotAccepted();
+          if (this.settling !== null) return this.provenNotAccepted();
           const ended = await this.send();
           if (ended !== null) return ended;
         }
@@ -135,7 +138,7 @@ class SubmitAttempt {
     const { account } = this.input.spec.resource;
     const { sessions } = this.deps;
     this.sender ??= await sessions.sender(this.api, account);
-    const urgent = this.settlesAt === null || this.isSettled();
+    const urgent = this.settling === null || this.isSettled();
     return sessions.reader(this.api, account, { signal: Context.current().cancellationSignal, urgent });
   }
 
@@ -154,7 +157,7 @@ class SubmitAttempt {
           standing: this.api.standing(state, this.target),
           operations: records.filter(({ operation }) => !this.input.knownOperations.includes(nameOf(operation))),
           expectedVersion: this.input.expectedVersion,
-          mayHaveSent: this.settlesAt !== null,
+          mayHaveSent: this.settling !== null,
           settled: this.isSettled(),
           seenAt: iso(this.deps.clock.now()),
         });
@@ -173,9 +176,9 @@ class SubmitAttempt {
       } catch (error) {
         if (!(error instanceof CloudError || error instanceof AccountError)) throw error;
         this.seen = error.message;
-        if (this.settlesAt === null && !isWorthRetrying(error)) return { do: 'refuse', reason: error.message };
+        if (this.settling === null && !isWorthRetrying(error)) return { do: 'refuse', reason: error.message };
         if (this.isOutOfPatience()) {
-          return this.settlesAt === null
+          return this.settling === null
             ? { do: 'wait', reason: error.message }
             : { do: 'look-again', reason: `sent, and the truth cannot be read: ${error.message}` };
         }
@@ -195,7 +198,8 @@ class SubmitAttempt {
     });
     if (this.sender === null) throw new TypeError('a send comes after a look');
     const sendBy = this.beganAt + this.bounds.sendWindowMs;
-    if (this.deps.clock.now() > sendBy) {
+    const isLate = () => this.age.atMost() > this.bounds.sendWindowMs;
+    if (isLate()) {
       const reason = `reading took longer than the ${Math.round(this.bounds.sendWindowMs / 1000)} s in which it may send`;
       return this.result('deferred', reason);
     }
@@ -204,7 +208,7 @@ class SubmitAttempt {
     const hold = await this.holdOf();
     if (hold !== null) return hold;
     const request = this.api.submission({ projectId: this.sender.projectId }, resource.id, this.asked, token);
-    const sent = await this.sender.send(request, edge);
+    const sent = await this.sender.send(request, { ...edge, isLate });
     const answer = answerOf(this.api, sent, resource.id);
     if (sent.kind !== 'not-sent') this.calls.push(record(request, sent, answer));
     switch (answer.kind) {
@@ -225,7 +229,7 @@ class SubmitAttempt {
         return this.checkAlreadyDone(answer.reason);
       case 'unknown':
         this.unresolvedSince = iso(sentAt(sent, this.deps));
-        this.settlesAt = this.deps.clock.now() + this.bounds.settlingMs;
+        this.settling = { since: new Stopwatch(this.deps.clock), ms: this.bounds.settlingMs };
         this.seen = answer.reason;
         return null;
     }
@@ -299,7 +303,7 @@ class SubmitAttempt {
   }
 
   private isSettled(): boolean {
-    return this.settlesAt !== null && this.deps.clock.now() >= this.settlesAt;
+    return this.settling !== null && this.settling.since.atLeast() >= this.settling.ms;
   }
 
   private isOutOfPatience(): boolean {

@@ -36,11 +36,11 @@ export interface Transport {
   read(call: HttpCall): Promise<Exchange>;
   /**
    * Over a connection of its own, since a stale one would make the outcome ambiguous. `sendBy` (epoch ms) is checked
-   * right before the socket write.
+   * right before the socket write, and so is `isLate`.
    *
    * @throws TransportError
    */
-  send(call: HttpCall, sendBy: number): Promise<Exchange>;
+  send(call: HttpCall, sendBy: number, isLate?: () => boolean): Promise<Exchange>;
   close(): Promise<void>;
 }
 
@@ -94,10 +94,10 @@ export function createTransport(options: TransportOptions): Transport {
   return {
     read: (call) =>
       exchange(agentFor(call.ca), { timeoutMs: READ_TIMEOUT_MS, ...call }, { ...limits, sendBy: Infinity }),
-    async send(call, sendBy) {
+    async send(call, sendBy, isLate) {
       const client = new Client(call.origin, { ...connection(call.ca), pipelining: 0 });
       try {
-        return await exchange(client, { timeoutMs: SEND_TIMEOUT_MS, ...call }, { ...limits, sendBy });
+        return await exchange(client, { timeoutMs: SEND_TIMEOUT_MS, ...call }, { ...limits, sendBy, isLate });
       } finally {
         await client.destroy();
       }
@@ -113,12 +113,13 @@ interface Limits {
   readonly connectTimeoutMs: number;
   readonly maxBodyBytes: number;
   readonly sendBy: number;
+  readonly isLate?: (() => boolean) | undefined;
 }
 
 async function exchange(
   dispatcher: Dispatcher,
   call: HttpCall & { readonly timeoutMs: number },
-  { clock, connectTimeoutMs, maxBodyBytes, sendBy }: Limits,
+  { clock, connectTimeoutMs, maxBodyBytes, sendBy, isLate }: Limits,
 ): Promise<Exchange> {
   const { signal } = call;
   signal?.throwIfAborted();
@@ -166,8 +167,9 @@ async function exchange(
           return;
         }
         const now = clock.now();
-        if (now > sendBy) {
-          fail(new TransportError(`too late to send: ${seconds(now - sendBy)} past the attempt's deadline`, null));
+        if (now > sendBy || isLate?.() === true) {
+          const past = now > sendBy ? `${seconds(now - sendBy)} past` : 'by the machine’s own time past';
+          fail(new TransportError(`too late to send: ${past} the attempt's deadline`, null));
           return;
         }
         sentAt = now;

@@ -77,6 +77,7 @@ export async function upgrade(input: UpgradeInput): Promise<UpgradeResult> {
     if (!run.mayGoOn(checked)) return run.end();
 
     const submitted = await run.submit(checked);
+    if (run.otherEndedMeanwhile(checked, submitted)) continue;
     if (submitted.operation === null) return run.end();
 
     const verified = await run.follow(submitted.operation);
@@ -269,10 +270,19 @@ class UpgradeRun {
     });
   }
 
+  /** The precheck saw somebody else's upgrade run, and the submit's look found it ended: as if it had been followed. */
+  otherEndedMeanwhile({ verdict }: PrecheckResult, submitted: SubmitResult): boolean {
+    if (verdict !== 'upgrading' || submitted.verdict !== 'drifted' || this.resolution !== null) return false;
+    return this.mayFollowOthers(submitted.version);
+  }
+
   /** After an upgrade of somebody else that led elsewhere, where the plan says that ours then has its turn. */
   mayBeginAnew({ verdict, version }: VerifyResult): boolean {
-    const { onOtherTarget } = this.input.spec;
-    if (!this.adopted || verdict !== 'not-at-target' || onOtherTarget !== 'wait') return false;
+    return this.adopted && verdict === 'not-at-target' && this.mayFollowOthers(version);
+  }
+
+  private mayFollowOthers(version: string | null): boolean {
+    if (this.input.spec.onOtherTarget !== 'wait') return false;
     if (CancellationScope.current().consideredCancelled || this.othersFollowed >= MOST_OTHERS) return false;
     this.othersFollowed += 1;
     const { spec } = this.step;

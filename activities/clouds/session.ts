@@ -25,6 +25,8 @@ export type Sent =
 export interface SendBounds {
   /** Epoch ms: checked right before the socket write; past it the answer is `not-sent`. */
   readonly sendBy: number;
+  /** As `sendBy`, where a clock that was set meanwhile must not count. */
+  readonly isLate?: () => boolean;
   /** From the socket write to the whole answer; past it the answer is `unanswered`. */
   readonly timeoutMs: number;
 }
@@ -130,7 +132,7 @@ export class Session {
     return this.parts.cloudTime.offset();
   }
 
-  async send(request: MutatingRequest, { sendBy, timeoutMs }: SendBounds): Promise<Sent> {
+  async send(request: MutatingRequest, { sendBy, isLate, timeoutMs }: SendBounds): Promise<Sent> {
     const { writes, transport, authenticator, circuit } = this.parts;
     let call: HttpCall;
     let proof: Proof;
@@ -149,11 +151,11 @@ export class Session {
     }
     const blocked = circuit.blocked();
     if (blocked !== null) return { kind: 'not-sent', reason: blocked.reason, retryInMs: blocked.forMs };
-    circuit.trying();
+    const trial = circuit.trying();
     try {
-      const { at, response } = await transport.send(call, sendBy);
+      const { at, response } = await transport.send(call, sendBy, isLate);
       const answer = redacted(response, proof);
-      if (answer.status >= 500 || answer.json === undefined) circuit.notAnswered(`HTTP ${answer.status}`);
+      if (answer.status >= 500 || answer.json === undefined) circuit.notAnswered(`HTTP ${answer.status}`, trial);
       else circuit.answered();
       if (answer.status >= 400) {
         const errorClass = this.classOf(answer, errorOf(answer.json), proof);
@@ -164,14 +166,14 @@ export class Session {
       return { kind: 'answered', at, response: answer };
     } catch (error) {
       if (!(error instanceof TransportError)) {
-        circuit.notSent();
+        circuit.notSent(trial);
         throw error;
       }
       if (error.sentAt === null) {
-        circuit.notSent();
+        circuit.notSent(trial);
         return { kind: 'not-sent', reason: error.message, retryInMs: RECONNECT_MS };
       }
-      circuit.notAnswered(error.message);
+      circuit.notAnswered(error.message, trial);
       return { kind: 'unanswered', at: error.sentAt, reason: error.message };
     }
   }

@@ -26,6 +26,11 @@ const upgrading = { condition: 'upgrading', status: '201' } as const;
 const cases: readonly [name: string, Evidence, expected: Decision['do'], own?: boolean][] = [
   ['a ready resource below its target, nothing sent', ready, 'send'],
   ['some components at target, others not', evidence({ standing: 'partly' }), 'send'],
+  [
+    'an upgrade began and failed since the precheck, and none of ours is known',
+    evidence({ operations: [operation('failed')] }),
+    'drifted',
+  ],
   ['at target, nothing sent', evidence({ standing: 'at' }), 'done', false],
   ['at target and broken, by no upgrade of ours', evidence({ standing: 'at' }, { condition: 'broken' }), 'refuse'],
   ['at target and busy, by no upgrade of ours', evidence({ standing: 'at' }, { condition: 'busy' }), 'wait'],

@@ -136,6 +136,84 @@ describe.each(['ges', 'cse', 'dcs', 'elasticsearch'])('submit to %s', (family) =
     expect(accepted()).toBe(1);
   });
 
+  describe('while the machine’s clock is set', () => {
+    /** Clocks of one machine: the wall's is set, the other one is not. */
+    function settable() {
+      let offMs = 0;
+      return {
+        clock: {
+          now: () => clock.now() + offMs,
+          monotonic: () => clock.now(),
+          sleep: (ms: number, signal?: AbortSignal) => clock.sleep(ms, signal),
+        },
+        set: (ms: number) => {
+          offMs = ms;
+        },
+      };
+    }
+
+    it('back: an attempt that was away past its window sends nothing', async () => {
+      const input = await inputFor(await resource(family));
+      const machine = settable();
+      const { sessions } = clouds.deps;
+      const late: StepDeps = {
+        ...clouds.deps,
+        clock: machine.clock,
+        sessions: {
+          ...sessions,
+          sender: async (api, account) => {
+            const sender = await sessions.sender(api, account);
+            return {
+              ...sender,
+              send: async (request, bounds) => {
+                await clock.sleep(40_000);
+                machine.set(-60_000);
+                return sender.send(request, { ...bounds, sendBy: Infinity });
+              },
+            };
+          },
+        },
+      };
+      const info = { attempt: 1, scheduledTimestampMs: Date.now() };
+      const result = await new MockActivityEnvironment(info).run(() => submit(late, input));
+      expect(result).toMatchObject({ verdict: 'deferred', calls: [] });
+      expect(accepted()).toBe(0);
+    });
+
+    it('forward: an answer that was lost is looked for as long as ever', async () => {
+      const input = await inputFor(await resource(family));
+      clouds.simulator.faults.add({
+        fault: { kind: 'visibility-lag', lagMs: 25_000, answerLost: true },
+        calls: ['submit'],
+      });
+      const machine = settable();
+      const { sessions } = clouds.deps;
+      const deps: StepDeps = {
+        ...clouds.deps,
+        clock: machine.clock,
+        sessions: {
+          ...sessions,
+          sender: async (api, account) => {
+            const sender = await sessions.sender(api, account);
+            return {
+              ...sender,
+              send: async (request, bounds) => {
+                const sent = await sender.send(request, bounds);
+                machine.set(3_600_000);
+                return sent;
+              },
+            };
+          },
+        },
+      };
+      const info = { attempt: 1, scheduledTimestampMs: Date.now() };
+      const result = (await new MockActivityEnvironment(info).run(() => submit(deps, input))) as SubmitResult;
+      // It may run out of patience by the wall's clock; that only means another look.
+      expect(['submitted', 'unknown']).toContain(result.verdict);
+      expect(accepted()).toBe(1);
+    });
+  });
+
   it('gets its send out in time, however many reads of the account wait', async () => {
     clock = new VirtualClock();
     clouds = await simulatedClouds({

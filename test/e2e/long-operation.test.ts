@@ -1,4 +1,5 @@
 /** Hours of an operation in a second: activities and simulator on one virtual clock, on the time-skipping server. */
+import { randomUUID } from 'node:crypto';
 import type { TestWorkflowEnvironment } from '@temporalio/testing';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { createWorkers } from '../../worker/workers.js';
@@ -49,7 +50,7 @@ it.each([
     const handle = await env.client.workflow.start<typeof upgrade>('upgrade', {
       workflowId: upgradeWorkflowId(spec.resource),
       taskQueue: QUEUES.main,
-      args: [{ rollout: 'r', rolloutRun: 'run', wave: 'one', spec, timing: { scale: 1 } }],
+      args: [{ rollout: 'r', rolloutRun: randomUUID(), wave: 'one', spec, timing: { scale: 1 } }],
     });
     const before = clock.now();
     const result = await handle.result();

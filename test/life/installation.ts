@@ -1,4 +1,5 @@
 /** A real server, simulated clouds whose calls can be held, and worker processes: what every fault here is tried on. */
+import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -79,7 +80,7 @@ export async function install(
       env.client.workflow.start<typeof upgrade>('upgrade', {
         workflowId: upgradeWorkflowId(spec.resource),
         taskQueue: QUEUES.main,
-        args: [{ rollout, rolloutRun: `${rollout}-run`, wave: 'one', spec, timing: { scale: SCALE } }],
+        args: [{ rollout, rolloutRun: randomUUID(), wave: 'one', spec, timing: { scale: SCALE } }],
       }),
     accepted: ({ resource }) => clouds.simulator.truth().submits.filter((one) => one.resource === resource.id).length,
     close: async () => {

@@ -206,7 +206,7 @@ function wireOf(world: World, plan: AttemptPlan, clock: Clock, fateOf: (call: Ht
   let calls = 0;
   let isDead = false;
 
-  const exchange = async (call: HttpCall, timeoutMs: number, sendBy: number): Promise<Exchange> => {
+  const exchange = async (call: HttpCall, timeoutMs: number, isLate: (at: number) => boolean): Promise<Exchange> => {
     if (isDead) throw new Died();
     calls += 1;
     const number = calls;
@@ -217,7 +217,7 @@ function wireOf(world: World, plan: AttemptPlan, clock: Clock, fateOf: (call: Ht
     if (end === 'before') throw new Died();
     const at = clock.now();
     // The one fence that the real wire has, and at the same place.
-    if (at > sendBy) throw new TransportError('too late to send', null);
+    if (isLate(at)) throw new TransportError('too late to send', null);
 
     const fate = fateOf(call);
     if (!fate.reaches && fate.answer === 'refused-connection') throw new TransportError('connection refused', null);
@@ -246,8 +246,9 @@ function wireOf(world: World, plan: AttemptPlan, clock: Clock, fateOf: (call: Ht
     return { at, response: await answered };
   };
   return {
-    read: (call) => exchange(call, 15_000, Infinity),
-    send: (call, sendBy) => exchange(call, call.timeoutMs ?? 30_000, sendBy),
+    read: (call) => exchange(call, 15_000, () => false),
+    send: (call, sendBy, isLate) =>
+      exchange(call, call.timeoutMs ?? 30_000, (at) => at > sendBy || isLate?.() === true),
     close: async () => {},
   };
 }

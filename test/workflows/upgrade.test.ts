@@ -252,6 +252,20 @@ describe('upgrade', () => {
     expect(failed.result.reason).toContain("somebody else's upgrade led elsewhere: not at its target: version 1.5");
   });
 
+  it('begins anew as well when the other one ended before its first look', async () => {
+    const { result, called } = await run(
+      {
+        precheck: (_input, call) => (call === 1 ? { verdict: 'upgrading' } : { version: '1.5' }),
+        submit: (_input, call) =>
+          call === 1 ? { verdict: 'drifted', operation: null, version: '1.5', reason: 'version 1 then, 1.5 now' } : {},
+      },
+      undefined,
+      { onOtherTarget: 'wait' },
+    );
+    expect(called).toEqual(['precheck', 'submit', 'precheck', 'submit', 'await', 'verify']);
+    expect(result).toMatchObject({ outcome: 'Succeeded', fromVersion: '1.5' });
+  });
+
   describe('resolved by a person', () => {
     const unknown = { verdict: 'unknown', operation: null, unresolvedSince: '2026-11-21T10:00:00.000Z' } as const;
 
