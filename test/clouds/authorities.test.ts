@@ -53,7 +53,7 @@ const list = async (caFile: string | null) => ges.list(await (await sessionsWith
 
 describe('an account of a private cloud', () => {
   it('is reached with its authority, by reads and by sends', async () => {
-    expect(await list('ca.pem')).toEqual({ resources: [], next: null });
+    expect(await list('ca.pem')).toEqual({ resources: [], next: null, total: 0 });
     const sender = await (await sessionsWith('./ca.pem')).sender(ges, 'own');
     const request = { method: 'POST', path: ['v2', 'p1', 'graphs', 'g', 'upgrade'], body: {} } as const;
     const sent = await sender.send(request, { sendBy: Date.now() + 30_000, timeoutMs: 30_000 });
