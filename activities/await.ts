@@ -6,9 +6,8 @@ import { activityInfo, Context } from '@temporalio/activity';
 import type { AwaitHeartbeat, AwaitInput, AwaitResult } from '../workflows/contracts/steps.js';
 import { visibleFrom } from './bounds.js';
 import { iso } from './clock.js';
-import { AccountError, CloudError } from './clouds/errors.js';
 import type { Pace, Progress } from './clouds/port.js';
-import { apiAndTarget, asFailure, beating, type StepDeps } from './step.js';
+import { apiAndTarget, asFailure, beating, readFailure, type StepDeps } from './step.js';
 
 /** Below the workflow's heartbeat time-out by enough to survive two lost beats. */
 const BEAT_MS = 8_000;
@@ -62,8 +61,7 @@ async function follow(deps: StepDeps, input: AwaitInput): Promise<AwaitResult> {
       const reason = `at its target, version ${state.version}, while its record says: ${seen.state}`;
       return { ended: true, providerSays: 'succeeded', reason, polls: seen.polls };
     } catch (error) {
-      signal.throwIfAborted();
-      if (!(error instanceof CloudError || error instanceof AccountError)) throw error;
+      readFailure(error, signal);
       return null;
     }
   };
@@ -80,9 +78,7 @@ async function follow(deps: StepDeps, input: AwaitInput): Promise<AwaitResult> {
         const changedAt = isNews ? iso(deps.clock.now()) : seen.changedAt;
         seen = { ...seen, state: progress.detail, percent: progress.percent, failedReads: 0, changedAt };
       } catch (error) {
-        signal.throwIfAborted();
-        if (!(error instanceof CloudError || error instanceof AccountError)) throw error;
-        seen = { ...seen, state: error.message, failedReads: seen.failedReads + 1 };
+        seen = { ...seen, state: readFailure(error, signal).message, failedReads: seen.failedReads + 1 };
       }
       const now = deps.clock.now();
       seen = { ...seen, polls: seen.polls + 1, lastPolledAt: iso(now) };

@@ -22,11 +22,6 @@ export interface Blocked {
   readonly forMs: number;
 }
 
-/** One send, to tell its end by. */
-export interface Trial {
-  readonly number: number;
-}
-
 /**
  * Closed until several sends in a row went unanswered. Each of those may have been accepted, so more of them would only
  * be more upgrades whose outcome has to be looked for; one at a time is tried until an answer comes.
@@ -37,9 +32,8 @@ export class Circuit {
   private last = '';
   private pauseMs = 0;
   private nextTryAt = -Infinity;
-  private trials = 0;
   /** The one send that is tried while it is open. */
-  private trial: Trial | null = null;
+  private trial: symbol | null = null;
 
   constructor(options: CircuitOptions) {
     this.options = options;
@@ -55,8 +49,8 @@ export class Circuit {
   }
 
   /** Right before a send that `blocked` let through; its end has to be told, with what this returns. */
-  trying(): Trial {
-    const trial = { number: (this.trials += 1) };
+  trying(): symbol {
+    const trial = Symbol('trial');
     if (this.unanswered >= TRIPS_AFTER) this.trial = trial;
     return trial;
   }
@@ -71,7 +65,7 @@ export class Circuit {
   }
 
   /** The send may have arrived, and nobody knows. `what` is for people. */
-  notAnswered(what: string, trial: Trial): void {
+  notAnswered(what: string, trial: symbol): void {
     const { clock, scale, log } = this.options;
     const isTry = this.trial === trial;
     this.unanswered += 1;
@@ -86,7 +80,7 @@ export class Circuit {
   }
 
   /** Nothing was sent after all. */
-  notSent(trial: Trial): void {
+  notSent(trial: symbol): void {
     if (this.trial === trial) this.trial = null;
   }
 

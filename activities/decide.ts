@@ -4,6 +4,7 @@
  */
 import type { Operation } from '../workflows/contracts/upgrade.js';
 import type { OperationRecord, ResourceState, Standing } from './clouds/port.js';
+import { NOT_AS_PLANNED } from './drift.js';
 
 /** What was read about one resource just now. */
 export interface Evidence {
@@ -71,7 +72,7 @@ export function decide(evidence: Evidence): Decision {
   }
   if (newest?.state === 'failed') {
     // Perhaps ours, sent by a run that a restored backup knows nothing of; in any case not what the precheck saw.
-    const reason = `is no longer what was planned: an upgrade has begun and failed since (${newest.reason}), ${inStatus}`;
+    const reason = `${NOT_AS_PLANNED}: an upgrade has begun and failed since (${newest.reason}), ${inStatus}`;
     return { do: 'drifted', reason };
   }
   if (standing === 'above') return { do: 'refuse', reason: `is above its target already: ${inStatus}` };
@@ -81,7 +82,7 @@ export function decide(evidence: Evidence): Decision {
   if (evidence.expectedVersion !== null && evidence.expectedVersion !== state.version) {
     return {
       do: 'drifted',
-      reason: `is no longer what was planned: version ${evidence.expectedVersion} then, ${state.version} now`,
+      reason: `${NOT_AS_PLANNED}: version ${evidence.expectedVersion} then, ${state.version} now`,
     };
   }
   return { do: 'send' };

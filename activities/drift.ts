@@ -2,6 +2,9 @@
 import type { DriftField, DriftRule, Snapshot, UpgradeSpec } from '../workflows/contracts/upgrade.js';
 import type { ResourceState } from './clouds/port.js';
 
+/** How every step says it. */
+export const NOT_AS_PLANNED = 'is no longer what was planned';
+
 /** What follows from a field that differs, where the plan says nothing. Its status is judged by what it means. */
 export const DRIFT_RULES: Readonly<Record<DriftField, DriftRule>> = {
   version: 'fail',

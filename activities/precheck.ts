@@ -6,7 +6,7 @@ import type { Finding } from '../workflows/contracts/upgrade.js';
 import { submitBounds } from './bounds.js';
 import { iso } from './clock.js';
 import type { CloudApi, ResourceState } from './clouds/port.js';
-import { driftFrom } from './drift.js';
+import { driftFrom, NOT_AS_PLANNED } from './drift.js';
 import { apiAndTarget, asFailure, beating, nameOf, type StepDeps } from './step.js';
 import { clientToken } from './token.js';
 
@@ -76,8 +76,6 @@ async function wasTerminated({ terminations }: StepDeps, api: CloudApi, { spec, 
     return true;
   }
 }
-
-const NOT_AS_PLANNED = 'is no longer what was planned';
 
 /** A difference that the plan lets pass, for people to see. */
 function driftFinding(message: string): Finding {

@@ -52,6 +52,13 @@ export function isWorthRetrying(error: unknown): boolean {
   return !['permanent', 'not-found', 'denied'].includes(error.errorClass);
 }
 
+/** The cloud's or the account's error of a read that failed; throws what is neither, and a cancellation. */
+export function readFailure(error: unknown, signal?: AbortSignal): CloudError | AccountError {
+  signal?.throwIfAborted();
+  if (error instanceof CloudError || error instanceof AccountError) return error;
+  throw error;
+}
+
 /** Between two attempts of a step, at scale 1: from the first, doubled each time, to the longest. */
 const RETRY_MS = { first: 2_000, longest: 60_000 };
 

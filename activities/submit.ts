@@ -8,14 +8,13 @@ import type { SubmitInput, SubmitResult } from '../workflows/contracts/steps.js'
 import type { SentCall } from '../workflows/contracts/upgrade.js';
 import { submitBounds, type SubmitBounds } from './bounds.js';
 import { iso, Stopwatch } from './clock.js';
-import { AccountError, CloudError } from './clouds/errors.js';
 import type { CloudApi, CloudReader, MutatingRequest, SubmitAnswer } from './clouds/port.js';
 import { answerOf, requestIdOf } from './answer.js';
 import type { SendBounds, Sent } from './clouds/session.js';
 import type { CloudSender } from './clouds/sessions.js';
 import { decide, type Decision } from './decide.js';
-import { driftFrom } from './drift.js';
-import { apiAndTarget, asFailure, beating, isWorthRetrying, nameOf, type StepDeps } from './step.js';
+import { driftFrom, NOT_AS_PLANNED } from './drift.js';
+import { apiAndTarget, asFailure, beating, isWorthRetrying, nameOf, readFailure, type StepDeps } from './step.js';
 import { clientToken } from './token.js';
 
 const BEAT_MS = 3_000;
@@ -168,19 +167,19 @@ class SubmitAttempt {
         if (drift !== null && drift.rule !== 'proceed') {
           return {
             do: drift.rule === 'fail' ? 'drifted' : 'wait',
-            reason: `is no longer what was planned: ${drift.shown}`,
+            reason: `${NOT_AS_PLANNED}: ${drift.shown}`,
           };
         }
         this.asked = this.api.remaining?.(state, this.target) ?? this.target;
         return decision;
       } catch (error) {
-        if (!(error instanceof CloudError || error instanceof AccountError)) throw error;
-        this.seen = error.message;
-        if (this.settling === null && !isWorthRetrying(error)) return { do: 'refuse', reason: error.message };
+        const { message } = readFailure(error);
+        this.seen = message;
+        if (this.settling === null && !isWorthRetrying(error)) return { do: 'refuse', reason: message };
         if (this.isOutOfPatience()) {
           return this.settling === null
-            ? { do: 'wait', reason: error.message }
-            : { do: 'look-again', reason: `sent, and the truth cannot be read: ${error.message}` };
+            ? { do: 'wait', reason: message }
+            : { do: 'look-again', reason: `sent, and the truth cannot be read: ${message}` };
         }
         await this.deps.clock.sleep(this.bounds.lookEveryMs, Context.current().cancellationSignal);
       }

@@ -2,9 +2,8 @@
 import { Context } from '@temporalio/activity';
 import type { VerifyInput, VerifyResult } from '../workflows/contracts/steps.js';
 import { visibleFrom } from './bounds.js';
-import { AccountError, CloudError } from './clouds/errors.js';
 import type { Health, ResourceState } from './clouds/port.js';
-import { apiAndTarget, asFailure, beating, type StepDeps } from './step.js';
+import { apiAndTarget, asFailure, beating, readFailure, type StepDeps } from './step.js';
 
 const BEAT_MS = 8_000;
 /** A resource that is still not settled after this is reported as it is, once it holds still. */
@@ -61,9 +60,7 @@ async function readUntilSettled(deps: StepDeps, input: VerifyInput): Promise<Ver
         ? { verdict: 'at-target', reason: `${describeState(state)}, ${health.detail}`, state, health }
         : { verdict: 'unhealthy', reason: `unhealthy: ${describeState(state)}, ${health.detail}`, state, health };
     } catch (error) {
-      signal.throwIfAborted();
-      if (!(error instanceof CloudError || error instanceof AccountError)) throw error;
-      return { verdict: 'unreadable', reason: error.message, state, health: null };
+      return { verdict: 'unreadable', reason: readFailure(error, signal).message, state, health: null };
     }
   };
 

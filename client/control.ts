@@ -12,7 +12,7 @@ import type {
 import { rolloutWorkflowId, upgradeWorkflowId } from '../workflows/contracts/ids.js';
 import { MESSAGES } from '../workflows/contracts/messages.js';
 import { SHARD_SIZE, type RolloutInput, type RolloutStatus } from '../workflows/contracts/rollout.js';
-import type { Outcome, UpgradeSpec } from '../workflows/contracts/upgrade.js';
+import { FAILED_OUTCOMES, type Outcome, type UpgradeSpec } from '../workflows/contracts/upgrade.js';
 import { partLists, upgradesOf } from './inventory.js';
 import { describeRollout, rolloutStatus, startRollout, type StartedRollout } from './rollouts.js';
 import { rolloutRows } from './rows.js';
@@ -133,7 +133,7 @@ export async function decide(
 
 /** Which upgrades of an ended rollout are tried again. */
 export const RETRIED: Readonly<Record<'failed' | 'skipped', readonly Outcome[]>> = {
-  failed: ['Refused', 'Failed', 'RolledBack', 'Held'],
+  failed: FAILED_OUTCOMES,
   skipped: ['Skipped', 'NotStarted'],
 };
 

@@ -53,6 +53,7 @@ import {
   upgradeHeldBackSignal,
   upgradeOverdueSignal,
 } from './messages.js';
+import { growing, pauseAt, type Growing } from './pauses.js';
 import { ShardShare } from './sharing.js';
 import { lockOwners, readGates, readInventory } from './steps.js';
 import type { upgrade } from './upgrade.js';
@@ -60,8 +61,8 @@ import type { upgrade } from './upgrade.js';
 /** Words to the rollout per shard: enough for a bar to move, few enough to keep both histories bounded. */
 const PROGRESS_STEPS = 10;
 
-/** Between two looks at leases that others hold, in milliseconds at scale 1. */
-const LOCK_LOOK_MS = { first: 30_000, longest: 30 * 60_000 };
+/** Between two looks at leases that others hold. */
+const LOCK_LOOK_MS: Growing = { first: 30_000, longest: 30 * 60_000 };
 
 export async function shard(input: ShardInput): Promise<ShardResult> {
   const run = new ShardRun(input);
@@ -319,8 +320,8 @@ class ShardRun {
     try {
       for (let look = 0; this.locked.size > 0; look += 1) {
         const waiting = [...this.locked.keys()];
-        const wait = Math.min(LOCK_LOOK_MS.first * 2 ** look, LOCK_LOOK_MS.longest) * this.input.timing.scale;
-        await sleep(Math.max(wait, 1_000), { summary: `${waiting.length} resources are upgraded by others` });
+        const wait = pauseAt(this.input.timing.scale, growing(LOCK_LOOK_MS, look));
+        await sleep(wait, { summary: `${waiting.length} resources are upgraded by others` });
         const owners = await lockOwners(waiting.map(leaseOf));
         for (const [at, next] of waiting.entries()) {
           const owner = owners[at];

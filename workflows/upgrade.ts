@@ -38,17 +38,13 @@ import {
 import { markdown } from './details.js';
 import { rootReason } from './failures.js';
 import { goOnSignal, resolveUpdate, upgradeHeldBackSignal, upgradeOverdueSignal } from './messages.js';
+import { growing, pauseAt, type Growing } from './pauses.js';
 import { stepsAt, type Steps } from './steps.js';
 import { mustBeInTime } from './timely.js';
 
 /** So long a resource may stay busy, or a send not get out; then the upgrade is refused. Milliseconds at scale 1. */
 const PATIENCE_MS = 2 * 3_600_000;
 
-/** Waits grow from the first to the longest, so that even weeks of them keep the history short. At scale 1. */
-interface Growing {
-  readonly first: number;
-  readonly longest: number;
-}
 const BUSY_RETRY_MS: Growing = { first: 60_000, longest: 15 * 60_000 };
 /** A send that waits for the account's rate goes soon; one that cannot get out need not try every second. */
 const DEFERRED_RETRY_MS: Growing = { first: 5_000, longest: 5 * 60_000 };
@@ -397,7 +393,7 @@ class UpgradeRun {
         continue;
       }
       this.show('Overdue', `the end of ${name}, polled slowly`, end.reason, true);
-      if (late !== 'Overdue') await this.tellOverdue();
+      await this.tellOverdue();
       late = 'Overdue';
     }
   }
@@ -473,9 +469,8 @@ class UpgradeRun {
     await sleep(this.atScale(atScaleOneMs), { summary: short(reason) });
   }
 
-  /** Below about a second the server fires no timer. */
   private atScale(atScaleOneMs: number): number {
-    return Math.max(atScaleOneMs * this.input.timing.scale, 1_000);
+    return pauseAt(this.input.timing.scale, atScaleOneMs);
   }
 
   private settle(outcome: Outcome, reason: string): void {
@@ -547,10 +542,6 @@ function nameOf({ id }: Operation): string {
 function wasReset(): boolean {
   const { runId, firstExecutionRunId } = workflowInfo();
   return runId !== firstExecutionRunId;
-}
-
-function growing({ first, longest }: Growing, look: number): number {
-  return Math.min(first * 2 ** look, longest);
 }
 
 /** Summaries hold at most 400 bytes (measured); a third of it stays readable on a timeline. */

@@ -1,3 +1,4 @@
+import { actor } from '../actor.js';
 import { type Command, Option } from 'commander';
 import {
   type OutputOptions,
@@ -37,7 +38,7 @@ export function addResolve(program: Command): void {
 async function resolve(resource: string, options: ResolveOptions): Promise<number> {
   return withClient(options, async (client) => {
     const workflowId = await runningUpgrade(client, resource);
-    const resolution = { as: options.as, reason: options.reason, actor: client.options.identity };
+    const resolution = { as: options.as, reason: options.reason, actor: actor() };
     await resolveUpgrade(client, workflowId, resolution);
     if (options.output === 'json') printJson({ version: 1, workflowId, resolution });
     else say(`${workflowId} is resolved as ${options.as}, by ${resolution.actor}`);

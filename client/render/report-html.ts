@@ -2,6 +2,7 @@
 import { upgradeWorkflowId } from '../../workflows/contracts/ids.js';
 import type { Outcome, Phase, UpgradeResult } from '../../workflows/contracts/upgrade.js';
 import { goodIn, hasEnded, isFailed, isGood, type ResourceRow, type RolloutReport, type WaveView } from '../views.js';
+import { CALLS_HEAD, NO_REQUEST_ID, reportedCalls } from './calls.js';
 import { count, duration, fromTo, moment, oneLine, percentOf } from './text.js';
 
 /** Ticks of the time axis, ends included. */
@@ -146,26 +147,21 @@ function failure(row: ResourceRow, result: UpgradeResult | null): string {
   return `<section class="failure"><h3>${text(row.resourceId)}<span class="end bad">${text(row.outcome ?? row.phase)}</span></h3><p>${text(result?.reason ?? row.reason)}</p><ul>${facts.map((fact) => `<li>${text(fact)}</li>`).join('')}</ul></section>`;
 }
 
-/** Every call that may have changed something, whatever became of its upgrade. */
 function calls(results: readonly UpgradeResult[]): string {
-  const sent = results
-    .flatMap(({ resource, calls: list }) => list.map((call) => ({ call, id: resource.id })))
-    .toSorted((a, b) => (a.call.at < b.call.at ? -1 : a.call.at > b.call.at ? 1 : 0));
-  const head = ['sent', 'resource', 'call', 'answer', 'HTTP', "cloud's request id"];
-  const rows = sent.map(({ call, id }) => [
-    call.at,
-    id,
-    `${call.method} ${call.path}`,
-    call.answer,
-    call.status === null ? 'no answer' : String(call.status),
-    call.requestId ?? 'none read',
+  const rows = reportedCalls(results).map(({ at, resourceId, call, answer, http, requestId }) => [
+    at,
+    resourceId,
+    call,
+    answer,
+    http,
+    requestId ?? NO_REQUEST_ID,
   ]);
   const cells = (of: readonly string[], tag: string) => of.map((cell) => `<${tag}>${text(cell)}</${tag}>`).join('');
   const table =
     rows.length === 0
       ? '<p>None was sent.</p>'
-      : `<div class="scroll"><table><thead><tr>${cells(head, 'th')}</tr></thead><tbody>${rows.map((row) => `<tr>${cells(row, 'td')}</tr>`).join('\n')}</tbody></table></div>`;
-  return `<h2>Mutating calls (${sent.length})</h2>${table}`;
+      : `<div class="scroll"><table><thead><tr>${cells(CALLS_HEAD, 'th')}</tr></thead><tbody>${rows.map((row) => `<tr>${cells(row, 'td')}</tr>`).join('\n')}</tbody></table></div>`;
+  return `<h2>Mutating calls (${rows.length})</h2>${table}`;
 }
 
 function toneOf(state: string): string {

@@ -1,6 +1,6 @@
 /** The report of a rollout: Markdown that stands by itself in a ticket. */
 import { upgradeWorkflowId } from '../../workflows/contracts/ids.js';
-import type { Finding, SentCall, UpgradeResult } from '../../workflows/contracts/upgrade.js';
+import type { Finding, UpgradeResult } from '../../workflows/contracts/upgrade.js';
 import {
   goodIn,
   hasEnded,
@@ -11,6 +11,7 @@ import {
   type RolloutView,
   type WaveView,
 } from '../views.js';
+import { CALLS_HEAD, NO_REQUEST_ID, reportedCalls } from './calls.js';
 import { count, duration, moment, oneLine, percentOf } from './text.js';
 
 /** @param now milliseconds since the epoch, for the duration of what still runs */
@@ -134,32 +135,19 @@ function checks(findings: readonly Finding[]): string[] {
   return ['', ...table(['check', 'status', 'error type', 'error code', 'message'], rows)];
 }
 
-/** Every call that may have changed something, whatever became of its upgrade. */
 function calls(results: readonly UpgradeResult[]): string[] {
-  const sent = results
-    .flatMap(({ resource, calls: list }) => list.map((call) => ({ call, id: resource.id })))
-    .toSorted((a, b) => (a.call.at < b.call.at ? -1 : a.call.at > b.call.at ? 1 : 0));
+  const sent = reportedCalls(results);
   const title = `## Mutating calls (${sent.length})`;
   if (sent.length === 0) return ['', title, '', 'None was sent.'];
-  return [
-    '',
-    title,
-    '',
-    ...table(
-      ['sent', 'resource', 'call', 'answer', 'HTTP', "cloud's request id"],
-      sent.map(({ call, id }) => [
-        call.at,
-        code(id),
-        code(`${call.method} ${call.path}`),
-        call.answer,
-        ...answered(call),
-      ]),
-    ),
-  ];
-}
-
-function answered({ status, requestId }: SentCall): string[] {
-  return [status === null ? 'no answer' : String(status), requestId === null ? 'none read' : code(requestId)];
+  const cells = sent.map(({ at, resourceId, call, answer, http, requestId }) => [
+    at,
+    code(resourceId),
+    code(call),
+    answer,
+    http,
+    requestId === null ? NO_REQUEST_ID : code(requestId),
+  ]);
+  return ['', title, '', ...table(CALLS_HEAD, cells)];
 }
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {

@@ -2,6 +2,7 @@ import { MockActivityEnvironment } from '@temporalio/testing';
 import { afterEach, describe, expect, it } from 'vitest';
 import { apiFor, CLOUD_APIS } from '../../activities/clouds/index.js';
 import type { CloudApi } from '../../activities/clouds/port.js';
+import type { Sessions } from '../../activities/clouds/sessions.js';
 import { snapshotOf } from '../../activities/drift.js';
 import type { StepDeps } from '../../activities/step.js';
 import { precheck } from '../../activities/precheck.js';
@@ -72,6 +73,8 @@ function accepted(): number {
 }
 
 /** What happens to the answer of the first submit. Whether the cloud took it in or not, one upgrade must result. */
+type Send = Awaited<ReturnType<Sessions['sender']>>['send'];
+
 const lostAnswers: readonly [string, FaultRule['fault']][] = [
   ['a reset before processing', { kind: 'reset', processed: false }],
   ['a reset after processing', { kind: 'reset', processed: true }],
@@ -152,31 +155,30 @@ describe.each(['ges', 'cse', 'dcs', 'elasticsearch'])('submit to %s', (family) =
       };
     }
 
+    /** The steps on such a machine, with every send wrapped. */
+    function depsOn(machine: ReturnType<typeof settable>, around: (send: Send) => Send): StepDeps {
+      const { sessions } = clouds.deps;
+      const sender: Sessions['sender'] = async (api, account) => {
+        const real = await sessions.sender(api, account);
+        return { ...real, send: around((request, bounds) => real.send(request, bounds)) };
+      };
+      return { ...clouds.deps, clock: machine.clock, sessions: { ...sessions, sender } };
+    }
+
+    async function attemptOn(deps: StepDeps, input: SubmitInput): Promise<SubmitResult> {
+      const info = { attempt: 1, scheduledTimestampMs: Date.now() };
+      return new MockActivityEnvironment(info).run(() => submit(deps, input));
+    }
+
     it('back: an attempt that was away past its window sends nothing', async () => {
       const input = await inputFor(await resource(family));
       const machine = settable();
-      const { sessions } = clouds.deps;
-      const late: StepDeps = {
-        ...clouds.deps,
-        clock: machine.clock,
-        sessions: {
-          ...sessions,
-          sender: async (api, account) => {
-            const sender = await sessions.sender(api, account);
-            return {
-              ...sender,
-              send: async (request, bounds) => {
-                await clock.sleep(40_000);
-                machine.set(-60_000);
-                return sender.send(request, { ...bounds, sendBy: Infinity });
-              },
-            };
-          },
-        },
-      };
-      const info = { attempt: 1, scheduledTimestampMs: Date.now() };
-      const result = await new MockActivityEnvironment(info).run(() => submit(late, input));
-      expect(result).toMatchObject({ verdict: 'deferred', calls: [] });
+      const deps = depsOn(machine, (send) => async (request, bounds) => {
+        await clock.sleep(40_000);
+        machine.set(-60_000);
+        return send(request, { ...bounds, sendBy: Infinity });
+      });
+      expect(await attemptOn(deps, input)).toMatchObject({ verdict: 'deferred', calls: [] });
       expect(accepted()).toBe(0);
     });
 
@@ -187,27 +189,12 @@ describe.each(['ges', 'cse', 'dcs', 'elasticsearch'])('submit to %s', (family) =
         calls: ['submit'],
       });
       const machine = settable();
-      const { sessions } = clouds.deps;
-      const deps: StepDeps = {
-        ...clouds.deps,
-        clock: machine.clock,
-        sessions: {
-          ...sessions,
-          sender: async (api, account) => {
-            const sender = await sessions.sender(api, account);
-            return {
-              ...sender,
-              send: async (request, bounds) => {
-                const sent = await sender.send(request, bounds);
-                machine.set(3_600_000);
-                return sent;
-              },
-            };
-          },
-        },
-      };
-      const info = { attempt: 1, scheduledTimestampMs: Date.now() };
-      const result = (await new MockActivityEnvironment(info).run(() => submit(deps, input))) as SubmitResult;
+      const deps = depsOn(machine, (send) => async (request, bounds) => {
+        const sent = await send(request, bounds);
+        machine.set(3_600_000);
+        return sent;
+      });
+      const result = await attemptOn(deps, input);
       // It may run out of patience by the wall's clock; that only means another look.
       expect(['submitted', 'unknown']).toContain(result.verdict);
       expect(accepted()).toBe(1);

@@ -5,7 +5,7 @@ import { rolloutWorkflowId } from '../../workflows/contracts/ids.js';
 import { QUEUES } from '../../workflows/contracts/queues.js';
 import type { rollout } from '../../workflows/rollout.js';
 import { type RealEnvironment, realEnvironment } from '../support/environment.js';
-import { scriptedSteps, spec } from '../workflows/scripted-steps.js';
+import { rolloutInput, scriptedSteps } from '../workflows/scripted-steps.js';
 import { withScriptedWorkers } from '../workflows/scripted-workers.js';
 import { uplift } from './cli.js';
 
@@ -40,17 +40,7 @@ it('says for the rollout and for each upgrade what holds it and when that can ch
   const handle = await env.client.workflow.start<typeof rollout>('rollout', {
     workflowId: rolloutWorkflowId('r'),
     taskQueue: QUEUES.main,
-    args: [
-      {
-        rollout: 'r',
-        planDigest: 'digest',
-        startedBy: 'test',
-        waves: [{ name: 'one', concurrency: 5, upgrades: ['busy', 'held', 'last'].map((id) => spec(id)) }],
-        budget: { max: 1, mode: 'strict' },
-        accountLimits: {},
-        timing: { scale: 1 },
-      },
-    ],
+    args: [rolloutInput('r', { ids: ['busy', 'held', 'last'], concurrency: 5 }, { max: 1, mode: 'strict' })],
   });
   expect((await explained())[0]).toMatchObject({
     who: 'worker',

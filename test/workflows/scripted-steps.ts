@@ -12,6 +12,7 @@ import type {
   VerifyResult,
   WaitSteps,
 } from '../../workflows/contracts/steps.js';
+import type { RolloutInput } from '../../workflows/contracts/rollout.js';
 import type { UpgradeInput, UpgradeSpec } from '../../workflows/contracts/upgrade.js';
 
 export interface Script {
@@ -100,6 +101,23 @@ export function spec(id: string, account = 'prod'): UpgradeSpec {
     target: { version: '2' },
     targetLabel: '2',
     plannedFrom: '1',
+  };
+}
+
+/** A rollout of one wave. */
+export function rolloutInput(
+  rollout: string,
+  wave: { readonly ids: readonly string[]; readonly concurrency: number },
+  budget: RolloutInput['budget'],
+): RolloutInput {
+  return {
+    rollout,
+    planDigest: 'digest',
+    startedBy: 'test',
+    waves: [{ name: 'one', concurrency: wave.concurrency, upgrades: wave.ids.map((id) => spec(id)) }],
+    budget,
+    accountLimits: {},
+    timing: { scale: 1 },
   };
 }
 

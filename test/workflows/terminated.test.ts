@@ -4,7 +4,7 @@ import { rolloutWorkflowId, waveWorkflowId } from '../../workflows/contracts/ids
 import { QUEUES } from '../../workflows/contracts/queues.js';
 import type { rollout } from '../../workflows/rollout.js';
 import { type RealEnvironment, realEnvironment } from '../support/environment.js';
-import { scriptedSteps, spec } from './scripted-steps.js';
+import { rolloutInput, scriptedSteps } from './scripted-steps.js';
 import { withScriptedWorkers } from './scripted-workers.js';
 
 let env: RealEnvironment;
@@ -32,17 +32,7 @@ it('a rollout whose wave is terminated counts every upgrade, and what was submit
     const handle = await env.client.workflow.start<typeof rollout>('rollout', {
       workflowId: rolloutWorkflowId('r'),
       taskQueue: QUEUES.main,
-      args: [
-        {
-          rollout: 'r',
-          planDigest: 'digest',
-          startedBy: 'test',
-          waves: [{ name: 'one', concurrency: 1, upgrades: ['a', 'b', 'c'].map((id) => spec(id)) }],
-          budget: { max: 5, mode: 'loose' },
-          accountLimits: {},
-          timing: { scale: 1 },
-        },
-      ],
+      args: [rolloutInput('r', { ids: ['a', 'b', 'c'], concurrency: 1 }, { max: 5, mode: 'loose' })],
     });
     await wasSubmitted;
     await env.client.workflow.getHandle(waveWorkflowId('r', handle.firstExecutionRunId, 1)).terminate('by hand');

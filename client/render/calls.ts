@@ -1,0 +1,34 @@
+/** Every call that may have changed something, as reports list them: whatever became of its upgrade, in order of time. */
+import type { UpgradeResult } from '../../workflows/contracts/upgrade.js';
+
+export const CALLS_HEAD: readonly string[] = ['sent', 'resource', 'call', 'answer', 'HTTP', "cloud's request id"];
+
+export interface ReportedCall {
+  /** ISO 8601, UTC. */
+  readonly at: string;
+  readonly resourceId: string;
+  /** `POST /v2/…` */
+  readonly call: string;
+  readonly answer: string;
+  /** The status, or that there was none. */
+  readonly http: string;
+  /** `null` when no answer was read. */
+  readonly requestId: string | null;
+}
+
+export const NO_REQUEST_ID = 'none read';
+
+export function reportedCalls(results: readonly UpgradeResult[]): ReportedCall[] {
+  return results
+    .flatMap(({ resource, calls }) =>
+      calls.map(({ at, method, path, answer, status, requestId }) => ({
+        at,
+        resourceId: resource.id,
+        call: `${method} ${path}`,
+        answer,
+        http: status === null ? 'no answer' : String(status),
+        requestId,
+      })),
+    )
+    .toSorted((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : 0));
+}
