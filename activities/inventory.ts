@@ -1,10 +1,23 @@
-/** Reads a part of a rollout's inventory from where it is kept: the input of a workflow (docs/design.md). */
+/** A rollout's inventory on the server: kept in parts, as the inputs of workflows, and read from there (docs/design.md). */
+import { randomBytes } from 'node:crypto';
 import { Context } from '@temporalio/activity';
+import type { Client } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
+import { inShards, partedGroups } from '../plan/shards.js';
+import { inputOf, isNotFound, mapAtOnce } from '../temporal/reads.js';
 import { FAILURES } from '../workflows/contracts/errors.js';
-import type { InventoryInput, InventoryRef } from '../workflows/contracts/rollout.js';
+import { inventoryWorkflowId } from '../workflows/contracts/ids.js';
+import { QUEUES } from '../workflows/contracts/queues.js';
+import {
+  SHARD_SIZE,
+  type InventoryInput,
+  type InventoryRef,
+  type RolloutInput,
+  type WavePart,
+} from '../workflows/contracts/rollout.js';
+import { ATTRIBUTES } from '../workflows/contracts/search-attributes.js';
 import type { InventorySteps } from '../workflows/contracts/steps.js';
-import { inputOf, isNotFound } from '../temporal/reads.js';
+import { drawn, drawsOf, limitsOf } from '../workflows/limits.js';
 
 /** @throws ApplicationFailure that is not retried when the server no longer has it. */
 export const inventorySteps: InventorySteps = {
@@ -17,3 +30,55 @@ export const inventorySteps: InventorySteps = {
     }
   },
 };
+
+/** A rollout that was terminated releases nothing; then this ends what it left. */
+const KEPT_AT_MOST = '365 days';
+
+/**
+ * Puts the upgrades of a rollout that is about to start where any worker can read them: into the inputs of workflows,
+ * one for each shard. The rollout's own input then holds references.
+ *
+ * @param size of a shard; smaller ones are for tests
+ */
+export async function keepInventory(client: Client, input: RolloutInput, size = SHARD_SIZE): Promise<RolloutInput> {
+  const key = randomBytes(4).toString('hex');
+  const planned = input.waves.map((wave) => {
+    const shards = inShards(wave.upgrades ?? [], size);
+    const parted = Object.entries(partedGroups(shards)).map(([name, max]) => [`group:${name}`, max] as const);
+    const provides = [...new Set((wave.upgrades ?? []).flatMap((one) => one.provides ?? []))];
+    const limits = { ...wave.limits, ...Object.fromEntries(parted) };
+    return { wave: { ...wave, limits, ...(provides.length === 0 ? {} : { provides }) }, shards };
+  });
+  const cuts = planned.flatMap(({ wave, shards }, at) => shards.map((upgrades) => ({ at, wave, upgrades })));
+  const parts = await mapAtOnce(cuts, async ({ wave, upgrades }, number): Promise<WavePart> => {
+    const workflowId = inventoryWorkflowId(input.rollout, key, number + 1);
+    const kept: InventoryInput = { rollout: input.rollout, wave: wave.name, upgrades };
+    const { firstExecutionRunId } = await client.workflow.start('inventory', {
+      workflowId,
+      taskQueue: QUEUES.main,
+      args: [kept],
+      workflowExecutionTimeout: KEPT_AT_MOST,
+      staticSummary: `${wave.name}: the list of ${upgrades.length} upgrades`,
+      typedSearchAttributes: [{ key: ATTRIBUTES.rollout, value: input.rollout }],
+    });
+    const limits = limitsOf({ ...input, ...wave, failuresLeft: input.budget.max, mode: input.budget.mode });
+    const drawing = upgrades.map((spec) => ({ draws: drawsOf(spec) }));
+    const inventory = { workflowId, runId: firstExecutionRunId };
+    return { inventory, total: upgrades.length, draws: drawn(Object.keys(limits), drawing) };
+  });
+  const waves = planned.map(({ wave }, wanted) => ({
+    ...wave,
+    upgrades: undefined,
+    parts: parts.filter((_part, number) => cuts[number]?.at === wanted),
+  }));
+  return { ...input, waves };
+}
+
+/** Of a rollout that could not be started. */
+export async function dropInventory(client: Client, input: RolloutInput): Promise<void> {
+  await mapAtOnce(
+    input.waves.flatMap(({ parts }) => parts ?? []),
+    ({ inventory: { workflowId, runId } }) =>
+      client.workflow.getHandle(workflowId, runId).terminate('its rollout was not started'),
+  );
+}

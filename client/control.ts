@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Client } from '@temporalio/client';
-import { inputOf } from '../temporal/reads.js';
+import { inputOf, mapAtOnce } from '../temporal/reads.js';
 import type {
   ConcurrencyRequest,
   ControlRequest,
@@ -16,7 +16,7 @@ import { FAILED_OUTCOMES, type Outcome, type UpgradeSpec } from '../workflows/co
 import { partLists, upgradesOf } from './inventory.js';
 import { describeRollout, rolloutStatus, startRollout, type StartedRollout } from './rollouts.js';
 import { rolloutRows } from './rows.js';
-import { ask, describeRun, mapAtOnce } from './server-reads.js';
+import { ask, describeRun } from './server-reads.js';
 import { NotTakenError, takenUpdate } from './upgrades.js';
 import { hasEnded, isGood } from './views.js';
 

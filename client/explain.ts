@@ -5,7 +5,8 @@ import { allowedInFlight } from '../workflows/contracts/outcome.js';
 import { queues, type Queue } from './queues.js';
 import { rolloutStatus } from './rollouts.js';
 import { rolloutRows } from './rows.js';
-import { describeRun, decoded, mapAtOnce } from './server-reads.js';
+import { describeRun, decoded } from './server-reads.js';
+import { mapAtOnce } from '../temporal/reads.js';
 import { endedIn, hasEnded, type ResourceRow, type RolloutView, withRows } from './views.js';
 
 /** Something that holds a rollout or one of its upgrades now. */

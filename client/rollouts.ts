@@ -21,9 +21,10 @@ import {
 } from '../workflows/contracts/rollout.js';
 import { ATTRIBUTES } from '../workflows/contracts/search-attributes.js';
 import type { Outcome } from '../workflows/contracts/upgrade.js';
-import { dropInventory, keepInventory, upgradesOf } from './inventory.js';
-import { inputOf } from '../temporal/reads.js';
-import { ask, describeRun, endOf, findRuns, mapAtOnce, quoted } from './server-reads.js';
+import { dropInventory, keepInventory } from '../activities/inventory.js';
+import { upgradesOf } from './inventory.js';
+import { inputOf, mapAtOnce } from '../temporal/reads.js';
+import { ask, describeRun, endOf, findRuns, quoted } from './server-reads.js';
 import { failedIn, nextChange, type RolloutView, whyNow } from './views.js';
 
 /** How long a worker may take to answer before the server is asked instead. */

@@ -16,8 +16,8 @@ import type { AwaitHeartbeat } from '../workflows/contracts/steps.js';
 import type { Outcome, Phase, UpgradeResult, UpgradeSpec } from '../workflows/contracts/upgrade.js';
 import { describeRollout, rolloutStatus, upgradeRuns } from './rollouts.js';
 import { upgradesOf } from './inventory.js';
-import { inputOf } from '../temporal/reads.js';
-import { ask, decoded, describeRun, endOf, mapAtOnce } from './server-reads.js';
+import { inputOf, mapAtOnce } from '../temporal/reads.js';
+import { ask, decoded, describeRun, endOf } from './server-reads.js';
 import { isFailed, type ResourceRow, type RolloutReport, withRows } from './views.js';
 
 /** How long one shard's worker may take to answer. */

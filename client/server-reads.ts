@@ -8,9 +8,6 @@ import { isNotFound } from '../temporal/reads.js';
 /** gRPC status code. */
 const INVALID_ARGUMENT = 3;
 
-/** Requests in flight at a time: quick for hundreds of upgrades, gentle to a dev server. */
-const AT_ONCE = 16;
-
 /** A workflow run, as far as one call tells; `null` when there is none of that id. */
 export async function describeRun(client: Client, workflowId: string, runId?: string) {
   try {
@@ -92,15 +89,4 @@ export async function ask<T>(
     if (error instanceof Error) return null;
     throw error;
   }
-}
-
-/** Maps with a bounded number of requests in flight, keeping the order. */
-export async function mapAtOnce<T, R>(items: readonly T[], work: (item: T, index: number) => Promise<R>): Promise<R[]> {
-  const results: R[] = [];
-  const queue = items.entries();
-  const worker = async (): Promise<void> => {
-    for (const [index, item] of queue) results[index] = await work(item, index);
-  };
-  await Promise.all(Array.from({ length: Math.min(AT_ONCE, items.length) }, worker));
-  return results;
 }

@@ -17,7 +17,7 @@ import {
 } from '../context.js';
 import { ChangedPlanError } from '../errors.js';
 import { EXIT } from '../exit-codes.js';
-import { planProblems, toRolloutInput } from '../planner.js';
+import { planProblems, toRolloutInput } from '../../activities/planner.js';
 import { hasChanges } from '../render/plan.js';
 import { count } from '../render/text.js';
 import { startRollout } from '../rollouts.js';

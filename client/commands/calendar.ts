@@ -14,7 +14,7 @@ import {
   withOutputOption,
 } from '../context.js';
 import { EXIT } from '../exit-codes.js';
-import { resolvePlan } from '../planner.js';
+import { resolvePlan } from '../../activities/planner.js';
 import { renderCalendar } from '../render/calendar.js';
 
 interface CalendarOptions extends AccountsOptions, OutputOptions {

@@ -1,5 +1,5 @@
 /** A prepared plan as a person reads it, and as `-o json` prints it. */
-import type { PreparedPlan, PreparedTarget, PreparedWave, Verdict } from '../planner.js';
+import type { PreparedPlan, PreparedTarget, PreparedWave, Verdict } from '../../activities/planner.js';
 import type { Approval } from '../../workflows/contracts/control.js';
 import { type PlannedWave, type RolloutPlan, roughly } from '../../plan/plan.js';
 import { calendarViews } from '../calendars.js';

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { errorLines, exitCodeOfError } from '../../client/errors.js';
 import { changesSince } from '../../client/events.js';
 import { exitCodeOf } from '../../client/exit-codes.js';
-import type { PreparedPlan, PreparedTarget } from '../../client/planner.js';
+import type { PreparedPlan, PreparedTarget } from '../../activities/planner.js';
 import { planJson, renderPlan } from '../../client/render/plan.js';
 import { plain } from '../../client/render/paint.js';
 import { renderHtmlReport } from '../../client/render/report-html.js';

@@ -15,7 +15,7 @@ import type { CloudApi, OperationRecord, ResourceState } from '../../activities/
 import { openSessions } from '../../activities/clouds/sessions.js';
 import { compareDotted } from '../../activities/clouds/versions.js';
 import { createTransport, type Transport } from '../../activities/transport.js';
-import { type PlanReading, preparePlan, resolvePlan, toRolloutInput } from '../../client/planner.js';
+import { type PlanReading, preparePlan, resolvePlan, toRolloutInput } from '../../activities/planner.js';
 import { plain } from '../../client/render/paint.js';
 import { renderPlan } from '../../client/render/plan.js';
 import { startRollout } from '../../client/rollouts.js';

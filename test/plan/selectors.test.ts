@@ -8,7 +8,7 @@ import { gesV2 } from '../../activities/clouds/huawei/ges-v2.js';
 import type { CloudApi, ResourceState } from '../../activities/clouds/port.js';
 import { openSessions } from '../../activities/clouds/sessions.js';
 import { createTransport, type Transport } from '../../activities/transport.js';
-import { planProblems, preparePlan, resolvePlan } from '../../client/planner.js';
+import { planProblems, preparePlan, resolvePlan } from '../../activities/planner.js';
 import { type Account, accountsOf } from '../../plan/accounts.js';
 import { InputError } from '../../plan/errors.js';
 import { planOf, type RolloutPlan, selectorsOf } from '../../plan/plan.js';

@@ -4,7 +4,7 @@ import { ApplicationFailure } from '@temporalio/common';
 import { WorkflowFailedError, type WorkflowHandle, WorkflowUpdateFailedError } from '@temporalio/client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { rolloutHold } from '../../activities/hold.js';
-import { keepInventory } from '../../client/inventory.js';
+import { keepInventory } from '../../activities/inventory.js';
 import type { ConcurrencyRequest, ControlRequest, SkipRequest } from '../../workflows/contracts/control.js';
 import { rolloutWorkflowId, shardWorkflowId, upgradeWorkflowId } from '../../workflows/contracts/ids.js';
 import { MESSAGES } from '../../workflows/contracts/messages.js';

@@ -2,7 +2,7 @@
 import { ApplicationFailure } from '@temporalio/common';
 import { WorkflowFailedError } from '@temporalio/client';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { keepInventory } from '../../client/inventory.js';
+import { keepInventory } from '../../activities/inventory.js';
 import { rolloutWorkflowId, shardWorkflowId, waveWorkflowId } from '../../workflows/contracts/ids.js';
 import { QUEUES } from '../../workflows/contracts/queues.js';
 import { SHARD_SIZE, type RolloutInput, type RolloutResult } from '../../workflows/contracts/rollout.js';

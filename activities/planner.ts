@@ -1,13 +1,13 @@
 /** What `plan` and `apply` share: read every resource, run every precheck, change nothing, and say what would follow. */
 import { randomUUID } from 'node:crypto';
-import type { Clock } from '../activities/clock.js';
-import { systemClock } from '../activities/clock.js';
-import { encode, encodePath } from '../activities/clouds/encode.js';
-import { AccountError, CloudError } from '../activities/clouds/errors.js';
-import type { CloudApi, CloudReader, ErrorClass, ResourceState, Standing } from '../activities/clouds/port.js';
-import type { Sessions } from '../activities/clouds/sessions.js';
-import { snapshotOf } from '../activities/drift.js';
-import { findingLine, verdictOf } from '../activities/precheck.js';
+import type { Clock } from './clock.js';
+import { systemClock } from './clock.js';
+import { encode, encodePath } from './clouds/encode.js';
+import { AccountError, CloudError } from './clouds/errors.js';
+import type { CloudApi, CloudReader, ErrorClass, ResourceState, Standing } from './clouds/port.js';
+import type { Sessions } from './clouds/sessions.js';
+import { snapshotOf } from './drift.js';
+import { findingLine, verdictOf } from './precheck.js';
 import type { Account } from '../plan/accounts.js';
 import { canonicalJson, digest } from '../plan/digest.js';
 import type { InputProblem } from '../plan/errors.js';
