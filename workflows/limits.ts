@@ -36,6 +36,27 @@ export interface Awaited {
   readonly missed: ReadonlySet<string>;
 }
 
+/** Keeps what is awaited, as upgrades end. */
+export class AwaitedNames implements Awaited {
+  readonly open = new Map<string, number>();
+  readonly missed: Set<string>;
+
+  constructor(missed: readonly string[]) {
+    this.missed = new Set(missed);
+  }
+
+  expect({ provides = [] }: Pick<UpgradeSpec, 'provides'>): void {
+    for (const name of provides) this.open.set(name, (this.open.get(name) ?? 0) + 1);
+  }
+
+  ended({ provides = [] }: Pick<UpgradeSpec, 'provides'>, isAtTarget: boolean): void {
+    for (const name of provides) {
+      this.open.set(name, (this.open.get(name) ?? 1) - 1);
+      if (!isAtTarget) this.missed.add(name);
+    }
+  }
+}
+
 /** Whether what an upgrade waits for has come: `met`, still `open`, or the name that was `missed`. */
 export function requirement(
   { after = [] }: Pick<UpgradeSpec, 'after'>,

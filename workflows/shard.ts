@@ -1,68 +1,43 @@
 /** At most 400 upgrades of a wave, some of them in flight at a time. */
 import {
   CancellationScope,
-  ChildWorkflowCancellationType,
   condition,
   getExternalWorkflowHandle,
   isCancellation,
-  ParentClosePolicy,
-  patched,
   setCurrentDetails,
   setHandler,
-  sleep,
-  startChild,
 } from '@temporalio/workflow';
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
-import type { GateState } from './contracts/calendar.js';
 import type { SkipOrder } from './contracts/control.js';
-import { rolloutWorkflowId, upgradeWorkflowId, waveWorkflowId } from './contracts/ids.js';
-import { addFailures, tally } from './contracts/outcome.js';
+import { upgradeWorkflowId } from './contracts/ids.js';
 import type {
-  Counts,
-  FailureCounts,
   Limits,
   Share,
   ShardInput,
-  ShardProgress,
   ShardResult,
   ShardStatus,
+  ShardWord,
   UpgradeEnd,
 } from './contracts/rollout.js';
-import { ATTRIBUTES } from './contracts/search-attributes.js';
-import type { LockOwner } from './contracts/steps.js';
-import {
-  FAILED_OUTCOMES,
-  GOOD_OUTCOMES,
-  type FailureClass,
-  type Outcome,
-  type Phase,
-  type UpgradeInput,
-  type UpgradeResult,
-  type UpgradeSpec,
-} from './contracts/upgrade.js';
+import { GOOD_OUTCOMES, type FailureClass, type UpgradeResult, type UpgradeSpec } from './contracts/upgrade.js';
 import { markdown } from './details.js';
 import { failedUpgrade, rootReason } from './failures.js';
-import { drawn, drawsOf, groupLimits, limitsOf, requirement, RISK, startable } from './limits.js';
+import { AwaitedNames, drawn, drawsOf, groupLimits, limitsOf, requirement, RISK, startable } from './limits.js';
 import {
   goOnSignal,
   grantSignal,
-  shardProgressSignal,
   shardStatusQuery,
-  shardWordSignal,
   skipOrderSignal,
   upgradeHeldBackSignal,
   upgradeOverdueSignal,
 } from './messages.js';
-import { growing, pauseAt, type Growing } from './pauses.js';
-import { ShardShare } from './sharing.js';
-import { lockOwners, readGates, readInventory } from './steps.js';
-import type { upgrade } from './upgrade.js';
-
-/** Words to the rollout per shard: enough for a bar to move, few enough to keep both histories bounded. */
-const PROGRESS_STEPS = 10;
-
-/** Between two looks at leases that others hold. */
-const LOCK_LOOK_MS: Growing = { first: 30_000, longest: 30 * 60_000 };
+import { endFrom, endOf, ShardEnds } from './shard-ends.js';
+import { ShardLeases } from './shard-leases.js';
+import { ShardWindows } from './shard-windows.js';
+import { ShardWords } from './shard-words.js';
+import { alone, ShardShare } from './sharing.js';
+import { readInventory } from './steps.js';
+import { startUpgrade } from './upgrade-child.js';
 
 export async function shard(input: ShardInput): Promise<ShardResult> {
   const run = new ShardRun(input);
@@ -81,7 +56,7 @@ export async function shard(input: ShardInput): Promise<ShardResult> {
   });
 
   await run.read();
-  run.watchWindows();
+  run.windows.watch();
   await run.startAll();
   await run.waitForAll();
   return run.end();
@@ -105,33 +80,37 @@ class ShardRun {
   private total: number | null = null;
   private queue: Queued[] = [];
   private readonly inFlight = new Map<string, InFlight>();
-  private readonly ends: UpgradeEnd[] = [];
-  private failures = 0;
-  private byClass: FailureCounts = {};
+  private readonly ends: ShardEnds;
+  private readonly leases: ShardLeases<Queued>;
+  private readonly words: ShardWords;
+  readonly windows: ShardWindows;
   /** Upgrades that found the rollout on hold right before their send. */
   private readonly heldBack = new Set<string>();
-  /** Found to be upgraded by others, and not judged yet. */
-  private readonly conflicts: Queued[] = [];
-  /** Those of the queue that wait for others, and why. */
-  private readonly locked = new Map<Queued, string>();
-  private watchesLocks = false;
   private readonly skips = new Map<string, string>();
   /** Names that others wait for. */
-  private readonly awaited: { readonly open: Map<string, number>; readonly missed: Set<string> };
-  /** Charged while they ran: their end charges nothing more. */
-  private readonly overdue = new Set<string>();
+  private readonly awaited: AwaitedNames;
   private stopped = false;
-  private lastFailure: string | null = null;
   private readonly running: Promise<void>[] = [];
-  private speaking = false;
-  /** What the rollout's windows say, by gate; before the first answer nothing that waits at one may start. */
-  private gates: Readonly<Record<string, GateState>> = {};
 
   constructor(input: ShardInput) {
     this.input = input;
     this.limits = limitsOf(input);
     this.share = new ShardShare(input.share ?? alone(this.limits));
-    this.awaited = { open: new Map(), missed: new Set(input.missed) };
+    this.ends = new ShardEnds(input.counts);
+    this.leases = new ShardLeases(input.timing, () => {
+      this.news();
+    });
+    this.windows = new ShardWindows({
+      rollout: { rollout: input.rollout, rolloutRun: input.rolloutRun },
+      waiting: () => [...this.queue, ...this.inFlight.values()].map(({ spec }) => spec),
+      hasStarted: () => input.index > 1 || input.shard > 1 || this.inFlight.size + this.ends.all.length > 0,
+      isOver: () => this.whyOver() !== null,
+      news: () => {
+        this.news();
+      },
+    });
+    this.words = new ShardWords(input, () => this.word());
+    this.awaited = new AwaitedNames(input.missed ?? []);
     for (const order of input.skips ?? []) this.leaveOut(order);
   }
 
@@ -142,38 +121,14 @@ class ShardRun {
     this.total = specs.length;
     this.limits = { ...groupLimits(specs), ...this.limits };
     this.queue = specs.map((spec) => ({ spec, draws: drawsOf(spec) }));
-    const provided = specs.flatMap(({ provides = [] }) => provides);
-    for (const name of provided) this.awaited.open.set(name, (this.awaited.open.get(name) ?? 0) + 1);
-    this.tellWave();
-    this.show();
-  }
-
-  /** Asks at each edge of the windows, once for all that waits: a constant number of events for an opening. */
-  watchWindows(): void {
-    if (this.gatesAwaited().length === 0) return;
-    const { rollout, rolloutRun } = this.input;
-    const watch = async (): Promise<void> => {
-      for (let waiting = this.gatesAwaited(); waiting.length > 0; waiting = this.gatesAwaited()) {
-        const asked = await readGates({ rollout, rolloutRun, gates: waiting, hasStarted: this.hasStarted() });
-        this.gates = { ...this.gates, ...asked };
-        this.show();
-        this.tellWave();
-        const edges = Object.values(asked).flatMap(({ until }) => (until === null ? [] : [Date.parse(until)]));
-        // Without an edge all that waits is open for good, or never opens: nothing is left to be asked.
-        if (edges.length === 0) return;
-        const untilEdge = Math.max(Math.min(...edges) - Date.now(), 1_000);
-        await condition(() => this.gatesAwaited().length === 0 || this.whyOver() !== null, untilEdge);
-        if (this.whyOver() !== null) return;
-      }
-    };
-    // It ends with the shard's own scope; what cannot be asked stays shut, and the server tries again.
-    void watch().catch(() => undefined);
+    for (const spec of specs) this.awaited.expect(spec);
+    this.news();
   }
 
   /** Starts upgrades as the budget and the limits leave room, until none is left or the shard is stopped. */
   async startAll(): Promise<void> {
     try {
-      while (this.queue.length > 0 || this.mayComeBack()) {
+      while (!this.isIdle()) {
         await condition(
           () => this.isIdle() || this.whyOver() !== null || this.mayStart().length > 0 || this.inVain().length > 0,
         );
@@ -182,7 +137,7 @@ class ShardRun {
         const started = await Promise.allSettled(this.mayStart().map((next) => this.start(next)));
         for (const one of started) if (one.status === 'rejected') throw one.reason;
         await this.judgeConflicts();
-        this.tellWave();
+        this.words.tellWave();
       }
     } catch (error) {
       if (!isCancellation(error)) throw error;
@@ -190,13 +145,9 @@ class ShardRun {
     }
   }
 
-  /** Whether something in flight may find its window closed, and then wait for the next one. */
-  private mayComeBack(): boolean {
-    return [...this.inFlight.values()].some(({ spec }) => spec.gate !== undefined);
-  }
-
+  /** Nothing waits, and nothing in flight may find its window closed and then wait for the next one. */
   private isIdle(): boolean {
-    return this.queue.length === 0 && !this.mayComeBack();
+    return this.queue.length === 0 && [...this.inFlight.values()].every(({ spec }) => spec.gate === undefined);
   }
 
   /** What was submitted is followed to its end, also when the shard was cancelled. */
@@ -209,19 +160,19 @@ class ShardRun {
     const outcome = this.share.skipped && !this.stopped ? 'Skipped' : 'NotStarted';
     for (const next of this.queue) {
       const { spec } = next;
-      this.ends.push(endOf(spec, null, outcome, [why, this.locked.get(next)].filter(Boolean).join('; ')));
-      for (const name of spec.provides ?? []) this.awaited.missed.add(name);
+      const reason = [why, this.leases.whyLocked(next)].filter(Boolean).join('; ');
+      this.ends.add(endOf(spec, null, outcome, reason), spec.resource.id, null);
+      this.awaited.ended(spec, false);
     }
     this.show();
-    const { ends, stopped, failures, byClass } = this;
-    return { ends, stopped, failures, byClass, missed: [...this.awaited.missed] };
+    const { all: ends, failures, byClass } = this.ends;
+    return { ends, stopped: this.stopped, failures, byClass, missed: [...this.awaited.missed] };
   }
 
   hear(grant: Share['grant']): void {
     this.share.hear(grant);
     if (this.share.hold === null) this.letGo();
-    this.tellWave();
-    this.show();
+    this.news();
   }
 
   status(): ShardStatus {
@@ -230,7 +181,7 @@ class ShardRun {
       inFlight: [...this.inFlight].flatMap(([workflowId, { runId }]) =>
         runId === null ? [] : [{ workflowId, runId }],
       ),
-      ends: this.ends,
+      ends: this.ends.all,
     };
   }
 
@@ -248,93 +199,40 @@ class ShardRun {
   /** An operation past its deadline is charged to the budget once, whatever it comes to in the end. */
   chargeOverdue(workflowId: string): void {
     const upgrade = this.inFlight.get(workflowId);
-    if (upgrade === undefined || this.overdue.has(workflowId)) return;
-    this.overdue.add(workflowId);
-    if (this.isCharged('timeout')) this.failures += 1;
-    this.lastFailure = `${upgrade.spec.resource.id}: overdue, and followed on`;
-    this.tellWave();
-    this.show();
+    if (upgrade === undefined || !this.ends.chargeOverdue(workflowId, upgrade.spec.resource.id)) return;
+    this.news();
   }
 
   private async start(next: Queued): Promise<void> {
     const { spec } = next;
+    const { rollout, rolloutRun, wave, timing } = this.input;
     this.queue.splice(this.queue.indexOf(next), 1);
     const workflowId = upgradeWorkflowId(spec.resource);
     const flying: InFlight = { ...next, runId: null };
     this.inFlight.set(workflowId, flying);
     try {
-      const child = await startChild<typeof upgrade>('upgrade', {
-        workflowId,
-        args: [this.upgradeInput(spec)],
-        // A parent that is gone asks its upgrades to stop; it never takes them down (docs/design.md).
-        parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
-        cancellationType: ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
-        staticSummary: `${spec.resource.id} to ${spec.targetLabel}`,
-        staticDetails: `${spec.resource.service} in account ${spec.resource.account}, rollout ${this.input.rollout}, ${this.input.wave}`,
-        typedSearchAttributes: attributesOf(this.input.rollout, spec),
-      });
+      const child = await startUpgrade({ rollout, rolloutRun, wave, spec, timing });
       flying.runId = child.firstExecutionRunId;
       this.running.push(this.follow(spec, workflowId, child.firstExecutionRunId, () => child.result()));
     } catch (error) {
       this.inFlight.delete(workflowId);
       if (isCancellation(error)) this.queue.unshift(next);
       if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
-      this.conflicts.push(next);
+      this.leases.conflict(next);
     }
   }
 
-  /** Others upgrade these just now: each waits, is skipped or fails, as its plan says, and the owner is named. */
+  /** Others upgrade these just now. */
   private async judgeConflicts(): Promise<void> {
-    const conflicts = this.conflicts.splice(0);
-    if (conflicts.length === 0) return;
-    // Shards of older releases skipped them without a look.
-    const owners = patched('lock-owners') ? await lockOwners(conflicts.map(leaseOf)) : [];
-    for (const [at, next] of conflicts.entries()) {
+    if (!this.leases.hasConflicts) return;
+    for (const { next, verdict, reason } of await this.leases.judge()) {
       const { spec } = next;
-      const owner = owners[at];
-      if (owner === null) {
-        // It has ended meanwhile.
-        this.queue.push(next);
-        continue;
-      }
-      const reason = `another upgrade of this resource is running: ${leaseOf(next)}${owner === undefined ? '' : ` of ${describeOwner(owner)}`}`;
-      switch (spec.onLocked) {
-        case 'wait':
-          this.locked.set(next, reason);
-          this.queue.push(next);
-          break;
-        case 'fail':
-          await this.add(endOf(spec, null, 'Refused', reason), spec, 'precheck');
-          break;
-        default:
-          await this.add(endOf(spec, null, 'Skipped', reason), spec);
-      }
+      if (verdict === 'again') this.queue.push(next);
+      else if (verdict === 'fail') await this.add(endOf(spec, null, 'Refused', reason), spec, 'precheck');
+      else await this.add(endOf(spec, null, 'Skipped', reason), spec);
     }
-    if (this.locked.size > 0 && !this.watchesLocks) void this.watchLocks();
+    this.leases.watch();
     this.show();
-  }
-
-  /** Looks at all leases together, less and less often, so that weeks of waiting keep the history short. */
-  private async watchLocks(): Promise<void> {
-    this.watchesLocks = true;
-    try {
-      for (let look = 0; this.locked.size > 0; look += 1) {
-        const waiting = [...this.locked.keys()];
-        const wait = pauseAt(this.input.timing.scale, growing(LOCK_LOOK_MS, look));
-        await sleep(wait, { summary: `${waiting.length} resources are upgraded by others` });
-        const owners = await lockOwners(waiting.map(leaseOf));
-        for (const [at, next] of waiting.entries()) {
-          const owner = owners[at];
-          if (owner === null) this.locked.delete(next);
-        }
-        this.tellWave();
-        this.show();
-      }
-    } catch (error) {
-      if (!isCancellation(error)) throw error;
-    } finally {
-      this.watchesLocks = false;
-    }
   }
 
   private async follow(
@@ -365,61 +263,32 @@ class ShardRun {
   /** Its window closed before anything was sent: back into the queue, for the next opening. */
   private mayStartAgain(workflowId: string, { reason }: UpgradeResult): boolean {
     const flying = this.inFlight.get(workflowId);
-    const gate = flying?.spec.gate;
-    if (flying === undefined || gate === undefined || this.stopped || this.whyOver() !== null) return false;
+    if (flying?.spec.gate === undefined || this.stopped || this.whyOver() !== null) return false;
     this.inFlight.delete(workflowId);
     this.queue.unshift({ spec: flying.spec, draws: flying.draws });
-    const known = this.gates[gate];
-    if (known !== undefined) this.gates = { ...this.gates, [gate]: { ...known, open: false, reason } };
-    this.tellWave();
-    this.show();
+    this.windows.isShut(flying.spec, reason);
+    this.news();
     return true;
   }
 
-  private async add(end: UpgradeEnd, { resource, provides = [] }: UpgradeSpec, failedIn: FailureClass | null = null) {
-    this.ends.push(end);
-    for (const name of provides) {
-      this.awaited.open.set(name, (this.awaited.open.get(name) ?? 1) - 1);
-      if (!GOOD_OUTCOMES.includes(end.outcome)) this.awaited.missed.add(name);
-    }
-    if (FAILED_OUTCOMES.includes(end.outcome)) {
-      const step = failedIn ?? (end.outcome === 'Held' ? 'timeout' : 'upgrade');
-      this.byClass = addFailures(this.byClass, { [step]: 1 });
-      const wasCharged = this.overdue.has(end.workflowId) && this.isCharged('timeout');
-      if (this.isCharged(step) && !wasCharged) this.failures += 1;
-      this.lastFailure = `${resource.id}: ${end.outcome}: ${end.reason}`;
-    }
-    this.tellWave();
-    this.show();
-    const total = this.total ?? 0;
-    if (this.ends.length % Math.ceil(total / PROGRESS_STEPS) !== 0 && this.ends.length !== total) return;
-    try {
-      const handle = getExternalWorkflowHandle(rolloutWorkflowId(this.input.rollout), this.input.rolloutRun);
-      await handle.signal(shardProgressSignal, this.progress());
-    } catch (error) {
-      // A rollout that is gone needs no progress; the upgrades go on.
-      if (isCancellation(error)) throw error;
-    }
-  }
-
-  private progress(): ShardProgress {
-    return {
-      wave: this.input.index,
-      shard: this.input.shard,
+  private async add(end: UpgradeEnd, spec: UpgradeSpec, failedIn: FailureClass | null = null) {
+    this.ends.add(end, spec.resource.id, failedIn);
+    this.awaited.ended(spec, GOOD_OUTCOMES.includes(end.outcome));
+    this.news();
+    const progress = () => ({
       inFlight: this.inFlight.size,
-      counts: this.counts(),
-      failures: this.failures,
-      failure: this.lastFailure,
-    };
-  }
-
-  private counts(): Counts {
-    return tally(this.ends.map(({ outcome }) => outcome));
+      counts: this.ends.counts(),
+      failures: this.ends.failures,
+      failure: this.ends.lastFailure,
+    });
+    await this.words.tellRollout(this.ends.all.length, this.total ?? 0, progress);
   }
 
   /** Why nothing more is started; `null` while things may be. */
   private whyOver(): string | null {
-    return this.share.stop ?? (this.failures > this.input.failuresLeft ? 'the failure budget was spent first' : null);
+    return (
+      this.share.stop ?? (this.ends.failures > this.input.failuresLeft ? 'the failure budget was spent first' : null)
+    );
   }
 
   /** The upgrades that wave, budget and account have room for now. */
@@ -433,22 +302,11 @@ class ShardRun {
   /** Those that wait for nothing. */
   private ready(): Queued[] {
     return this.queue.filter(
-      (next) => !this.locked.has(next) && requirement(next.spec, this.awaited) === 'met' && this.isOpen(next.spec),
+      (next) =>
+        this.leases.whyLocked(next) === undefined &&
+        requirement(next.spec, this.awaited) === 'met' &&
+        this.windows.isOpen(next.spec),
     );
-  }
-
-  private isOpen({ gate }: UpgradeSpec): boolean {
-    return gate === undefined || this.gates[gate]?.open === true;
-  }
-
-  /** The gates that something waits at, or may wait at again. */
-  private gatesAwaited(): number[] {
-    const waiting = [...this.queue, ...this.inFlight.values()].flatMap(({ spec }) => spec.gate ?? []);
-    return [...new Set(waiting)].filter((gate) => this.gates[gate]?.over !== true);
-  }
-
-  private hasStarted(): boolean {
-    return this.input.index > 1 || this.input.shard > 1 || this.inFlight.size + this.ends.length > 0;
   }
 
   /** Those whose turn will not come: left out by a person, or waiting for what did not come. */
@@ -459,7 +317,7 @@ class ShardRun {
   private whySkipped(spec: UpgradeSpec): string | null {
     const byHand = this.skips.get(upgradeWorkflowId(spec.resource));
     if (byHand !== undefined) return byHand;
-    const gate = spec.gate === undefined ? undefined : this.gates[spec.gate];
+    const gate = this.windows.stateFor(spec);
     if (gate?.over === true) return gate.reason;
     const lacking = requirement(spec, this.awaited);
     return typeof lacking === 'object' ? `it waits for ${lacking.missed}, which did not reach its target` : null;
@@ -468,8 +326,8 @@ class ShardRun {
   private async skip(next: Queued): Promise<void> {
     const why = this.whySkipped(next.spec) ?? '';
     this.queue.splice(this.queue.indexOf(next), 1);
-    this.locked.delete(next);
-    const isTooLate = next.spec.gate !== undefined && this.gates[next.spec.gate]?.over === true;
+    this.leases.forget(next);
+    const isTooLate = this.windows.stateFor(next.spec)?.over === true;
     await this.add(endOf(next.spec, null, isTooLate ? 'NotStarted' : 'Skipped', why), next.spec);
   }
 
@@ -486,119 +344,54 @@ class ShardRun {
     this.heldBack.clear();
   }
 
-  private isCharged(step: FailureClass): boolean {
-    return this.input.counts?.includes(step) ?? true;
-  }
-
   private uses(): Limits {
     const uses = drawn(Object.keys(this.limits), this.inFlight.values());
     if (!(RISK in uses)) return uses;
     // One that was charged for being overdue can fail the budget no second time.
-    const isCharged = (workflowId: string) => this.overdue.has(workflowId) && this.isCharged('timeout');
-    const charged = [...this.inFlight.keys()].filter(isCharged).length;
-    return { ...uses, [RISK]: this.inFlight.size - charged + this.failures };
+    const charged = [...this.inFlight.keys()].filter((workflowId) => this.ends.wasCharged(workflowId)).length;
+    return { ...uses, [RISK]: this.inFlight.size - charged + this.ends.failures };
   }
 
-  /** Tells the wave what this shard gives back or lacks; one word at a time, so that they add up while one is under way. */
-  private tellWave(): void {
-    if (this.speaking || this.total === null || this.input.share?.step == null) return;
+  /** Something has changed: for the wave, if it is worth a word, and for people. */
+  private news(): void {
+    this.words.tellWave();
+    this.show();
+  }
+
+  /** What this shard gives back or lacks, when it is worth a word. */
+  private word(): Omit<ShardWord, 'shard'> | null {
+    if (this.total === null || this.input.share?.step == null) return null;
     const names = Object.keys(this.share.limits());
     const uses = this.uses();
     // Slots and risk are the wave's to bound: this is all that could be used, if it gave enough.
     const own = Object.fromEntries(Object.entries(this.limits).filter(([name]) => name.includes(':')));
-    const word = this.share.word({
+    return this.share.word({
       wants: drawn(names, startable(this.ready(), uses, own), uses),
       uses: Object.fromEntries(names.map((name) => [name, uses[name] ?? 0])),
-      failures: this.failures,
+      failures: this.ends.failures,
       isStuck: this.inFlight.size === 0 && this.queue.length > 0,
     });
-    if (word === null) return;
-    this.speaking = true;
-    const { rollout, rolloutRun, index, shard: number } = this.input;
-    const wave = getExternalWorkflowHandle(waveWorkflowId(rollout, rolloutRun, index));
-    // Sent also while the shard is being stopped; a wave that is gone needs no word.
-    void CancellationScope.nonCancellable(() => wave.signal(shardWordSignal, { shard: number, ...word }))
-      .catch(() => undefined)
-      .finally(() => {
-        this.speaking = false;
-        this.tellWave();
-      });
-  }
-
-  private upgradeInput(spec: UpgradeSpec): UpgradeInput {
-    const { rollout, rolloutRun, wave, timing } = this.input;
-    return { rollout, rolloutRun, wave, spec, timing };
-  }
-
-  /** Why nothing of what is left may start now, and until when; `null` while some may. */
-  private whyShut(): string | null {
-    const [next] = this.queue;
-    if (next === undefined || this.queue.some(({ spec }) => this.isOpen(spec))) return null;
-    const gate = next.spec.gate === undefined ? undefined : this.gates[next.spec.gate];
-    return gate === undefined ? 'the windows, asked just now' : `${gate.until ?? 'never'}: ${gate.reason}`;
   }
 
   private show(): void {
     const { wave, concurrency } = this.input;
+    const { all, failures, lastFailure } = this.ends;
+    const [waits, ...others] = this.leases.reasons;
     setCurrentDetails(
       markdown({
-        state: `**${this.ends.length} of ${this.total ?? '?'} ended**, ${this.inFlight.size} in flight, ${this.failures} failed`,
+        state: `**${all.length} of ${this.total ?? '?'} ended**, ${this.inFlight.size} in flight, ${failures} failed`,
         next:
           this.share.hold !== null
             ? `nothing, while it is on hold: ${this.share.hold}`
-            : (this.whyShut() ?? this.queue[0]?.spec.resource.id ?? 'the end of those in flight'),
+            : (this.windows.whyShut(this.queue.map(({ spec }) => spec)) ??
+              this.queue[0]?.spec.resource.id ??
+              'the end of those in flight'),
         why: `wave ${wave} runs up to ${concurrency} at a time`,
         more: [
-          ...(this.lastFailure === null ? [] : [['Latest failure:', this.lastFailure] as const]),
-          ...[...this.locked.values()].slice(0, 1).map((reason) => [`${this.locked.size} wait:`, reason] as const),
+          ...(lastFailure === null ? [] : [['Latest failure:', lastFailure] as const]),
+          ...(waits === undefined ? [] : [[`${others.length + 1} wait:`, waits] as const]),
         ],
       }),
     );
   }
-}
-
-function leaseOf({ spec }: Queued): string {
-  return upgradeWorkflowId(spec.resource);
-}
-
-function describeOwner({ rollout, since, phase }: LockOwner): string {
-  return `rollout ${rollout} since ${since}, in phase ${phase}`;
-}
-
-/** Of a shard that shares its wave's limits with nobody. */
-function alone(limits: Limits): Share {
-  return { grant: { number: 0, answers: 0, limits, tellAfter: Infinity, stop: null }, step: null };
-}
-
-function attributesOf(rollout: string, { resource, targetLabel }: UpgradeSpec) {
-  return [
-    { key: ATTRIBUTES.rollout, value: rollout },
-    { key: ATTRIBUTES.cloud, value: resource.cloud },
-    { key: ATTRIBUTES.service, value: resource.service },
-    { key: ATTRIBUTES.region, value: resource.region },
-    { key: ATTRIBUTES.account, value: resource.account },
-    { key: ATTRIBUTES.resource, value: resource.id },
-    { key: ATTRIBUTES.target, value: targetLabel },
-    { key: ATTRIBUTES.phase, value: 'Precheck' satisfies Phase },
-  ];
-}
-
-function endFrom(spec: UpgradeSpec, runId: string, result: UpgradeResult): UpgradeEnd {
-  return {
-    ...endOf(spec, runId, result.outcome, result.reason),
-    fromVersion: result.fromVersion,
-    toVersion: result.toVersion,
-  };
-}
-
-/** Reasons are cut here, since a shard's answer holds 400 of them; the upgrade's own page has the whole one. */
-function endOf(spec: UpgradeSpec, runId: string | null, outcome: Outcome, reason: string): UpgradeEnd {
-  return {
-    workflowId: upgradeWorkflowId(spec.resource),
-    runId,
-    outcome,
-    reason: reason.length <= 300 ? reason : `${reason.slice(0, 299)}…`,
-    fromVersion: spec.plannedFrom,
-    toVersion: null,
-  };
 }

@@ -286,6 +286,11 @@ export interface ShardStanding {
   readonly isStuck: boolean;
 }
 
+/** The share of a shard that shares its wave's limits with nobody. */
+export function alone(limits: Limits): Share {
+  return { grant: { number: 0, answers: 0, limits, tellAfter: Infinity, stop: null }, step: null };
+}
+
 /** The shard's half: what it may use, and when a word to its wave is worth its events. */
 export class ShardShare {
   private grant: Grant;

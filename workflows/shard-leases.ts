@@ -1,0 +1,111 @@
+/** Leases that others hold on the resources of a shard: each waits, is skipped or fails, as its plan says. */
+import { isCancellation, patched, sleep } from '@temporalio/workflow';
+import type { Timing, UpgradeSpec } from './contracts/upgrade.js';
+import { upgradeWorkflowId } from './contracts/ids.js';
+import type { LockOwner } from './contracts/steps.js';
+import { growing, pauseAt, type Growing } from './pauses.js';
+import { lockOwners } from './steps.js';
+
+/** Between two looks at leases that others hold. */
+const LOOK_MS: Growing = { first: 30_000, longest: 30 * 60_000 };
+
+interface Leased {
+  readonly spec: UpgradeSpec;
+}
+
+export interface Judged<T> {
+  readonly next: T;
+  /** `again`: the owner has ended meanwhile, or is waited for. */
+  readonly verdict: 'again' | 'fail' | 'skip';
+  readonly reason: string;
+}
+
+export class ShardLeases<T extends Leased> {
+  private readonly scale: number;
+  private readonly news: () => void;
+  /** Found to be upgraded by others, and not judged yet. */
+  private readonly conflicts: T[] = [];
+  /** Those that wait for others, and why. */
+  private readonly locked = new Map<T, string>();
+  private watches = false;
+
+  /** @param news called when leases have been looked at */
+  constructor({ scale }: Timing, news: () => void) {
+    this.scale = scale;
+    this.news = news;
+  }
+
+  conflict(next: T): void {
+    this.conflicts.push(next);
+  }
+
+  /** Why it waits for somebody else; `undefined` when it does not. */
+  whyLocked(next: T): string | undefined {
+    return this.locked.get(next);
+  }
+
+  /** Why each of those waits that wait for others. */
+  get reasons(): readonly string[] {
+    return [...this.locked.values()];
+  }
+
+  /** It does not wait any more. */
+  forget(next: T): void {
+    this.locked.delete(next);
+  }
+
+  get hasConflicts(): boolean {
+    return this.conflicts.length > 0;
+  }
+
+  /** Looks who holds what was found held, and names the owners. */
+  async judge(): Promise<Judged<T>[]> {
+    const conflicts = this.conflicts.splice(0);
+    // Shards of older releases skipped them without a look.
+    const owners = patched('lock-owners') ? await lockOwners(conflicts.map(leaseOf)) : [];
+    return conflicts.map((next, at) => {
+      const owner = owners[at];
+      // It has ended meanwhile.
+      if (owner === null) return { next, verdict: 'again', reason: '' };
+      const reason = `another upgrade of this resource is running: ${leaseOf(next)}${owner === undefined ? '' : ` of ${describeOwner(owner)}`}`;
+      const { onLocked } = next.spec;
+      if (onLocked !== 'wait') return { next, verdict: onLocked === 'fail' ? 'fail' : 'skip', reason };
+      this.locked.set(next, reason);
+      return { next, verdict: 'again', reason };
+    });
+  }
+
+  /** Watches the leases that are waited for, if any are. */
+  watch(): void {
+    if (this.locked.size > 0 && !this.watches) void this.lookAgainAndAgain();
+  }
+
+  /** Looks at all leases together, less and less often, so that weeks of waiting keep the history short. */
+  private async lookAgainAndAgain(): Promise<void> {
+    this.watches = true;
+    try {
+      for (let look = 0; this.locked.size > 0; look += 1) {
+        const waiting = [...this.locked.keys()];
+        const wait = pauseAt(this.scale, growing(LOOK_MS, look));
+        await sleep(wait, { summary: `${waiting.length} resources are upgraded by others` });
+        const owners = await lockOwners(waiting.map(leaseOf));
+        for (const [at, next] of waiting.entries()) {
+          if (owners[at] === null) this.locked.delete(next);
+        }
+        this.news();
+      }
+    } catch (error) {
+      if (!isCancellation(error)) throw error;
+    } finally {
+      this.watches = false;
+    }
+  }
+}
+
+function leaseOf({ spec }: Leased): string {
+  return upgradeWorkflowId(spec.resource);
+}
+
+function describeOwner({ rollout, since, phase }: LockOwner): string {
+  return `rollout ${rollout} since ${since}, in phase ${phase}`;
+}

@@ -1,0 +1,83 @@
+/** The rollout's windows as a shard knows them: asked at each edge, once for all that waits there. */
+import { condition } from '@temporalio/workflow';
+import type { GateState } from './contracts/calendar.js';
+import type { GatesInput } from './contracts/steps.js';
+import type { UpgradeSpec } from './contracts/upgrade.js';
+import { readGates } from './steps.js';
+
+/** Not sooner is asked again, whatever the clocks of server and workers say. */
+const SHORTEST_WAIT_MS = 1_000;
+
+export interface Watched {
+  readonly rollout: Pick<GatesInput, 'rollout' | 'rolloutRun'>;
+  /** Those that wait at a gate, or may come back to one. */
+  readonly waiting: () => Iterable<Pick<UpgradeSpec, 'gate'>>;
+  /** Whether anything of the rollout has started. */
+  readonly hasStarted: () => boolean;
+  readonly isOver: () => boolean;
+  /** Gates have been asked. */
+  readonly news: () => void;
+}
+
+export class ShardWindows {
+  private readonly watched: Watched;
+  /** By gate; before the first answer nothing that waits at one may start. */
+  private gates: Readonly<Record<string, GateState>> = {};
+
+  constructor(watched: Watched) {
+    this.watched = watched;
+  }
+
+  isOpen({ gate }: Pick<UpgradeSpec, 'gate'>): boolean {
+    return gate === undefined || this.gates[gate]?.open === true;
+  }
+
+  /** What its gate said; `undefined` without one, or before it was asked. */
+  stateFor({ gate }: Pick<UpgradeSpec, 'gate'>): GateState | undefined {
+    return gate === undefined ? undefined : this.gates[gate];
+  }
+
+  /** Why none of these may start now, and until when; `null` while some may, or there are none. */
+  whyShut(queue: readonly Pick<UpgradeSpec, 'gate'>[]): string | null {
+    const [next] = queue;
+    if (next === undefined || queue.some((one) => this.isOpen(one))) return null;
+    const gate = this.stateFor(next);
+    return gate === undefined ? 'the windows, asked just now' : `${gate.until ?? 'never'}: ${gate.reason}`;
+  }
+
+  /** An upgrade has found its gate shut since it was asked. */
+  isShut({ gate }: Pick<UpgradeSpec, 'gate'>, reason: string): void {
+    const known = this.stateFor({ gate });
+    if (gate !== undefined && known !== undefined) {
+      this.gates = { ...this.gates, [gate]: { ...known, open: false, reason } };
+    }
+  }
+
+  /** Asks for as long as something waits: a constant number of events for an opening. */
+  watch(): void {
+    if (this.awaited().length === 0) return;
+    // It ends with the shard's own scope; what cannot be asked stays shut, and the server tries again.
+    void this.askAtEachEdge().catch(() => undefined);
+  }
+
+  private async askAtEachEdge(): Promise<void> {
+    const { rollout, hasStarted, isOver, news } = this.watched;
+    for (let waiting = this.awaited(); waiting.length > 0; waiting = this.awaited()) {
+      const asked = await readGates({ ...rollout, gates: waiting, hasStarted: hasStarted() });
+      this.gates = { ...this.gates, ...asked };
+      news();
+      const edges = Object.values(asked).flatMap(({ until }) => (until === null ? [] : [Date.parse(until)]));
+      // Without an edge all that waits is open for good, or never opens: nothing is left to be asked.
+      if (edges.length === 0) return;
+      const untilEdge = Math.max(Math.min(...edges) - Date.now(), SHORTEST_WAIT_MS);
+      await condition(() => this.awaited().length === 0 || isOver(), untilEdge);
+      if (isOver()) return;
+    }
+  }
+
+  /** The gates that something waits at, or may wait at again. */
+  private awaited(): number[] {
+    const waiting = [...this.watched.waiting()].flatMap(({ gate }) => gate ?? []);
+    return [...new Set(waiting)].filter((gate) => this.gates[gate]?.over !== true);
+  }
+}
