@@ -4,3 +4,4 @@ export { wave } from './wave.js';
 export { shard } from './shard.js';
 export { upgrade } from './upgrade.js';
 export { inventory } from './inventory.js';
+export { ledger } from './ledger.js';

@@ -8,6 +8,7 @@ import type {
   SkipRequest,
   WaveOrder,
 } from './contracts/control.js';
+import type { LedgerEntry } from './contracts/ledger.js';
 import { MESSAGES } from './contracts/messages.js';
 import type { Grant, RolloutStatus, ShardProgress, ShardStatus, ShardWord } from './contracts/rollout.js';
 import type { Resolution } from './contracts/upgrade.js';
@@ -36,3 +37,5 @@ export const upgradeHeldBackSignal = defineSignal<[string]>(MESSAGES.upgradeHeld
 export const goOnSignal = defineSignal(MESSAGES.goOn);
 /** To the rollout: approve or reject what waits for it. Answers what follows. */
 export const decideUpdate = defineUpdate<string, [DecisionRequest]>(MESSAGES.decide);
+/** To a section of the ledger. A signal, so that it holds even when no worker is up. */
+export const ledgerChangeSignal = defineSignal<[LedgerEntry]>(MESSAGES.ledgerChange);

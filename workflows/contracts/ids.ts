@@ -23,6 +23,11 @@ export function shardWorkflowId(rollout: string, rolloutRun: string, wave: numbe
   return `shard/${rollout}/${rolloutRun.slice(0, 8)}/${wave}/${shard}`;
 }
 
+/** One section of what outlives rollouts. */
+export function ledgerWorkflowId(section: string): string {
+  return `ledger/${section}`;
+}
+
 /** One part of a rollout's inventory; `key` is another at every start, since targets are pinned anew. */
 export function inventoryWorkflowId(rollout: string, key: string, part: number): string {
   return `inventory/${rollout}/${key}/${part}`;

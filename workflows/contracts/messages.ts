@@ -16,4 +16,5 @@ export const MESSAGES = {
   skipOrder: 'skipOrder',
   upgradeHeldBack: 'upgradeHeldBack',
   goOn: 'goOn',
+  ledgerChange: 'ledgerChange',
 } as const;
