@@ -1,0 +1,144 @@
+/** People's hands on a running rollout: each act is recorded, changes what is to come, and is passed on to its waves. */
+import { CancellationScope, upsertMemo } from '@temporalio/workflow';
+import {
+  HOLD_MEMO,
+  type ConcurrencyRequest,
+  type ControlRequest,
+  type DecisionRequest,
+  type SkipRequest,
+  type WaveOrder,
+} from './contracts/control.js';
+import { allowedInFlight } from './contracts/outcome.js';
+import { sizeOf, type WaveInput } from './contracts/rollout.js';
+import { waveOrderSignal } from './messages.js';
+import { type RolloutState, type WaveState, wordsOf } from './rollout-state.js';
+import { mustBeInTime } from './timely.js';
+
+export class Control {
+  private readonly rollout: RolloutState;
+  /** Orders to waves, one after the other. */
+  private orders: Promise<void> = Promise.resolve();
+
+  constructor(rollout: RolloutState) {
+    this.rollout = rollout;
+  }
+
+  /** Pause, resume or stop. One that was heard before, or changes nothing, is recorded and changes nothing. */
+  control({ requestId, act, actor, reason }: ControlRequest): void {
+    const { rollout } = this;
+    if (rollout.acts.some((one) => one.requestId === requestId)) return;
+    const done = rollout.record({ requestId, act, what: 'the rollout', actor, reason });
+    if (rollout.result !== null) return;
+    if (act === 'stop') {
+      rollout.stop ??= done;
+      rollout.running.cancel();
+    } else {
+      rollout.hold = act === 'pause' ? (rollout.hold ?? done) : null;
+      const why = this.hold;
+      upsertMemo({ [HOLD_MEMO]: why });
+      for (const wave of rollout.waves) this.order(wave, { hold: why });
+    }
+  }
+
+  /** @throws Error saying why it cannot be left out */
+  maySkip({ wave: index, upgrade, actor, reason, ...timely }: SkipRequest): void {
+    mustBeInTime(timely);
+    mustBeSigned(actor, reason);
+    const wave = this.rollout.openWave(index);
+    if (upgrade === null && wave.state === 'Skipped') throw new Error(`wave ${wave.plan.name} is skipped already`);
+    if (wave.skips.length >= 500) throw new Error('500 resources of a wave are skipped: skip the wave, or plan anew');
+  }
+
+  skip({ wave: index, upgrade, actor, reason }: SkipRequest): string {
+    const wave = this.rollout.openWave(index);
+    const what = upgrade === null ? `wave ${wave.plan.name}` : upgrade.title;
+    const why = wordsOf(this.rollout.record({ requestId: null, act: 'skip', what, actor, reason }));
+    if (upgrade !== null) {
+      const order = { shard: upgrade.shard, workflowId: upgrade.workflowId, why };
+      wave.skips.push(order);
+      this.order(wave, { skip: order });
+      return `${what} is left out, unless it has started already`;
+    }
+    if (wave.state === 'Running') {
+      this.order(wave, { skipRest: why });
+      return `${what}: what has not started of it is left out`;
+    }
+    wave.counts = { Skipped: sizeOf(wave.plan) };
+    for (const name of wave.plan.provides ?? []) this.rollout.missed.add(name);
+    wave.state = 'Skipped';
+    return `${what}: is left out`;
+  }
+
+  /** @throws Error saying why it cannot be set */
+  maySetConcurrency({ wave, concurrency, actor, reason, ...timely }: ConcurrencyRequest): void {
+    mustBeInTime(timely);
+    mustBeSigned(actor, reason);
+    if (!Number.isInteger(concurrency) || concurrency < 1 || concurrency > 10_000) {
+      throw new Error('a concurrency is a whole number from 1 to 10000');
+    }
+    if (wave !== null) this.rollout.openWave(wave);
+    else if (this.rollout.waves.every(({ state }) => state !== 'Pending' && state !== 'Running')) {
+      throw new Error('every wave has ended');
+    }
+  }
+
+  setConcurrency({ wave: index, concurrency, actor, reason }: ConcurrencyRequest): string {
+    const { rollout } = this;
+    const waves = index === null ? rollout.waves : [rollout.openWave(index)];
+    const open = waves.filter(({ state }) => state === 'Pending' || state === 'Running');
+    const where = index === null ? '' : ` in wave ${waves[0]?.plan.name}`;
+    rollout.record({ requestId: null, act: 'concurrency', what: `${concurrency} at a time${where}`, actor, reason });
+    for (const wave of open) {
+      wave.concurrency = concurrency;
+      this.order(wave, { concurrency });
+    }
+    const { max, mode } = rollout.input.budget;
+    const allowed = allowedInFlight(concurrency, max, rollout.failures, mode);
+    return allowed < concurrency
+      ? `${concurrency} at a time${where}; the ${mode} budget of ${max} allows ${allowed} now`
+      : `${concurrency} at a time${where}`;
+  }
+
+  /** @throws Error saying why this person's word is not taken */
+  mayDecide(request: DecisionRequest): void {
+    const { approvals, result, gate } = this.rollout;
+    mustBeInTime(request);
+    if (result !== null || approvals.rejection !== null) throw new Error('the rollout has ended');
+    approvals.mayDecide(request, gate);
+  }
+
+  decide(request: DecisionRequest): string {
+    const { decision, actor, reason } = request;
+    const answer = this.rollout.approvals.decide(request, this.rollout.gate, new Date().toISOString());
+    this.rollout.record({ requestId: null, act: decision, what: answer, actor, reason });
+    return answer;
+  }
+
+  /** Why nothing is started for now; `null` while things may be. */
+  get hold(): string | null {
+    const { hold } = this.rollout;
+    return hold === null ? null : wordsOf(hold);
+  }
+
+  /** What was said between a wave's start and the server's word that it has started. */
+  catchUp(wave: WaveState, given: WaveInput): void {
+    if (this.hold !== given.hold) this.order(wave, { hold: this.hold });
+    if (wave.concurrency !== given.wave.concurrency) this.order(wave, { concurrency: wave.concurrency });
+    for (const skip of wave.skips.slice(given.skips?.length ?? 0)) this.order(wave, { skip });
+  }
+
+  /** To a wave that runs; one that has not begun is given all of it when it does. */
+  private order(wave: WaveState, order: WaveOrder): void {
+    const { child } = wave;
+    if (child === null) return;
+    this.orders = this.orders
+      .then(() => CancellationScope.nonCancellable(() => child.signal(waveOrderSignal, order)))
+      // One that has ended needs no order.
+      .catch(() => undefined);
+  }
+}
+
+/** @throws Error for an act without a name or a reason */
+function mustBeSigned(actor: string, reason: string): void {
+  if (!actor || !reason) throw new Error('it has an actor and a reason');
+}

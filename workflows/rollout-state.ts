@@ -1,0 +1,158 @@
+/** What a rollout knows of itself: its waves, what people did to it, and what it waits for. */
+import { CancellationScope, type ChildWorkflowHandle, workflowInfo } from '@temporalio/workflow';
+import { Approvals } from './approvals.js';
+import type { Act, SkipOrder } from './contracts/control.js';
+import { waveWorkflowId } from './contracts/ids.js';
+import { addCounts, addFailures } from './contracts/outcome.js';
+import type {
+  Counts,
+  FailureCounts,
+  RolloutInput,
+  RolloutResult,
+  RolloutStatus,
+  ShardProgress,
+  WavePlan,
+  WaveStatus,
+} from './contracts/rollout.js';
+import type { wave as waveWorkflow } from './wave.js';
+
+export interface WaveState {
+  readonly plan: WavePlan;
+  readonly workflowId: string;
+  state: WaveStatus['state'];
+  /** Final once the wave ended; until then the sum of what its shards told. */
+  counts: Counts;
+  /** Charged to the budget so far. */
+  failures: number;
+  byClass: FailureCounts;
+  readonly shards: Map<number, ShardProgress>;
+  concurrency: number;
+  /** Upgrades that people left out before they could start. */
+  readonly skips: SkipOrder[];
+  /** While it runs: where orders go. */
+  child: ChildWorkflowHandle<typeof waveWorkflow> | null;
+}
+
+/** Acts that the status tells; the history has all of them. */
+const MOST_ACTS = 50;
+
+export class RolloutState {
+  readonly input: RolloutInput;
+  readonly runId = workflowInfo().firstExecutionRunId;
+  readonly waves: readonly WaveState[];
+  readonly approvals: Approvals;
+  readonly acts: Act[] = [];
+  hold: Act | null = null;
+  stop: Act | null = null;
+  stopped = false;
+  /** What it waits at now: a wave, `null` for the rollout itself; `undefined` while it does not wait. */
+  gate: number | null | undefined;
+  expired: string | null = null;
+  /** Cancelled by `stop`, as all of the rollout is by a cancel. */
+  readonly running = new CancellationScope();
+  /** Names that later waves wait for and that were not reached. */
+  readonly missed = new Set<string>();
+  lastFailure: string | null = null;
+  result: RolloutResult | null = null;
+
+  constructor(input: RolloutInput) {
+    this.input = input;
+    const gates = [
+      { wave: null, title: 'the rollout', rule: input.approval },
+      ...input.waves.map(({ name, approval }, at) => ({ wave: at + 1, title: `wave ${name}`, rule: approval })),
+    ];
+    this.approvals = new Approvals(
+      gates.flatMap((gate) => (gate.rule === undefined ? [] : [{ ...gate, rule: gate.rule }])),
+      input,
+    );
+    this.waves = input.waves.map((plan, index) => ({
+      plan,
+      workflowId: waveWorkflowId(input.rollout, this.runId, index + 1),
+      state: 'Pending',
+      counts: {},
+      failures: 0,
+      byClass: {},
+      shards: new Map(),
+      concurrency: plan.concurrency,
+      skips: [],
+      child: null,
+    }));
+  }
+
+  get failures(): number {
+    return this.waves.reduce((sum, { failures }) => sum + failures, 0);
+  }
+
+  get counts(): Counts {
+    return this.waves.reduce<Counts>((sum, { counts }) => addCounts(sum, counts), {});
+  }
+
+  get byClass(): FailureCounts {
+    return this.waves.reduce<FailureCounts>((sum, { byClass }) => addFailures(sum, byClass), {});
+  }
+
+  /** A wave that exceeded a budget of its own. */
+  get overWave(): { readonly name: string; readonly max: number } | null {
+    const over = this.waves.find(({ plan, failures }) => failures > (plan.maxFailures ?? Infinity));
+    return over === undefined ? null : { name: over.plan.name, max: over.plan.maxFailures ?? 0 };
+  }
+
+  get isStopping(): boolean {
+    return this.running.consideredCancelled || CancellationScope.current().consideredCancelled;
+  }
+
+  /** Nothing more begins. */
+  get isOver(): boolean {
+    if (this.approvals.rejection !== null || this.expired !== null) return true;
+    return this.stopped || this.failures > this.input.budget.max || this.overWave !== null;
+  }
+
+  /** @throws Error for a wave that there is not, or that is over */
+  openWave(index: number): WaveState {
+    const wave = this.waves[index - 1];
+    if (wave === undefined) throw new Error(`there is no wave ${index}`);
+    if (wave.state !== 'Pending' && wave.state !== 'Running') {
+      throw new Error(`wave ${wave.plan.name} is over: ${wave.state}`);
+    }
+    return wave;
+  }
+
+  /** What a person did, with the time at which it was heard. */
+  record(act: Omit<Act, 'at'>): Act {
+    const done = { ...act, at: new Date().toISOString() };
+    this.acts.push(done);
+    if (this.acts.length > MOST_ACTS) this.acts.shift();
+    return done;
+  }
+
+  standing(): Pick<RolloutStatus, 'state' | 'reason'> {
+    if (this.result !== null) return { state: this.result.outcome, reason: this.result.reason };
+    if (this.stopped || this.isStopping) {
+      const by = this.stop === null ? '' : ` (${wordsOf(this.stop)})`;
+      return { state: 'Stopping', reason: `stopped: what was submitted is followed to its end${by}` };
+    }
+    if (this.hold !== null) {
+      return { state: 'Paused', reason: `${wordsOf(this.hold)}; what was submitted goes on` };
+    }
+    if (this.gate !== undefined) return { state: 'Waiting', reason: this.approvals.whyWaiting(this.gate) };
+    const running = this.waves.find(({ state }) => state === 'Running');
+    return {
+      state: 'Running',
+      reason: running === undefined ? 'about to start' : `wave ${running.plan.name} is running`,
+    };
+  }
+}
+
+/** `paused by ana at …: a customer complained`. */
+export function wordsOf({ act, actor, reason, at }: Act): string {
+  const done = {
+    pause: 'paused',
+    resume: 'resumed',
+    stop: 'stopped',
+    skip: 'skipped',
+    concurrency: 'set',
+    approve: 'approved',
+    reject: 'rejected',
+  }[act];
+  return `${done} by ${actor} at ${at}: ${reason}`;
+}
