@@ -9,13 +9,13 @@ import type {
   DecisionRequest,
   SkipRequest,
 } from '../workflows/contracts/control.js';
-import { rolloutWorkflowId, upgradeWorkflowId } from '../workflows/contracts/ids.js';
+import { rolloutWorkflowId, shardWorkflowId, upgradeWorkflowId } from '../workflows/contracts/ids.js';
 import { MESSAGES } from '../workflows/contracts/messages.js';
 import { SHARD_SIZE, type RolloutInput, type RolloutStatus } from '../workflows/contracts/rollout.js';
 import { FAILED_OUTCOMES, type Outcome, type UpgradeSpec } from '../workflows/contracts/upgrade.js';
 import { partLists, upgradesOf } from './inventory.js';
 import { describeRollout, rolloutStatus, startRollout, type StartedRollout } from './rollouts.js';
-import { rolloutRows } from './rows.js';
+import { rolloutRows, startedAs } from './rows.js';
 import { ask, describeRun } from './server-reads.js';
 import { NotTakenError, takenUpdate } from './upgrades.js';
 import { hasEnded, isGood } from './views.js';
@@ -73,12 +73,15 @@ export async function skip(
     'wave' in what
       ? { ...signed, wave: waveNumber(input, what.wave), upgrade: null }
       : { ...signed, ...(await findUpgrade(client, input, what.resource)) };
-  if ('resource' in what) await mustNotHaveStarted(client, rollout, what.resource);
+  const { wave, upgrade } = request;
+  if (upgrade === null) return takenUpdate<string>(client, run.workflowId, MESSAGES.skip, request);
+  const shard = shardWorkflowId(input.rollout, run.runId, wave, upgrade.shard);
+  const before = await startedAs(client, shard, upgrade.workflowId);
+  if (before !== null)
+    throw new NotTakenError(`${upgrade.title} is ${before}: only what has not started can be skipped`);
   const answer = await takenUpdate<string>(client, run.workflowId, MESSAGES.skip, request);
-  if (request.upgrade === null) return answer;
-  return (await hasStarted(client, rollout, request.upgrade.workflowId))
-    ? `${request.upgrade.title} had started just before: it goes on`
-    : answer;
+  const after = await startedAs(client, shard, upgrade.workflowId);
+  return after === null || after === 'Skipped' ? answer : `${upgrade.title} had started just before: it goes on`;
 }
 
 /**
@@ -231,18 +234,4 @@ async function findUpgrade(
     throw new NotTakenError(`several resources are called ${resource}: name one of ${ids}`);
   }
   return one;
-}
-
-async function mustNotHaveStarted(client: Client, rollout: string, resource: string): Promise<void> {
-  const rows = await rolloutRows(client, rollout);
-  const row = rows.find(({ resourceId, workflowId }) => resourceId === resource || workflowId === resource);
-  if (row === undefined || row.phase === 'Pending') return;
-  const state = row.outcome ?? `in flight (${row.phase})`;
-  throw new NotTakenError(`${resource} is ${state}: only what has not started can be skipped`);
-}
-
-async function hasStarted(client: Client, rollout: string, workflowId: string): Promise<boolean> {
-  const rows = await rolloutRows(client, rollout);
-  const row = rows.find((one) => one.workflowId === workflowId);
-  return row !== undefined && row.phase !== 'Pending' && row.outcome !== 'Skipped';
 }

@@ -238,6 +238,7 @@ function viewOf(
     total: waves.reduce((sum, { total }) => sum + total, 0),
     counts,
     waves,
+    approval: told.approval ?? null,
     acts: told.acts ?? [],
     retryOf: input.retryOf ?? null,
   };

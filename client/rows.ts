@@ -36,7 +36,8 @@ const PHASE_OF: Readonly<Record<string, Phase>> = {
 /** What is known of one upgrade: its end, or the run that may be asked. */
 type Known =
   | { readonly kind: 'ended'; readonly end: UpgradeEnd }
-  | { readonly kind: 'started'; readonly runId: string; readonly info?: WorkflowExecutionInfo };
+  | { readonly kind: 'started'; readonly runId: string; readonly info?: WorkflowExecutionInfo }
+  | { readonly kind: 'waits'; readonly why: string; readonly nextAt: string | null };
 
 /**
  * Every resource of the latest run's plan, in the plan's order. Works while it runs, after its end, after it was
@@ -44,7 +45,22 @@ type Known =
  *
  * @throws UnknownRolloutError
  */
-export async function rolloutRows(client: Client, rollout: string): Promise<ResourceRow[]> {
+export async function rolloutRows(client: Client, rollout: string): Promise<readonly ResourceRow[]> {
+  return (await readRows(client, rollout)).rows;
+}
+
+export interface ReadRows {
+  readonly rows: readonly ResourceRow[];
+  /** What the server told of upgrades in flight, as far as they were looked at; by workflow id. */
+  readonly runs: ReadonlyMap<string, WorkflowExecutionDescription>;
+}
+
+/**
+ * As `rolloutRows`, with what else was read for it.
+ *
+ * @throws UnknownRolloutError
+ */
+export async function readRows(client: Client, rollout: string): Promise<ReadRows> {
   const run = await describeRollout(client, rollout);
   const input = await inputOf<RolloutInput>(client, run.workflowId, run.runId);
   const known = await knownUpgrades(client, run, input);
@@ -100,6 +116,7 @@ async function knownUpgrades(
   }
   for (const shard of told) {
     if (shard === 'silent' || shard === 'not-started') continue;
+    for (const { workflowId, ...waits } of shard.waits ?? []) known.set(workflowId, { kind: 'waits', ...waits });
     for (const { workflowId, runId } of shard.inFlight) known.set(workflowId, { kind: 'started', runId });
     for (const end of shard.ends) known.set(end.workflowId, { kind: 'ended', end });
   }
@@ -109,7 +126,7 @@ async function knownUpgrades(
 async function shardTold(
   client: Client,
   workflowId: string,
-): Promise<'not-started' | 'silent' | Pick<ShardStatus, 'inFlight' | 'ends'>> {
+): Promise<'not-started' | 'silent' | Pick<ShardStatus, 'inFlight' | 'ends' | 'waits'>> {
   const run = await describeRun(client, workflowId);
   if (run === null) return 'not-started';
   switch (run.status.name) {
@@ -122,6 +139,17 @@ async function shardTold(
     default:
       return 'silent';
   }
+}
+
+/**
+ * How an upgrade that has started stands: its outcome, or `in flight`. `null` while it has not, and where its shard cannot
+ * tell.
+ */
+export async function startedAs(client: Client, shard: string, upgrade: string): Promise<string | null> {
+  const told = await shardTold(client, shard);
+  if (told === 'not-started' || told === 'silent') return null;
+  const end = told.ends.find(({ workflowId }) => workflowId === upgrade);
+  return end?.outcome ?? (told.inFlight.some(({ workflowId }) => workflowId === upgrade) ? 'in flight' : null);
 }
 
 function baseRow(wave: string, waveIndex: number, { resource, targetLabel, plannedFrom }: UpgradeSpec): ResourceRow {
@@ -143,6 +171,7 @@ function baseRow(wave: string, waveIndex: number, { resource, targetLabel, plann
     target: targetLabel,
     percent: null,
     await: null,
+    nextAt: null,
   };
 }
 
@@ -156,6 +185,7 @@ function rowOf(base: ResourceRow, known: Known | undefined, rolloutRuns: boolean
     const { runId, outcome, reason, fromVersion, toVersion } = known.end;
     return { ...base, runId, phase: 'Ended', outcome, reason, from: fromVersion ?? base.from, to: toVersion };
   }
+  if (known.kind === 'waits') return { ...base, reason: known.why, nextAt: known.nextAt };
   const { runId, info } = known;
   if (info === undefined || info.status.name === 'RUNNING') {
     const phase = info?.typedSearchAttributes.get(ATTRIBUTES.phase) as Phase | undefined;
@@ -169,7 +199,8 @@ function rowOf(base: ResourceRow, known: Known | undefined, rolloutRuns: boolean
 }
 
 /** Looks at what runs, and reads the reasons that visibility does not have. */
-async function withDetails(client: Client, rows: readonly ResourceRow[]): Promise<ResourceRow[]> {
+async function withDetails(client: Client, rows: readonly ResourceRow[]): Promise<ReadRows> {
+  const runs = new Map<string, WorkflowExecutionDescription>();
   let described = 0;
   const chosen = rows.map((row) => {
     const isOpen = row.runId !== null && row.outcome === null;
@@ -178,11 +209,20 @@ async function withDetails(client: Client, rows: readonly ResourceRow[]): Promis
     if (look) described += 1;
     return { row, look };
   });
-  return mapAtOnce(chosen, ({ row, look }) => (look ? detailed(client, row) : Promise.resolve(row)));
+  const detailedRows = await mapAtOnce(chosen, async ({ row, look }) => {
+    if (!look) return row;
+    const run = row.outcome === null ? await describeRun(client, row.workflowId, row.runId ?? undefined) : null;
+    if (run !== null) runs.set(row.workflowId, run);
+    return detailed(client, row, run);
+  });
+  return { rows: detailedRows, runs };
 }
 
-async function detailed(client: Client, row: ResourceRow): Promise<ResourceRow> {
-  const run = row.outcome === null ? await describeRun(client, row.workflowId, row.runId ?? undefined) : null;
+async function detailed(
+  client: Client,
+  row: ResourceRow,
+  run: WorkflowExecutionDescription | null,
+): Promise<ResourceRow> {
   if (run === null || run.status.name !== 'RUNNING') {
     // It ended between its shard's answer and this look, or visibility has told its end without a reason.
     const result = await resultOf(client, row);

@@ -1,5 +1,5 @@
 /** What the client tells of a rollout, in the shape that `-o json` prints. All times ISO 8601, UTC. */
-import type { Act } from '../workflows/contracts/control.js';
+import type { Act, ApprovalState } from '../workflows/contracts/control.js';
 import type { Counts, FailureBudget, RolloutInput, RolloutStatus, WaveStatus } from '../workflows/contracts/rollout.js';
 import type { AwaitHeartbeat } from '../workflows/contracts/steps.js';
 import {
@@ -33,6 +33,8 @@ export interface RolloutView {
   readonly total: number;
   readonly counts: Counts;
   readonly waves: readonly WaveView[];
+  /** The approval that it waits for now; else `null`. */
+  readonly approval: ApprovalState | null;
   /** What people did to it, oldest first. */
   readonly acts: readonly Act[];
   /** The run whose failed or skipped upgrades this one tries again. */
@@ -68,6 +70,8 @@ export interface ResourceRow {
   readonly percent: number | null;
   /** What the wait last saw; `null` outside of it. */
   readonly await: AwaitHeartbeat | null;
+  /** When it is looked again whether it may start, while it waits for others; else `null`. */
+  readonly nextAt: string | null;
 }
 
 export interface RolloutReport {

@@ -1,5 +1,5 @@
 /** Who may let a rollout or a wave begin, and whether they have: pure, so that every case stands in a table of tests. */
-import type { Approval, Decision, DecisionRequest } from './contracts/control.js';
+import type { Approval, ApprovalState, Decision, DecisionRequest } from './contracts/control.js';
 
 /** Something that does not begin without its approval. */
 export interface Gate {
@@ -65,12 +65,21 @@ export class Approvals {
 
   /** `waits for approval of wave rest: 1 of 2 given (ben); cem, dan may` */
   whyWaiting(wave: number | null): string {
-    const gate = this.gate(wave);
-    if (gate === null) return '';
-    const given = this.of(wave).map(({ actor }) => actor);
-    const may = gate.rule.approvers.filter((name) => name !== this.requester && !given.includes(name));
+    const state = this.state(wave, 0);
+    if (state === null) return '';
+    const { title, quorum, given, may } = state;
     const by = given.length === 0 ? '' : ` (${given.join(', ')})`;
-    return `waits for approval of ${gate.title}: ${given.length} of ${gate.rule.quorum} given${by}; ${may.join(', ')} may`;
+    return `waits for approval of ${title}: ${given.length} of ${quorum} given${by}; ${may.join(', ')} may`;
+  }
+
+  /** What is waited for at a gate since an instant, in epoch milliseconds. */
+  state(wave: number | null, since: number): ApprovalState | null {
+    const gate = this.gate(wave);
+    if (gate === null) return null;
+    const { quorum, approvers, expiresAfterMs } = gate.rule;
+    const given = this.of(wave).map(({ actor }) => actor);
+    const may = approvers.filter((name) => name !== this.requester && !given.includes(name));
+    return { title: gate.title, quorum, given, may, expiresAt: new Date(since + expiresAfterMs).toISOString() };
   }
 
   private of(wave: number | null): Decision[] {

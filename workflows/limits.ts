@@ -55,6 +55,11 @@ export class AwaitedNames implements Awaited {
       if (!isAtTarget) this.missed.add(name);
     }
   }
+
+  /** What an upgrade waits for. */
+  openOf({ after = [] }: Pick<UpgradeSpec, 'after'>): string[] {
+    return after.filter((name) => (this.open.get(name) ?? 0) > 0);
+  }
 }
 
 /** Whether what an upgrade waits for has come: `met`, still `open`, or the name that was `missed`. */

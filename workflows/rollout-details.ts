@@ -12,6 +12,7 @@ export function statusOf(state: RolloutState): RolloutStatus {
     ...state.standing(),
     budget: state.input.budget,
     failures: state.failures,
+    approval: state.gate === undefined ? null : state.approvals.state(state.gate, state.gateSince),
     acts: state.acts,
     waves: state.waves.map(({ plan, workflowId, state: waveState, counts, concurrency }) => ({
       name: plan.name,

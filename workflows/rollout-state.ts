@@ -47,6 +47,8 @@ export class RolloutState {
   stopped = false;
   /** What it waits at now: a wave, `null` for the rollout itself; `undefined` while it does not wait. */
   gate: number | null | undefined;
+  /** Epoch milliseconds: since when it waits there. */
+  gateSince = 0;
   expired: string | null = null;
   /** Cancelled by `stop`, as all of the rollout is by a cancel. */
   readonly running = new CancellationScope();

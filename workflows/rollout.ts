@@ -103,6 +103,7 @@ class RolloutRun {
     const isSkipped = wave !== null && state.waves[wave - 1]?.state === 'Skipped';
     if (gate === null || isSkipped || state.isOver || state.approvals.isGiven(wave)) return;
     state.gate = wave;
+    state.gateSince = Date.now();
     this.show();
     const isDecided = () => state.approvals.isGiven(wave) || state.approvals.rejection !== null;
     try {

@@ -28,6 +28,8 @@ export class ShardLeases<T extends Leased> {
   /** Those that wait for others, and why. */
   private readonly locked = new Map<T, string>();
   private watches = false;
+  /** ISO 8601: when it is looked who holds them; `null` while nobody waits. */
+  nextLook: string | null = null;
 
   /** @param news called when leases have been looked at */
   constructor({ scale }: Timing, news: () => void) {
@@ -87,6 +89,7 @@ export class ShardLeases<T extends Leased> {
       for (let look = 0; this.locked.size > 0; look += 1) {
         const waiting = [...this.locked.keys()];
         const wait = pauseAt(this.scale, growing(LOOK_MS, look));
+        this.nextLook = new Date(Date.now() + wait).toISOString();
         await sleep(wait, { summary: `${waiting.length} resources are upgraded by others` });
         const owners = await lockOwners(waiting.map(leaseOf));
         for (const [at, next] of waiting.entries()) {
@@ -98,6 +101,7 @@ export class ShardLeases<T extends Leased> {
       if (!isCancellation(error)) throw error;
     } finally {
       this.watches = false;
+      this.nextLook = null;
     }
   }
 }

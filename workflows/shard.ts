@@ -182,6 +182,13 @@ class ShardRun {
         runId === null ? [] : [{ workflowId, runId }],
       ),
       ends: this.ends.all,
+      waits: this.queue.flatMap((next) => {
+        const workflowId = upgradeWorkflowId(next.spec.resource);
+        const locked = this.leases.whyLocked(next);
+        if (locked !== undefined) return [{ workflowId, why: locked, nextAt: this.leases.nextLook }];
+        const names = this.awaited.openOf(next.spec);
+        return names.length === 0 ? [] : [{ workflowId, why: `waits for ${names.join(', ')}`, nextAt: null }];
+      }),
     };
   }
 

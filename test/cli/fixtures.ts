@@ -26,6 +26,7 @@ export function row(n: number, over: Partial<ResourceRow> = {}): ResourceRow {
     target: '2.4.1',
     percent: null,
     await: null,
+    nextAt: null,
     ...over,
   };
 }
@@ -80,6 +81,7 @@ const BARE: RolloutView = {
   budget: { max: 1, mode: 'strict' },
   failures: 0,
   charged: 0,
+  approval: null,
   acts: [],
   retryOf: null,
   total: 7,

@@ -56,6 +56,19 @@ export interface DecisionRequest extends Timely {
   readonly reason: string;
 }
 
+/** An approval that is waited for. */
+export interface ApprovalState {
+  /** `wave canary` */
+  readonly title: string;
+  readonly quorum: number;
+  /** Who has approved so far. */
+  readonly given: readonly string[];
+  /** Who else may. */
+  readonly may: readonly string[];
+  /** ISO 8601, UTC: then the rollout ends. */
+  readonly expiresAt: string;
+}
+
 export interface Decision {
   readonly wave: number | null;
   readonly title: string;

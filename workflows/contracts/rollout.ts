@@ -1,5 +1,5 @@
 import type { RolloutWindows } from './calendar.js';
-import type { Act, Approval, SkipOrder } from './control.js';
+import type { Act, Approval, ApprovalState, SkipOrder } from './control.js';
 import type { FailureClass, Outcome, Timing, UpgradeSpec } from './upgrade.js';
 
 /** The most upgrades one shard holds: its history stays near 3,000 events (7 a child, measured). */
@@ -209,6 +209,8 @@ export interface RolloutStatus {
   readonly budget: FailureBudget;
   readonly failures: number;
   readonly waves: readonly WaveStatus[];
+  /** While it waits for one. */
+  readonly approval?: ApprovalState | null;
   /** What people did to it, oldest first; of very many the latest. */
   readonly acts?: readonly Act[];
 }
@@ -243,4 +245,6 @@ export interface ShardStatus {
   readonly total: number;
   readonly inFlight: readonly { readonly workflowId: string; readonly runId: string }[];
   readonly ends: readonly UpgradeEnd[];
+  /** What has not started because of others: why, and when (ISO 8601) it is looked again. */
+  readonly waits?: readonly { readonly workflowId: string; readonly why: string; readonly nextAt: string | null }[];
 }

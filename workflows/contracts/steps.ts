@@ -74,6 +74,14 @@ export interface AwaitInput extends StepInput {
   readonly overdue: boolean;
 }
 
+/** What a `precheck` beats to the server while it waits for something. */
+export interface StepWait {
+  /** For what: one line. */
+  readonly waits: string;
+  /** ISO 8601, UTC: when that ends; `null` where nobody can tell. */
+  readonly until: string | null;
+}
+
 /** What an `await` beats to the server: shown under Pending Activities, and where the next attempt goes on. */
 export interface AwaitHeartbeat {
   readonly state: string;

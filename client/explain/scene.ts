@@ -1,0 +1,45 @@
+/** What every cause is looked for in, and what one is. */
+import type { RolloutInput } from '../../workflows/contracts/rollout.js';
+import type { UpgradeSpec } from '../../workflows/contracts/upgrade.js';
+import type { Queue } from '../queues.js';
+import type { ResourceRow, RolloutView } from '../views.js';
+
+/** Something that holds a rollout or one of its upgrades now. */
+export interface Cause {
+  /** The rollout, `worker`, a wave's name, or a resource's id. */
+  readonly who: string;
+  /** One line. */
+  readonly what: string;
+  /** ISO 8601: when it can next change by itself; `null` when that depends on something else. */
+  readonly nextAt: string | null;
+  /** What changes it. */
+  readonly changes: string;
+}
+
+/** A rollout at one instant. */
+export interface Scene {
+  /** Epoch milliseconds. */
+  readonly now: number;
+  readonly view: RolloutView;
+  readonly input: RolloutInput;
+  /** All of the rollout's. */
+  readonly rows: readonly ResourceRow[];
+  /** Those that are asked for. */
+  readonly chosen: readonly ResourceRow[];
+  /** The resource that was named; `null` for the rollout as a whole. */
+  readonly resource: string | null;
+  /** By workflow id. */
+  readonly specs: ReadonlyMap<string, UpgradeSpec>;
+  readonly queues: readonly Queue[];
+}
+
+/** One kind of cause: finds what of it holds now. */
+export type FindCauses = (scene: Scene) => readonly Cause[] | Promise<readonly Cause[]>;
+
+export function isPending(row: ResourceRow): boolean {
+  return row.outcome === null && row.runId === null;
+}
+
+export function isInFlight(row: ResourceRow): boolean {
+  return row.outcome === null && row.runId !== null;
+}
