@@ -7,20 +7,22 @@ import type {
   SubmitSteps,
   WaitSteps,
 } from '../workflows/contracts/steps.js';
+import type { PlanningSteps, ScheduleSteps } from '../workflows/contracts/schedule.js';
 import { awaitOperation } from './await.js';
 import { gatesReader, gateSteps } from './gate.js';
 import { rolloutHold } from './hold.js';
 import { inventorySteps } from './inventory.js';
 import { lockSteps } from './locks.js';
 import { precheck } from './precheck.js';
+import { planningSteps, scheduleSteps } from './schedule.js';
 import type { StepDeps } from './step.js';
 import { submit } from './submit.js';
 import { verify } from './verify.js';
 
 export function createActivities(deps: StepDeps): {
-  reads: ReadSteps & InventorySteps & LockSteps & GateSteps;
+  reads: ReadSteps & InventorySteps & LockSteps & GateSteps & ScheduleSteps;
   submits: SubmitSteps;
-  waits: WaitSteps;
+  waits: WaitSteps & PlanningSteps;
 } {
   const gatesOf = deps.gatesOf ?? gatesReader();
   return {
@@ -29,11 +31,13 @@ export function createActivities(deps: StepDeps): {
       ...inventorySteps,
       ...lockSteps,
       ...gateSteps(deps.clock, gatesOf),
+      ...scheduleSteps(deps),
     },
     submits: { submit: (input) => submit({ holdOf: rolloutHold, gatesOf, ...deps }, input) },
     waits: {
       awaitOperation: (input) => awaitOperation(deps, input),
       verify: (input) => verify(deps, input),
+      ...planningSteps(deps),
     },
   };
 }

@@ -39,9 +39,14 @@ const KEPT_AT_MOST = '365 days';
  * one for each shard. The rollout's own input then holds references.
  *
  * @param size of a shard; smaller ones are for tests
+ * @param key in the ids; given, it replaces what an earlier try has put there
  */
-export async function keepInventory(client: Client, input: RolloutInput, size = SHARD_SIZE): Promise<RolloutInput> {
-  const key = randomBytes(4).toString('hex');
+export async function keepInventory(
+  client: Client,
+  input: RolloutInput,
+  size = SHARD_SIZE,
+  key = randomBytes(4).toString('hex'),
+): Promise<RolloutInput> {
   const planned = input.waves.map((wave) => {
     const shards = inShards(wave.upgrades ?? [], size);
     const parted = Object.entries(partedGroups(shards)).map(([name, max]) => [`group:${name}`, max] as const);
@@ -57,6 +62,7 @@ export async function keepInventory(client: Client, input: RolloutInput, size = 
       workflowId,
       taskQueue: QUEUES.main,
       args: [kept],
+      workflowIdConflictPolicy: 'TERMINATE_EXISTING',
       workflowExecutionTimeout: KEPT_AT_MOST,
       staticSummary: `${wave.name}: the list of ${upgrades.length} upgrades`,
       typedSearchAttributes: [{ key: ATTRIBUTES.rollout, value: input.rollout }],

@@ -30,6 +30,8 @@ export interface PlanReading {
   /** How many resources are read at the same time; 8. Each account's own read rate holds besides. */
   readonly concurrency?: number;
   readonly signal?: AbortSignal;
+  /** As `PlanContext.mayBeEmpty`. */
+  readonly mayBeEmpty?: boolean;
 }
 
 export interface PlanRequest extends PlanReading {
@@ -108,7 +110,7 @@ export async function resolvePlan(source: Source, reading: PlanReading): Promise
     lists.set(key, listing);
     return listing;
   };
-  const choices = await resolveSelectors(selectorsOf(source, reading), list);
+  const choices = await resolveSelectors(selectorsOf(source, reading), list, reading.mayBeEmpty);
   if (!usesTags(source)) return planOf(source, reading, choices);
   const tags = await tagsOf(targetsOf(source, reading, choices), reading, list);
   return planOf(source, reading, choices, tags);
@@ -166,6 +168,11 @@ export async function preparePlan(request: PlanRequest): Promise<PreparedPlan> {
   const counts: Record<Verdict, number> = { upgrade: 0, 'no-change': 0, running: 0, busy: 0, blocked: 0, error: 0 };
   for (const { verdict } of prepared.values()) counts[verdict] += 1;
   return { plan: request.plan, digest: digestOf(request.plan, [...prepared]), waves, counts };
+}
+
+/** Whether a rollout of it would do anything. */
+export function hasChanges({ counts }: Pick<PreparedPlan, 'counts'>): boolean {
+  return counts.upgrade + counts.running + counts.busy > 0;
 }
 
 /** Without pins the plan's own: it has the same content. */

@@ -2,6 +2,7 @@
 import { activityInfo, Context } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import { FAILURES } from '../workflows/contracts/errors.js';
+import type { Account } from '../plan/accounts.js';
 import type { StepInput } from '../workflows/contracts/steps.js';
 import type { Operation } from '../workflows/contracts/upgrade.js';
 import type { Clock } from './clock.js';
@@ -15,6 +16,8 @@ export interface StepDeps {
   readonly apis: readonly CloudApi[];
   readonly sessions: Sessions;
   readonly clock: Clock;
+  /** Those of the accounts file, for steps that plan. */
+  readonly accounts?: ReadonlyMap<string, Account>;
   /** Left out where there is no server to ask. */
   readonly terminations?: Terminations;
   /** The windows of a rollout that has some. */

@@ -25,7 +25,12 @@ export class Gates {
    */
   state(gate: number, at: number, hasStarted: boolean): GateState {
     const { calendar, needsMs } = this.rule(gate);
-    const { startBy, expireAt } = this.windows;
+    const { startBy, expireAt, notBefore } = this.windows;
+    if (notBefore !== undefined && at < Date.parse(notBefore)) {
+      const then = this.state(gate, Date.parse(notBefore), hasStarted);
+      const reason = `its schedule lets it begin at ${notBefore}`;
+      return then.open ? { open: false, until: notBefore, closes: null, reason, over: false } : then;
+    }
     if (!hasStarted && startBy !== undefined && at >= Date.parse(startBy)) return over(`startBy ${startBy} has passed`);
     if (expireAt !== undefined && at >= Date.parse(expireAt)) return over(`expireAt ${expireAt} has passed`);
     const limit = this.limit(gate);

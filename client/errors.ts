@@ -13,6 +13,17 @@ export class UsageError extends Error {
   override readonly name = 'UsageError';
 }
 
+/** The name is another schedule's. */
+export class ScheduleTakenError extends Error {
+  override readonly name = 'ScheduleTakenError';
+
+  constructor(schedule: string) {
+    super(
+      `there is a schedule ${schedule} already (\`uplift schedule update ${schedule}\` changes it, or choose another name)`,
+    );
+  }
+}
+
 /** What would be done is not what was approved: the file, a choice or an offer has changed. */
 export class ChangedPlanError extends Error {
   override readonly name = 'ChangedPlanError';
@@ -31,7 +42,9 @@ export function errorLines(error: unknown): string[] {
 }
 
 export function exitCodeOfError(error: unknown): number {
-  return error instanceof ConflictError || error instanceof ChangedPlanError ? EXIT.conflict : EXIT.error;
+  const isConflict =
+    error instanceof ConflictError || error instanceof ChangedPlanError || error instanceof ScheduleTakenError;
+  return isConflict ? EXIT.conflict : EXIT.error;
 }
 
 function whatWentWrong(error: unknown): string {

@@ -20,6 +20,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void
   report: async () => (await import('./commands/report.js')).addReport,
   control: async () => (await import('./commands/control.js')).addControl,
   resolve: async () => (await import('./commands/resolve.js')).addResolve,
+  schedule: async () => (await import('./commands/schedule.js')).addSchedule,
   doctor: async () => (await import('./commands/doctor.js')).addDoctor,
   dev: async () => (await import('./commands/dev.js')).addDev,
   worker: async () => (await import('./commands/worker.js')).addWorker,

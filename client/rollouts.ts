@@ -9,9 +9,7 @@ import { FAILURES } from '../workflows/contracts/errors.js';
 import { rolloutWorkflowId, upgradeWorkflowId, waveWorkflowId } from '../workflows/contracts/ids.js';
 import { MESSAGES } from '../workflows/contracts/messages.js';
 import { addCounts } from '../workflows/contracts/outcome.js';
-import { QUEUES } from '../workflows/contracts/queues.js';
 import {
-  sizeOf,
   type Counts,
   type RolloutInput,
   type RolloutResult,
@@ -20,6 +18,7 @@ import {
   type WaveStatus,
 } from '../workflows/contracts/rollout.js';
 import { ATTRIBUTES } from '../workflows/contracts/search-attributes.js';
+import { startOptions } from '../workflows/contracts/start.js';
 import type { Outcome } from '../workflows/contracts/upgrade.js';
 import { dropInventory, keepInventory } from '../activities/inventory.js';
 import { upgradesOf } from './inventory.js';
@@ -65,19 +64,12 @@ export interface StartedRollout {
  */
 export async function startRollout(client: Client, input: RolloutInput): Promise<StartedRollout> {
   const workflowId = rolloutWorkflowId(input.rollout);
-  const total = input.waves.reduce((sum, wave) => sum + sizeOf(wave), 0);
   const kept = await keepInventory(client, input);
   try {
-    // No execution time-out: what was submitted is followed to its end, however long that takes.
     const handle = await client.workflow.start('rollout', {
-      workflowId,
-      taskQueue: QUEUES.main,
+      ...startOptions(kept),
       args: [kept],
       workflowIdConflictPolicy: 'FAIL',
-      workflowIdReusePolicy: 'ALLOW_DUPLICATE',
-      staticSummary: `${input.rollout}: ${total} upgrades in ${input.waves.length} waves`.slice(0, 200),
-      staticDetails: startDetails(input),
-      typedSearchAttributes: [{ key: ATTRIBUTES.rollout, value: input.rollout }],
     });
     return { rollout: input.rollout, workflowId, runId: handle.firstExecutionRunId };
   } catch (error) {
@@ -243,18 +235,6 @@ function viewOf(
     retryOf: input.retryOf ?? null,
   };
   return { ...view, next: nextChange(view), reason: whyNow(view) };
-}
-
-/** The start's details, as the UI shows them: Markdown. */
-function startDetails(input: RolloutInput): string {
-  const { max, mode } = input.budget;
-  return [
-    `Started by **${input.startedBy}**, plan ${input.planDigest.slice(0, 12)}, failure budget ${max} (${mode}).`,
-    '',
-    '| wave | upgrades | at a time |',
-    '|---|---|---|',
-    ...input.waves.slice(0, 100).map((wave) => `| ${wave.name} | ${sizeOf(wave)} | ${wave.concurrency} |`),
-  ].join('\n');
 }
 
 export interface ListedRollout {

@@ -8,6 +8,8 @@ export interface InputProblem {
   readonly path: string;
   readonly message: string;
   readonly remedy: string;
+  /** Only because selectors choose nothing now: no problem for a plan that is resolved again and again. */
+  readonly fromEmptiness?: true;
 }
 
 /** Bad input, every problem on one line of its own: `plan.yaml:12: spec.waves[0].name: … (remedy)`. */

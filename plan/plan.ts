@@ -97,6 +97,8 @@ export interface PlanContext {
   readonly accounts: ReadonlyMap<string, Account>;
   /** Epoch milliseconds, now by default: a window that has passed is refused. */
   readonly now?: number;
+  /** Whether it may come to nothing: that of a schedule is resolved again and again, and often nothing lags behind. */
+  readonly mayBeEmpty?: boolean;
 }
 
 const READING = { quoteValues: true } as const;
@@ -197,9 +199,10 @@ export function planOf(
     ...unique(limited.flatMap(({ problems }) => problems)),
     ...timeScaleProblems(source, timeScale, targets, context.accounts),
   ];
-  if (found.length > 0) throw new InputError(byLine(found));
+  const wrong = context.mayBeEmpty === true ? found.filter((one) => one.fromEmptiness !== true) : found;
+  if (wrong.length > 0) throw new InputError(byLine(wrong));
 
-  const planned = waves.map((wave, at): PlannedWave => {
+  const all = waves.map((wave, at): PlannedWave => {
     const members = wave.targets.map((candidate) => ({
       ...candidate.target,
       relations: relations.get(candidate) ?? { groups: {}, after: [], provides: [] },
@@ -222,6 +225,7 @@ export function planOf(
     const approval = approvalOf(entries[at]?.approval);
     return { ...wave, limits, maxFailures, approval, effective, targets: members };
   });
+  const planned = all.filter((wave) => wave.targets.length > 0);
   const content = {
     name: metadata.name,
     ...(spec.approval === undefined ? {} : { approval: jsonOf(approvalOf(spec.approval)) }),

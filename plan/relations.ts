@@ -5,7 +5,7 @@ import { suggest } from './problems.js';
 import type { GroupEntry } from './schema.js';
 import { chains } from './shards.js';
 import type { Path, Source } from './source.js';
-import { candidatesByWord, type WaveCandidate } from './waves.js';
+import { candidatesByWord, isEntryName, type WaveCandidate } from './waves.js';
 
 /** What `groups`, `after` and `provides` of an upgrade's spec become. */
 export interface Relations {
@@ -28,8 +28,9 @@ export function resolveRelations<T extends Related>(
   targets: readonly T[],
 ): { relations: ReadonlyMap<T, Relations>; problems: InputProblem[] } {
   const problems: InputProblem[] = [];
-  const complain = (path: Path, message: string, remedy: string) => {
-    problems.push(source.problem(['spec', ...path], message, remedy));
+  const complain = (path: Path, message: string, remedy: string, empty = false) => {
+    const problem = source.problem(['spec', ...path], message, remedy);
+    problems.push(empty ? { ...problem, fromEmptiness: true } : problem);
   };
   const byWord = candidatesByWord(targets);
   const relations = new Map<T, Relations>(targets.map((target) => [target, { groups: {}, after: [], provides: [] }]));
@@ -42,7 +43,12 @@ export function resolveRelations<T extends Related>(
       const found = byWord.get(word) ?? [];
       if (found.length === 0) {
         const message = `${JSON.stringify(word)} is no target of this plan`;
-        complain(['groups', index, 'targets', at], message, suggest(word, [...byWord.keys()]));
+        complain(
+          ['groups', index, 'targets', at],
+          message,
+          suggest(word, [...byWord.keys()]),
+          isEntryName(source, word),
+        );
       }
       for (const target of found) Object.assign(relations.get(target)?.groups ?? {}, { [name]: maxUnavailable });
     });
@@ -53,6 +59,7 @@ export function resolveRelations<T extends Related>(
         ['groups', index, 'tag'],
         `no target has the tag ${JSON.stringify(tag)}`,
         'check its name, or list targets',
+        true,
       );
     }
     for (const target of tagged) {
@@ -67,7 +74,12 @@ export function resolveRelations<T extends Related>(
       const isFirst = targets.find(({ entry }) => entry === target.entry) === target;
       if (found.length === 0 && isFirst) {
         const message = `${JSON.stringify(word)} is no target of this plan`;
-        complain(['targets', target.entry, 'after', at], message, suggest(word, [...byWord.keys()]));
+        complain(
+          ['targets', target.entry, 'after', at],
+          message,
+          suggest(word, [...byWord.keys()]),
+          isEntryName(source, word),
+        );
       }
       relations.get(target)?.after.push(word);
       for (const one of found) {

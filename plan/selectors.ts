@@ -64,11 +64,13 @@ export type Listing =
  * The ids that each selector chooses, in the order of the resources' names: so they are taken by waves. An account's
  * resources of one service are listed once, however many selectors choose from them.
  *
+ * @param mayBeEmpty whether a selector may choose nothing
  * @throws InputError with every selector that chooses nothing, and every list that could not be read.
  */
 export async function resolveSelectors(
   selectors: readonly PlannedSelector[],
   list: (api: CloudApi, account: Account) => Promise<Listing>,
+  mayBeEmpty = false,
 ): Promise<Choices> {
   const listings = new Map<string, Promise<Listing>>();
   const listed = await Promise.all(
@@ -89,7 +91,7 @@ export async function resolveSelectors(
     }
     const resources = [...new Map(listing.resources.map((resource) => [resource.id, resource])).values()];
     const chosen = resources.filter((resource) => fits(planned.selector, resource));
-    if (chosen.length === 0) problems.push({ ...planned.place, ...nothingChosen(planned, resources) });
+    if (chosen.length === 0 && !mayBeEmpty) problems.push({ ...planned.place, ...nothingChosen(planned, resources) });
     choices.set(
       planned.index,
       chosen.toSorted(byName).map(({ id }) => id),

@@ -17,11 +17,22 @@ export type Path = readonly PropertyKey[];
 export class Source {
   readonly file: string;
   readonly data: unknown;
+  /** As it was written. */
+  readonly text: string;
+  /** What the files that it names hold, by name, where it was kept with them; `null`: they are read from the disk. */
+  readonly kept: Readonly<Record<string, string>> | null;
   readonly #document: Document;
   readonly #lines: LineCounter;
 
-  constructor(file: string, data: unknown, document: Document, lines: LineCounter) {
+  constructor(
+    { file, text, kept }: Pick<Source, 'file' | 'text' | 'kept'>,
+    data: unknown,
+    document: Document,
+    lines: LineCounter,
+  ) {
     this.file = file;
+    this.text = text;
+    this.kept = kept;
     this.data = data;
     this.#document = document;
     this.#lines = lines;
@@ -92,9 +103,10 @@ export function readSource(file: string): Source {
 
 /**
  * @param file as the user named it, for messages.
+ * @param kept what the files that it names hold, where they are not on this machine
  * @throws InputError naming line and remedy. What the file holds is never quoted, since it may be a secret.
  */
-export function parseSource(text: string, file: string): Source {
+export function parseSource(text: string, file: string, kept: Source['kept'] = null): Source {
   const lines = new LineCounter();
   const documents = parseAllDocuments(text, { lineCounter: lines, prettyErrors: false, logLevel: 'error' });
   const [document] = documents;
@@ -151,7 +163,7 @@ export function parseSource(text: string, file: string): Source {
   if (data === null || data === undefined) {
     throw wholeFile(file, 'is empty', 'write the file first; examples/ has one to start from');
   }
-  return new Source(file, data, document, lines);
+  return new Source({ file, text, kept }, data, document, lines);
 }
 
 function startOf(node: unknown): number | undefined {

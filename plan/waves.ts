@@ -34,8 +34,9 @@ export function resolveWaves<T extends WaveCandidate>(
   targets: readonly T[],
 ): { waves: ResolvedWave<T>[]; problems: InputProblem[] } {
   const problems: InputProblem[] = [];
-  const complain = (path: readonly (string | number)[], message: string, remedy: string): void => {
-    problems.push(source.problem(['spec', 'waves', ...path], message, remedy));
+  const complain = (path: readonly (string | number)[], message: string, remedy: string, empty = false): void => {
+    const problem = source.problem(['spec', 'waves', ...path], message, remedy);
+    problems.push(empty ? { ...problem, fromEmptiness: true } : problem);
   };
   const named = new Map<string, number>();
   const takenBy = new Map<T, string>();
@@ -60,6 +61,7 @@ export function resolveWaves<T extends WaveCandidate>(
           [index, 'targets', at],
           `${JSON.stringify(word)} is no target of this plan`,
           suggest(word, [...byWord.keys()]),
+          isEntryName(source, word),
         );
       } else if (several) {
         const places = found.map((target) => target.where).join(' and ');
@@ -81,7 +83,9 @@ export function resolveWaves<T extends WaveCandidate>(
   entries.forEach(({ select }, index) => {
     if (select === undefined) return;
     const chosen = targets.filter((target) => !takenBy.has(target) && fitsWave(select, target));
-    if (chosen.length === 0) complain([index, 'select'], 'takes nothing: no target that is left fits', 'widen it');
+    if (chosen.length === 0) {
+      complain([index, 'select'], 'takes nothing: no target that is left fits', 'widen it', true);
+    }
     for (const target of chosen) {
       takenBy.set(target, entries[index]?.name ?? '');
       taken[index]?.push(target);
@@ -96,14 +100,16 @@ export function resolveWaves<T extends WaveCandidate>(
       const part = share(entry.percent, targets.length);
       shown.set(index, part.shown);
       wanted = part.count;
-      if (part.count === 0) complain([index, 'percent'], `takes nothing: ${part.shown}`, 'raise it, or list targets');
+      if (part.count === 0) {
+        complain([index, 'percent'], `takes nothing: ${part.shown}`, 'raise it, or list targets', true);
+      }
       if (part.count > free.length) {
         complain([index, 'percent'], `${part.shown}, and ${free.length} left for it`, 'lower it, or use `rest: true`');
       }
     } else if (entry.rest === true) {
       wanted = free.length;
       if (wanted === 0 && problems.length === 0) {
-        complain([index, 'rest'], 'nothing is left for this wave', 'remove it');
+        complain([index, 'rest'], 'nothing is left for this wave', 'remove it', true);
       }
     }
     for (const target of free.slice(0, wanted)) {
@@ -112,7 +118,7 @@ export function resolveWaves<T extends WaveCandidate>(
     }
   });
 
-  if (problems.length === 0) {
+  if (problems.every(({ fromEmptiness }) => fromEmptiness)) {
     const left = targets.filter((target) => !takenBy.has(target));
     const [first] = left;
     if (first !== undefined) {
@@ -199,7 +205,10 @@ export function resolveLimits(
         if (known.includes(name)) limits = lower(limits, { [`${kind}:${name}`]: limit });
         else {
           const message = `no target is of ${kind} ${JSON.stringify(name)}`;
-          problems.push(source.problem([...path, kind, name], message, suggest(name, known)));
+          problems.push({
+            ...source.problem([...path, kind, name], message, suggest(name, known)),
+            ...(isWritten(source, kind, name) ? { fromEmptiness: true as const } : {}),
+          });
         }
       }
     }
@@ -232,6 +241,21 @@ function fitsWave(select: WaveSelectEntry, { resource, tags }: WaveCandidate): b
     isIn(select.region, resource.region) &&
     Object.entries(select.tags ?? {}).every(([name, value]) => Object.hasOwn(tags, name) && tags[name] === value)
   );
+}
+
+/** Whether an entry of the plan has this name, also one whose selector chooses nothing. */
+export function isEntryName(source: Source, word: string): boolean {
+  return entriesOf(source).some(({ name }) => name === word);
+}
+
+/** A region is the account's: it is not written. */
+function isWritten(source: Source, kind: 'account' | 'service' | 'region', name: string): boolean {
+  return kind === 'region' || entriesOf(source).some((entry) => entry[kind] === name);
+}
+
+function entriesOf({ data }: Source): readonly Readonly<Record<string, unknown>>[] {
+  const targets = (data as { spec?: { targets?: unknown } } | null)?.spec?.targets;
+  return Array.isArray(targets) ? (targets as unknown[]).map((entry) => ({ ...(entry as object) })) : [];
 }
 
 export function candidatesByWord<T extends WaveCandidate>(targets: readonly T[]): Map<string, T[]> {

@@ -18,7 +18,7 @@ import {
 import { entriesOfIcs } from '../calendar/ics.js';
 import type { Calendar, CalendarEntry, GateRule, Opening, RolloutWindows } from '../workflows/contracts/calendar.js';
 import type { ResourceRef } from '../workflows/contracts/upgrade.js';
-import type { InputProblem } from './errors.js';
+import { InputError, type InputProblem } from './errors.js';
 import { suggest } from './problems.js';
 import type { Path, Source } from './source.js';
 import type { Scope, WindowSpec } from './windows-schema.js';
@@ -65,15 +65,16 @@ export function resolveWindows(
   { now, accounts }: { readonly now: number; readonly accounts: readonly string[] },
 ): ResolvedWindows {
   const problems: InputProblem[] = [];
-  const complain = (path: Path, { message, remedy }: Objection): void => {
-    problems.push(source.problem(['spec', ...path], message, remedy));
+  const complain: Complain = (path, { message, remedy }, empty = false) => {
+    const problem = source.problem(['spec', ...path], message, remedy);
+    problems.push(empty ? { ...problem, fromEmptiness: true } : problem);
   };
   const windows = windowsOf(spec, complain);
   const blackouts = blackoutsOf(source, spec, complain);
   scopeProblems(spec, accounts, complain);
   serviceProblems(spec, targets, complain);
   boundProblems(spec, now, complain);
-  if (problems.length > 0) return { windows: null, gates: [], problems };
+  if (problems.some(({ fromEmptiness }) => fromEmptiness !== true)) return { windows: null, gates: [], problems };
   const bounds = {
     ...(spec.startBy === undefined ? {} : { startBy: iso(spec.startBy) }),
     ...(spec.expireAt === undefined ? {} : { expireAt: iso(spec.expireAt) }),
@@ -97,7 +98,7 @@ export function resolveWindows(
     const calendar = place(calendars, known, { windows: own.map(plain), blackouts: blackouts.filter(fits).map(plain) });
     return place(rules, known, { calendar, needsMs: needOf(spec, target) });
   });
-  if (problems.length === 0) {
+  if (problems.every(({ fromEmptiness }) => fromEmptiness)) {
     const members = targets.map((target, at) => ({
       target,
       rule: rules[gates[at] ?? 0] ?? { calendar: 0, needsMs: 0 },
@@ -107,9 +108,9 @@ export function resolveWindows(
     windows.forEach((window) => {
       const of = members.filter(({ target }) => applies(window.scope, target));
       const objection = windowObjection(window, blackouts, of, open, { now, until });
-      if (objection !== null) complain(window.path, objection);
+      if (objection !== null) complain(window.path, objection, of.length === 0);
     });
-    if (problems.length === 0) {
+    if (problems.every(({ fromEmptiness }) => fromEmptiness)) {
       for (const { target, rule } of unique(members)) {
         const objection = fitObjection(target, rule, open[rule.calendar], now);
         if (objection !== null) problems.push(source.problem(target.path, objection.message, objection.remedy));
@@ -117,6 +118,44 @@ export function resolveWindows(
     }
   }
   return { windows: { calendars, gates: rules, ...bounds }, gates, problems };
+}
+
+/**
+ * When the rollouts of a schedule are due: at the openings of this calendar. Of the blackouts only those count that hold
+ * for every target, since the others leave something to be upgraded.
+ *
+ * @param names of windows; none: all of the plan's
+ * @throws InputError for a plan without windows, or with bounds that only one rollout can have
+ */
+export function scheduleCalendar(source: Source, names: readonly string[] = []): Calendar {
+  const spec = ((source.data as { spec?: unknown } | null)?.spec ?? {}) as WindowSpec;
+  const problems: InputProblem[] = [];
+  const complain: Complain = (path, { message, remedy }) => {
+    problems.push(source.problem(['spec', ...path], message, remedy));
+  };
+  for (const bound of ['startBy', 'expireAt'] as const) {
+    if (spec[bound] === undefined) continue;
+    const message = 'is one instant, and a schedule creates rollouts again and again';
+    complain([bound], { message, remedy: 'remove it; `missedWindow: expire` ends each with its own opening' });
+  }
+  if (spec.windows === undefined) {
+    complain([], { message: 'has no windows, and a schedule goes by them', remedy: 'add `windows` to the plan' });
+  }
+  const known = (spec.windows ?? []).map(({ name }) => name);
+  for (const name of names.filter((one) => !known.includes(one))) {
+    complain(['windows'], { message: `has no window ${JSON.stringify(name)}`, remedy: suggest(name, known) });
+  }
+  const windows = windowsOf(spec, complain).filter(({ name }) => names.length === 0 || names.includes(name));
+  const blackouts = blackoutsOf(source, spec, complain).filter(({ scope }) => scope === undefined);
+  if (problems.length > 0) throw new InputError(problems);
+  return { windows: windows.map(plain), blackouts: blackouts.map(plain) };
+}
+
+/** What the `.ics` files of a plan hold, by the names that it gives them: for a plan that is to be read elsewhere. */
+export function filesOf(source: Source): Record<string, string> {
+  const { blackouts = [] } = ((source.data as { spec?: unknown } | null)?.spec ?? {}) as WindowSpec;
+  const texts = blackouts.flatMap(({ ics }) => (ics === undefined ? [] : [[ics, readIcs(source, ics).text] as const]));
+  return Object.fromEntries(texts.flatMap(([ics, text]) => (text === null ? [] : [[ics, text]])));
 }
 
 /** Whether windows or blackouts go by tags, which only the clouds know. */
@@ -129,7 +168,8 @@ export function windowsUseTags(spec: unknown): boolean {
   );
 }
 
-type Complain = (path: Path, objection: Objection) => void;
+/** @param empty as `InputProblem.fromEmptiness` */
+type Complain = (path: Path, objection: Objection, empty?: boolean) => void;
 
 function windowsOf({ windows = [] }: WindowSpec, complain: Complain): ScopedEntry[] {
   return windows.flatMap(({ name, for: scoped, ...form }, at) => {
@@ -161,7 +201,7 @@ function blackoutsOf(source: Source, { blackouts = [] }: WindowSpec, complain: C
       return [];
     }
     if (ics !== undefined) {
-      const { text, objection } = readIcs(resolve(dirname(source.file), ics));
+      const { text, objection } = readIcs(source, ics);
       if (objection !== null) complain([...path, 'ics'], objection);
       if (text === null) return [];
       const { entries, objections } = entriesOfIcs(text, {
@@ -209,8 +249,11 @@ function told(complain: Complain, path: Path, objection: Objection | null): bool
 }
 
 /** Nothing of the file is quoted but the titles of its events. */
-function readIcs(file: string): { text: string | null; objection: Objection | null } {
+function readIcs(source: Source, ics: string): { text: string | null; objection: Objection | null } {
   const refuse = (message: string, remedy: string) => ({ text: null, objection: { message, remedy } });
+  const kept = source.kept?.[ics];
+  if (kept !== undefined) return { text: kept, objection: null };
+  const file = resolve(dirname(source.file), ics);
   try {
     if (statSync(file).size > MOST_ICS_BYTES) return refuse('is larger than 4 MiB', 'export the years that matter');
     return { text: new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(file)), objection: null };
@@ -242,7 +285,7 @@ function serviceProblems({ durations = {} }: WindowSpec, targets: readonly Windo
   const services = [...new Set(targets.map(({ resource }) => resource.service))];
   for (const name of Object.keys(durations)) {
     if (services.includes(name)) continue;
-    complain(['durations', name], { message: 'is no service of this plan', remedy: suggest(name, services) });
+    complain(['durations', name], { message: 'is no service of this plan', remedy: suggest(name, services) }, true);
   }
 }
 

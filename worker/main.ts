@@ -88,6 +88,7 @@ export async function runWorker(options: WorkerProcessOptions): Promise<void> {
       deps: {
         apis: CLOUD_APIS,
         sessions,
+        accounts,
         clock: systemClock,
         terminations: new VisibleTerminations(new Client({ connection, namespace }), systemClock),
       },

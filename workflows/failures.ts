@@ -1,5 +1,6 @@
 import { ActivityFailure, ApplicationFailure, ChildWorkflowFailure, TemporalFailure } from '@temporalio/workflow';
 import { FAILURES } from './contracts/errors.js';
+import type { RolloutResult } from './contracts/rollout.js';
 import type { UpgradeResult } from './contracts/upgrade.js';
 
 /** The innermost message of a failure: what the person needs, without the platform's wrapping. */
@@ -20,8 +21,17 @@ export function failureType(error: unknown): string | null {
 
 /** The result that a failed upgrade carries; `null` when it failed otherwise (terminated, for one). */
 export function failedUpgrade(error: unknown): UpgradeResult | null {
+  return carriedBy<UpgradeResult>(error, FAILURES.upgrade);
+}
+
+/** As `failedUpgrade`, of a rollout. */
+export function failedRollout(error: unknown): RolloutResult | null {
+  return carriedBy<RolloutResult>(error, FAILURES.rollout);
+}
+
+function carriedBy<T>(error: unknown, type: string): T | null {
   if (!(error instanceof ChildWorkflowFailure || error instanceof ActivityFailure)) return null;
   const { cause } = error;
-  if (!(cause instanceof ApplicationFailure) || cause.type !== FAILURES.upgrade) return null;
-  return (cause.details?.[0] as UpgradeResult | undefined) ?? null;
+  if (!(cause instanceof ApplicationFailure) || cause.type !== type) return null;
+  return (cause.details?.[0] as T | undefined) ?? null;
 }

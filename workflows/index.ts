@@ -3,5 +3,6 @@ export { rollout } from './rollout.js';
 export { wave } from './wave.js';
 export { shard } from './shard.js';
 export { upgrade } from './upgrade.js';
+export { occurrence } from './occurrence.js';
 export { inventory } from './inventory.js';
 export { ledger } from './ledger.js';

@@ -6,6 +6,7 @@
 import { ActivityCancellationType, proxyActivities, type ActivityOptions } from '@temporalio/workflow';
 import { QUEUES } from './contracts/queues.js';
 import type { InventoryRef } from './contracts/rollout.js';
+import type { PlanningSteps, ScheduleSteps } from './contracts/schedule.js';
 import type {
   GatesInput,
   GateSteps,
@@ -116,6 +117,28 @@ const gates = proxyActivities<GateSteps>({
   retry: { initialInterval: '1s', maximumInterval: '60s' },
   summary: 'Ask whether the windows are open',
 });
+
+/**
+ * Of a schedule's run. Planning reads clouds, which may be away for a while: it is tried for a quarter of an hour, and then
+ * a person has to look.
+ */
+export function scheduleSteps(scale: number): { readonly begin: ScheduleSteps; readonly planning: PlanningSteps } {
+  const ms = (atScaleOne: number) => Math.max(atScaleOne * scale, SHORTEST_RETRY_MS);
+  return {
+    begin: proxyActivities<ScheduleSteps>({
+      startToCloseTimeout: '30s',
+      retry: { initialInterval: '1s', maximumInterval: '60s' },
+      summary: "The schedule's next instants, and whether the last rollout has ended",
+    }),
+    planning: proxyActivities<PlanningSteps>({
+      taskQueue: QUEUES.wait,
+      startToCloseTimeout: '6 hours',
+      heartbeatTimeout: '20s',
+      retry: { initialInterval: ms(30_000), backoffCoefficient: 2, maximumInterval: ms(240_000), maximumAttempts: 6 },
+      summary: 'Choose and precheck the resources afresh',
+    }),
+  };
+}
 
 export function readGates(input: GatesInput): ReturnType<GateSteps['readGates']> {
   return gates.readGates(input);

@@ -17,8 +17,8 @@ import {
 } from '../context.js';
 import { ChangedPlanError } from '../errors.js';
 import { EXIT } from '../exit-codes.js';
-import { planProblems, toRolloutInput } from '../../activities/planner.js';
-import { hasChanges } from '../render/plan.js';
+import { hasChanges, planProblems, toRolloutInput } from '../../activities/planner.js';
+
 import { count } from '../render/text.js';
 import { startRollout } from '../rollouts.js';
 import { rolloutPage, uiBase } from '../ui.js';

@@ -14,9 +14,9 @@ import {
   withOutputOption,
 } from '../context.js';
 import { EXIT } from '../exit-codes.js';
-import { planProblems, preparePlan, type PreparedPlan, resolvePlan } from '../../activities/planner.js';
+import { hasChanges, planProblems, preparePlan, type PreparedPlan, resolvePlan } from '../../activities/planner.js';
 import { errorLines } from '../errors.js';
-import { hasChanges, planJson, renderPlan } from '../render/plan.js';
+import { planJson, renderPlan } from '../render/plan.js';
 import { InputError } from '../../plan/errors.js';
 
 export function addPlan(program: Command): void {

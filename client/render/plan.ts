@@ -1,5 +1,11 @@
 /** A prepared plan as a person reads it, and as `-o json` prints it. */
-import type { PreparedPlan, PreparedTarget, PreparedWave, Verdict } from '../../activities/planner.js';
+import {
+  hasChanges,
+  type PreparedPlan,
+  type PreparedTarget,
+  type PreparedWave,
+  type Verdict,
+} from '../../activities/planner.js';
 import type { Approval } from '../../workflows/contracts/control.js';
 import { type PlannedWave, type RolloutPlan, roughly } from '../../plan/plan.js';
 import { calendarViews } from '../calendars.js';
@@ -202,10 +208,6 @@ function ending({ counts, plan, digest }: PreparedPlan, paint: Paint): string {
   return hasChanges({ counts })
     ? `Nothing was changed. \`uplift apply ${plan.file} --digest ${digest.slice(0, 12)}\` would start exactly this.`
     : paint.green('Every resource is at its target: nothing to do.');
-}
-
-export function hasChanges({ counts }: Pick<PreparedPlan, 'counts'>): boolean {
-  return counts.upgrade + counts.running + counts.busy > 0;
 }
 
 /** `-o json` of `plan`. */

@@ -87,8 +87,9 @@ export async function simulatedClouds({
     credentials: CREDENTIALS,
   });
   const transport: Transport = createTransport({ clock });
+  const accounts = accountsOf(simulator.endpoints, rates);
   const sessions = openSessions({
-    accounts: accountsOf(simulator.endpoints, rates),
+    accounts,
     clock,
     transport,
     env: CLOUD_ENV,
@@ -97,7 +98,7 @@ export async function simulatedClouds({
   return {
     simulator,
     sessions,
-    deps: { apis: CLOUD_APIS, sessions, clock },
+    deps: { apis: CLOUD_APIS, sessions, clock, accounts },
     specs: (family) => specsOf(simulator.inventory, family),
     close: async () => {
       await transport.close();

@@ -68,6 +68,8 @@ export interface RolloutWindows {
   readonly gates: readonly GateRule[];
   /** When it was applied. */
   readonly since: string;
+  /** Nothing starts before it, whatever is open: a rollout of a schedule is created ahead of its own opening. */
+  readonly notBefore?: string;
   /** By then its first upgrade has to be under way, or nothing of it is started. */
   readonly startBy?: string;
   /** From then on nothing is started. */

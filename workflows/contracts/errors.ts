@@ -6,6 +6,8 @@ export const FAILURES = {
   rollout: 'RolloutFailed',
   /** A part of the inventory is no longer on the server. */
   inventory: 'InventoryGone',
+  /** A schedule could not create its rollout: the plan comes to nothing that may be started. */
+  schedule: 'ScheduleCannotPlan',
   /** The account, its credentials or its endpoint cannot be used as configured. */
   account: 'AccountUnusable',
   /** This worker is older than the plan; the server tries again until a newer one takes the step. */

@@ -28,6 +28,26 @@ export function ledgerWorkflowId(section: string): string {
   return `ledger/${section}`;
 }
 
+/** Of a schedule, among the schedules of a namespace. */
+export function scheduleId(name: string): string {
+  return `schedule/${name}`;
+}
+
+/** One run of a schedule; the server appends the run's instant. */
+export function occurrenceWorkflowId(schedule: string): string {
+  return `occurrence/${schedule}`;
+}
+
+/** `patching-2026-12-12`: the rollout that a schedule creates for an occurrence. */
+export function scheduledRolloutId(schedule: string, occurrence: string): string {
+  return `${schedule}-${occurrence}`;
+}
+
+/** Whether a rollout's id is one that this schedule, or a retry of what it created, has. */
+export function isOfSchedule(rollout: string, schedule: string): boolean {
+  return rollout.startsWith(`${schedule}-`) && /^\d{4}-\d{2}-\d{2}(-|$)/.test(rollout.slice(schedule.length + 1));
+}
+
 /** One part of a rollout's inventory; `key` is another at every start, since targets are pinned anew. */
 export function inventoryWorkflowId(rollout: string, key: string, part: number): string {
   return `inventory/${rollout}/${key}/${part}`;

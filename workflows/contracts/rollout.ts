@@ -1,5 +1,6 @@
 import type { RolloutWindows } from './calendar.js';
 import type { Act, Approval, ApprovalState, SkipOrder } from './control.js';
+import type { Scheduled } from './schedule.js';
 import type { FailureClass, Outcome, Timing, UpgradeSpec } from './upgrade.js';
 
 /** The most upgrades one shard holds: its history stays near 3,000 events (7 a child, measured). */
@@ -60,6 +61,8 @@ export interface RolloutInput {
   readonly approval?: Approval;
   /** When its upgrades may start; left out: at any time. */
   readonly windows?: RolloutWindows;
+  /** The schedule that created it, and for which opening. */
+  readonly schedule?: Scheduled;
   /** The run whose failed or skipped upgrades this one tries again. */
   readonly retryOf?: { readonly rollout: string; readonly runId: string; readonly reason: string };
 }

@@ -1,6 +1,9 @@
 /** The business state that the Temporal UI can filter by. SQL visibility has room for ten keywords; these are nine. */
 import { defineSearchAttributeKey } from '@temporalio/common';
 
+/** The server's own: the instant that a schedule's run was due. */
+export const SCHEDULED_FOR = defineSearchAttributeKey('TemporalScheduledStartTime', 'DATETIME');
+
 export const ATTRIBUTES = {
   rollout: defineSearchAttributeKey('UpliftRollout', 'KEYWORD'),
   cloud: defineSearchAttributeKey('UpliftCloud', 'KEYWORD'),

@@ -1,0 +1,81 @@
+/**
+ * When a schedule runs. The platform's calendars know neither RFC 5545 nor clock changes, so it is given instants in UTC,
+ * a few at a time: each is a calendar that fits once. Every run renews them.
+ */
+import { type CalendarSpec, type Client, ScheduleNotFoundError, type ScheduleSpec } from '@temporalio/client';
+import { type Occurrence, occurrencesFrom } from '../calendar/occurrences.js';
+import { scheduleId } from '../workflows/contracts/ids.js';
+import type { OccurrenceInput } from '../workflows/contracts/schedule.js';
+
+/** So many instants a schedule has at a time. */
+export const INSTANTS = 10;
+
+/** How far back instants are kept: the server may not have come to them yet, as after an outage. */
+const KEPT_MS = 24 * 3_600_000;
+
+const MONTHS = [
+  'JANUARY',
+  'FEBRUARY',
+  'MARCH',
+  'APRIL',
+  'MAY',
+  'JUNE',
+  'JULY',
+  'AUGUST',
+  'SEPTEMBER',
+  'OCTOBER',
+  'NOVEMBER',
+  'DECEMBER',
+] as const;
+
+/** When the rollout of an occurrence is created, in epoch milliseconds. */
+export function createdAt({ opens }: Pick<Occurrence, 'opens'>, leadMs: number): number {
+  return Date.parse(opens) - leadMs;
+}
+
+/** The next occurrences whose rollouts are not created yet at `now` (epoch milliseconds). */
+export function nextOccurrences({ calendar, leadMs }: OccurrenceInput, now: number, count = INSTANTS): Occurrence[] {
+  return occurrencesFrom(calendar, now + leadMs, count);
+}
+
+/** The next instants, and those that have just passed; `jitterMs` is put on top of each. */
+export function scheduleSpec(input: OccurrenceInput, now: number): ScheduleSpec {
+  const { calendar, leadMs, jitterMs } = input;
+  const past = occurrencesFrom(calendar, now + leadMs - KEPT_MS, INSTANTS).filter(
+    (one) => createdAt(one, leadMs) < now,
+  );
+  return {
+    calendars: [...past, ...nextOccurrences(input, now)].map((one) => instant(createdAt(one, leadMs), one.name)),
+    timezone: 'UTC',
+    jitter: jitterMs,
+  };
+}
+
+function instant(at: number, comment: string): CalendarSpec {
+  const time = new Date(at);
+  return {
+    comment,
+    year: time.getUTCFullYear(),
+    month: MONTHS[time.getUTCMonth()] ?? 'JANUARY',
+    dayOfMonth: time.getUTCDate(),
+    hour: time.getUTCHours(),
+    minute: time.getUTCMinutes(),
+    second: time.getUTCSeconds(),
+  };
+}
+
+/**
+ * Gives a schedule its next instants, by its own definition as it is now. One that has been deleted needs none.
+ *
+ * @param now epoch milliseconds
+ */
+export async function renewSchedule(client: Client, name: string, now: number): Promise<void> {
+  try {
+    await client.schedule.getHandle(scheduleId(name)).update((previous) => {
+      const [input] = previous.action.args as [OccurrenceInput];
+      return { ...previous, spec: scheduleSpec(input, now) };
+    });
+  } catch (error) {
+    if (!(error instanceof ScheduleNotFoundError)) throw error;
+  }
+}
