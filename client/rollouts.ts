@@ -97,19 +97,9 @@ export async function rolloutStatus(client: Client, rollout: string): Promise<Ro
   }
 
   const result = isRunning ? null : await endOf<RolloutResult>(client, run.workflowId, run.runId, FAILURES.rollout);
-  const runs = await upgradeRuns(client, run);
-  const waves = await mapAtOnce(
-    input.waves.map((wave, at) => ({ wave, workflowId: waveWorkflowId(rollout, run.runId, at + 1) })),
-    async ({ wave, workflowId }): Promise<WaveStatus> => {
-      const ids = (await upgradesOf(client, wave)).map(({ resource }) => upgradeWorkflowId(resource));
-      return {
-        name: wave.name,
-        workflowId,
-        total: ids.length,
-        ...(await waveState(client, workflowId, ids, runs, isRunning)),
-      };
-    },
-  );
+  const toldWaves = result?.kind === 'result' ? result.value.waves : undefined;
+  const waves = toldWaves ?? (await wavesFromServer(client, run, input, isRunning));
+
   const failures = waves.reduce((sum, { counts }) => sum + failedIn(counts), 0);
   const told = { rollout, planDigest: input.planDigest, budget: input.budget, failures, waves };
   if (result === null) {
@@ -175,6 +165,28 @@ export async function upgradeRuns(client: Client, run: Pick<WorkflowExecutionDes
   return findRuns(
     client,
     `WorkflowType = 'upgrade' AND ${ATTRIBUTES.rollout.name} = ${quoted(rollout)} AND StartTime >= ${quoted(run.startTime.toISOString())}`,
+  );
+}
+
+/** The waves of a rollout that cannot tell of them itself. */
+async function wavesFromServer(
+  client: Client,
+  run: WorkflowExecutionDescription,
+  input: RolloutInput,
+  isRunning: boolean,
+): Promise<readonly WaveStatus[]> {
+  const runs = await upgradeRuns(client, run);
+  return mapAtOnce(
+    input.waves.map((wave, at) => ({ wave, workflowId: waveWorkflowId(input.rollout, run.runId, at + 1) })),
+    async ({ wave, workflowId }): Promise<WaveStatus> => {
+      const ids = (await upgradesOf(client, wave)).map(({ resource }) => upgradeWorkflowId(resource));
+      return {
+        name: wave.name,
+        workflowId,
+        total: ids.length,
+        ...(await waveState(client, workflowId, ids, runs, isRunning)),
+      };
+    },
   );
 }
 

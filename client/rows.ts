@@ -7,6 +7,7 @@ import {
   SHARD_SIZE,
   sizeOf,
   type RolloutInput,
+  type RolloutResult,
   type ShardResult,
   type ShardStatus,
   type UpgradeEnd,
@@ -66,13 +67,15 @@ export async function readRows(client: Client, rollout: string): Promise<ReadRow
   const known = await knownUpgrades(client, run, input);
   const rolloutRuns = run.status.name === 'RUNNING' || run.status.name === 'PAUSED';
 
+  const end = rolloutRuns ? null : await endOf<RolloutResult>(client, run.workflowId, run.runId, FAILURES.rollout);
   const lists = await mapAtOnce(input.waves, (wave) => upgradesOf(client, wave));
-  const rows = input.waves.flatMap(({ name }, at) =>
-    (lists[at] ?? []).map((spec) => {
+  const rows = input.waves.flatMap(({ name }, at) => {
+    const unknown = rolloutRuns ? {} : leftOut(at, end?.kind === 'result' ? end.value : null);
+    return (lists[at] ?? []).map((spec) => {
       const base = baseRow(name, at + 1, spec);
-      return rowOf(base, known.get(base.workflowId), rolloutRuns);
-    }),
-  );
+      return rowOf(base, known.get(base.workflowId)) ?? { ...base, ...unknown };
+    });
+  });
   return withDetails(client, rows);
 }
 
@@ -175,12 +178,19 @@ function baseRow(wave: string, waveIndex: number, { resource, targetLabel, plann
   };
 }
 
-function rowOf(base: ResourceRow, known: Known | undefined, rolloutRuns: boolean): ResourceRow {
-  if (known === undefined) {
-    return rolloutRuns
-      ? base
-      : { ...base, phase: 'Ended', outcome: 'NotStarted', reason: 'the rollout ended before its turn' };
+/** What became of a wave's upgrades that no shard was ever given: a person left them out, or the rollout ended first. */
+function leftOut(wave: number, result: RolloutResult | null): Pick<ResourceRow, 'phase' | 'outcome' | 'reason'> {
+  const { name, counts } = result?.waves?.[wave] ?? { name: '', counts: {} };
+  const skip = result?.acts?.findLast(({ act, what }) => act === 'skip' && what === `wave ${name}`);
+  if (skip === undefined || (counts.Skipped ?? 0) === 0) {
+    return { phase: 'Ended', outcome: 'NotStarted', reason: 'the rollout ended before its turn' };
   }
+  return { phase: 'Ended', outcome: 'Skipped', reason: `skipped by ${skip.actor} at ${skip.at}: ${skip.reason}` };
+}
+
+/** `null` for one that nobody knows of. */
+function rowOf(base: ResourceRow, known: Known | undefined): ResourceRow | null {
+  if (known === undefined) return null;
   if (known.kind === 'ended') {
     const { runId, outcome, reason, fromVersion, toVersion } = known.end;
     return { ...base, runId, phase: 'Ended', outcome, reason, from: fromVersion ?? base.from, to: toVersion };

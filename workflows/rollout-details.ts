@@ -1,6 +1,6 @@
 /** A rollout as the UI shows it and the status query tells it. */
 import { countOf } from './contracts/outcome.js';
-import { sizeOf, type RolloutStatus } from './contracts/rollout.js';
+import { sizeOf, type RolloutStatus, type WaveStatus } from './contracts/rollout.js';
 import { FAILED_OUTCOMES, GOOD_OUTCOMES } from './contracts/upgrade.js';
 import { markdown } from './details.js';
 import type { RolloutState } from './rollout-state.js';
@@ -14,15 +14,19 @@ export function statusOf(state: RolloutState): RolloutStatus {
     failures: state.failures,
     approval: state.gate === undefined ? null : state.approvals.state(state.gate, state.gateSince),
     acts: state.acts,
-    waves: state.waves.map(({ plan, workflowId, state: waveState, counts, concurrency }) => ({
-      name: plan.name,
-      concurrency,
-      workflowId,
-      state: waveState,
-      total: sizeOf(plan),
-      counts,
-    })),
+    waves: wavesOf(state),
   };
+}
+
+export function wavesOf(state: RolloutState): readonly WaveStatus[] {
+  return state.waves.map(({ plan, workflowId, state: waveState, counts, concurrency }) => ({
+    name: plan.name,
+    concurrency,
+    workflowId,
+    state: waveState,
+    total: sizeOf(plan),
+    counts,
+  }));
 }
 
 /** Markdown for the UI's current details. */

@@ -35,7 +35,7 @@ import {
   shardProgressSignal,
   skipUpdate,
 } from './messages.js';
-import { detailsOf, statusOf } from './rollout-details.js';
+import { detailsOf, statusOf, wavesOf } from './rollout-details.js';
 import { RolloutState, type WaveState, wordsOf } from './rollout-state.js';
 import type { wave as waveWorkflow } from './wave.js';
 
@@ -189,7 +189,16 @@ class RolloutRun {
       ...(rejection === null ? [] : [`${rejection.title} by ${rejection.actor}: ${rejection.reason}`]),
       ...(state.expired === null ? [] : [state.expired]),
     ];
-    const result = { outcome, reason: [reason, ...by].join('; '), counts, failures, byClass, budget, acts };
+    const result = {
+      outcome,
+      reason: [reason, ...by].join('; '),
+      counts,
+      failures,
+      byClass,
+      budget,
+      waves: wavesOf(state),
+      acts,
+    };
     state.result = result;
     upsertSearchAttributes([{ key: ATTRIBUTES.outcome, value: outcome }]);
     this.show();

@@ -136,8 +136,10 @@ export const resting: FindCauses = ({ view, chosen, resource }) => {
     }
     // What waits for somebody has a cause of its own.
     if (!isPending(row) || row.reason !== '') return [];
-    const isOn = view.waves[row.waveIndex - 1]?.state === 'Running';
-    const what = isOn ? 'its turn in its wave has not come' : `its wave ${row.wave} has not begun`;
+    const state = view.waves[row.waveIndex - 1]?.state;
+    if (state === 'Skipped')
+      return [{ who, what: `its wave ${row.wave} is skipped`, nextAt: null, changes: 'nothing' }];
+    const what = state === 'Running' ? 'its turn in its wave has not come' : `its wave ${row.wave} has not begun`;
     return [{ who, what, nextAt: null, changes: view.next }];
   });
 };

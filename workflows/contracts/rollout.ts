@@ -199,6 +199,8 @@ export interface RolloutResult {
   /** Of all that failed, charged or not: prechecks' refusals are seen apart. */
   readonly byClass?: FailureCounts;
   readonly budget: FailureBudget;
+  /** In the plan's order. */
+  readonly waves?: readonly WaveStatus[];
   /** What people did to it, oldest first; of very many the latest. */
   readonly acts?: readonly Act[];
 }
