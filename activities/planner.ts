@@ -7,6 +7,7 @@ import { AccountError, CloudError } from './clouds/errors.js';
 import type { CloudApi, CloudReader, ErrorClass, ResourceState, Standing } from './clouds/port.js';
 import type { Sessions } from './clouds/sessions.js';
 import { snapshotOf } from './drift.js';
+import { FittedGates } from './fits.js';
 import { findingLine, verdictOf } from './precheck.js';
 import type { Account } from '../plan/accounts.js';
 import { canonicalJson, digest } from '../plan/digest.js';
@@ -17,6 +18,7 @@ import { type KnownTags, planOf, selectorsOf, tagsKey, targetsOf, usesTags } fro
 import { type Listing, resolveSelectors } from '../plan/selectors.js';
 import type { Source } from '../plan/source.js';
 import { upgradeWorkflowId } from '../workflows/contracts/ids.js';
+import type { Durations } from '../workflows/contracts/durations.js';
 import type { Json } from '../workflows/contracts/json.js';
 import type { RolloutInput } from '../workflows/contracts/rollout.js';
 import type { Finding, ResourceRef, Snapshot } from '../workflows/contracts/upgrade.js';
@@ -203,10 +205,22 @@ export function planProblems(prepared: PreparedPlan, verdicts: readonly Verdict[
  *
  * @throws InputError when a target has the verdict `error`, or too few may approve what needs approval.
  */
-export function toRolloutInput(prepared: PreparedPlan, { startedBy }: { readonly startedBy: string }): RolloutInput {
-  const { plan } = prepared;
-  const problems = [...planProblems(prepared), ...quorumProblems(plan, startedBy)];
+export function toRolloutInput(prepared: PreparedPlan, by: StartedBy): RolloutInput {
+  const problems = [...planProblems(prepared), ...quorumProblems(prepared.plan, by.startedBy)];
   if (problems.length > 0) throw new InputError(problems);
+  return rolloutInputOf(prepared, by);
+}
+
+export interface StartedBy {
+  readonly startedBy: string;
+  /** What the ledger knows of durations; without it, an upgrade has to fit as the plan or the documents say. */
+  readonly learned?: Durations;
+}
+
+/** As `toRolloutInput`, of whatever plan: for its forecast. */
+export function rolloutInputOf(prepared: PreparedPlan, { startedBy, learned = {} }: StartedBy): RolloutInput {
+  const { plan } = prepared;
+  const fitted = new FittedGates(plan, learned);
 
   return {
     rollout: plan.rollout,
@@ -218,8 +232,10 @@ export function toRolloutInput(prepared: PreparedPlan, { startedBy }: { readonly
       ...(Object.keys(limits).length === 0 ? {} : { limits }),
       ...(maxFailures === null ? {} : { maxFailures: maxFailures.count }),
       ...(approval === null ? {} : { approval }),
-      upgrades: targets.map(({ resource, target, targetLabel, relations, gate }, index) => {
+      upgrades: targets.map((planned, index) => {
+        const { resource, target, targetLabel, relations } = planned;
         const seen = prepared.waves[wave]?.targets[index];
+        const gate = fitted.gateOf(planned, seen?.snapshot?.size ?? null);
         return {
           resource,
           target: seen?.target ?? target,
@@ -239,7 +255,8 @@ export function toRolloutInput(prepared: PreparedPlan, { startedBy }: { readonly
     ...(plan.approval === null ? {} : { approval: plan.approval }),
     budget: plan.budget,
     accountLimits: plan.accountLimits,
-    ...(plan.windows === null ? {} : { windows: { ...plan.windows, since: new Date().toISOString() } }),
+    ...(fitted.windows === null ? {} : { windows: { ...fitted.windows, since: new Date().toISOString() } }),
+    usual: Object.fromEntries(Object.entries(plan.durations.services).map(([name, { usual }]) => [name, usual])),
     timing: { scale: plan.timeScale },
   };
 }

@@ -5,6 +5,7 @@ import { ApplicationFailure } from '@temporalio/common';
 import { occurrenceOf } from '../calendar/occurrences.js';
 import { InputError } from '../plan/errors.js';
 import { parseSource } from '../plan/source.js';
+import { readLedger } from '../temporal/ledger.js';
 import { inputOf } from '../temporal/reads.js';
 import { renewSchedule } from '../temporal/schedules.js';
 import { FAILURES } from '../workflows/contracts/errors.js';
@@ -85,7 +86,8 @@ async function planOccurrence(deps: StepDeps, begin: OccurrenceBegin): Promise<O
       if (counts.blocked > 0) throw new InputError(planProblems(prepared, ['blocked']));
       return { input: null, reason: `every one of ${counts['no-change']} resources is at its target` };
     }
-    const rollout = withSchedule(toRolloutInput(prepared, input), input, begin);
+    const learned = await readLedger(client, 'durations');
+    const rollout = withSchedule(toRolloutInput(prepared, { ...input, learned }), input, begin);
     // By the run's own key: another attempt replaces what this one has kept.
     const key = ownRun().runId.slice(0, 8);
     return { input: await keepInventory(client, rollout, SHARD_SIZE, key), reason: `${counts.upgrade} to be upgraded` };

@@ -6,6 +6,8 @@ const DAY_MS = 86_400_000;
 /** How far an edge is looked for; it grows only while there is none. Beyond it, there is none that matters. */
 const AHEAD_MS = [10 * DAY_MS, 100 * DAY_MS, 1_000 * DAY_MS, 3_700 * DAY_MS];
 const BACK_MS = [10 * DAY_MS, 100 * DAY_MS, 400 * DAY_MS];
+/** More than was asked for is expanded at once, so that who goes on from edge to edge expands seldom. */
+const AT_ONCE = 6;
 
 interface NamedSpan extends Span {
   readonly name: string;
@@ -20,6 +22,8 @@ interface Expanded {
 export class OpenCalendar {
   private readonly windows: readonly Expanded[];
   private readonly blackouts: readonly Expanded[];
+  /** What was expanded last. */
+  private known = { from: 0, to: 0, spans: [] as readonly Span[] };
 
   constructor({ windows, blackouts }: Calendar) {
     this.windows = windows.map(expanded);
@@ -50,17 +54,24 @@ export class OpenCalendar {
   /** The opening that `at` lies in, if any, and those that follow, at most `count`. */
   openings(at: number, count: number): Opening[] {
     const found: Opening[] = [];
-    for (let from: number | null = at; from !== null && found.length < count;) {
+    for (const opening of this.openingsFrom(at)) {
+      if (found.push(opening) >= count) break;
+    }
+    return found;
+  }
+
+  /** As `openings`, one by one: each costs its own search. */
+  *openingsFrom(at: number): Generator<Opening> {
+    for (let from: number | null = at; from !== null;) {
       const open = this.isOpen(from);
       const edge = this.edgeAfter(from, open);
       if (open) {
         const opens = from === at ? this.edgeBefore(at, true) : from;
         const windows = namesOf(spansOf(this.windows, from, edge ?? from + 1));
-        found.push({ opens: isoOrNull(opens), closes: isoOrNull(edge), windows });
+        yield { opens: isoOrNull(opens), closes: isoOrNull(edge), windows };
       }
       from = edge;
     }
-    return found;
   }
 
   private look(at: number): { open: boolean; reason: string } {
@@ -95,7 +106,15 @@ export class OpenCalendar {
   }
 
   /** When it is open within [from, to), clipped to it, in order, none touching another. */
-  private openSpans(from: number, to: number): Span[] {
+  private openSpans(from: number, to: number): readonly Span[] {
+    if (from < this.known.from || to > this.known.to) {
+      const until = to + (AT_ONCE - 1) * (to - from);
+      this.known = { from, to: until, spans: this.expand(from, until) };
+    }
+    return clipped(this.known.spans, from, to).filter(({ opens, closes }) => closes > opens);
+  }
+
+  private expand(from: number, to: number): Span[] {
     const allowed =
       this.windows.length === 0
         ? [{ opens: from, closes: to }]

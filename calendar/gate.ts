@@ -74,7 +74,10 @@ export class Gates {
   /** When the next opening begins that is long enough; the one that `at` lies in has been judged already. */
   private nextOpening(gate: number, at: number): number | null {
     const { calendar, needsMs } = this.rule(gate);
-    for (const { opens, closes } of calendar.openings(at, OPENINGS_SEARCHED)) {
+    let searched = 0;
+    for (const { opens, closes } of calendar.openingsFrom(at)) {
+      searched += 1;
+      if (searched > OPENINGS_SEARCHED) break;
       if (opens === null || Date.parse(opens) <= at) continue;
       if (closes === null || Date.parse(closes) - Date.parse(opens) > needsMs) return Date.parse(opens);
     }

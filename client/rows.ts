@@ -166,6 +166,7 @@ function baseRow(wave: string, waveIndex: number, { resource, targetLabel, plann
     region: resource.region,
     workflowId: upgradeWorkflowId(resource),
     runId: null,
+    startedAt: null,
     phase: 'Pending',
     outcome: null,
     reason: '',
@@ -230,9 +231,10 @@ async function withDetails(client: Client, rows: readonly ResourceRow[]): Promis
 
 async function detailed(
   client: Client,
-  row: ResourceRow,
+  looked: ResourceRow,
   run: WorkflowExecutionDescription | null,
 ): Promise<ResourceRow> {
+  const row = run === null ? looked : { ...looked, startedAt: run.startTime.toISOString() };
   if (run === null || run.status.name !== 'RUNNING') {
     // It ended between its shard's answer and this look, or visibility has told its end without a reason.
     const result = await resultOf(client, row);

@@ -58,6 +58,8 @@ export interface ResourceRow {
   readonly region: string;
   readonly workflowId: string;
   readonly runId: string | null;
+  /** Of one in flight, where its run was looked at. */
+  readonly startedAt: string | null;
   readonly phase: Phase | 'Pending';
   /** `null` until it ended. */
   readonly outcome: Outcome | null;

@@ -16,7 +16,13 @@ import { planSchema, share, targetHead, targetSchema } from './schema.js';
 import type { Choices, PlannedSelector } from './selectors.js';
 import type { Path, Source } from './source.js';
 import { formatPath } from './source.js';
-import { type PlannedWindows, resolveWindows, windowsUseTags } from './windows.js';
+import {
+  type PlannedDurations,
+  plannedDurations,
+  type PlannedWindows,
+  resolveWindows,
+  windowsUseTags,
+} from './windows.js';
 import { type Relations, resolveRelations, waitProblems } from './relations.js';
 import { type EffectiveConcurrency, effectiveConcurrency, resolveLimits, resolveWaves } from './waves.js';
 
@@ -87,6 +93,8 @@ export interface RolloutPlan {
   readonly onOtherTarget: 'wait' | 'fail';
   /** When its upgrades may start; `null`: at any time. */
   readonly windows: PlannedWindows | null;
+  /** How long its upgrades take: for the forecast, and no part of the digest. */
+  readonly durations: PlannedDurations;
   readonly timeScale: number;
   /** What is not wrong and yet worth knowing, one line each. */
   readonly notes: readonly string[];
@@ -179,17 +187,16 @@ export function planOf(
       targets.map(({ resource }) => resource),
     ),
   );
-  const windowed = resolveWindows(
-    source,
-    spec,
-    candidates.map(({ resource, tags: own, entry, target }) => ({
-      resource,
-      tags: own,
-      expectedMs: target.expectedMs * timeScale,
-      path: ['spec', 'targets', entry],
-    })),
-    { now: context.now ?? Date.now(), accounts: [...context.accounts.keys()] },
-  );
+  const windowedTargets = candidates.map(({ resource, tags: own, entry, target }) => ({
+    resource,
+    tags: own,
+    expectedMs: target.expectedMs * timeScale,
+    path: ['spec', 'targets', entry],
+  }));
+  const windowed = resolveWindows(source, spec, windowedTargets, {
+    now: context.now ?? Date.now(),
+    accounts: [...context.accounts.keys()],
+  });
   const gateOf = new Map(candidates.map((candidate, at) => [candidate, windowed.gates[at]]));
   const found = [
     ...windowed.problems,
@@ -264,6 +271,7 @@ export function planOf(
     onLocked: spec.onLocked ?? 'skip',
     onOtherTarget: spec.onOtherTarget ?? 'fail',
     windows: windowed.windows,
+    durations: plannedDurations(spec, windowedTargets),
     timeScale,
     notes: planned.flatMap(({ name, effective }) =>
       effective.cause === null

@@ -89,6 +89,11 @@ const instant = z
     params: { remedy: 'write an instant with its offset: 2026-12-01T06:00+01:00' },
   });
 
+const usually = z.strictObject({
+  p50: duration.describe('One of two takes no longer.'),
+  p90: duration.describe('Nine of ten take no longer; with `startOnlyIfFits` it has to fit.'),
+});
+
 /** What `spec` has of windows. */
 export const windowFields = {
   windows: z
@@ -109,9 +114,11 @@ export const windowFields = {
     .optional()
     .describe('Whether an upgrade starts only if it can end within the opening. Default: true.'),
   durations: z
-    .record(z.string(), duration)
+    .record(z.string(), z.union([duration, usually], 'use a duration (45m), or p50 and p90'))
     .optional()
-    .describe('How long an upgrade takes, by service; by default what the cloud documents.'),
+    .describe(
+      'How long an upgrade takes, by service: 45m, which nine of ten keep, or p50 and p90. By default what was learned, or what the cloud documents.',
+    ),
 };
 const windowSpec = z.object(windowFields);
 export type WindowSpec = z.infer<typeof windowSpec>;

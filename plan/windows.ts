@@ -16,7 +16,9 @@ import {
   zoneObjection,
 } from '../calendar/forms.js';
 import { entriesOfIcs } from '../calendar/ics.js';
+import { usualBelow, usualOf } from '../forecast/durations.js';
 import type { Calendar, CalendarEntry, GateRule, Opening, RolloutWindows } from '../workflows/contracts/calendar.js';
+import type { Usual } from '../workflows/contracts/durations.js';
 import type { ResourceRef } from '../workflows/contracts/upgrade.js';
 import { InputError, type InputProblem } from './errors.js';
 import { suggest } from './problems.js';
@@ -41,6 +43,14 @@ export interface WindowedTarget {
   /** How long its upgrade ordinarily takes, at the plan's scale. */
   readonly expectedMs: number;
   readonly path: Path;
+}
+
+/** How long upgrades take, and what that means for windows. Milliseconds, at the plan's scale. */
+export interface PlannedDurations {
+  /** `isGiven`: by the plan, not by the cloud's documents. */
+  readonly services: Readonly<Record<string, { readonly usual: Usual; readonly isGiven: boolean }>>;
+  readonly marginMs: number;
+  readonly onlyIfFits: boolean;
 }
 
 /** The windows of a plan; `since` is added when it is applied. */
@@ -72,7 +82,7 @@ export function resolveWindows(
   const windows = windowsOf(spec, complain);
   const blackouts = blackoutsOf(source, spec, complain);
   scopeProblems(spec, accounts, complain);
-  serviceProblems(spec, targets, complain);
+  durationProblems(spec, targets, complain);
   boundProblems(spec, now, complain);
   if (problems.some(({ fromEmptiness }) => fromEmptiness !== true)) return { windows: null, gates: [], problems };
   const bounds = {
@@ -281,9 +291,16 @@ function scopeProblems(
   }
 }
 
-function serviceProblems({ durations = {} }: WindowSpec, targets: readonly WindowedTarget[], complain: Complain): void {
+function durationProblems(
+  { durations = {} }: WindowSpec,
+  targets: readonly WindowedTarget[],
+  complain: Complain,
+): void {
   const services = [...new Set(targets.map(({ resource }) => resource.service))];
-  for (const name of Object.keys(durations)) {
+  for (const [name, given] of Object.entries(durations)) {
+    if (typeof given !== 'string' && lengthMs(given.p90) < lengthMs(given.p50)) {
+      complain(['durations', name, 'p90'], { message: 'is less than `p50`', remedy: 'give the longer one as `p90`' });
+    }
     if (services.includes(name)) continue;
     complain(['durations', name], { message: 'is no service of this plan', remedy: suggest(name, services) }, true);
   }
@@ -380,10 +397,34 @@ function applies(scoped: Scope, { resource, tags }: WindowedTarget): boolean {
 }
 
 /** From so long before an opening's end on, it is not started. */
-function needOf({ margin, startOnlyIfFits = true, durations = {} }: WindowSpec, target: WindowedTarget): number {
-  const given = durations[target.resource.service];
-  const takes = given === undefined ? target.expectedMs : lengthMs(given);
-  return (margin === undefined ? 0 : lengthMs(margin)) + (startOnlyIfFits ? takes : 0);
+function needOf(spec: WindowSpec, target: WindowedTarget): number {
+  const takes = givenFor(spec, target.resource.service)?.p90 ?? target.expectedMs;
+  return marginOf(spec) + ((spec.startOnlyIfFits ?? true) ? takes : 0);
+}
+
+function marginOf({ margin }: WindowSpec): number {
+  return margin === undefined ? 0 : lengthMs(margin);
+}
+
+function givenFor({ durations = {} }: WindowSpec, service: string): Usual | null {
+  const given = durations[service];
+  if (given === undefined) return null;
+  return typeof given === 'string' ? usualBelow(lengthMs(given)) : usualOf(lengthMs(given.p50), lengthMs(given.p90));
+}
+
+/** How long upgrades of each service take, by the plan or else by the clouds' documents. */
+export function plannedDurations(spec: WindowSpec, targets: readonly WindowedTarget[]): PlannedDurations {
+  const services = new Map(targets.map((target) => [target.resource.service, target]));
+  return {
+    services: Object.fromEntries(
+      [...services].map(([service, { expectedMs }]) => {
+        const given = givenFor(spec, service);
+        return [service, { usual: given ?? usualOf(expectedMs), isGiven: given !== null }];
+      }),
+    ),
+    marginMs: marginOf(spec),
+    onlyIfFits: spec.startOnlyIfFits ?? true,
+  };
 }
 
 function lengthMs(text: string): number {

@@ -18,7 +18,8 @@ import {
 import { ChangedPlanError } from '../errors.js';
 import { EXIT } from '../exit-codes.js';
 import { hasChanges, planProblems, toRolloutInput } from '../../activities/planner.js';
-
+import { forecastPlan, forecastProblems } from '../forecast.js';
+import { readLearned } from '../learned.js';
 import { count } from '../render/text.js';
 import { startRollout } from '../rollouts.js';
 import { rolloutPage, uiBase } from '../ui.js';
@@ -63,8 +64,11 @@ async function apply(file: string, options: ApplyOptions): Promise<number> {
     return EXIT.done;
   }
 
-  const input = toRolloutInput(prepared, { startedBy: actor() });
   return withClient(options, async (client, target) => {
+    const learned = await readLearned(client);
+    const unfit = forecastProblems(prepared, forecastPlan(prepared, learned, Date.now()));
+    if (unfit.length > 0) throw new InputError(unfit);
+    const input = toRolloutInput(prepared, { startedBy: actor(), learned: learned.durations });
     const started = await startRollout(client, input);
     const base = await uiBase(target, process.env);
     const page = base === null ? null : rolloutPage(base, target.namespace, started);

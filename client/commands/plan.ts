@@ -7,14 +7,18 @@ import {
   print,
   printJson,
   say,
+  type ServerOptions,
   stdoutPaint,
   stdoutWidth,
   withAccountsOption,
   withClouds,
   withOutputOption,
+  withServerOptions,
 } from '../context.js';
 import { EXIT } from '../exit-codes.js';
 import { hasChanges, planProblems, preparePlan, type PreparedPlan, resolvePlan } from '../../activities/planner.js';
+import { forecastPlan, forecastProblems } from '../forecast.js';
+import { learnedIfAny } from '../learned.js';
 import { errorLines } from '../errors.js';
 import { planJson, renderPlan } from '../render/plan.js';
 import { InputError } from '../../plan/errors.js';
@@ -26,25 +30,19 @@ export function addPlan(program: Command): void {
     .description(
       'read every resource, run every precheck and list each call that would change something; changes nothing',
     )
-    .action(async (file: string, options: AccountsOptions & OutputOptions) => {
-      const prepared = await prepare(file, options.accounts);
-      if (options.output === 'json') printJson(planJson(prepared));
-      else print(renderPlan(prepared, stdoutWidth(), stdoutPaint()));
-      process.exitCode = exitCodeOfPlan(prepared);
+    // Exit code 1 when something blocks, 2 when something would change, 0 when everything is at its target.
+    .action(async (file: string, options: AccountsOptions & OutputOptions & ServerOptions) => {
+      const prepared = await prepareFrom(file, options.accounts);
+      const { learned, note } = await learnedIfAny(options);
+      const forecast = forecastPlan(prepared, learned, Date.now());
+      const problems = [...planProblems(prepared, ['error', 'blocked']), ...forecastProblems(prepared, forecast)];
+      if (forecast !== null && note !== null) say(`note: ${note}`);
+      if (problems.length > 0) errorLines(new InputError(problems)).forEach(say);
+      if (options.output === 'json') printJson(planJson(prepared, forecast));
+      else print(renderPlan(prepared, stdoutWidth(), stdoutPaint(), forecast));
+      process.exitCode = problems.length > 0 ? EXIT.error : hasChanges(prepared) ? EXIT.changes : EXIT.done;
     });
-  withOutputOption(withAccountsOption(command));
-}
-
-/**
- * Loads, reads and checks a plan. What blocks it is told on stderr, with its place in the file.
- *
- * @throws InputError for a file that cannot be used
- */
-async function prepare(file: string, accountsFile: string): Promise<PreparedPlan> {
-  const prepared = await prepareFrom(file, accountsFile);
-  const problems = planProblems(prepared, ['error', 'blocked']);
-  if (problems.length > 0) errorLines(new InputError(problems)).forEach(say);
-  return prepared;
+  withOutputOption(withServerOptions(withAccountsOption(command)));
 }
 
 /** @throws InputError for a file that cannot be used */
@@ -55,10 +53,4 @@ export async function prepareFrom(file: string, accountsFile: string): Promise<P
     plan.notes.forEach((note) => say(`note: ${note}`));
     return preparePlan({ ...reading, plan });
   });
-}
-
-/** 1 when something blocks, 2 when something would change, 0 when everything is at its target. */
-function exitCodeOfPlan(prepared: PreparedPlan): number {
-  if (prepared.counts.error + prepared.counts.blocked > 0) return EXIT.error;
-  return hasChanges(prepared) ? EXIT.changes : EXIT.done;
 }

@@ -1,4 +1,8 @@
+import type { Client } from '@temporalio/client';
 import type { Command } from 'commander';
+import { inputOf, mapAtOnce } from '../../temporal/reads.js';
+import { rolloutWorkflowId } from '../../workflows/contracts/ids.js';
+import type { RolloutInput } from '../../workflows/contracts/rollout.js';
 import {
   type OutputOptions,
   print,
@@ -12,12 +16,16 @@ import {
   withServerOptions,
 } from '../context.js';
 import { exitCodeOf, EXIT } from '../exit-codes.js';
+import { forecastRollout, type RolloutForecast } from '../forecast.js';
+import { readLearned } from '../learned.js';
+import { renderForecast } from '../render/forecast.js';
+import { upgradesOf } from '../inventory.js';
 import { renderRollout, renderRows } from '../render/rollout.js';
 import { renderTable } from '../render/table.js';
 import { moment } from '../render/text.js';
 import { listRollouts, rolloutStatus } from '../rollouts.js';
 import { rolloutRows } from '../rows.js';
-import { withRows } from '../views.js';
+import { hasEnded, type ResourceRow, type RolloutView, withRows } from '../views.js';
 
 interface StatusOptions extends OutputOptions, ServerOptions {
   readonly all?: true;
@@ -40,14 +48,31 @@ async function status(rollout: string, options: StatusOptions): Promise<number> 
     const told = await rolloutStatus(client, rollout);
     const rows = await rolloutRows(client, rollout);
     const view = withRows(told, rows);
-    if (options.output === 'json') printJson({ version: 1, rollout: view, resources: rows });
+    const forecast = await forecastNow(client, { view, rows });
+    if (options.output === 'json') printJson({ version: 1, rollout: view, resources: rows, forecast });
     else {
       const screen = { width: stdoutWidth(), height: Infinity, now: Date.now(), paint: stdoutPaint() };
       print(renderRollout(view, rows, screen));
-      if (options.all === true) print(`\n${renderRows(rows, screen)}`);
+      if (forecast !== null) print(['', ...renderForecast(forecast, screen.width, screen.paint)].join('\n'));
+      if (options.all === true) print(`\n${renderRows(rows, screen, forecast)}`);
     }
     return exitCodeOf(view);
   });
+}
+
+/** `null` for one that has ended, or starts nothing more. */
+async function forecastNow(
+  client: Client,
+  seen: { readonly view: RolloutView; readonly rows: readonly ResourceRow[] },
+): Promise<RolloutForecast | null> {
+  const { rollout, runId } = seen.view;
+  if (hasEnded(seen.view)) return null;
+  const input = await inputOf<RolloutInput>(client, rolloutWorkflowId(rollout), runId);
+  const [lists, learned] = await Promise.all([
+    mapAtOnce(input.waves, (wave) => upgradesOf(client, wave)),
+    readLearned(client),
+  ]);
+  return forecastRollout(input, lists, seen, learned, Date.now());
 }
 
 async function list(options: StatusOptions): Promise<number> {

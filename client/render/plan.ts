@@ -10,6 +10,8 @@ import type { Approval } from '../../workflows/contracts/control.js';
 import { type PlannedWave, type RolloutPlan, roughly } from '../../plan/plan.js';
 import { calendarViews } from '../calendars.js';
 import { localTime } from './calendar.js';
+import type { RolloutForecast } from '../forecast.js';
+import { renderForecast, upgradeCell } from './forecast.js';
 import type { Paint } from './paint.js';
 import { type Column, renderTable, renderTables } from './table.js';
 import { count, fromTo, oneLine, percentOf } from './text.js';
@@ -23,12 +25,17 @@ const VERDICTS: readonly { readonly verdict: Verdict; readonly says: string }[] 
   { verdict: 'error', says: 'wrong' },
 ];
 
-export function renderPlan(prepared: PreparedPlan, width: number, paint: Paint): string {
+export function renderPlan(
+  prepared: PreparedPlan,
+  width: number,
+  paint: Paint,
+  forecast: RolloutForecast | null = null,
+): string {
   const { plan, waves } = prepared;
   const targets = targetsOf(prepared);
   const tables = renderTables(
-    COLUMNS,
-    waves.map((wave) => waveRows(wave, paint)),
+    forecast === null ? COLUMNS : [...COLUMNS.slice(0, -1), EXPECTED, ...COLUMNS.slice(-1)],
+    waves.map((wave, at) => waveRows(wave, paint, forecast, at)),
     width,
     paint,
   );
@@ -38,6 +45,7 @@ export function renderPlan(prepared: PreparedPlan, width: number, paint: Paint):
     `Failure budget: ${budgetLine(prepared)}.`,
     ...(plan.approval === null ? [] : [`It begins when ${approvalWords(plan.approval)}.`]),
     ...openings(plan),
+    ...(forecast === null ? [] : renderForecast(forecast, width, paint)),
     ...waves.flatMap((wave, at) => ['', waveTitle(wave, paint), ...bindings(plan.waves[at]), tables[at] ?? '']),
     ...checks(targets, width, paint),
     ...calls(targets, paint),
@@ -135,15 +143,24 @@ const COLUMNS: readonly Column[] = [
   { head: 'reason', wraps: true },
 ];
 
-function waveRows(wave: PreparedWave, paint: Paint): string[][] {
-  return wave.targets.map((target) => [
+/** `22:00 – 22:45 … 23:05`: its start, and its end by P50 and P90. */
+const EXPECTED: Column = { head: 'expected', fromWidth: 140 };
+
+function waveRows(wave: PreparedWave, paint: Paint, forecast: RolloutForecast | null, at: number): string[][] {
+  return wave.targets.map((target, index) => [
     target.resource.id,
     target.name ?? '',
     target.resource.service,
     fromTo(target.from, target.to),
     verdictColor(target.verdict, paint)(target.verdict),
+    ...(forecast === null ? [] : [expectedCell(forecast, at, index)]),
     reasonOf(target),
   ]);
+}
+
+function expectedCell({ waves, zone }: RolloutForecast, wave: number, target: number): string {
+  const upgrade = waves[wave]?.upgrades[target];
+  return upgrade === undefined ? '' : upgradeCell(upgrade, zone);
 }
 
 /** Of what is simply upgraded the version stands beside it already. */
@@ -211,7 +228,7 @@ function ending({ counts, plan, digest }: PreparedPlan, paint: Paint): string {
 }
 
 /** `-o json` of `plan`. */
-export function planJson(prepared: PreparedPlan) {
+export function planJson(prepared: PreparedPlan, forecast: RolloutForecast | null = null) {
   const { plan, waves, counts } = prepared;
   const total = targetsOf(prepared).length;
   return {
@@ -226,6 +243,7 @@ export function planJson(prepared: PreparedPlan) {
     timeScale: plan.timeScale,
     windows: plan.windows === null ? null : { ...plan.windows, calendars: calendarsJson(plan) },
     notes: plan.notes,
+    forecast,
     waves: waves.map(({ name, concurrency, effective, limits, maxFailures, targets }, at) => ({
       name,
       concurrency,

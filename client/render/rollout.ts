@@ -11,6 +11,8 @@ import {
   type RolloutView,
   type WaveView,
 } from '../views.js';
+import type { RolloutForecast } from '../forecast.js';
+import { upgradeCell } from './forecast.js';
 import { percentBar, waveBar } from './bar.js';
 import type { Paint } from './paint.js';
 import { type Column, renderTable } from './table.js';
@@ -173,7 +175,18 @@ function renderFailed(rows: readonly ResourceRow[], lines: number, { width, pain
 }
 
 /** Every resource, one line each: `status --all`. */
-export function renderRows(rows: readonly ResourceRow[], { width, paint }: Screen): string {
+export function renderRows(
+  rows: readonly ResourceRow[],
+  { width, paint }: Screen,
+  forecast: RolloutForecast | null = null,
+): string {
+  const expected = new Map(
+    forecast?.waves.flatMap(({ upgrades }, at) => upgrades.map((one) => [`${at + 1} ${one.id}`, one] as const)),
+  );
+  const expectedOf = ({ waveIndex, resourceId }: ResourceRow): string => {
+    const upgrade = expected.get(`${waveIndex} ${resourceId}`);
+    return upgrade === undefined || forecast === null ? '' : upgradeCell(upgrade, forecast.zone);
+  };
   const columns: Column[] = [
     { head: 'wave', id: true },
     { head: 'resource', id: true },
@@ -181,6 +194,7 @@ export function renderRows(rows: readonly ResourceRow[], { width, paint }: Scree
     { head: 'from → to', wraps: true },
     { head: 'state' },
     { head: '%', align: 'right' },
+    ...(forecast === null ? [] : [{ head: 'expected', fromWidth: WIDE }]),
     { head: 'reason', wraps: true },
   ];
   const cells = rows.map((row) => [
@@ -190,6 +204,7 @@ export function renderRows(rows: readonly ResourceRow[], { width, paint }: Scree
     fromTo(row.from, row.to ?? row.target),
     row.outcome === null ? row.phase : isFailed(row.outcome) ? paint.red(row.outcome) : row.outcome,
     row.percent === null || row.outcome !== null ? '' : String(Math.round(row.percent)),
+    ...(forecast === null ? [] : [expectedOf(row)]),
     // Of what went well the versions say enough; its evidence stands in the report.
     isGood(row.outcome) ? '' : row.reason,
   ]);

@@ -60,6 +60,7 @@ const PREPARED: PreparedPlan = {
     onLocked: 'skip',
     onOtherTarget: 'fail',
     windows: null,
+    durations: { services: {}, marginMs: 0, onlyIfFits: true },
     timeScale: 1,
     notes: [],
   },

@@ -18,6 +18,7 @@ export function row(n: number, over: Partial<ResourceRow> = {}): ResourceRow {
     region: 'cn-north-4',
     workflowId: `upgrade/huawei/ges/cn-north-4/${resourceId}`,
     runId: `run-${n}`,
+    startedAt: null,
     phase: 'Ended',
     outcome: 'Succeeded',
     reason: 'version 2.4.1, status 200',

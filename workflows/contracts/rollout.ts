@@ -1,4 +1,5 @@
 import type { RolloutWindows } from './calendar.js';
+import type { Usual } from './durations.js';
 import type { Act, Approval, ApprovalState, SkipOrder } from './control.js';
 import type { Scheduled } from './schedule.js';
 import type { FailureClass, Outcome, Timing, UpgradeSpec } from './upgrade.js';
@@ -63,6 +64,8 @@ export interface RolloutInput {
   readonly windows?: RolloutWindows;
   /** The schedule that created it, and for which opening. */
   readonly schedule?: Scheduled;
+  /** How long upgrades of a service take, by the plan or the cloud's documents: for forecasts. */
+  readonly usual?: Readonly<Record<string, Usual>>;
   /** The run whose failed or skipped upgrades this one tries again. */
   readonly retryOf?: { readonly rollout: string; readonly runId: string; readonly reason: string };
 }

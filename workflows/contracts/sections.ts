@@ -1,8 +1,9 @@
 /** The sections of the ledger, by name; `ledger.ts` says how one is added. */
+import { durations } from './durations.js';
 import { freezes } from './freezes.js';
 import type { Section } from './ledger.js';
 
-export const SECTIONS = { freezes } as const;
+export const SECTIONS = { durations, freezes } as const;
 
 export type SectionName = keyof typeof SECTIONS;
 export type StateOf<Name extends SectionName> =

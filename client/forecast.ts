@@ -1,0 +1,189 @@
+/** The forecast of a rollout: of one that is planned, and of one that runs. */
+import { rolloutInputOf, type PreparedPlan } from '../activities/planner.js';
+import { knowledgeOf, usualOf, type Knowledge } from '../forecast/durations.js';
+import { forecast, type Forecast, type ForecastUpgrade } from '../forecast/forecast.js';
+import type { InputProblem } from '../plan/errors.js';
+import { durationClass } from '../workflows/contracts/durations.js';
+import { covers, isActive } from '../workflows/contracts/freezes.js';
+import { upgradeWorkflowId } from '../workflows/contracts/ids.js';
+import type { RolloutInput } from '../workflows/contracts/rollout.js';
+import type { StateOf } from '../workflows/contracts/sections.js';
+import type { UpgradeSpec } from '../workflows/contracts/upgrade.js';
+import { drawsOf, groupLimits, limitsOf } from '../workflows/limits.js';
+import { count } from './render/text.js';
+import { hasEnded, type ResourceRow, type RolloutView } from './views.js';
+
+/** What the ledger knows. */
+export interface Learned {
+  readonly durations: StateOf<'durations'>;
+  readonly freezes: StateOf<'freezes'>;
+}
+
+/** Nothing: of a namespace without a ledger, or without a server. */
+export const NOTHING_LEARNED: Learned = { durations: {}, freezes: [] };
+
+/** A rollout's forecast, and where its durations come from. */
+export interface RolloutForecast extends Forecast {
+  /** IANA: in which its times are told. */
+  readonly zone: string;
+  /** Of each service, how many finished upgrades it was learned from. */
+  readonly learnedFrom: Readonly<Record<string, number>>;
+}
+
+/** As it would go if it were applied at `now`; `null` where nothing would. */
+export function forecastPlan(prepared: PreparedPlan, learned: Learned, now: number): RolloutForecast | null {
+  if (prepared.counts.error + prepared.counts.blocked > 0) return null;
+  const input = rolloutInputOf(prepared, { startedBy: '', learned: learned.durations });
+  const idle = new Set(
+    prepared.waves
+      .flatMap(({ targets }) => targets)
+      .filter(({ verdict }) => verdict === 'no-change')
+      .map(({ resource }) => upgradeWorkflowId(resource)),
+  );
+  return forecastOf({
+    input,
+    now,
+    learned,
+    failuresLeft: input.budget.max,
+    hasStarted: false,
+    waves: input.waves.map(({ concurrency, upgrades = [] }) => ({
+      concurrency,
+      upgrades: upgrades.map((spec) => ({
+        spec,
+        startedAt: null,
+        isIdle: idle.has(upgradeWorkflowId(spec.resource)),
+      })),
+    })),
+  });
+}
+
+/**
+ * As it would go on from now; `null` for one that has ended or starts nothing more.
+ *
+ * @param lists the upgrades of each wave
+ * @param rows in the same order
+ */
+export function forecastRollout(
+  input: RolloutInput,
+  lists: readonly (readonly UpgradeSpec[])[],
+  { view, rows }: { readonly view: RolloutView; readonly rows: readonly ResourceRow[] },
+  learned: Learned,
+  now: number,
+): RolloutForecast | null {
+  if (hasEnded(view) || view.state === 'Stopping' || view.charged > view.budget.max) return null;
+  const byId = new Map(rows.map((row) => [row.workflowId, row]));
+  const open = (spec: UpgradeSpec) => byId.get(upgradeWorkflowId(spec.resource))?.outcome == null;
+  return forecastOf({
+    input,
+    now,
+    learned,
+    failuresLeft: view.budget.max - view.charged,
+    hasStarted: rows.some(({ runId }) => runId !== null),
+    waves: lists.map((list, at) => ({
+      concurrency: view.waves[at]?.concurrency ?? input.waves[at]?.concurrency ?? 1,
+      upgrades: list.filter(open).map((spec) => {
+        const row = byId.get(upgradeWorkflowId(spec.resource));
+        const runs = row !== undefined && row.runId !== null;
+        return { spec, startedAt: runs ? (row.startedAt === null ? now : Date.parse(row.startedAt)) : null };
+      }),
+    })),
+  });
+}
+
+/** Waves that can never start as planned, as problems of the plan. */
+export function forecastProblems({ plan }: PreparedPlan, forecasts: RolloutForecast | null): InputProblem[] {
+  return (forecasts?.waves ?? []).flatMap(({ name, unfit }) => {
+    const [first, ...others] = unfit?.never ?? [];
+    if (unfit === null || first === undefined) return [];
+    const who = others.length === 0 ? first : `${first} and ${count(others.length, 'other')}`;
+    return [
+      {
+        file: plan.file,
+        line: null,
+        path: 'spec',
+        message: `wave "${name}": ${who} can never start: ${unfit.reason}`,
+        remedy: 'lengthen the windows, give a later `expireAt`, or raise the concurrency before it',
+      },
+    ];
+  });
+}
+
+interface OpenUpgrade {
+  readonly spec: UpgradeSpec;
+  /** Epoch milliseconds, of one in flight. */
+  readonly startedAt: number | null;
+  /** At its target already. */
+  readonly isIdle?: boolean;
+}
+
+interface OpenRollout {
+  readonly input: RolloutInput;
+  readonly now: number;
+  readonly learned: Learned;
+  readonly failuresLeft: number;
+  readonly hasStarted: boolean;
+  readonly waves: readonly { readonly concurrency: number; readonly upgrades: readonly OpenUpgrade[] }[];
+}
+
+function forecastOf({ input, now, learned, failuresLeft, hasStarted, waves }: OpenRollout): RolloutForecast {
+  const kinds: Knowledge[] = [];
+  const known = new Map<string, number>();
+  const learnedFrom: Record<string, number> = {};
+  const kindOf = ({ resource: { service }, planned }: UpgradeSpec): number => {
+    const name = durationClass(service, planned?.size ?? null);
+    const at = known.get(name);
+    if (at !== undefined) return at;
+    const usual = input.usual?.[service] ?? usualOf(UNKNOWN_MS * input.timing.scale);
+    const kind = knowledgeOf(learned.durations, { service, size: planned?.size ?? null, usual }, input.timing.scale);
+    learnedFrom[service] = Math.max(learnedFrom[service] ?? 0, kind.samples.length);
+    known.set(name, kinds.length);
+    return kinds.push(kind) - 1;
+  };
+  const freezes = learned.freezes.filter((freeze) => isActive(freeze, now));
+  const frozenUntil = ({ resource, planned }: UpgradeSpec): number =>
+    freezes
+      .filter((freeze) => covers(freeze, { resource, rollout: input.rollout, tags: planned?.tags ?? {} }))
+      .reduce((latest, { until }) => Math.max(latest, Date.parse(until)), 0);
+  const { windows = null } = input;
+
+  const told = forecast({
+    seed: input.rollout,
+    now,
+    windows,
+    hasStarted,
+    kinds,
+    waves: input.waves.map(({ name, limits, maxFailures }, at) => {
+      const { concurrency, upgrades } = waves[at] ?? { concurrency: 1, upgrades: [] };
+      const left = Math.min(failuresLeft, maxFailures ?? Infinity);
+      return {
+        name,
+        soakMs: 0,
+        limits: {
+          ...groupLimits(upgrades.map(({ spec }) => spec)),
+          ...limitsOf({
+            concurrency,
+            limits,
+            failuresLeft: left,
+            mode: input.budget.mode,
+            accountLimits: input.accountLimits,
+          }),
+        },
+        upgrades: upgrades.map(({ spec, startedAt, isIdle = false }): ForecastUpgrade => ({
+          id: spec.resource.id,
+          kind: isIdle ? null : kindOf(spec),
+          draws: drawsOf(spec),
+          after: spec.after ?? [],
+          provides: spec.provides ?? [],
+          gate: isIdle ? null : (spec.gate ?? null),
+          notBefore: isIdle ? 0 : frozenUntil(spec),
+          startedAt,
+        })),
+      };
+    }),
+  });
+  const { recurrence } = windows?.calendars.flatMap((calendar) => calendar.windows)[0] ?? {};
+  return { ...told, zone: recurrence?.timezone ?? 'UTC', learnedFrom };
+}
+
+/** Of a rollout that an older release has started: it says nothing of how long its services take. */
+const UNKNOWN_MS = 20 * 60_000;
