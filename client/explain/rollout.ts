@@ -2,6 +2,7 @@
 import { Gates } from '../../calendar/gate.js';
 import type { GateState } from '../../workflows/contracts/calendar.js';
 import { allowedInFlight } from '../../workflows/contracts/outcome.js';
+import { budgetUsed } from '../render/report.js';
 import { count } from '../render/text.js';
 import { endedIn, hasEnded, type RolloutView, type WaveView } from '../views.js';
 import { type Cause, type FindCauses, isInFlight, isPending, type Scene } from './scene.js';
@@ -78,20 +79,11 @@ export const standing: FindCauses = ({ view }) =>
 /** What the failure budget has taken, as soon as anything failed. */
 export const budget: FindCauses = ({ view }) => {
   const { charged, failures } = view;
-  const { max, mode, counts } = view.budget;
+  const { max } = view.budget;
   if (hasEnded(view) || Math.max(charged, failures) === 0) return [];
-  const uncharged = Math.max(failures - charged, 0);
-  const free = uncharged === 0 ? '' : `; ${uncharged} more failed and ${uncharged === 1 ? 'is' : 'are'} not charged`;
-  const only = counts === undefined ? '' : ` (it counts ${counts.join(', ') || 'nothing'})`;
-  return [
-    {
-      who: view.rollout,
-      what: `the ${mode} failure budget: ${charged} of ${max} charged${free}${only}`,
-      nextAt: null,
-      changes:
-        charged > max ? 'nothing: it is spent' : charged === max ? 'one more failure ends it' : 'another failure',
-    },
-  ];
+  const changes =
+    charged > max ? 'nothing: it is spent' : charged === max ? 'one more failure ends it' : 'another failure';
+  return [{ who: view.rollout, what: `failure budget: ${budgetUsed(view)}`, nextAt: null, changes }];
 };
 
 /** Why more of the running wave is not started: the room that the budget or a limit leaves. */

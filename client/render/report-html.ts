@@ -1,7 +1,18 @@
 /** The report of a rollout as one HTML page that needs nothing else: outcome, timeline, failures, every mutating call. */
 import { upgradeWorkflowId } from '../../workflows/contracts/ids.js';
+import type { Act } from '../../workflows/contracts/control.js';
 import type { Outcome, Phase, UpgradeResult } from '../../workflows/contracts/upgrade.js';
-import { goodIn, hasEnded, isFailed, isGood, type ResourceRow, type RolloutReport, type WaveView } from '../views.js';
+import {
+  goodIn,
+  hasEnded,
+  isFailed,
+  isGood,
+  type ResourceRow,
+  type RolloutReport,
+  type RolloutView,
+  type WaveView,
+} from '../views.js';
+import { budgetUsed } from './report.js';
 import { CALLS_HEAD, NO_REQUEST_ID, reportedCalls } from './calls.js';
 import { count, duration, fromTo, moment, oneLine, percentOf } from './text.js';
 
@@ -29,6 +40,16 @@ const LEGEND: readonly (readonly [name: string, label: string])[] = [
   ['verify', 'verify'],
 ];
 
+/** Acts that begin or end something stand out. */
+const ACT_TONE: Readonly<Partial<Record<Act['act'], string>>> = {
+  approve: 'good',
+  resume: 'good',
+  reject: 'bad',
+  stop: 'bad',
+  pause: 'mixed',
+  skip: 'mixed',
+};
+
 interface Span {
   readonly from: number;
   readonly to: number;
@@ -43,11 +64,13 @@ export function renderHtmlReport({ view, rows, results }: RolloutReport, now: nu
   const failed = rows.filter(({ outcome }) => isFailed(outcome));
   const facts: readonly (readonly [string, string])[] = [
     ['at target', `${good} of ${view.total}`],
-    ['failed', `${view.failures} of ${view.budget.max} tolerated`],
+    ['failed', String(view.failures)],
+    ['failure budget', budgetUsed(view)],
     ['took', duration(span.to - span.from)],
     ['started', `${moment(view.startedAt)} by ${view.startedBy}`],
     ['ended', view.endedAt === null ? 'not yet' : moment(view.endedAt)],
     ['plan', view.planDigest.slice(0, 12)],
+    ...(view.retryOf === null ? [] : [['retry of', `${view.retryOf.rollout}: ${view.retryOf.reason}`] as const]),
   ];
   return page(`Rollout ${view.rollout}: ${view.state}`, [
     `<header class="${toneOf(view.state)}">`,
@@ -71,6 +94,7 @@ export function renderHtmlReport({ view, rows, results }: RolloutReport, now: nu
     ...(failed.length === 0
       ? []
       : [`<h2>Failures (${failed.length})</h2>`, ...failed.map((row) => failure(row, resultOf(row)))]),
+    acts(view),
     calls(results),
     `<footer>Temporal run ${text(view.runId)}. All times UTC.</footer>`,
   ]);
@@ -147,6 +171,16 @@ function failure(row: ResourceRow, result: UpgradeResult | null): string {
   return `<section class="failure"><h3>${text(row.resourceId)}<span class="end bad">${text(row.outcome ?? row.phase)}</span></h3><p>${text(result?.reason ?? row.reason)}</p><ul>${facts.map((fact) => `<li>${text(fact)}</li>`).join('')}</ul></section>`;
 }
 
+/** What people did to the rollout: each with who, when and why. */
+function acts({ acts: done }: RolloutView): string {
+  if (done.length === 0) return '';
+  const items = done.map(
+    ({ at, act, what, actor, reason }) =>
+      `<li><time>${moment(at)}</time><b>${text(actor)}</b><span class="act ${ACT_TONE[act] ?? ''}">${act}</span><span>${text(what)}</span><q>${text(reason)}</q></li>`,
+  );
+  return `<h2>What people did (${done.length})</h2><ol class="acts">${items.join('\n')}</ol>`;
+}
+
 function calls(results: readonly UpgradeResult[]): string {
   const rows = reportedCalls(results).map(({ at, resourceId, call, answer, http, requestId }) => [
     at,
@@ -215,7 +249,7 @@ header{background:var(--card);border:1px solid var(--line);border-left:8px solid
 .state{display:inline-block;margin:10px 0 0;padding:2px 12px;border-radius:99px;background:var(--tone);color:#fff;font-weight:600}
 .why{margin:8px 0 0}.note{margin:8px 0 0;color:var(--mixed);font-weight:600}
 .facts{display:flex;flex-wrap:wrap;gap:10px;margin:14px 0}
-.facts div{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:8px 14px;flex:1 1 150px}
+.facts div{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:8px 14px;flex:1 1 auto;max-width:380px}
 dt{color:var(--soft);font-size:12px}dd{margin:0;font-weight:600;font-variant-numeric:tabular-nums}
 .outcomes{display:flex;gap:2px;border-radius:8px;overflow:hidden;margin:6px 0 26px}
 .outcomes span{background:var(--tone);color:#fff;padding:5px 10px;min-width:max-content;font-weight:600}
@@ -236,8 +270,13 @@ ${LEGEND.map(([name]) => `i.${name}{background:var(--${name})}`).join('')}i.end{
 .failure{background:var(--card);border:1px solid var(--line);border-left:5px solid var(--bad);border-radius:8px;padding:8px 16px;margin:0 0 10px}
 .failure h3{margin:0;font:600 14px ui-monospace,monospace}.failure .end{margin-left:12px}.failure p{margin:6px 0}
 .failure ul{margin:0;padding-left:18px;color:var(--soft)}
+.acts{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:4px 16px}
+.acts li{display:grid;grid-template-columns:175px 110px 100px minmax(140px,28%) 1fr;gap:12px;padding:6px 0;border-top:1px solid var(--line);align-items:baseline}
+.acts li:first-child{border-top:0}.acts time{color:var(--soft);white-space:nowrap;font-variant-numeric:tabular-nums}.acts q{color:var(--soft)}
+.act{--tone:var(--open);justify-self:start;padding:0 9px;border-radius:99px;background:var(--tone);color:#fff;font-size:12px;font-weight:600}
+.act.good{--tone:var(--good)}.act.bad{--tone:var(--bad)}.act.mixed{--tone:var(--mixed)}
 .scroll{overflow-x:auto}table{border-collapse:collapse;width:100%;background:var(--card);font-size:12px}
 th,td{border:1px solid var(--line);padding:4px 8px;text-align:left;white-space:nowrap}th{color:var(--soft)}
 footer{margin-top:30px;color:var(--soft)}
-@media(max-width:700px){.wave li,.axis{grid-template-columns:1fr 90px}.versions,.axis{display:none}.wave .track{grid-column:1/-1;grid-row:2}}
+@media(max-width:700px){.acts li{grid-template-columns:1fr auto}.wave li,.axis{grid-template-columns:1fr 90px}.versions,.axis{display:none}.wave .track{grid-column:1/-1;grid-row:2}}
 `;

@@ -47,7 +47,7 @@ function facts(view: RolloutView, now: number): string[][] {
     ['Started', `${moment(view.startedAt)} by ${view.startedBy}`],
     ['Ended', view.endedAt === null ? 'not yet' : moment(view.endedAt)],
     ['Took', duration(end - Date.parse(view.startedAt))],
-    ['Failure budget', `${view.failures} of ${view.budget.max} used, ${view.budget.mode}`],
+    ['Failure budget', budgetUsed(view)],
     [
       'Outcomes',
       Object.entries(view.counts)
@@ -58,6 +58,14 @@ function facts(view: RolloutView, now: number): string[][] {
     ['Plan', `digest \`${view.planDigest}\``],
     ['Temporal run', `\`${view.runId}\``],
   ];
+}
+
+/** `1 of 3 charged, strict; 2 more failed and were not charged: it counts submit, upgrade`. */
+export function budgetUsed({ failures, charged, budget: { max, mode, counts } }: RolloutView): string {
+  const free = Math.max(failures - charged, 0);
+  const only = counts === undefined ? '' : `: it counts ${counts.join(', ') || 'nothing'}`;
+  const uncharged = free === 0 ? '' : `; ${free} more failed and ${free === 1 ? 'was' : 'were'} not charged${only}`;
+  return `${charged} of ${max} charged, ${mode}${uncharged}`;
 }
 
 /** What people did to the rollout: each with who and why. */

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { errorLines, exitCodeOfError } from '../../client/errors.js';
 import { changesSince } from '../../client/events.js';
 import { exitCodeOf } from '../../client/exit-codes.js';
+import type { Act } from '../../workflows/contracts/control.js';
 import type { PreparedPlan, PreparedTarget } from '../../activities/planner.js';
 import { planJson, renderPlan } from '../../client/render/plan.js';
 import { plain } from '../../client/render/paint.js';
@@ -235,6 +236,38 @@ describe('a report', () => {
     expect(html).toContain('Mutating calls (2)');
   });
 
+  it('tells what people did, and which failures were not charged', () => {
+    const act = (one: Act['act'], what: string, actor: string, reason: string): Act => ({
+      requestId: null,
+      act: one,
+      what,
+      actor,
+      reason,
+      at: '2026-11-21T05:20:30.000Z',
+    });
+    const acts = [
+      act('approve', 'wave canary is approved', 'ben', 'looked at <it>'),
+      act('pause', 'the rollout', 'ana', 'a customer | complained'),
+    ];
+    const told = {
+      ...view,
+      acts,
+      failures: 3,
+      charged: 1,
+      budget: { max: 2, mode: 'loose', counts: ['upgrade'] } as const,
+    };
+    const html = renderHtmlReport({ view: told, rows, results: [] }, NOW);
+    expect(html).toContain('What people did (2)');
+    expect(html).toContain(
+      '<time>2026-11-21 05:20:30 UTC</time><b>ben</b><span class="act good">approve</span><span>wave canary is approved</span><q>looked at &lt;it&gt;</q>',
+    );
+    const uncharged = '1 of 2 charged, loose; 2 more failed and were not charged: it counts upgrade';
+    expect(html).toContain(`<dt>failure budget</dt><dd>${uncharged}</dd>`);
+    const markdown = renderReport({ view: told, rows, results: [] }, NOW);
+    expect(markdown).toContain(`| Failure budget | ${uncharged} |`);
+    expect(markdown).toContain('| 2026-11-21 05:20:30 UTC | pause | the rollout | ana | a customer \\| complained |');
+  });
+
   it('has every resource, failure and call, and breaks on no text of a cloud', () => {
     expect(renderReport({ view, rows, results: [failed] }, NOW)).toMatchInlineSnapshot(`
       "# Rollout spring-1a2b3c4d: Running
@@ -248,7 +281,7 @@ describe('a report', () => {
       | Started | 2026-11-21 05:20:00 UTC by ana@ops |
       | Ended | not yet |
       | Took | 4 m 12 s |
-      | Failure budget | 1 of 1 used, strict |
+      | Failure budget | 1 of 1 charged, strict |
       | Outcomes | 1 RolledBack |
       | Plan | digest \`1a2b3c4d5e6f\` |
       | Temporal run | \`01a1fcc3-3733-7d84-9a86-d33224d975d5\` |
