@@ -7,6 +7,7 @@ import type { AwaitHeartbeat, AwaitInput, AwaitResult } from '../workflows/contr
 import { visibleFrom } from './bounds.js';
 import { iso } from './clock.js';
 import type { Pace, Progress } from './clouds/port.js';
+import { measureDetection } from './metrics.js';
 import { apiAndTarget, asFailure, beating, readFailure, type StepDeps } from './step.js';
 
 /** Below the workflow's heartbeat time-out by enough to survive two lost beats. */
@@ -81,11 +82,13 @@ async function follow(deps: StepDeps, input: AwaitInput): Promise<AwaitResult> {
         seen = { ...seen, state: readFailure(error, signal).message, failedReads: seen.failedReads + 1 };
       }
       const now = deps.clock.now();
+      const sinceLast = now - Date.parse(seen.lastPolledAt);
       seen = { ...seen, polls: seen.polls + 1, lastPolledAt: iso(now) };
       vanished = progress?.state === 'vanished' ? vanished + 1 : 0;
 
       const hasEnded = progress !== null && progress.state !== 'running' && progress.state !== 'vanished';
       if (progress !== null && (hasEnded || vanished >= VANISHED_READS)) {
+        measureDetection(resource, sinceLast);
         return { ended: true, providerSays: progress.state, reason: progress.detail, polls: seen.polls };
       }
       const stillRuns = { ended: false, providerSays: 'running', reason: seen.state, polls: seen.polls } as const;

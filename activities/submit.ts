@@ -14,6 +14,7 @@ import type { SendBounds, Sent } from './clouds/session.js';
 import type { CloudSender } from './clouds/sessions.js';
 import { decide, type Decision } from './decide.js';
 import { driftFrom, NOT_AS_PLANNED } from './drift.js';
+import { measureAnswer } from './metrics.js';
 import { apiAndTarget, asFailure, beating, isWorthRetrying, nameOf, readFailure, type StepDeps } from './step.js';
 import { clientToken } from './token.js';
 
@@ -209,6 +210,7 @@ class SubmitAttempt {
     const request = this.api.submission({ projectId: this.sender.projectId }, resource.id, this.asked, token);
     const sent = await this.sender.send(request, { ...edge, isLate });
     const answer = answerOf(this.api, sent, resource.id);
+    measureAnswer(resource, answer.kind);
     if (sent.kind !== 'not-sent') this.calls.push(record(request, sent, answer));
     switch (answer.kind) {
       case 'accepted':

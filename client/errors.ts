@@ -38,6 +38,8 @@ export class ChangedPlanError extends Error {
 /** What stderr shows of an error. */
 export function errorLines(error: unknown): string[] {
   if (error instanceof InputError) return error.message.split('\n');
+  // Loaded only where a worker is; its lines are like those of bad input.
+  if (error instanceof Error && error.name === 'SettingsError') return error.message.split('\n');
   return [`uplift: ${whatWentWrong(error)}`];
 }
 

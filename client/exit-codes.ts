@@ -2,25 +2,30 @@
 import { isOverBudget, type RolloutView } from './views.js';
 
 export const EXIT = {
-  /** Done, or nothing to do. */
   done: 0,
-  /** Something is wrong; stderr says what, where and the remedy. */
   error: 1,
-  /** The plan would change something. */
   changes: 2,
-  /** The rollout ended with failures that its budget tolerates. */
   tolerated: 3,
-  /** The rollout ended because more failed than its budget tolerates. */
   budgetExceeded: 4,
-  /** The rollout goes on, or waits. */
   waiting: 5,
-  /** Reality is not what was planned, or a rollout of this plan is running already. */
   conflict: 6,
-  /** The rollout was stopped, cancelled or terminated. */
   stopped: 7,
-  /** `watch --timeout` ran out; the rollout goes on. As timeout(1). */
+  /** As timeout(1). */
   watchTimedOut: 124,
 } as const;
+
+/** For people; the reference is made of it. */
+export const EXIT_MEANINGS: Readonly<Record<keyof typeof EXIT, string>> = {
+  done: 'Done, or nothing to do.',
+  error: 'Something is wrong; stderr says what, where and the remedy.',
+  changes: 'The plan would change something.',
+  tolerated: 'The rollout ended with failures that its budget tolerates.',
+  budgetExceeded: 'The rollout ended because more failed than its budget tolerates.',
+  waiting: 'The rollout goes on, or waits.',
+  conflict: 'Reality is not what was planned, or a rollout of this plan is running already.',
+  stopped: 'The rollout was stopped, cancelled, rejected or terminated.',
+  watchTimedOut: '`watch --timeout` ran out; the rollout goes on.',
+};
 
 /** The exit code of a rollout as it stands. */
 export function exitCodeOf(view: Pick<RolloutView, 'state' | 'charged' | 'budget' | 'reason'>): number {

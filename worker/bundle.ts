@@ -1,16 +1,22 @@
 /** The workflows as one file, made when Uplift is built: a worker that starts again after a crash need not make it. */
-import { readdirSync, statSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { bundleWorkflowCode, DefaultLogger, type WorkflowBundleOption } from '@temporalio/worker';
+import { release } from '../temporal/release.js';
 
 const WORKFLOWS = new URL('../workflows/', import.meta.url);
 
 /** The source of the workflows, beside this file: TypeScript under test, JavaScript when built. */
 export const WORKFLOWS_PATH = fileURLToPath(new URL(`index${extname(import.meta.url)}`, WORKFLOWS));
 
-const BUNDLE_PATH = fileURLToPath(new URL('../workflow-bundle.js', import.meta.url));
+const { version: SDK } = createRequire(import.meta.url)('@temporalio/worker/package.json') as { version: string };
+
+/** A bundle holds the SDK's own half, which must be of the worker's very version: so the name says for which it is. */
+const BUNDLE_PATH = fileURLToPath(new URL(`../workflow-bundle-${SDK}.js`, import.meta.url));
 
 /** Makes the file; part of the build. */
 export async function writeWorkflowBundle(): Promise<void> {
@@ -18,11 +24,23 @@ export async function writeWorkflowBundle(): Promise<void> {
   await writeFile(BUNDLE_PATH, code);
 }
 
-/** The file, unless it is not there or older than what it was made of: then a worker bundles for itself. */
+/**
+ * The file; `null` when there is none for this version of the SDK, or it is older than what it was made of: then a worker
+ * bundles for itself.
+ */
 export function builtBundle(): WorkflowBundleOption | null {
   const madeAt = statSync(BUNDLE_PATH, { throwIfNoEntry: false })?.mtimeMs;
   if (madeAt === undefined) return null;
   const sources = readdirSync(WORKFLOWS, { recursive: true, encoding: 'utf8' });
   const isStale = sources.some((name) => statSync(new URL(name, WORKFLOWS)).mtimeMs > madeAt);
   return isStale ? null : { codePath: BUNDLE_PATH };
+}
+
+/** The release, and the start of a hash of its workflows' code: another one for every build whose workflows differ. */
+export function ownBuildId(): string {
+  const hash = createHash('sha256');
+  for (const name of readdirSync(WORKFLOWS, { recursive: true, encoding: 'utf8' }).toSorted()) {
+    if (/\.[jt]s$/.test(name)) hash.update(readFileSync(new URL(name, WORKFLOWS)));
+  }
+  return `${release()}-${hash.digest('hex').slice(0, 8)}`;
 }

@@ -1,13 +1,10 @@
 import { DefaultLogger, type Logger as TemporalLogger } from '@temporalio/worker';
-import { type DestinationStream, pino, type Logger } from 'pino';
+import { type DestinationStream, type LevelWithSilent, type Logger, pino } from 'pino';
 import { scrub } from '../activities/secrets.js';
 
-/**
- * Structured logs on stderr, one JSON object a line, scrubbed of secrets as a whole; `UPLIFT_LOG_LEVEL` sets the level
- * (default `info`).
- */
+/** Structured logs on stderr, one JSON object a line, scrubbed of secrets as a whole. */
 export function createLog(
-  level = process.env['UPLIFT_LOG_LEVEL'] ?? 'info',
+  level: LevelWithSilent = 'info',
   destination: DestinationStream = pino.destination(2),
 ): Logger {
   const hooks = { streamWrite: scrub };

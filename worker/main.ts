@@ -2,6 +2,7 @@
 import { hostname } from 'node:os';
 import { setFlagsFromString } from 'node:v8';
 import { Client } from '@temporalio/client';
+import type { WorkerDeploymentVersion } from '@temporalio/common';
 import { Runtime } from '@temporalio/worker';
 import type { Logger } from 'pino';
 import { systemClock } from '../activities/clock.js';
@@ -12,10 +13,17 @@ import { createTransport } from '../activities/transport.js';
 import { loadAccounts } from '../plan/accounts.js';
 import { connectWorker, type ServerTarget } from '../temporal/connection.js';
 import { dataConverterFrom } from '../temporal/data-converter.js';
+import { lineOf } from '../temporal/errors.js';
+import { METRICS } from '../workflows/contracts/metrics.js';
 import { QUEUES } from '../workflows/contracts/queues.js';
+import { ApiKeyFile, withApiKey } from './api-key.js';
+import { ownBuildId } from './bundle.js';
+import { serveHealth, type HealthServer } from './health.js';
 import { createLog, temporalLogger } from './logging.js';
+import { telemetry, watchState } from './metrics.js';
 import { Peers } from './peers.js';
-import { createWorkers } from './workers.js';
+import { SettingsError, type WorkerSettings, workerSettings } from './settings.js';
+import { createWorkers, type Workers } from './workers.js';
 
 export interface WorkerProcessOptions {
   readonly accountsFile: string;
@@ -42,21 +50,30 @@ const GARBAGE_FLAG = '--heap-growing-percent=50';
 /**
  * Runs a worker until SIGINT or SIGTERM; waits under way are handed over at once, and a send under way is finished.
  *
- * @throws InputError for an accounts file that cannot be used, TemporalSetupError for a server that is not there.
+ * @throws SettingsError for variables that cannot be used, InputError for such an accounts file, TemporalSetupError for a
+ *   server that is not there.
  */
 export async function runWorker(options: WorkerProcessOptions): Promise<void> {
   setFlagsFromString(GARBAGE_FLAG);
   const log = options.log ?? createLog();
+  const settings = workerSettings(process.env, (line) => {
+    log.warn(line);
+  });
+  log.level = settings.UPLIFT_LOG_LEVEL;
   const accounts = loadAccounts(options.accountsFile, CLOUD_APIS);
   const dataConverter = dataConverterFrom(process.env);
-  Runtime.install({
-    logger: temporalLogger(log),
-    telemetryOptions: { logging: { filter: 'WARN', forward: {} } },
-  });
+  const apiKey = settings.UPLIFT_API_KEY_FILE === undefined ? null : new ApiKeyFile(settings.UPLIFT_API_KEY_FILE);
+  installRuntime(log, settings);
 
-  const connection = await connectWorker(options.server);
+  const target = apiKey === null ? options.server : withApiKey(options.server, apiKey.read());
+  const connection = await connectWorker(target);
   const identity = options.name ?? `${process.pid}@${hostname()}`;
   const { namespace } = options.server;
+  const client = new Client({
+    connection,
+    namespace,
+    dataConverter: { payloadCodecs: dataConverter.payloadCodecs ?? [] },
+  });
   const peers = new Peers({
     connection,
     namespace,
@@ -68,6 +85,8 @@ export async function runWorker(options: WorkerProcessOptions): Promise<void> {
     },
   });
   const transport = createTransport({ clock: systemClock });
+  const meter = Runtime.instance().metricMeter;
+  const throttles = meter.createCounter(METRICS.throttled.name, undefined, METRICS.throttled.about);
   const sessions = openSessions({
     accounts,
     clock: systemClock,
@@ -75,32 +94,84 @@ export async function runWorker(options: WorkerProcessOptions): Promise<void> {
     env: process.env,
     scale: options.timeScale ?? 1,
     turn: () => peers.turn(),
-    log: (line) => {
-      log.warn(line);
+    log: (line, account) => {
+      log.warn({ account }, line);
+    },
+    throttled: (account) => {
+      throttles.add(1, { account });
     },
   });
+  const ending = new AbortController();
+  const meanwhile: Promise<void>[] = [];
+  let health: HealthServer | null = null;
+  let workers: Workers | null = null;
   try {
-    const workers = await createWorkers({
+    if (settings.UPLIFT_HEALTH_ADDRESS !== undefined) {
+      health = await serveHealth(settings.UPLIFT_HEALTH_ADDRESS, {
+        broken: () => (workers?.states().includes('FAILED') ? 'a queue is not served any more' : null),
+        notReady: () => {
+          const states = workers?.states() ?? [];
+          const isRunning = states.length > 0 && states.every((state) => state === 'RUNNING');
+          return isRunning ? peers.objection() : 'it is starting or ending';
+        },
+      });
+    }
+    const deployment = deploymentOf(settings);
+    workers = await createWorkers({
       connection,
       namespace,
       identity,
       dataConverter,
+      settings,
+      deployment,
+      log: (about, message) => {
+        log.info(about, message);
+      },
       deps: {
         apis: CLOUD_APIS,
         sessions,
         accounts,
         clock: systemClock,
-        terminations: new VisibleTerminations(new Client({ connection, namespace }), systemClock),
+        terminations: new VisibleTerminations(client, systemClock),
       },
     });
-    log.info({ server: options.server.address, accounts: [...accounts.keys()] }, 'worker is ready');
+    if (apiKey !== null) meanwhile.push(apiKey.follow(connection, systemClock, log, ending.signal));
+    if (settings.UPLIFT_METRICS_ADDRESS !== undefined) {
+      meanwhile.push(watchState(client, meter, systemClock, ending.signal));
+    }
+    log.info({ server: options.server.address, accounts: [...accounts.keys()], ...deployment }, 'worker is ready');
     options.onReady?.();
     peers.start();
     await workers.run();
     log.info('worker has ended');
   } finally {
+    ending.abort();
+    await health?.close();
+    await Promise.all(meanwhile);
     await peers.stop();
     await connection.close();
     await transport.close();
   }
+}
+
+/** @throws SettingsError for an address of the metrics that cannot be listened on */
+function installRuntime(log: Logger, { UPLIFT_METRICS_ADDRESS: address }: WorkerSettings): void {
+  try {
+    Runtime.install({
+      logger: temporalLogger(log),
+      telemetryOptions: { logging: { filter: 'WARN', forward: {} }, ...telemetry(address) },
+    });
+  } catch (error) {
+    if (address === undefined) throw error;
+    const place = `${address.host}:${address.port}`;
+    throw new SettingsError([
+      `UPLIFT_METRICS_ADDRESS: ${place} cannot be listened on: ${lineOf(error)} (free it, or use another)`,
+    ]);
+  }
+}
+
+/** `null` where workers are not versioned. */
+function deploymentOf(settings: WorkerSettings): WorkerDeploymentVersion | null {
+  const { UPLIFT_DEPLOYMENT: deploymentName, UPLIFT_BUILD_ID: buildId = ownBuildId() } = settings;
+  return deploymentName === undefined ? null : { deploymentName, buildId };
 }

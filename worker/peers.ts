@@ -34,6 +34,7 @@ export class Peers {
   private seen: Turn | null = null;
   private heard: ReadonlyMap<string, number> = new Map();
   private watching: Promise<void> = Promise.resolve();
+  private failing = false;
 
   constructor(options: PeersOptions) {
     this.options = options;
@@ -42,6 +43,12 @@ export class Peers {
   /** Until the server has seen this process, always a moment from now. */
   turn(): Turn {
     return this.seen ?? { ...ALONE, notBefore: this.options.clock.now() + FIRST_LOOKS_MS };
+  }
+
+  /** Why no call may be made now; `null` when the server sees this process. */
+  objection(): string | null {
+    if (this.seen === null) return 'the server has not seen it yet';
+    return this.failing ? 'the server does not answer' : null;
   }
 
   start(): void {
@@ -55,7 +62,6 @@ export class Peers {
 
   private async watch(): Promise<void> {
     const { clock, log } = this.options;
-    let failing = false;
     while (!this.ending.signal.aborted) {
       try {
         this.heard = hear(this.heard, await this.pollers(), clock.now());
@@ -64,13 +70,13 @@ export class Peers {
           log(`${turn.count} workers share each account's rates`);
         }
         this.seen = turn;
-        failing = false;
+        this.failing = false;
       } catch (error) {
         // The server is away: whoever was there a moment ago is counted on.
         const waits = this.seen === null ? '; no call is made before it answers' : '';
-        if (!failing)
+        if (!this.failing)
           log(`the workers cannot be counted: ${error instanceof Error ? error.message : String(error)}${waits}`);
-        failing = true;
+        this.failing = true;
       }
       await clock.sleep(this.seen === null ? FIRST_LOOKS_MS : LOOK_EVERY_MS, this.ending.signal).catch(() => {});
     }

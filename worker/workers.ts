@@ -1,11 +1,19 @@
 /** The workers of one process: one per task queue, with slots of their own. */
-import type { DataConverter } from '@temporalio/common';
-import { type NativeConnection, Worker, type WorkerOptions, type WorkflowBundleOption } from '@temporalio/worker';
+import type { DataConverter, WorkerDeploymentVersion } from '@temporalio/common';
+import {
+  type NativeConnection,
+  type State as WorkerState,
+  Worker,
+  type WorkerOptions,
+  type WorkflowBundleOption,
+} from '@temporalio/worker';
 import { createActivities } from '../activities/index.js';
 import type { StepDeps } from '../activities/step.js';
 import { QUEUES } from '../workflows/contracts/queues.js';
 import { builtBundle, WORKFLOWS_PATH } from './bundle.js';
 import { scrubbing, scrubbingInterceptor } from './scrubbing.js';
+import { type WorkerSettings, workerSettings } from './settings.js';
+import { type StepLog, stepInterceptors } from './step-log.js';
 
 export interface WorkersOptions {
   readonly connection: NativeConnection;
@@ -16,27 +24,45 @@ export interface WorkersOptions {
   readonly identity?: string;
   /** As the clients have it: workflows are bundled with its failure converter. */
   readonly dataConverter?: DataConverter;
+  /** Left out: as where no variable is set. */
+  readonly settings?: WorkerSettings;
+  /** Of a deployment whose workers are versioned. */
+  readonly deployment?: WorkerDeploymentVersion | null;
+  /** A line for every step that ended. */
+  readonly log?: StepLog;
 }
 
-/**
- * Slots are fixed numbers: a precheck waits for its account's turn, and a wait is a timer and an occasional request, so
- * a thousand are cheap, and one slow account leaves room for the others; a submit holds its slot for seconds; a cached
- * workflow costs about 0.3 MB (measured).
- */
-const SLOTS = { reads: 2_000, submits: 50, waits: 2_000, workflowTasks: 40, cachedWorkflows: 1_000 };
+export interface Workers {
+  /** Resolves when they were shut down. */
+  run(): Promise<void>;
+  shutdown(): void;
+  /** `RUNNING`, or how far each is from it. */
+  states(): WorkerState[];
+}
 
-/** The workers for all three queues; `run` resolves when they were shut down. */
-export async function createWorkers(options: WorkersOptions): Promise<{ run(): Promise<void>; shutdown(): void }> {
+/** The workers for all three queues. */
+export async function createWorkers(options: WorkersOptions): Promise<Workers> {
+  const { settings = workerSettings({}, () => {}), deployment = null } = options;
   const activities = createActivities(options.deps);
   const common = {
     connection: options.connection,
     namespace: options.namespace,
     ...(options.identity === undefined ? {} : { identity: options.identity }),
     dataConverter: scrubbing(options.dataConverter),
-    interceptors: { activity: [() => ({ inbound: scrubbingInterceptor })] },
+    interceptors: { activity: [() => ({ inbound: scrubbingInterceptor }), stepInterceptors(options.log)] },
     // No grace: a wait is handed over at once, and a send under way is finished, since it does not listen.
     shutdownGraceTime: 0,
-    shutdownForceTime: '60s',
+    shutdownForceTime: settings.UPLIFT_SHUTDOWN_TIMEOUT,
+    ...(deployment === null
+      ? {}
+      : {
+          workerDeploymentOptions: {
+            version: deployment,
+            useWorkerVersioning: true,
+            // What waits for weeks moves on to the current version; an upgrade says of itself that it is pinned.
+            defaultVersioningBehavior: 'AUTO_UPGRADE',
+          },
+        }),
   } satisfies Partial<WorkerOptions>;
   // Encryption brings a failure converter along, which the build's bundle does not hold.
   const isPlain = options.dataConverter?.failureConverterPath === undefined;
@@ -47,9 +73,9 @@ export async function createWorkers(options: WorkersOptions): Promise<{ run(): P
       taskQueue: QUEUES.main,
       ...(bundle === null ? { workflowsPath: WORKFLOWS_PATH } : { workflowBundle: bundle }),
       activities: { ...activities.reads },
-      maxConcurrentActivityTaskExecutions: SLOTS.reads,
-      maxConcurrentWorkflowTaskExecutions: SLOTS.workflowTasks,
-      maxCachedWorkflows: SLOTS.cachedWorkflows,
+      maxConcurrentActivityTaskExecutions: settings.UPLIFT_READ_SLOTS,
+      maxConcurrentWorkflowTaskExecutions: settings.UPLIFT_WORKFLOW_SLOTS,
+      maxCachedWorkflows: settings.UPLIFT_CACHED_WORKFLOWS,
       // How long a workflow task waits for the worker that has the workflow in memory before any other may take it: a dead
       // one costs this once; a live one takes it within milliseconds. Another one replays the history, which is safe.
       stickyQueueScheduleToStartTimeout: '2s',
@@ -58,13 +84,13 @@ export async function createWorkers(options: WorkersOptions): Promise<{ run(): P
       ...common,
       taskQueue: QUEUES.submit,
       activities: { ...activities.submits },
-      maxConcurrentActivityTaskExecutions: SLOTS.submits,
+      maxConcurrentActivityTaskExecutions: settings.UPLIFT_SUBMIT_SLOTS,
     }),
     Worker.create({
       ...common,
       taskQueue: QUEUES.wait,
       activities: { ...activities.waits },
-      maxConcurrentActivityTaskExecutions: SLOTS.waits,
+      maxConcurrentActivityTaskExecutions: settings.UPLIFT_WAIT_SLOTS,
     }),
   ]);
   const shutdown = () => {
@@ -72,6 +98,7 @@ export async function createWorkers(options: WorkersOptions): Promise<{ run(): P
   };
   return {
     shutdown,
+    states: () => workers.map((worker) => worker.getState()),
     run: async () => {
       try {
         // One that fails takes the others down: half a worker would look alive and do half the work.

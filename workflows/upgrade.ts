@@ -7,6 +7,7 @@ import {
   isCancellation,
   setCurrentDetails,
   setHandler,
+  setWorkflowOptions,
   type SignalDefinition,
   sleep,
   upsertSearchAttributes,
@@ -38,6 +39,7 @@ import {
 import { markdown } from './details.js';
 import { rootReason } from './failures.js';
 import { goOnSignal, resolveUpdate, upgradeHeldBackSignal, upgradeOverdueSignal } from './messages.js';
+import { measureEnd, measurePhase } from './metrics.js';
 import { growing, pauseAt, type Growing } from './pauses.js';
 import { stepsAt, type Steps } from './steps.js';
 import { mustBeInTime } from './timely.js';
@@ -81,6 +83,13 @@ export async function upgrade(input: UpgradeInput): Promise<UpgradeResult> {
     if (!run.mayBeginAnew(verified)) return run.conclude(verified);
   }
 }
+
+// Where workers are versioned, an upgrade, which is over within hours, ends on the build it began on; the server takes no
+// word of that from workers that are not.
+setWorkflowOptions(
+  () => (workflowInfo().currentDeploymentVersion?.deploymentName ? { versioningBehavior: 'PINNED' } : {}),
+  upgrade,
+);
 
 /** The state of one upgrade and its named steps. */
 class UpgradeRun {
@@ -343,6 +352,7 @@ class UpgradeRun {
       { key: ATTRIBUTES.phase, value: 'Ended' satisfies Phase },
       { key: ATTRIBUTES.outcome, value: this.outcome },
     ]);
+    measureEnd(this.input.spec.resource.service, this.outcome, this.polls);
     this.describe(this.outcome, 'nothing: this is the end', this.reason);
     if (FAILED_OUTCOMES.includes(this.outcome)) {
       throw ApplicationFailure.create({
@@ -490,6 +500,7 @@ class UpgradeRun {
       // Weeks of waiting must not fill the result: the last place is reused.
       if (this.phases.length === MOST_PHASES) this.phases.pop();
       this.phases.push({ phase, at: new Date().toISOString() });
+      measurePhase(this.input.spec.resource.service, phase);
     }
     this.phase = phase;
     this.describe(phase, next, reason);

@@ -53,6 +53,8 @@ export interface SessionParts {
   readonly authenticator: Authenticator;
   readonly cloudTime: CloudTime;
   readonly log: (line: string) => void;
+  /** The cloud asked for fewer calls. */
+  readonly throttled: () => void;
 }
 
 export class Session {
@@ -272,6 +274,7 @@ export class Session {
   private slow(response: CloudResponse): number {
     const asked = Number(response.headers['retry-after'] ?? Number.NaN) * 1000;
     const pauseMs = this.parts.pause.begin(Number.isFinite(asked) ? asked : null);
+    this.parts.throttled();
     this.parts.log(`account ${this.account.name} is throttled: its calls go on in ${Math.ceil(pauseMs / 1000)} s`);
     return pauseMs;
   }

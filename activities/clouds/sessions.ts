@@ -55,14 +55,16 @@ export interface SessionOptions {
   readonly scale?: number;
   /** This process's turn among those that share the accounts' rates; left out: alone. */
   readonly turn?: () => Turn;
-  /** One line, for operators. */
-  readonly log?: (line: string) => void;
+  /** One line, for operators, and the account that it is about. */
+  readonly log?: (line: string, account: string) => void;
+  /** A cloud asked for fewer calls of an account. */
+  readonly throttled?: (account: string) => void;
 }
 
 /** Opens accounts on first use and keeps their rates for as long as it lives: one per process. */
 export function openSessions(options: SessionOptions): Sessions {
   const { clock, scale = 1 } = options;
-  const log = options.log ?? (() => {});
+  const logOf = (account: string) => (line: string) => options.log?.(line, account);
   const credentials = openCredentials(options.env, clock);
   const pacers = new Map<string, Pacer>();
   const pauses = new Map<string, Pause>();
@@ -87,7 +89,7 @@ export function openSessions(options: SessionOptions): Sessions {
 
   const circuitOf = (account: Account, { family }: CloudApi): Circuit => {
     const name = `account ${account.name}, ${family}`;
-    return kept(circuits, name, () => new Circuit({ clock, name, scale, log }));
+    return kept(circuits, name, () => new Circuit({ clock, name, scale, log: logOf(account.name) }));
   };
 
   const cloudTimeOf = ({ name }: Account, { family }: CloudApi): CloudTime =>
@@ -119,7 +121,7 @@ export function openSessions(options: SessionOptions): Sessions {
           clock,
           transport,
           scale,
-          log,
+          log: logOf(name),
           credentials: secret,
           identityOrigin: ({ family }) => originOf(cloud, family, account),
         }),
@@ -130,7 +132,8 @@ export function openSessions(options: SessionOptions): Sessions {
       clock,
       transport,
       authenticator,
-      log,
+      log: logOf(name),
+      throttled: () => options.throttled?.(name),
       pause,
       reads: pacerOf(account, 'reads', pause),
       writes: pacerOf(account, 'writes', pause),

@@ -44,12 +44,20 @@ export async function startWorkerProcess(options: {
   readonly accounts: string;
   /** Of the one that it follows, if it follows one. */
   readonly name?: string;
+  /** Further variables. */
+  readonly env?: Readonly<Record<string, string>>;
 }): Promise<WorkerProcess> {
   if (!existsSync(MAIN)) throw new Error(`${MAIN} is not there: build first, by \`npm run build\``);
   const { accounts, name } = options;
   const args = ['worker', '--accounts', accounts, ...(name === undefined ? [] : ['--name', name])];
   const child = spawn(process.execPath, [MAIN, ...args], {
-    env: { PATH: process.env['PATH'], HOME: process.env['HOME'], ...CLOUD_ENV, TEMPORAL_ADDRESS: options.address },
+    env: {
+      PATH: process.env['PATH'],
+      HOME: process.env['HOME'],
+      ...CLOUD_ENV,
+      TEMPORAL_ADDRESS: options.address,
+      ...options.env,
+    },
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   const lines: string[] = [];

@@ -1,0 +1,75 @@
+import { describe, expect, it } from 'vitest';
+import { SettingsError, WORKER_VARIABLES, workerSettings } from '../../worker/settings.js';
+
+const quiet = () => {};
+
+function objection(env: Record<string, string>): string {
+  try {
+    workerSettings(env, quiet);
+    return '';
+  } catch (error) {
+    expect(error).toBeInstanceOf(SettingsError);
+    return (error as Error).message;
+  }
+}
+
+describe('the variables of a worker', () => {
+  it('have presets, of which endpoints and versioning are off', () => {
+    expect(workerSettings({}, quiet)).toEqual({
+      UPLIFT_READ_SLOTS: 2_000,
+      UPLIFT_SUBMIT_SLOTS: 50,
+      UPLIFT_WAIT_SLOTS: 2_000,
+      UPLIFT_WORKFLOW_SLOTS: 40,
+      UPLIFT_CACHED_WORKFLOWS: 1_000,
+      UPLIFT_SHUTDOWN_TIMEOUT: 60_000,
+      UPLIFT_LOG_LEVEL: 'info',
+    });
+  });
+
+  it('are read as numbers, durations and addresses', () => {
+    const env = {
+      UPLIFT_WAIT_SLOTS: '5000',
+      UPLIFT_SHUTDOWN_TIMEOUT: '1.5m',
+      UPLIFT_METRICS_ADDRESS: '0.0.0.0:9464',
+      UPLIFT_HEALTH_ADDRESS: '[::1]:80',
+    };
+    expect(workerSettings(env, quiet)).toMatchObject({
+      UPLIFT_WAIT_SLOTS: 5_000,
+      UPLIFT_SHUTDOWN_TIMEOUT: 90_000,
+      UPLIFT_METRICS_ADDRESS: { host: '0.0.0.0', port: 9464 },
+      UPLIFT_HEALTH_ADDRESS: { host: '::1', port: 80 },
+    });
+  });
+
+  it.each([
+    ['UPLIFT_WAIT_SLOTS', '0', 'use a whole number from 1 to 20000'],
+    ['UPLIFT_WAIT_SLOTS', '2e3', 'use a whole number from 1 to 20000'],
+    ['UPLIFT_SUBMIT_SLOTS', '', 'use a whole number from 1 to 1000'],
+    ['UPLIFT_SHUTDOWN_TIMEOUT', '60', 'use a number and a unit from 1s to 10m, as in 90s'],
+    ['UPLIFT_SHUTDOWN_TIMEOUT', '2h', 'use a number and a unit from 1s to 10m, as in 90s'],
+    ['UPLIFT_METRICS_ADDRESS', '9464', 'use host:port, as in 127.0.0.1:9464 or 0.0.0.0:9464'],
+    ['UPLIFT_HEALTH_ADDRESS', 'localhost:99999', 'use host:port, as in 127.0.0.1:9464 or 0.0.0.0:9464'],
+    ['UPLIFT_DEPLOYMENT', '', 'leave it out, or give it a value'],
+    ['UPLIFT_LOG_LEVEL', 'loud', 'use one of: trace, debug, info, warn, error'],
+  ])('%s=%s is refused with its name and the remedy', (name, value, remedy) => {
+    expect(objection({ [name]: value })).toBe(`${name}: ${JSON.stringify(value)} cannot be used (${remedy})`);
+  });
+
+  it('are all named that cannot be used, each on a line', () => {
+    const lines = objection({ UPLIFT_READ_SLOTS: 'x', UPLIFT_LOG_LEVEL: 'x' }).split('\n');
+    expect(lines.map((line) => line.split(':')[0])).toEqual(['UPLIFT_READ_SLOTS', 'UPLIFT_LOG_LEVEL']);
+  });
+
+  it('warn of a typing error, and of nothing that somebody else may have named so', () => {
+    const said: string[] = [];
+    const env = { UPLIFT_WAITS_SLOTS: '1', UPLIFT_ACCOUNTS: 'a.yaml', UPLIFT_PROD_ACCESS_KEY_ID: 'secret', HOME: '/' };
+    workerSettings(env, (line) => said.push(line));
+    expect(said).toEqual(['UPLIFT_WAITS_SLOTS is not a setting (did you mean UPLIFT_WAIT_SLOTS?)']);
+  });
+
+  it('are each described, for the reference', () => {
+    for (const [name, { description = '' }] of Object.entries(WORKER_VARIABLES.shape)) {
+      expect(description, name).not.toBe('');
+    }
+  });
+});

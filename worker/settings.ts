@@ -1,0 +1,117 @@
+/** What a worker process can be set to, by environment variables that are checked before anything is started. */
+import ms from 'ms';
+import { z } from 'zod';
+import { nearest } from '../plan/problems.js';
+
+/** The variables that cannot be used, each on one line with its remedy. */
+export class SettingsError extends Error {
+  override readonly name = 'SettingsError';
+
+  constructor(lines: readonly string[]) {
+    super(lines.join('\n'));
+  }
+}
+
+/** Where an endpoint listens. */
+export interface ListenAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** A variable whose text `read` takes, or finds wrong by `null`. */
+function variable<T>(remedy: string, read: (text: string) => T | null) {
+  return z.string().transform((text, context): T => {
+    const value = read(text);
+    if (value !== null) return value;
+    context.addIssue({ code: 'custom', message: remedy });
+    return z.NEVER;
+  });
+}
+
+function slots(most: number) {
+  return variable(`use a whole number from 1 to ${most}`, (text) => {
+    const value = /^\d+$/.test(text) ? Number(text) : 0;
+    return value >= 1 && value <= most ? value : null;
+  });
+}
+
+function duration(least: ms.StringValue, most: ms.StringValue) {
+  return variable(`use a number and a unit from ${least} to ${most}, as in 90s`, (text) => {
+    const value = /^\d+(\.\d+)?(ms|s|m|h)$/.test(text) ? ms(text as ms.StringValue) : 0;
+    return value >= ms(least) && value <= ms(most) ? value : null;
+  });
+}
+
+function listenAddress() {
+  return variable('use host:port, as in 127.0.0.1:9464 or 0.0.0.0:9464', (text): ListenAddress | null => {
+    const [, host, port] = /^(\[[0-9a-f:.]+\]|[\w.-]+):(\d{1,5})$/i.exec(text) ?? [];
+    if (host === undefined || Number(port) < 1 || Number(port) > 65_535) return null;
+    return { host: host.replaceAll(/[[\]]/g, ''), port: Number(port) };
+  });
+}
+
+function text() {
+  return variable('leave it out, or give it a value', (value) => (value === '' ? null : value));
+}
+
+const LEVELS = ['trace', 'debug', 'info', 'warn', 'error'] as const;
+
+/**
+ * Every variable, with what it is for: docs/configuration.md is made from this table. Slots are fixed numbers: a precheck
+ * waits for its account's turn, and a wait is a timer and an occasional request, so a thousand are cheap, and one slow
+ * account leaves room for the others; a submit holds its slot for seconds; a cached workflow costs about 0.3 MB (measured).
+ */
+export const WORKER_VARIABLES = z.object({
+  UPLIFT_READ_SLOTS: slots(20_000).default(2_000).describe('Prechecks and other short reads at a time.'),
+  UPLIFT_SUBMIT_SLOTS: slots(1_000).default(50).describe('Submits at a time.'),
+  UPLIFT_WAIT_SLOTS: slots(20_000).default(2_000).describe('Operations that are followed at a time.'),
+  UPLIFT_WORKFLOW_SLOTS: slots(1_000).default(40).describe('Workflow tasks at a time.'),
+  UPLIFT_CACHED_WORKFLOWS: slots(20_000).default(1_000).describe('Workflows kept in memory, about 0.3 MB each.'),
+  UPLIFT_SHUTDOWN_TIMEOUT: duration('1s', '10m')
+    .default(60_000)
+    .describe('After SIGTERM, how long a submit under way may take to finish; waits are handed over at once.'),
+  UPLIFT_HEALTH_ADDRESS: listenAddress()
+    .optional()
+    .describe('Where `/healthz` and `/readyz` are served; left out: nowhere.'),
+  UPLIFT_METRICS_ADDRESS: listenAddress()
+    .optional()
+    .describe('Where `/metrics` is served for Prometheus; left out: nowhere.'),
+  UPLIFT_API_KEY_FILE: text()
+    .optional()
+    .describe('A file that holds the API key for Temporal; a changed key is used within a minute, without a restart.'),
+  UPLIFT_DEPLOYMENT: text()
+    .optional()
+    .describe('The name of the worker deployment: turns worker versioning on (docs/versioning.md).'),
+  UPLIFT_BUILD_ID: text()
+    .optional()
+    .describe('The version within the deployment; left out: the release and a hash of its workflows.'),
+  UPLIFT_LOG_LEVEL: variable(`use one of: ${LEVELS.join(', ')}`, (level) => LEVELS.find((one) => one === level) ?? null)
+    .default('info')
+    .describe('The least that is logged.'),
+});
+
+export type WorkerSettings = z.infer<typeof WORKER_VARIABLES>;
+
+/** Of other parts of Uplift: not to be taken for a typing error. */
+const OTHERS = /^UPLIFT_(ACCOUNTS|ACTOR|CACHE|CODEC_|DEBUG|ENCRYPTION_|UI)/;
+
+/**
+ * @param warn is told of a variable that looks like one of these and is none
+ * @throws SettingsError naming every variable that cannot be used; values are quoted, none of these is a secret
+ */
+export function workerSettings(env: NodeJS.ProcessEnv, warn: (line: string) => void): WorkerSettings {
+  const known = Object.keys(WORKER_VARIABLES.shape);
+  for (const name of Object.keys(env)) {
+    if (!name.startsWith('UPLIFT_') || known.includes(name) || OTHERS.test(name)) continue;
+    const near = nearest(name, known);
+    if (near !== null) warn(`${name} is not a setting (did you mean ${near}?)`);
+  }
+  const parsed = WORKER_VARIABLES.safeParse(env);
+  if (parsed.success) return parsed.data;
+  throw new SettingsError(
+    parsed.error.issues.map(({ path: [name], message }) => {
+      const value = env[String(name)];
+      return `${String(name)}: ${JSON.stringify(value)} cannot be used (${message})`;
+    }),
+  );
+}
