@@ -2,6 +2,7 @@
 import type {
   GateSteps,
   InventorySteps,
+  LearningSteps,
   LockSteps,
   ReadSteps,
   SubmitSteps,
@@ -9,6 +10,7 @@ import type {
 } from '../workflows/contracts/steps.js';
 import type { PlanningSteps, ScheduleSteps } from '../workflows/contracts/schedule.js';
 import { awaitOperation } from './await.js';
+import { learningSteps } from './durations.js';
 import { gatesReader, gateSteps } from './gate.js';
 import { rolloutHold } from './hold.js';
 import { inventorySteps } from './inventory.js';
@@ -20,7 +22,7 @@ import { submit } from './submit.js';
 import { verify } from './verify.js';
 
 export function createActivities(deps: StepDeps): {
-  reads: ReadSteps & InventorySteps & LockSteps & GateSteps & ScheduleSteps;
+  reads: ReadSteps & InventorySteps & LockSteps & LearningSteps & GateSteps & ScheduleSteps;
   submits: SubmitSteps;
   waits: WaitSteps & PlanningSteps;
 } {
@@ -30,6 +32,7 @@ export function createActivities(deps: StepDeps): {
       precheck: (input) => precheck(deps, input),
       ...inventorySteps,
       ...lockSteps,
+      ...learningSteps,
       ...gateSteps(deps.clock, gatesOf),
       ...scheduleSteps(deps),
     },

@@ -4,11 +4,13 @@ import {
   condition,
   getExternalWorkflowHandle,
   isCancellation,
+  patched,
   setCurrentDetails,
   setHandler,
 } from '@temporalio/workflow';
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import type { SkipOrder } from './contracts/control.js';
+import { durationClass, type Durations, learn, workedMs } from './contracts/durations.js';
 import { upgradeWorkflowId } from './contracts/ids.js';
 import type {
   Limits,
@@ -36,7 +38,7 @@ import { ShardLeases } from './shard-leases.js';
 import { ShardWindows } from './shard-windows.js';
 import { ShardWords } from './shard-words.js';
 import { alone, ShardShare } from './sharing.js';
-import { readInventory } from './steps.js';
+import { learnDurations, readInventory } from './steps.js';
 import { startUpgrade } from './upgrade-child.js';
 
 export async function shard(input: ShardInput): Promise<ShardResult> {
@@ -59,6 +61,7 @@ export async function shard(input: ShardInput): Promise<ShardResult> {
   run.windows.watch();
   await run.startAll();
   await run.waitForAll();
+  await run.tellDurations();
   return run.end();
 }
 
@@ -90,6 +93,8 @@ class ShardRun {
   /** Names that others wait for. */
   private readonly awaited: AwaitedNames;
   private stopped = false;
+  /** Of those that went well. */
+  private durations: Durations = {};
   private readonly running: Promise<void>[] = [];
 
   constructor(input: ShardInput) {
@@ -153,6 +158,13 @@ class ShardRun {
   /** What was submitted is followed to its end, also when the shard was cancelled. */
   async waitForAll(): Promise<void> {
     await CancellationScope.nonCancellable(() => Promise.all(this.running));
+  }
+
+  /** For forecasts: a word for all of its upgrades, and what is lost if nobody hears it is little. */
+  async tellDurations(): Promise<void> {
+    // Shards of older releases told nothing.
+    if (Object.keys(this.durations).length === 0 || !patched('durations')) return;
+    await CancellationScope.nonCancellable(() => learnDurations(this.durations)).catch(() => undefined);
   }
 
   end(): ShardResult {
@@ -253,6 +265,11 @@ class ShardRun {
     try {
       const ended = await result();
       if (ended.again === true && this.mayStartAgain(workflowId, ended)) return;
+      const ms = workedMs(ended, this.input.timing.scale);
+      const { resource, planned } = spec;
+      if (ms !== null) {
+        this.durations = learn(this.durations, { [durationClass(resource.service, planned?.size ?? null)]: [ms] });
+      }
       end = endFrom(spec, runId, ended);
     } catch (error) {
       const failed = failedUpgrade(error);

@@ -4,6 +4,7 @@
  * uses one up, and what was submitted is followed to its end.
  */
 import { ActivityCancellationType, proxyActivities, type ActivityOptions } from '@temporalio/workflow';
+import type { Durations } from './contracts/durations.js';
 import { QUEUES } from './contracts/queues.js';
 import type { InventoryRef } from './contracts/rollout.js';
 import type { PlanningSteps, ScheduleSteps } from './contracts/schedule.js';
@@ -11,6 +12,7 @@ import type {
   GatesInput,
   GateSteps,
   InventorySteps,
+  LearningSteps,
   LockOwner,
   LockSteps,
   ReadSteps,
@@ -142,6 +144,18 @@ export function scheduleSteps(scale: number): { readonly begin: ScheduleSteps; r
 
 export function readGates(input: GatesInput): ReturnType<GateSteps['readGates']> {
   return gates.readGates(input);
+}
+
+/** Nobody waits for it for long: what is not told is learned from the next ones. */
+const learning = proxyActivities<LearningSteps>({
+  startToCloseTimeout: '15s',
+  scheduleToCloseTimeout: '2m',
+  retry: { initialInterval: '1s', maximumInterval: '10s', maximumAttempts: 5 },
+  summary: 'Tell the ledger how long upgrades took',
+});
+
+export function learnDurations(durations: Durations): Promise<void> {
+  return learning.learnDurations(durations);
 }
 
 export function readInventory(ref: InventoryRef): Promise<readonly UpgradeSpec[]> {

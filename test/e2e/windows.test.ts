@@ -2,6 +2,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { systemClock } from '../../activities/clock.js';
 import { createWorkers } from '../../worker/workers.js';
+import { readLedger } from '../../temporal/ledger.js';
 import type { CalendarEntry } from '../../workflows/contracts/calendar.js';
 import { rolloutWorkflowId, shardWorkflowId } from '../../workflows/contracts/ids.js';
 import { QUEUES } from '../../workflows/contracts/queues.js';
@@ -114,6 +115,16 @@ it('goes on in the next opening, at a constant price', async () => {
   expect(acceptedWithin(second)).toBeGreaterThan(0);
   // At the start, at the edges, and once more for a timer that fires early.
   expect(asked).toBeLessThanOrEqual(6);
+
+  // Told once by its shard, for all of its upgrades; four seconds at this scale are 80, and what surrounds them.
+  const learned = Object.entries(await readLedger(env.client, 'durations'));
+  expect(learned.map(([name, list]) => [name, list.length])).toEqual(
+    expect.arrayContaining([
+      ['ges-v1 -', RESOURCES / 2],
+      ['ges-v2 -', RESOURCES / 2],
+    ]),
+  );
+  for (const ms of learned.flatMap(([, list]) => list)) expect(ms).toBeGreaterThan(80_000);
 });
 
 it('starts nothing more where the plan lets what is left expire', async () => {

@@ -1,4 +1,5 @@
 import { type NativeConnection, Worker } from '@temporalio/worker';
+import { learningSteps } from '../../activities/durations.js';
 import { inventorySteps } from '../../activities/inventory.js';
 import { lockSteps } from '../../activities/locks.js';
 import { QUEUES } from '../../workflows/contracts/queues.js';
@@ -18,7 +19,7 @@ export async function withScriptedWorkers<T>(
     ...common,
     taskQueue: QUEUES.main,
     workflowBundle: await workflowBundle(),
-    activities: { ...steps.reads, ...inventorySteps, ...lockSteps },
+    activities: { ...steps.reads, ...inventorySteps, ...lockSteps, ...learningSteps },
     maxCachedWorkflows: replays ? 0 : 1_000,
   });
   const submits = await Worker.create({ ...common, taskQueue: QUEUES.submit, activities: { ...steps.submits } });

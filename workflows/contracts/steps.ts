@@ -1,5 +1,6 @@
 /** The four steps of an upgrade as the workflow sees them: what each activity is given and what it answers. */
 import type { GateState } from './calendar.js';
+import type { Durations } from './durations.js';
 import type { InventoryRef } from './rollout.js';
 import type { Finding, Operation, SentCall, Timing, UpgradeSpec } from './upgrade.js';
 
@@ -145,6 +146,12 @@ export interface LockOwner {
 export interface LockSteps {
   /** The owners of these upgrades' leases, in the same order; `null` for one that is free. */
   lockOwners(workflowIds: readonly string[]): Promise<readonly (LockOwner | null)[]>;
+}
+
+/** Writes to the ledger. */
+export interface LearningSteps {
+  /** How long upgrades took, by class. */
+  learnDurations(durations: Durations): Promise<void>;
 }
 
 export interface GatesInput {
