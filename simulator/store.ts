@@ -37,6 +37,14 @@ export interface State {
 export class Store {
   readonly state: State;
   readonly #file: string | null;
+  /** By owner and family; made anew when resources came or went. */
+  #resources: {
+    readonly of: readonly SimulatedResource[];
+    readonly count: number;
+    readonly byOwner: ResourcesByOwner;
+  } = { of: [], count: -1, byOwner: new Map() };
+  readonly #operations = new Grouped<SimulatedOperation>();
+  readonly #operationsOfOne = new Grouped<SimulatedOperation>();
   #timer: NodeJS.Timeout | null = null;
   #closed = false;
 
@@ -61,6 +69,43 @@ export class Store {
     this.save();
   }
 
+  /** An owner's resources of a service, in a stable order. */
+  resourcesOf({ owner, family }: Owned): readonly SimulatedResource[] {
+    return [...(this.#byOwner().get(keyOf(owner, family))?.values() ?? [])];
+  }
+
+  resource({ owner, family }: Owned, id: string): SimulatedResource | null {
+    return this.#byOwner().get(keyOf(owner, family))?.get(id) ?? null;
+  }
+
+  /** All operations of an owner's resources of a service, oldest first. */
+  operationsOf({ owner, family }: Owned): readonly SimulatedOperation[] {
+    return this.#operations.get(this.state.operations, keyOf(owner, family), (one) => keyOf(one.owner, one.family));
+  }
+
+  /** All operations of one resource, oldest first. */
+  operationsOfOne({ owner, family, id }: SimulatedResource): readonly SimulatedOperation[] {
+    return this.#operationsOfOne.get(this.state.operations, keyOf(owner, family, id), (one) =>
+      keyOf(one.owner, one.family, one.resource),
+    );
+  }
+
+  #byOwner(): ResourcesByOwner {
+    const { resources } = this.state;
+    if (this.#resources.of !== resources || this.#resources.count !== resources.length) {
+      const byOwner: ResourcesByOwner = new Map();
+      for (const resource of resources) {
+        const key = keyOf(resource.owner, resource.family);
+        const mine = byOwner.get(key) ?? new Map<string, SimulatedResource>();
+        // The first one of an id is the one that is found.
+        if (!mine.has(resource.id)) mine.set(resource.id, resource);
+        byOwner.set(key, mine);
+      }
+      this.#resources = { of: resources, count: resources.length, byOwner };
+    }
+    return this.#resources.byOwner;
+  }
+
   /** Writes soon: for counters. */
   touch(): void {
     if (this.#file === null || this.#timer !== null || this.#closed) return;
@@ -83,6 +128,29 @@ export class Store {
     const temporary = `${this.#file}.${process.pid}.tmp`;
     writeFileSync(temporary, JSON.stringify(this.state), { mode: 0o600 });
     renameSync(temporary, this.#file);
+  }
+}
+
+type Owned = Pick<SimulatedResource, 'owner' | 'family'>;
+type ResourcesByOwner = Map<string, Map<string, SimulatedResource>>;
+
+function keyOf(...parts: readonly string[]): string {
+  return parts.join('/');
+}
+
+/** A list that only grows, by a key: of ten thousand operations, nobody has to look at all of them for one call. */
+class Grouped<T> {
+  readonly #groups = new Map<string, T[]>();
+  #known = 0;
+
+  get(list: readonly T[], key: string, keyOfOne: (one: T) => string): readonly T[] {
+    for (const one of list.slice(this.#known)) {
+      const group = this.#groups.get(keyOfOne(one));
+      if (group === undefined) this.#groups.set(keyOfOne(one), [one]);
+      else group.push(one);
+    }
+    this.#known = list.length;
+    return this.#groups.get(key) ?? [];
   }
 }
 

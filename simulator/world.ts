@@ -42,26 +42,27 @@ export class World {
   }
 
   /** The owner's resources of this service, in a stable order. */
-  resources(): SimulatedResource[] {
-    return this.#store.state.resources.filter((resource) => this.#mine(resource));
+  resources(): readonly SimulatedResource[] {
+    return this.#store.resourcesOf(this.#caller);
   }
 
   find(id: string): SimulatedResource | null {
-    return this.#store.state.resources.find((resource) => this.#mine(resource) && resource.id === id) ?? null;
+    return this.#store.resource(this.#caller, id);
   }
 
   /** The resource's operations that the cloud lets show and that made it what it is, oldest first. */
   operations(resource: SimulatedResource): SimulatedOperation[] {
     const { changedAt = 0 } = resource;
-    return this.#all(resource)
+    return this.#store
+      .operationsOfOne(resource)
       .filter((operation) => operation.visibleAt <= this.now)
       .filter((operation) => (endedAt(operation, this.now) ?? Infinity) > changedAt);
   }
 
   /** Of all the owner's operations those that job lists and records know of, newest first. */
   records(): SimulatedOperation[] {
-    return this.#store.state.operations
-      .filter((operation) => this.#mine(operation))
+    return this.#store
+      .operationsOf(this.#caller)
       .filter((operation) => operation.visibleAt <= this.now)
       .filter((operation) => operation.recordsGoneAt === null || this.now < operation.recordsGoneAt)
       .toSorted((a, b) => b.acceptedAt - a.acceptedAt);
@@ -168,23 +169,10 @@ export class World {
     return digest(this.#store.state.seed, ...parts);
   }
 
-  #mine(thing: { readonly owner: string; readonly family: string }): boolean {
-    return thing.owner === this.#caller.owner && thing.family === this.#caller.family;
-  }
-
-  #all(resource: SimulatedResource): SimulatedOperation[] {
-    return this.#store.state.operations.filter(
-      (operation) =>
-        operation.resource === resource.id &&
-        operation.family === resource.family &&
-        operation.owner === resource.owner,
-    );
-  }
-
   /** Judged by what really runs, seen or not. */
   #noteOverlap(resource: SimulatedResource): void {
     if (this.#caller.account === null) return;
-    const running = this.#all(resource).some((operation) => isRunning(stageOf(operation, this.now)));
+    const running = this.#store.operationsOfOne(resource).some((operation) => isRunning(stageOf(operation, this.now)));
     if (running) this.violation('submit-while-running', resource.id);
   }
 
