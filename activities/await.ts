@@ -96,11 +96,11 @@ async function follow(deps: StepDeps, input: AwaitInput): Promise<AwaitResult> {
       if (isStuck(now)) return (await endedUnsaid()) ?? { ...stillRuns, stuck: true };
 
       const slow = input.overdue ? OVERDUE_SLOWDOWN : 1;
-      const ordinary = nextPollMs(api.pace, now - since, scale, progress?.remainingMs ?? null) * slow;
-      const interval = Math.max(ordinary, backoffMs(api.pace, seen.failedReads, scale));
+      const ordinary = nextPollMs(api.pace, now - since, scale, progress) * slow;
+      const interval = Math.max(ordinary, jittered(backoffMs(api.pace, seen.failedReads, scale)));
       // Never sleep past the deadline by more than the shortest interval: the end is told in time.
       const untilDeadline = Math.max(deadline - now, api.pace.pollMinMs * scale);
-      await deps.clock.sleep(Math.min(jittered(interval), untilDeadline), signal);
+      await deps.clock.sleep(Math.min(interval, untilDeadline), signal);
     }
   };
 
@@ -117,13 +117,33 @@ function believed(progress: Progress, isVisible: boolean): Progress {
   return { state: 'running', detail, percent: null, remainingMs: null };
 }
 
+/** Of what is left by an estimate, so much passes before the next poll: a percentage is a guess, and moves in steps. */
+const SHARE_OF_REST = { remaining: 1 / 2, percent: 1 / 3, expected: 1 / 10 };
+/** With less done than this, a percentage says nothing of the rest. */
+const LEAST_PERCENT = 5;
+
 /**
- * Milliseconds until the next poll: often around the expected end, seldom far from it, and by the provider's own
- * estimate where it gives one.
+ * Milliseconds until the next poll, never out of the service's bounds: often around the end, seldom far from it. Where
+ * the provider tells how far it is, the last poll comes right at the end that follows from it; else the ordinary
+ * duration has to do.
  */
-export function nextPollMs(pace: Pace, elapsedMs: number, scale: number, remainingMs: number | null): number {
-  const awayFromEnd = remainingMs ?? Math.abs(pace.expectedMs * scale - elapsedMs);
-  return Math.min(Math.max(awayFromEnd / 10, pace.pollMinMs * scale), pace.pollMaxMs * scale);
+export function nextPollMs(
+  pace: Pace,
+  elapsedMs: number,
+  scale: number,
+  told: Pick<Progress, 'remainingMs' | 'percent'> | null,
+): number {
+  const [min, max] = [pace.pollMinMs * scale, pace.pollMaxMs * scale];
+  const bounded = (ms: number) => Math.min(Math.max(ms, min), max);
+  const percent = told?.percent ?? 0;
+  const byPercent = percent >= LEAST_PERCENT && percent < 100 ? (elapsedMs * (100 - percent)) / percent : null;
+  const rest = told?.remainingMs ?? byPercent;
+  if (rest === null) {
+    return jittered(bounded(Math.abs(pace.expectedMs * scale - elapsedMs) * SHARE_OF_REST.expected));
+  }
+  // Two polls more would be one too many: one, and right after the end, since both estimates are rounded up.
+  if (rest <= 2 * min) return bounded(rest) + min * 0.1 * Math.random();
+  return bounded(rest * (told?.remainingMs == null ? SHARE_OF_REST.percent : SHARE_OF_REST.remaining));
 }
 
 /** After reads in a row that failed: doubling from the shortest interval to twice the longest. */

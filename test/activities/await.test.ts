@@ -74,6 +74,18 @@ describe('await', () => {
     expect(result).toMatchObject({ ended: true, providerSays: 'succeeded', reason: 'job success' });
   });
 
+  it.each([
+    ['what is left', (elapsed: number) => ({ remainingMs: 10 * MINUTE - elapsed })],
+    ['a percentage', (elapsed: number) => ({ percent: Math.floor((elapsed / (10 * MINUTE)) * 100) })],
+  ])('comes right after the end that the provider foretells by %s, with few polls', async (_, said) => {
+    const { elapsedMs, polledAt } = await waited({
+      poll: (elapsed) => (elapsed < 10 * MINUTE ? said(elapsed) : { state: 'succeeded' }),
+    });
+    // A poll every 15 s would take forty, and be late by half of that on average.
+    expect(polledAt.length).toBeLessThan(25);
+    expect(elapsedMs - 10 * MINUTE).toBeLessThan(gesV2.pace.pollMinMs / 2);
+  });
+
   it('reads that fail come more and more seldom, up to a bound', async () => {
     const { polledAt } = await waited({ poll: (elapsed) => (elapsed < 30 * MINUTE ? null : { state: 'failed' }) });
     const gaps = polledAt.slice(1).map((at, index) => at - (polledAt[index] ?? 0));
