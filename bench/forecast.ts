@@ -3,7 +3,6 @@
  * from what ended earlier only. Reality has its own durations and its own, slow, way of starting what may start: the
  * rule of the shards, asked anew at each instant.
  */
-import { fileURLToPath } from 'node:url';
 import { recurrenceOf } from '../calendar/forms.js';
 import { Gates } from '../calendar/gate.js';
 import { knowledgeOf, usualOf } from '../forecast/durations.js';
@@ -200,5 +199,3 @@ export function forecastRow(): string {
     line('all', all),
   ].join('\n');
 }
-
-if (process.argv[1] === fileURLToPath(import.meta.url)) process.stdout.write(`${forecastRow()}\n`);

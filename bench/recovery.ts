@@ -1,30 +1,22 @@
 /**
- * `npm run bench:recovery`: what one killed worker and one killed server add to the wall time of a rollout, against an
- * undisturbed run of the same fleet in the same invocation.
+ * What one killed worker and one killed server add to the wall time of a rollout, against an undisturbed run of the same
+ * fleet in the same invocation.
  */
-import { parseArgs } from 'node:util';
 import { submitBounds } from '../activities/bounds.js';
 import { CLOUD_APIS } from '../activities/clouds/index.js';
 import { STEP_BOUNDS } from '../workflows/steps.js';
 import { SCALE, say, timedRollout, type Running } from './fleet.js';
+import { seconds } from './print.js';
+import { middle } from './usage.js';
 
-const { values: given } = parseArgs({
-  options: {
-    seed: { type: 'string', default: 'recovery' },
-    /** Each kind of run so often; the medians are compared. */
-    runs: { type: 'string', default: '1' },
-    upgrades: { type: 'string', default: '40' },
-  },
-});
 const GOAL_S = 5;
 
 type Kind = 'undisturbed' | 'the worker killed' | 'one of two workers killed' | 'the server killed';
 const KINDS: readonly Kind[] = ['undisturbed', 'the worker killed', 'one of two workers killed', 'the server killed'];
 
-async function run(kind: Kind): Promise<number> {
-  const upgrades = Number(given.upgrades);
+async function run(kind: Kind, seed: string, upgrades: number): Promise<number> {
   const wallMs = await timedRollout({
-    seed: given.seed,
+    seed,
     upgrades,
     concurrency: Math.ceil(upgrades / 2),
     workers: kind === 'one of two workers killed' ? 2 : 1,
@@ -48,32 +40,27 @@ async function submitted({ simulator, goesOn }: Running, count: number): Promise
   }
 }
 
-function seconds(ms: number): string {
-  return `${(ms / 1000).toFixed(1)} s`;
+/** @param runs each kind of run so often; the medians are compared */
+export async function recovery(seed: string, runs: number, upgrades: number): Promise<string> {
+  const times = new Map<Kind, number[]>(KINDS.map((kind) => [kind, []]));
+  for (let round = 0; round < runs; round += 1) {
+    for (const kind of KINDS) times.get(kind)?.push(await run(kind, seed, upgrades));
+  }
+  /** Of the service whose submits may stay invisible for longest. */
+  const slowest = CLOUD_APIS.map((api) => submitBounds(api.pace, 1)).toSorted((a, b) => b.settlingMs - a.settlingMs)[0];
+  const lines = [
+    `operations of 10 to 30 s, every bound at scale ${SCALE}`,
+    ...[...Object.entries(STEP_BOUNDS), ...Object.entries(slowest ?? {})].map(
+      ([bound, ms]) => `  ${bound.padEnd(22)} ${seconds(ms * SCALE).padStart(9)}   in production ${seconds(ms)}`,
+    ),
+    '  (no heartbeat time-out below 3 s, no retry sooner than 1 s)',
+    '',
+  ];
+  const base = middle(times.get('undisturbed') ?? []);
+  for (const kind of KINDS) {
+    const wall = middle(times.get(kind) ?? []);
+    const added = kind === 'undisturbed' ? '' : `  adds ${seconds(wall - base)} (goal: at most ${GOAL_S} s)`;
+    lines.push(`${kind.padEnd(26)} ${seconds(wall).padStart(8)}${added}`);
+  }
+  return lines.join('\n');
 }
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
-}
-
-const times = new Map<Kind, number[]>(KINDS.map((kind) => [kind, []]));
-for (let round = 0; round < Number(given.runs); round += 1) {
-  for (const kind of KINDS) times.get(kind)?.push(await run(kind));
-}
-/** Of the service whose submits may stay invisible for longest. */
-const slowest = CLOUD_APIS.map((api) => submitBounds(api.pace, 1)).toSorted((a, b) => b.settlingMs - a.settlingMs)[0];
-const lines = [
-  `operations of 10 to 30 s, every bound at scale ${SCALE}`,
-  ...[...Object.entries(STEP_BOUNDS), ...Object.entries(slowest ?? {})].map(
-    ([bound, ms]) => `  ${bound.padEnd(22)} ${seconds(ms * SCALE).padStart(9)}   in production ${seconds(ms)}`,
-  ),
-  '  (no heartbeat time-out below 3 s, no retry sooner than 1 s)',
-  '',
-];
-const base = median(times.get('undisturbed') ?? []);
-for (const kind of KINDS) {
-  const wall = median(times.get(kind) ?? []);
-  const added = kind === 'undisturbed' ? '' : `  adds ${seconds(wall - base)} (goal: at most ${GOAL_S} s)`;
-  lines.push(`${kind.padEnd(26)} ${seconds(wall).padStart(8)}${added}`);
-}
-process.stdout.write(`${lines.join('\n')}\n`);

@@ -118,7 +118,7 @@ export function seedFleet(seed: string, upgrades: number): Fleet {
  *
  * @returns path of the accounts file
  */
-export function writeAccounts(directory: string, fleet: Fleet, url: string): string {
+export function writeAccounts(directory: string, fleet: Fleet, url: string, rates: typeof RATES = RATES): string {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   const accounts = fleet.credentials.map(({ account, cloud, owner, accessKeyId, secret, securityToken, login }) => {
     const file = `${account}.credentials.yaml`;
@@ -134,7 +134,7 @@ export function writeAccounts(directory: string, fleet: Fleet, url: string): str
         ...(cloud === 'huawei' && login === undefined ? { projectId: owner } : {}),
         credentials: { file: `./${file}` },
         endpoints: Object.fromEntries(families.map((family) => [family, url])),
-        rates: RATES,
+        rates,
         concurrency: 1000,
       },
     ];

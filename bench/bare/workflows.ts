@@ -1,0 +1,64 @@
+/**
+ * The bare skeleton: a child workflow per upgrade, four activities that make the same calls, and nothing else. No lease,
+ * no budget, no words to people, no care for what goes wrong.
+ */
+import { executeChild, proxyActivities, sleep } from '@temporalio/workflow';
+import type { ReadSteps, StepInput, SubmitInput, SubmitSteps, WaitSteps } from '../../workflows/contracts/steps.js';
+import type { Timing, UpgradeSpec } from '../../workflows/contracts/upgrade.js';
+
+export interface BareInput {
+  readonly name: string;
+  readonly specs: readonly UpgradeSpec[];
+  readonly concurrency: number;
+  readonly timing: Timing;
+}
+
+export interface BareResult {
+  readonly resource: string;
+  readonly verdict: string;
+  readonly polls: number;
+  /** Epoch ms. */
+  readonly endedAt: number;
+}
+
+const RETRY_MS = 1_000;
+
+const steps = proxyActivities<ReadSteps & SubmitSteps & WaitSteps>({ startToCloseTimeout: '10 minutes' });
+
+export async function bareRollout({ name, specs, concurrency, timing }: BareInput): Promise<BareResult[]> {
+  const results: BareResult[] = [];
+  const queue = specs.values();
+  const lane = async (): Promise<void> => {
+    for (const spec of queue) {
+      const step: StepInput = { rollout: name, rolloutRun: name, spec, timing };
+      const workflowId = `${name}/${spec.resource.id}`;
+      results.push(await executeChild(bareUpgrade, { workflowId, args: [step] }));
+    }
+  };
+  await Promise.all(Array.from({ length: concurrency }, lane));
+  return results;
+}
+
+export async function bareUpgrade(step: StepInput): Promise<BareResult> {
+  const startedAt = new Date().toISOString();
+  const { version, knownOperations } = await steps.precheck(step);
+  let input: SubmitInput = {
+    ...step,
+    expectedVersion: version,
+    submission: 1,
+    unresolvedSince: null,
+    knownOperations,
+    startedAt,
+  };
+  let submitted = await steps.submit(input);
+  // On a busy machine a send may miss its window.
+  while (submitted.operation === null) {
+    await sleep(RETRY_MS);
+    input = { ...input, submission: submitted.submission, unresolvedSince: submitted.unresolvedSince };
+    submitted = await steps.submit(input);
+  }
+  const { operation } = submitted;
+  const ended = await steps.awaitOperation({ ...step, operation, overdue: false });
+  const { verdict } = await steps.verify({ ...step, operation });
+  return { resource: step.spec.resource.id, verdict, polls: ended.polls, endedAt: Date.now() };
+}

@@ -1,0 +1,62 @@
+/** `npm run bench`: tables. Its exit code is of broken promises only, never of a time. */
+import { cpus, release, totalmem } from 'node:os';
+import { parseArgs } from 'node:util';
+import { detection } from './detection.js';
+import { BrokenTruth, say } from './fleet.js';
+import { forecastRow } from './forecast.js';
+import { memory } from './memory.js';
+import { overhead } from './overhead.js';
+import { recovery } from './recovery.js';
+import { schedule } from './schedule.js';
+import { wave } from './wave.js';
+
+const { values: given } = parseArgs({
+  options: {
+    /** Rows, separated by commas; the first five when left out. */
+    only: { type: 'string' },
+    seed: { type: 'string', default: 'bench' },
+    /** Largest fleet of the row `schedule`. */
+    most: { type: 'string', default: '10000' },
+    /** Upgrades of the row `wave`. */
+    wave: { type: 'string', default: '7000' },
+    /** Of the row `recovery`: so often each kind of run. */
+    runs: { type: 'string', default: '1' },
+  },
+});
+
+const ROWS: Readonly<Record<string, () => Promise<string>>> = {
+  schedule: () => schedule(given.seed, Number(given.most)),
+  wave: () => wave(given.seed, Number(given.wave)),
+  detection: () => detection(given.seed),
+  overhead: () => overhead(given.seed),
+  forecast: () => Promise.resolve(forecastRow()),
+  recovery: () => recovery(given.seed, Number(given.runs), 40),
+  memory: () => memory(given.seed, 2_000),
+};
+const ORDINARY = ['schedule', 'wave', 'detection', 'overhead', 'forecast'];
+
+const chosen = given.only?.split(',') ?? ORDINARY;
+const unknown = chosen.filter((name) => !(name in ROWS));
+if (unknown.length > 0) {
+  process.stderr.write(`there is no row ${unknown.join(', ')} (there are ${Object.keys(ROWS).join(', ')})\n`);
+  process.exit(1);
+}
+
+// So that nothing that was started is left behind.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
+
+const [cpu] = cpus();
+process.stdout.write(
+  `${new Date().toISOString()}, seed ${given.seed}, ${cpus().length} × ${cpu?.model ?? 'unknown'}, ` +
+    `${Math.round(totalmem() / 2 ** 30)} GB, Linux ${release()}, Node ${process.version}\n`,
+);
+for (const name of chosen) {
+  say(`row ${name}`);
+  try {
+    process.stdout.write(`\n${name}: ${await ROWS[name]?.()}\n`);
+  } catch (error) {
+    if (!(error instanceof BrokenTruth)) throw error;
+    process.stdout.write(`\n${name}: BROKEN: ${error.message}\n`);
+    process.exitCode = 1;
+  }
+}

@@ -1,0 +1,93 @@
+/**
+ * What the engine costs: CPU of worker and server per upgrade with instant operations, beside a bare skeleton of the same
+ * shape on the same server, taking turns.
+ */
+import { cpuSeconds, middle } from './usage.js';
+import { startBareWorker } from './bare/process.js';
+import { rolloutOn, say, withInstallation, type Installation } from './fleet.js';
+import { fixed, table } from './print.js';
+
+const ROUNDS = 5;
+const PER_ROUND = 100;
+const CONCURRENCY = 40;
+const SETTLE_MS = 1_000;
+/** Of each account: what is paced needs no less CPU, and takes longer. */
+const RATES = { reads: 1_000, writes: 1_000 };
+
+interface Cost {
+  readonly worker: number;
+  readonly server: number;
+}
+
+export async function overhead(seed: string): Promise<string> {
+  const options = {
+    seed,
+    // The first round of each warms it up and is not counted.
+    upgrades: (ROUNDS + 1) * 2 * PER_ROUND,
+    concurrency: CONCURRENCY,
+    durationMs: { min: 1, max: 1 },
+    rates: RATES,
+  };
+  const { ours, bare } = await withInstallation(options, async (installation) => {
+    const { stack, planned } = installation;
+    const skeleton = await startBareWorker(installation);
+    const ours: Cost[] = [];
+    const bare: Cost[] = [];
+    const slice = (number: number) => planned.slice(number * PER_ROUND, (number + 1) * PER_ROUND);
+    for (let round = 0; round <= ROUNDS; round += 1) {
+      const isWarm = round > 0;
+      const runs = [
+        async () => {
+          const some = { ...installation, planned: slice(2 * round) };
+          const cost = await costOf(installation, stack.pids().workers[0] ?? 0, () =>
+            rolloutOn(some, { ...options, rollout: `round-${round}` }),
+          );
+          if (isWarm) ours.push(cost);
+        },
+        async () => {
+          const cost = await costOf(installation, skeleton.pid, () =>
+            skeleton.run(`bare-${round}`, slice(2 * round + 1), { concurrency: CONCURRENCY }),
+          );
+          if (isWarm) bare.push(cost);
+        },
+      ];
+      // Who goes first changes.
+      for (const run of round % 2 === 0 ? runs : runs.toReversed()) await run();
+      say(`round ${round}: ${fixed(total(ours.at(-1)))} and ${fixed(total(bare.at(-1)))} ms`);
+    }
+    await skeleton.stop();
+    return { ours, bare };
+  });
+  const ratios = ours.map((cost, at) => total(cost) / total(bare[at]));
+  return [
+    `CPU ms per upgrade with instant operations, ${PER_ROUND} a round, ${CONCURRENCY} at a time, ${ROUNDS} rounds of each in turn`,
+    table(['', 'worker', 'server', 'both', 'least', 'most'], [line('Uplift', ours), line('bare skeleton', bare)]),
+    `ratio ${fixed(middle(ratios), 3)} (${fixed(Math.min(...ratios), 3)} to ${fixed(Math.max(...ratios), 3)}; goal: at most 1.15)`,
+  ].join('\n');
+}
+
+async function costOf({ stack }: Installation, worker: number, run: () => Promise<unknown>): Promise<Cost> {
+  const used = () => ({ worker: cpuSeconds(worker) ?? 0, server: cpuSeconds(stack.pids().temporal ?? 0) ?? 0 });
+  const before = used();
+  await run();
+  await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
+  const after = used();
+  const perUpgrade = (seconds: number) => (seconds * 1000) / PER_ROUND;
+  return { worker: perUpgrade(after.worker - before.worker), server: perUpgrade(after.server - before.server) };
+}
+
+function total(cost: Cost | undefined): number {
+  return cost === undefined ? Number.NaN : cost.worker + cost.server;
+}
+
+function line(what: string, costs: readonly Cost[]): string[] {
+  const totals = costs.map(total);
+  return [
+    what,
+    ...[middle(costs.map(({ worker }) => worker)), middle(costs.map(({ server }) => server)), middle(totals)].map(
+      (ms) => fixed(ms),
+    ),
+    fixed(Math.min(...totals)),
+    fixed(Math.max(...totals)),
+  ];
+}
