@@ -1,5 +1,7 @@
 /** The activities, by the task queue whose slots they use. */
 import type {
+  FreezeSteps,
+  FreezeWaits,
   GateSteps,
   InventorySteps,
   LearningSteps,
@@ -11,6 +13,7 @@ import type {
 import type { PlanningSteps, ScheduleSteps } from '../workflows/contracts/schedule.js';
 import { awaitOperation } from './await.js';
 import { learningSteps } from './durations.js';
+import { freezesReader, freezeSteps, freezeWaits } from './freeze.js';
 import { gatesReader, gateSteps } from './gate.js';
 import { rolloutHold } from './hold.js';
 import { inventorySteps } from './inventory.js';
@@ -22,11 +25,12 @@ import { submit } from './submit.js';
 import { verify } from './verify.js';
 
 export function createActivities(deps: StepDeps): {
-  reads: ReadSteps & InventorySteps & LockSteps & LearningSteps & GateSteps & ScheduleSteps;
+  reads: ReadSteps & InventorySteps & LockSteps & LearningSteps & GateSteps & ScheduleSteps & FreezeSteps;
   submits: SubmitSteps;
-  waits: WaitSteps & PlanningSteps;
+  waits: WaitSteps & PlanningSteps & FreezeWaits;
 } {
   const gatesOf = deps.gatesOf ?? gatesReader();
+  const freezesOf = deps.freezesOf ?? freezesReader(deps.clock);
   return {
     reads: {
       precheck: (input) => precheck(deps, input),
@@ -35,12 +39,14 @@ export function createActivities(deps: StepDeps): {
       ...learningSteps,
       ...gateSteps(deps.clock, gatesOf),
       ...scheduleSteps(deps),
+      ...freezeSteps(freezesOf),
     },
-    submits: { submit: (input) => submit({ holdOf: rolloutHold, gatesOf, ...deps }, input) },
+    submits: { submit: (input) => submit({ holdOf: rolloutHold, gatesOf, freezesOf, ...deps }, input) },
     waits: {
       awaitOperation: (input) => awaitOperation(deps, input),
       verify: (input) => verify(deps, input),
       ...planningSteps(deps),
+      ...freezeWaits(deps.clock, freezesOf),
     },
   };
 }

@@ -63,6 +63,8 @@ export interface PreparedTarget {
   readonly from: string | null;
   /** What it is now, to be known again right before its submit; `null` where it could not be read. */
   readonly snapshot: Snapshot | null;
+  /** All that it has. */
+  readonly tags: Readonly<Record<string, string>>;
   readonly standing: Standing | null;
   /** The plan's target; what it leaves to the moment (`latest`) is pinned to what the cloud offers now. */
   readonly target: Json;
@@ -246,6 +248,7 @@ export function rolloutInputOf(prepared: PreparedPlan, { startedBy, learned = {}
           ...(relations.after.length === 0 ? {} : { after: relations.after }),
           ...(relations.provides.length === 0 ? {} : { provides: relations.provides }),
           ...(seen?.snapshot == null ? {} : { planned: seen.snapshot }),
+          ...(Object.keys(seen?.tags ?? {}).length === 0 ? {} : { tags: seen?.tags ?? {} }),
           ...(Object.keys(plan.drift).length === 0 ? {} : { drift: plan.drift }),
           ...(plan.onLocked === 'skip' ? {} : { onLocked: plan.onLocked }),
           ...(plan.onOtherTarget === 'wait' ? { onOtherTarget: plan.onOtherTarget } : {}),
@@ -330,6 +333,7 @@ async function prepareTarget(request: PlanRequest, planned: PlannedTarget): Prom
     status: null,
     from: null,
     snapshot: null,
+    tags: {},
     standing: null,
     target: planned.target,
     to: planned.targetLabel,
@@ -358,6 +362,7 @@ async function prepareTarget(request: PlanRequest, planned: PlannedTarget): Prom
       status: state.status,
       from: state.version,
       snapshot: snapshotOf(state, planned.chosenByTags),
+      tags: state.tags,
       standing,
       target: target as Json,
       to: api.label(target),

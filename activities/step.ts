@@ -6,6 +6,7 @@ import type { Account } from '../plan/accounts.js';
 import type { StepInput } from '../workflows/contracts/steps.js';
 import type { Operation } from '../workflows/contracts/upgrade.js';
 import type { Clock } from './clock.js';
+import type { FreezesOf } from './freeze.js';
 import type { GatesOf } from './gate.js';
 import { AccountError, CloudError } from './clouds/errors.js';
 import type { CloudApi } from './clouds/port.js';
@@ -22,6 +23,8 @@ export interface StepDeps {
   readonly terminations?: Terminations;
   /** The windows of a rollout that has some. */
   readonly gatesOf?: GatesOf;
+  /** The freezes that hold; without it, there are none. */
+  readonly freezesOf?: FreezesOf;
   /** Why a rollout may send nothing now; `null` while it may. Without it, nothing holds one. */
   readonly holdOf?: (input: Pick<StepInput, 'rollout' | 'rolloutRun'>) => Promise<string | null>;
 }

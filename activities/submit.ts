@@ -4,6 +4,7 @@
  */
 import { activityInfo, Context } from '@temporalio/activity';
 import type { Gates } from '../calendar/gate.js';
+import { freezeLabel, freezeOf } from '../workflows/contracts/freezes.js';
 import type { SubmitInput, SubmitResult } from '../workflows/contracts/steps.js';
 import type { SentCall } from '../workflows/contracts/upgrade.js';
 import { submitBounds, type SubmitBounds } from './bounds.js';
@@ -73,8 +74,9 @@ class SubmitAttempt {
   /** The time after which no earlier send can arrive or be invisible any more; `null` when none can be out. */
   private settling: { readonly since: Stopwatch; readonly ms: number } | null;
   private unresolvedSince: string | null;
-  /** As the last look read it. */
+  /** As the last look read them. */
   private version: string | null = null;
+  private tags: Readonly<Record<string, string>> = {};
 
   constructor(deps: StepDeps, api: CloudApi, target: unknown, input: SubmitInput) {
     this.deps = deps;
@@ -152,6 +154,7 @@ class SubmitAttempt {
         const state = await this.api.describe(reader, resource.id);
         const records = await this.api.operations(reader, resource.id, since);
         this.version = state.version;
+        this.tags = state.tags;
         const decision = decide({
           state,
           standing: this.api.standing(state, this.target),
@@ -205,10 +208,14 @@ class SubmitAttempt {
     }
     const edge = await this.edge(sendBy);
     if ('ended' in edge) return edge.ended;
-    const hold = await this.holdOf();
-    if (hold !== null) return hold;
     const request = this.api.submission({ projectId: this.sender.projectId }, resource.id, this.asked, token);
-    const sent = await this.sender.send(request, { ...edge, isLate });
+    let forbidden: SubmitResult | null = null;
+    const mayGo = async () => {
+      forbidden = (await this.freeze()) ?? (await this.hold());
+      return forbidden === null;
+    };
+    const sent = await this.sender.send(request, { ...edge, isLate, mayGo });
+    if (forbidden !== null) return forbidden;
     const answer = answerOf(this.api, sent, resource.id);
     measureAnswer(resource, answer.kind);
     if (sent.kind !== 'not-sent') this.calls.push(record(request, sent, answer));
@@ -274,15 +281,32 @@ class SubmitAttempt {
     return { sendBy: Math.min(sendBy, until - 1), timeoutMs: Math.min(timeoutMs, closes - now) };
   }
 
+  /** Whether a freeze covers it, by its tags as they are now. */
+  private async freeze(): Promise<SubmitResult | null> {
+    const { spec, rollout } = this.input;
+    try {
+      const holding = (await this.deps.freezesOf?.()) ?? [];
+      const freeze = freezeOf(holding, { resource: spec.resource, rollout, tags: this.tags });
+      return freeze === null ? null : this.result('closed', freezeLabel(freeze), { over: false, freeze });
+    } catch (error) {
+      return this.untold('it is frozen', error);
+    }
+  }
+
   /** The last question before the send: whether people let the rollout send. */
-  private async holdOf(): Promise<SubmitResult | null> {
+  private async hold(): Promise<SubmitResult | null> {
     try {
       const why = (await this.deps.holdOf?.(this.input)) ?? null;
       return why === null ? null : this.result('held-back', why);
     } catch (error) {
-      const reason = `cannot tell whether the rollout is on hold: ${error instanceof Error ? error.message : String(error)}`;
-      return this.result('deferred', reason, { retryInMs: HOLD_RETRY_MS });
+      return this.untold('the rollout is on hold', error);
     }
+  }
+
+  /** Who cannot ask may not send. */
+  private untold(what: string, error: unknown): SubmitResult {
+    const reason = `cannot tell whether ${what}: ${error instanceof Error ? error.message : String(error)}`;
+    return this.result('deferred', reason, { retryInMs: HOLD_RETRY_MS });
   }
 
   /** The cloud refused since it holds the target to be reached: true only if the resource says so too. */
@@ -314,7 +338,7 @@ class SubmitAttempt {
   private result(
     verdict: SubmitResult['verdict'],
     reason: string,
-    more: Partial<Pick<SubmitResult, 'operation' | 'retryInMs' | 'submission' | 'over'>> = {},
+    more: Partial<Pick<SubmitResult, 'operation' | 'retryInMs' | 'submission' | 'over' | 'freeze'>> = {},
   ): SubmitResult {
     return {
       verdict,

@@ -86,6 +86,27 @@ export function wallObjection(text: string): Objection | null {
   }
 }
 
+/**
+ * An instant as it is written: with its offset (`2026-12-24T18:00+01:00`, `…Z`), or on a place's clock
+ * (`2026-12-24T18:00 Europe/Berlin`, `2026-12-24T18:00[Europe/Berlin]`), where a clock change is read as a start is.
+ *
+ * @returns epoch milliseconds, or what is wrong with it
+ */
+export function instantOf(text: string): number | Objection {
+  const remedy = 'write 2026-12-24T18:00+01:00, or "2026-12-24T18:00 Europe/Berlin"';
+  const [, time = '', bracketed, spaced] =
+    /^(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(?::\d{2})?)(?:\[(.+)\]| +(\S+))$/.exec(text.trim()) ?? [];
+  const zone = bracketed ?? spaced;
+  try {
+    if (zone === undefined) return Temporal.Instant.from(text.trim()).epochMilliseconds;
+    const objection = zoneObjection(zone);
+    if (objection !== null) return { message: objection.message, remedy };
+    return Temporal.PlainDateTime.from(wall(time)).toZonedDateTime(zone).epochMilliseconds;
+  } catch {
+    return { message: `"${text}" is no instant`, remedy };
+  }
+}
+
 /** @throws RangeError; a zone or an offset has no place in it, since the entry's own zone says it. */
 function wall(text: string): string {
   if (!/^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2})?)?$/.test(text)) throw new RangeError(`no wall-clock time: ${text}`);

@@ -5,6 +5,7 @@ import { rolloutWorkflowId, upgradeWorkflowId } from '../workflows/contracts/ids
 import type { RolloutInput } from '../workflows/contracts/rollout.js';
 import {
   budget,
+  frozen,
   noWorker,
   paused,
   resting,
@@ -34,7 +35,7 @@ export class UnknownResourceError extends Error {
 }
 
 /** What is looked for before, and after, the upgrades in flight: what holds everything comes first. */
-const BEFORE: readonly FindCauses[] = [noWorker, paused, wantsApproval, windowShut, standing, budget, room];
+const BEFORE: readonly FindCauses[] = [noWorker, paused, wantsApproval, windowShut, frozen, standing, budget, room];
 const AFTER: readonly FindCauses[] = [waitsForOthers, resting];
 
 /** The most upgrades that are looked at one by one, and causes of one kind. */

@@ -140,9 +140,9 @@ function forecastOf({ input, now, learned, failuresLeft, hasStarted, waves }: Op
     return kinds.push(kind) - 1;
   };
   const freezes = learned.freezes.filter((freeze) => isActive(freeze, now));
-  const frozenUntil = ({ resource, planned }: UpgradeSpec): number =>
+  const frozenUntil = ({ resource, tags = {} }: UpgradeSpec): number =>
     freezes
-      .filter((freeze) => covers(freeze, { resource, rollout: input.rollout, tags: planned?.tags ?? {} }))
+      .filter((freeze) => covers(freeze, { resource, rollout: input.rollout, tags }))
       .reduce((latest, { until }) => Math.max(latest, Date.parse(until)), 0);
   const { windows = null } = input;
 

@@ -16,6 +16,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void
   explain: async () => (await import('./commands/explain.js')).addExplain,
   report: async () => (await import('./commands/report.js')).addReport,
   control: async () => (await import('./commands/control.js')).addControl,
+  freeze: async () => (await import('./commands/freeze.js')).addFreeze,
   resolve: async () => (await import('./commands/resolve.js')).addResolve,
   schedule: async () => (await import('./commands/schedule.js')).addSchedule,
   doctor: async () => (await import('./commands/doctor.js')).addDoctor,

@@ -1,6 +1,7 @@
 /** Every resource of a rollout and where it stands; and the whole results, for the report. */
 import type { Client, WorkflowExecutionDescription, WorkflowExecutionInfo } from '@temporalio/client';
 import { FAILURES } from '../workflows/contracts/errors.js';
+import { freezeLabel, freezeOf } from '../workflows/contracts/freezes.js';
 import { shardWorkflowId, upgradeWorkflowId } from '../workflows/contracts/ids.js';
 import { MESSAGES } from '../workflows/contracts/messages.js';
 import {
@@ -16,6 +17,7 @@ import { ATTRIBUTES } from '../workflows/contracts/search-attributes.js';
 import type { AwaitHeartbeat } from '../workflows/contracts/steps.js';
 import type { Outcome, Phase, UpgradeResult, UpgradeSpec } from '../workflows/contracts/upgrade.js';
 import { describeRollout, rolloutStatus, upgradeRuns } from './rollouts.js';
+import { freezesDuring, listFreezes } from './freezes.js';
 import { upgradesOf } from './inventory.js';
 import { inputOf, mapAtOnce } from '../temporal/reads.js';
 import { ask, decoded, describeRun, endOf } from './server-reads.js';
@@ -69,11 +71,15 @@ export async function readRows(client: Client, rollout: string): Promise<ReadRow
 
   const end = rolloutRuns ? null : await endOf<RolloutResult>(client, run.workflowId, run.runId, FAILURES.rollout);
   const lists = await mapAtOnce(input.waves, (wave) => upgradesOf(client, wave));
+  const freezes = rolloutRuns ? await listFreezes(client, { all: false }) : [];
   const rows = input.waves.flatMap(({ name }, at) => {
     const unknown = rolloutRuns ? {} : leftOut(at, end?.kind === 'result' ? end.value : null);
     return (lists[at] ?? []).map((spec) => {
       const base = baseRow(name, at + 1, spec);
-      return rowOf(base, known.get(base.workflowId)) ?? { ...base, ...unknown };
+      const row = rowOf(base, known.get(base.workflowId)) ?? { ...base, ...unknown };
+      const { resource, tags = {} } = spec;
+      const freeze = row.phase === 'Pending' ? freezeOf(freezes, { resource, rollout, tags }) : null;
+      return freeze === null ? row : { ...row, freeze, reason: freezeLabel(freeze), nextAt: freeze.until };
     });
   });
   return withDetails(client, rows);
@@ -85,10 +91,14 @@ export async function readRows(client: Client, rollout: string): Promise<ReadRow
  * @throws UnknownRolloutError
  */
 export async function rolloutReport(client: Client, rollout: string): Promise<RolloutReport> {
-  const [view, rows] = await Promise.all([rolloutStatus(client, rollout), rolloutRows(client, rollout)]);
+  const [view, rows, freezes] = await Promise.all([
+    rolloutStatus(client, rollout),
+    rolloutRows(client, rollout),
+    freezesDuring(client, rollout),
+  ]);
   const ended = rows.filter((row) => row.outcome !== null && row.runId !== null);
   const results = await mapAtOnce(ended, (row) => resultOf(client, row));
-  return { view: withRows(view, rows), rows, results: results.filter((result) => result !== null) };
+  return { view: withRows(view, rows), rows, results: results.filter((result) => result !== null), freezes };
 }
 
 async function resultOf(client: Client, { workflowId, runId }: ResourceRow): Promise<UpgradeResult | null> {

@@ -1,5 +1,6 @@
 /** What the client tells of a rollout, in the shape that `-o json` prints. All times ISO 8601, UTC. */
 import type { Act, ApprovalState } from '../workflows/contracts/control.js';
+import { type Freeze, freezeLabel } from '../workflows/contracts/freezes.js';
 import type { Counts, FailureBudget, RolloutInput, RolloutStatus, WaveStatus } from '../workflows/contracts/rollout.js';
 import type { AwaitHeartbeat } from '../workflows/contracts/steps.js';
 import {
@@ -39,6 +40,14 @@ export interface RolloutView {
   readonly acts: readonly Act[];
   /** The run whose failed or skipped upgrades this one tries again. */
   readonly retryOf: NonNullable<RolloutInput['retryOf']> | null;
+  /** What keeps something of it from starting now; left out where rows were not read. */
+  readonly freezes?: readonly Held[];
+}
+
+/** A freeze, and how many resources of a rollout it keeps from starting. */
+export interface Held {
+  readonly freeze: Freeze;
+  readonly resources: number;
 }
 
 export interface WaveView extends Omit<WaveStatus, 'concurrency'> {
@@ -74,6 +83,8 @@ export interface ResourceRow {
   readonly await: AwaitHeartbeat | null;
   /** When it is looked again whether it may start, while it waits for others; else `null`. */
   readonly nextAt: string | null;
+  /** What keeps it from starting now; left out when nothing does. */
+  readonly freeze?: Freeze;
 }
 
 export interface RolloutReport {
@@ -81,6 +92,8 @@ export interface RolloutReport {
   readonly rows: readonly ResourceRow[];
   /** Of every upgrade that ended with a result, in the plan's order. */
   readonly results: readonly UpgradeResult[];
+  /** Those that held something of it while it ran. */
+  readonly freezes: readonly Freeze[];
 }
 
 export function isGood(outcome: Outcome | null): boolean {
@@ -126,11 +139,32 @@ export function withRows(view: RolloutView, rows: readonly ResourceRow[]): Rollo
   const failures = failedIn(counts);
   // Rows do not tell which failures a budget leaves out.
   const charged = view.budget.counts === undefined ? Math.max(view.charged, failures) : view.charged;
-  const fresh = { ...view, counts, waves, failures, charged };
+  const fresh = {
+    ...view,
+    counts,
+    waves,
+    failures,
+    charged,
+    freezes: heldBy(rows.map(({ freeze }) => freeze ?? null)),
+  };
   return { ...fresh, next: nextChange(fresh), reason: whyNow(fresh) };
 }
 
-type Standing = Pick<RolloutView, 'state' | 'reason' | 'waves' | 'budget' | 'charged'>;
+type Standing = Pick<RolloutView, 'state' | 'reason' | 'waves' | 'budget' | 'charged' | 'freezes'>;
+
+/** Counts what each freeze holds. @param of each resource: the freeze that holds it */
+export function heldBy(freezes: readonly (Freeze | null)[]): Held[] {
+  const held = new Map<string, Held>();
+  for (const freeze of freezes) {
+    if (freeze !== null) held.set(freeze.id, { freeze, resources: (held.get(freeze.id)?.resources ?? 0) + 1 });
+  }
+  return [...held.values()];
+}
+
+/** `12 frozen until … by ana because …` */
+export function heldLabel({ freeze, resources }: Held): string {
+  return `${resources} ${freezeLabel(freeze)}`;
+}
 
 /** What changes next, and on what it depends: one line. */
 export function nextChange(view: Omit<Standing, 'reason'>): string {
@@ -144,12 +178,19 @@ export function nextChange(view: Omit<Standing, 'reason'>): string {
   if (view.state === 'Stopping' || view.charged > view.budget.max) {
     return `it ends, once what was submitted in ${wave.name} has ended`;
   }
+  const ends = (view.freezes ?? []).map(({ freeze }) => freeze.until).toSorted();
+  if (ends[0] !== undefined)
+    return `what is frozen goes on when the freeze ends: ${ends[0]}, or \`uplift freeze lift\``;
   const after = view.waves[at + 1];
   return `${after === undefined ? 'it ends' : `wave ${after.name} starts`} when ${open} more of ${wave.name} ${open === 1 ? 'has' : 'have'} ended`;
 }
 
 /** Why it is so: a spent budget comes before what the rollout says, which may not have heard of it yet. */
 export function whyNow(view: Standing): string {
+  const { freezes = [] } = view;
+  if (view.state === 'Running' && view.charged <= view.budget.max && freezes.length > 0) {
+    return freezes.map(heldLabel).join('; ');
+  }
   if (view.state !== 'Running' || view.charged <= view.budget.max) return view.reason;
   return `failure budget of ${view.budget.max} exceeded: nothing more is started`;
 }

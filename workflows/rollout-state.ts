@@ -138,11 +138,22 @@ export class RolloutState {
     }
     if (this.gate !== undefined) return { state: 'Waiting', reason: this.approvals.whyWaiting(this.gate) };
     const running = this.waves.find(({ state }) => state === 'Running');
+    const frozen = running === undefined ? null : frozenIn(running);
     return {
       state: 'Running',
-      reason: running === undefined ? 'about to start' : `wave ${running.plan.name} is running`,
+      reason:
+        running === undefined
+          ? 'about to start'
+          : `wave ${running.plan.name} is running${frozen === null ? '' : `; ${frozen}`}`,
     };
   }
+}
+
+/** As its shards' last words have it. */
+function frozenIn({ shards }: WaveState): string | null {
+  const told = [...shards.values()].flatMap(({ frozen }) => frozen ?? []);
+  const [first] = told;
+  return first === undefined ? null : `${told.reduce((sum, { count }) => sum + count, 0)} ${first.why}`;
 }
 
 /** `paused by ana at …: a customer complained`. */

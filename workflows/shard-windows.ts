@@ -15,6 +15,8 @@ export interface Watched {
   /** Whether anything of the rollout has started. */
   readonly hasStarted: () => boolean;
   readonly isOver: () => boolean;
+  /** Gates are open, and what waits at them has not started yet. */
+  readonly beforeOpening: () => Promise<void>;
   /** Gates have been asked. */
   readonly news: () => void;
 }
@@ -61,9 +63,10 @@ export class ShardWindows {
   }
 
   private async askAtEachEdge(): Promise<void> {
-    const { rollout, hasStarted, isOver, news } = this.watched;
+    const { rollout, hasStarted, isOver, beforeOpening, news } = this.watched;
     for (let waiting = this.awaited(); waiting.length > 0; waiting = this.awaited()) {
       const asked = await readGates({ ...rollout, gates: waiting, hasStarted: hasStarted() });
+      if (Object.values(asked).some(({ open }) => open)) await beforeOpening();
       this.gates = { ...this.gates, ...asked };
       news();
       const edges = Object.values(asked).flatMap(({ until }) => (until === null ? [] : [Date.parse(until)]));

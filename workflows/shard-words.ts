@@ -36,8 +36,12 @@ export class ShardWords {
   }
 
   /** Tells the rollout how far the shard is, about ten times in all. */
-  async tellRollout(ended: number, total: number, progress: () => Omit<ShardProgress, 'wave' | 'shard'>) {
-    if (ended % Math.ceil(total / PROGRESS_STEPS) !== 0 && ended !== total) return;
+  async tellProgress(ended: number, total: number, progress: () => Omit<ShardProgress, 'wave' | 'shard'>) {
+    if (ended % Math.ceil(total / PROGRESS_STEPS) === 0 || ended === total) await this.tellRollout(progress);
+  }
+
+  /** Tells the rollout at once: what people wait to see, and what comes seldom. */
+  async tellRollout(progress: () => Omit<ShardProgress, 'wave' | 'shard'>) {
     const { rollout, rolloutRun, index: wave, shard } = this.input;
     try {
       const handle = getExternalWorkflowHandle(rolloutWorkflowId(rollout), rolloutRun);

@@ -16,6 +16,7 @@ import type {
   Limits,
   Share,
   ShardInput,
+  ShardProgress,
   ShardResult,
   ShardStatus,
   ShardWord,
@@ -34,6 +35,7 @@ import {
   upgradeOverdueSignal,
 } from './messages.js';
 import { endFrom, endOf, ShardEnds } from './shard-ends.js';
+import { ShardFreezes } from './shard-freezes.js';
 import { ShardLeases } from './shard-leases.js';
 import { ShardWindows } from './shard-windows.js';
 import { ShardWords } from './shard-words.js';
@@ -58,6 +60,7 @@ export async function shard(input: ShardInput): Promise<ShardResult> {
   });
 
   await run.read();
+  await run.freezes.begin();
   run.windows.watch();
   await run.startAll();
   await run.waitForAll();
@@ -87,11 +90,13 @@ class ShardRun {
   private readonly leases: ShardLeases<Queued>;
   private readonly words: ShardWords;
   readonly windows: ShardWindows;
+  readonly freezes: ShardFreezes;
   /** Upgrades that found the rollout on hold right before their send. */
   private readonly heldBack = new Set<string>();
   private readonly skips = new Map<string, string>();
   /** Names that others wait for. */
   private readonly awaited: AwaitedNames;
+  private cancelled = false;
   private stopped = false;
   /** Of those that went well. */
   private durations: Durations = {};
@@ -105,11 +110,20 @@ class ShardRun {
     this.leases = new ShardLeases(input.timing, () => {
       this.news();
     });
+    this.freezes = new ShardFreezes({
+      rollout: input.rollout,
+      waiting: () => this.queue.map(({ spec }) => spec),
+      news: (isNews) => {
+        this.news();
+        if (isNews) void this.words.tellRollout(() => this.progress());
+      },
+    });
     this.windows = new ShardWindows({
       rollout: { rollout: input.rollout, rolloutRun: input.rolloutRun },
       waiting: () => [...this.queue, ...this.inFlight.values()].map(({ spec }) => spec),
       hasStarted: () => input.index > 1 || input.shard > 1 || this.inFlight.size + this.ends.all.length > 0,
       isOver: () => this.whyOver() !== null,
+      beforeOpening: () => this.freezes.ask(),
       news: () => {
         this.news();
       },
@@ -146,13 +160,16 @@ class ShardRun {
       }
     } catch (error) {
       if (!isCancellation(error)) throw error;
-      this.stopped = true;
+      this.cancelled = true;
+      this.stopped = this.queue.length > 0;
+    } finally {
+      this.freezes.end();
     }
   }
 
-  /** Nothing waits, and nothing in flight may find its window closed and then wait for the next one. */
+  /** Nothing waits, and nothing in flight may find its window closed or a freeze, and then wait again. */
   private isIdle(): boolean {
-    return this.queue.length === 0 && [...this.inFlight.values()].every(({ spec }) => spec.gate === undefined);
+    return this.queue.length + this.inFlight.size === 0;
   }
 
   /** What was submitted is followed to its end, also when the shard was cancelled. */
@@ -284,13 +301,18 @@ class ShardRun {
     await CancellationScope.nonCancellable(() => this.add(end, spec, failedIn));
   }
 
-  /** Its window closed before anything was sent: back into the queue, for the next opening. */
-  private mayStartAgain(workflowId: string, { reason }: UpgradeResult): boolean {
+  /** Its window closed, or a freeze began, before anything was sent: back into the queue until it may. */
+  private mayStartAgain(workflowId: string, { reason, freeze }: UpgradeResult): boolean {
     const flying = this.inFlight.get(workflowId);
-    if (flying?.spec.gate === undefined || this.stopped || this.whyOver() !== null) return false;
+    if (flying === undefined || this.whyOver() !== null) return false;
+    if (this.cancelled) {
+      this.stopped = true;
+      return false;
+    }
     this.inFlight.delete(workflowId);
     this.queue.unshift({ spec: flying.spec, draws: flying.draws });
-    this.windows.isShut(flying.spec, reason);
+    if (freeze === undefined) this.windows.isShut(flying.spec, reason);
+    else this.freezes.isFound(flying.spec, freeze);
     this.news();
     return true;
   }
@@ -299,13 +321,18 @@ class ShardRun {
     this.ends.add(end, spec.resource.id, failedIn);
     this.awaited.ended(spec, GOOD_OUTCOMES.includes(end.outcome));
     this.news();
-    const progress = () => ({
+    await this.words.tellProgress(this.ends.all.length, this.total ?? 0, () => this.progress());
+  }
+
+  private progress(): Omit<ShardProgress, 'wave' | 'shard'> {
+    const frozen = this.freezes.held;
+    return {
       inFlight: this.inFlight.size,
       counts: this.ends.counts(),
       failures: this.ends.failures,
       failure: this.ends.lastFailure,
-    });
-    await this.words.tellRollout(this.ends.all.length, this.total ?? 0, progress);
+      ...(frozen === null ? {} : { frozen }),
+    };
   }
 
   /** Why nothing more is started; `null` while things may be. */
@@ -329,7 +356,8 @@ class ShardRun {
       (next) =>
         this.leases.whyLocked(next) === undefined &&
         requirement(next.spec, this.awaited) === 'met' &&
-        this.windows.isOpen(next.spec),
+        this.windows.isOpen(next.spec) &&
+        this.freezes.freezeFor(next.spec) === null,
     );
   }
 
@@ -401,18 +429,21 @@ class ShardRun {
     const { wave, concurrency } = this.input;
     const { all, failures, lastFailure } = this.ends;
     const [waits, ...others] = this.leases.reasons;
+    const frozen = this.freezes.held;
     setCurrentDetails(
       markdown({
         state: `**${all.length} of ${this.total ?? '?'} ended**, ${this.inFlight.size} in flight, ${failures} failed`,
         next:
           this.share.hold !== null
             ? `nothing, while it is on hold: ${this.share.hold}`
-            : (this.windows.whyShut(this.queue.map(({ spec }) => spec)) ??
+            : ((frozen?.count === this.queue.length ? frozen.why : null) ??
+              this.windows.whyShut(this.queue.map(({ spec }) => spec)) ??
               this.queue[0]?.spec.resource.id ??
               'the end of those in flight'),
         why: `wave ${wave} runs up to ${concurrency} at a time`,
         more: [
           ...(lastFailure === null ? [] : [['Latest failure:', lastFailure] as const]),
+          ...(frozen === null ? [] : [[`${frozen.count} frozen:`, frozen.why] as const]),
           ...(waits === undefined ? [] : [[`${others.length + 1} wait:`, waits] as const]),
         ],
       }),

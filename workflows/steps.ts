@@ -6,9 +6,12 @@
 import { ActivityCancellationType, proxyActivities, type ActivityOptions } from '@temporalio/workflow';
 import type { Durations } from './contracts/durations.js';
 import { QUEUES } from './contracts/queues.js';
+import type { Freeze } from './contracts/freezes.js';
 import type { InventoryRef } from './contracts/rollout.js';
 import type { PlanningSteps, ScheduleSteps } from './contracts/schedule.js';
 import type {
+  FreezeSteps,
+  FreezeWaits,
   GatesInput,
   GateSteps,
   InventorySteps,
@@ -160,4 +163,30 @@ export function learnDurations(durations: Durations): Promise<void> {
 
 export function readInventory(ref: InventoryRef): Promise<readonly UpgradeSpec[]> {
   return inventory.readInventory(ref);
+}
+
+const freezes = proxyActivities<FreezeSteps>({
+  startToCloseTimeout: '30s',
+  retry: { initialInterval: '1s', maximumInterval: '60s' },
+  summary: 'Ask whether anything is frozen',
+});
+
+/** As `FreezeSteps`. */
+export function readFreezes(): Promise<readonly Freeze[]> {
+  return freezes.readFreezes();
+}
+
+/** As long as a freeze lasts; a dead worker is noticed as in a wait, and nothing hangs on it but the time. */
+const freezeWaits = proxyActivities<FreezeWaits>({
+  taskQueue: QUEUES.wait,
+  startToCloseTimeout: '400d',
+  heartbeatTimeout: STEP_BOUNDS.waitHeartbeatMs,
+  cancellationType: ActivityCancellationType.TRY_CANCEL,
+  retry: { initialInterval: '1s', maximumInterval: '60s' },
+  summary: 'Wait for the end of a freeze',
+});
+
+/** As `FreezeWaits`. */
+export function freezesEnded(ids: readonly string[]): Promise<readonly Freeze[]> {
+  return freezeWaits.freezesEnded(ids);
 }

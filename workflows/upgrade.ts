@@ -118,6 +118,7 @@ class UpgradeRun {
   private submission = 1;
   private mayGo = true;
   private again = false;
+  private freeze: UpgradeResult['freeze'];
 
   constructor(input: UpgradeInput) {
     this.input = input;
@@ -223,6 +224,7 @@ class UpgradeRun {
         case 'closed':
           this.settle('NotStarted', submitted.reason);
           this.again = submitted.over !== true;
+          this.freeze = submitted.freeze;
           return submitted;
         case 'held-back':
           if (this.isResolved(submitted.reason)) return submitted;
@@ -342,6 +344,7 @@ class UpgradeRun {
       findings: this.findings,
       calls: this.calls,
       ...(this.again ? { again: true } : {}),
+      ...(this.freeze === undefined ? {} : { freeze: this.freeze }),
       polls: this.polls,
       phases: this.phases,
       failedIn: failureClass(this.outcome, this.calls.length > 0, this.verdict),

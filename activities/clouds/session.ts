@@ -27,6 +27,8 @@ export interface SendBounds {
   readonly sendBy: number;
   /** As `sendBy`, where a clock that was set meanwhile must not count. */
   readonly isLate?: () => boolean;
+  /** Asked once the call has its turn, right before it is sent; with `false` the answer is `not-sent`. */
+  readonly mayGo?: () => Promise<boolean>;
   /** From the socket write to the whole answer; past it the answer is `unanswered`. */
   readonly timeoutMs: number;
 }
@@ -134,7 +136,7 @@ export class Session {
     return this.parts.cloudTime.offset();
   }
 
-  async send(request: MutatingRequest, { sendBy, isLate, timeoutMs }: SendBounds): Promise<Sent> {
+  async send(request: MutatingRequest, { sendBy, isLate, mayGo, timeoutMs }: SendBounds): Promise<Sent> {
     const { writes, transport, authenticator, circuit } = this.parts;
     let call: HttpCall;
     let proof: Proof;
@@ -150,6 +152,9 @@ export class Session {
       if (error instanceof AccountError) return { kind: 'not-sent', reason: error.message, retryInMs: MEND_MS };
       if (error instanceof CloudError) return { kind: 'not-sent', reason: error.message, retryInMs: RECONNECT_MS };
       throw error;
+    }
+    if (mayGo !== undefined && !(await mayGo())) {
+      return { kind: 'not-sent', reason: 'it may not be sent any more', retryInMs: 0 };
     }
     const blocked = circuit.blocked();
     if (blocked !== null) return { kind: 'not-sent', reason: blocked.reason, retryInMs: blocked.forMs };

@@ -22,6 +22,8 @@ import { learnedIfAny } from '../learned.js';
 import { errorLines } from '../errors.js';
 import { planJson, renderPlan } from '../render/plan.js';
 import { InputError } from '../../plan/errors.js';
+import { type Freeze, freezeOf, isActive } from '../../workflows/contracts/freezes.js';
+import { type Held, heldBy } from '../views.js';
 
 export function addPlan(program: Command): void {
   const command = program
@@ -38,8 +40,9 @@ export function addPlan(program: Command): void {
       const problems = [...planProblems(prepared, ['error', 'blocked']), ...forecastProblems(prepared, forecast)];
       if (forecast !== null && note !== null) say(`note: ${note}`);
       if (problems.length > 0) errorLines(new InputError(problems)).forEach(say);
-      if (options.output === 'json') printJson(planJson(prepared, forecast));
-      else print(renderPlan(prepared, stdoutWidth(), stdoutPaint(), forecast));
+      const held = heldNow(prepared, learned.freezes);
+      if (options.output === 'json') printJson(planJson(prepared, forecast, held));
+      else print(renderPlan(prepared, stdoutWidth(), stdoutPaint(), forecast, held));
       process.exitCode = problems.length > 0 ? EXIT.error : hasChanges(prepared) ? EXIT.changes : EXIT.done;
     });
   withOutputOption(withServerOptions(withAccountsOption(command)));
@@ -53,4 +56,11 @@ export async function prepareFrom(file: string, accountsFile: string): Promise<P
     plan.notes.forEach((note) => say(`note: ${note}`));
     return preparePlan({ ...reading, plan });
   });
+}
+
+/** What freezes would keep from starting now. */
+function heldNow({ plan, waves }: PreparedPlan, freezes: readonly Freeze[]): readonly Held[] {
+  const holding = freezes.filter((freeze) => isActive(freeze, Date.now()));
+  const open = waves.flatMap(({ targets }) => targets).filter(({ verdict }) => verdict !== 'no-change');
+  return heldBy(open.map(({ resource, tags }) => freezeOf(holding, { resource, rollout: plan.rollout, tags })));
 }

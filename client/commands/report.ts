@@ -44,7 +44,11 @@ async function report(rollout: string, options: ReportOptions): Promise<number> 
 function rendered(told: RolloutReport, output: ReportOptions['output']): string {
   switch (output) {
     case 'json':
-      return JSON.stringify({ version: 1, rollout: told.view, resources: told.rows, results: told.results }, null, 2);
+      return JSON.stringify(
+        { version: 1, rollout: told.view, resources: told.rows, results: told.results, freezes: told.freezes },
+        null,
+        2,
+      );
     case 'html':
       return renderHtmlReport(told, Date.now());
     case 'markdown':

@@ -4,7 +4,7 @@ import type { GateState } from '../../workflows/contracts/calendar.js';
 import { allowedInFlight } from '../../workflows/contracts/outcome.js';
 import { budgetUsed } from '../render/report.js';
 import { count } from '../render/text.js';
-import { endedIn, hasEnded, type RolloutView, type WaveView } from '../views.js';
+import { endedIn, hasEnded, heldBy, heldLabel, type RolloutView, type WaveView } from '../views.js';
 import { type Cause, type FindCauses, isInFlight, isPending, type Scene } from './scene.js';
 
 /** A queue that nobody serves: all its steps stand still. */
@@ -69,6 +69,17 @@ function whyShut({ until, reason, over }: GateState): string {
   if (over || until === null) return `no window opens for it any more: ${reason}`;
   return `waits for its window, which opens ${until}: ${reason}`;
 }
+
+/** Freezes that keep something of it from starting. */
+export const frozen: FindCauses = ({ view, chosen }) =>
+  hasEnded(view)
+    ? []
+    : heldBy(chosen.map(({ freeze }) => freeze ?? null)).map((held) => ({
+        who: held.freeze.id,
+        what: `${heldLabel(held)}, since ${held.freeze.since}`,
+        nextAt: held.freeze.until,
+        changes: `its end; or somebody other than ${held.freeze.owner}: uplift freeze lift ${held.freeze.id}`,
+      }));
 
 /** Where the rollout stands, when nothing of the above says so already. */
 export const standing: FindCauses = ({ view }) =>
@@ -139,7 +150,7 @@ export const resting: FindCauses = ({ view, chosen, resource }) => {
 /** Resources that somebody else upgrades, or that wait for others of the plan: who has them, and when it is looked again. */
 export const waitsForOthers: FindCauses = ({ chosen }) =>
   chosen
-    .filter((row) => isPending(row) && row.reason !== '')
+    .filter((row) => isPending(row) && row.reason !== '' && row.freeze === undefined)
     .map(({ resourceId, reason, nextAt }) => ({
       who: resourceId,
       what: reason,

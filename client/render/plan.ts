@@ -9,6 +9,7 @@ import {
 import type { Approval } from '../../workflows/contracts/control.js';
 import { type PlannedWave, type RolloutPlan, roughly } from '../../plan/plan.js';
 import { calendarViews } from '../calendars.js';
+import { type Held, heldLabel } from '../views.js';
 import { localTime } from './calendar.js';
 import type { RolloutForecast } from '../forecast.js';
 import { renderForecast, upgradeCell } from './forecast.js';
@@ -30,6 +31,7 @@ export function renderPlan(
   width: number,
   paint: Paint,
   forecast: RolloutForecast | null = null,
+  held: readonly Held[] = [],
 ): string {
   const { plan, waves } = prepared;
   const targets = targetsOf(prepared);
@@ -45,6 +47,7 @@ export function renderPlan(
     `Failure budget: ${budgetLine(prepared)}.`,
     ...(plan.approval === null ? [] : [`It begins when ${approvalWords(plan.approval)}.`]),
     ...openings(plan),
+    ...held.map((one) => paint.yellow(`${heldLabel(one)}.`)),
     ...(forecast === null ? [] : renderForecast(forecast, width, paint)),
     ...waves.flatMap((wave, at) => ['', waveTitle(wave, paint), ...bindings(plan.waves[at]), tables[at] ?? '']),
     ...checks(targets, width, paint),
@@ -228,7 +231,7 @@ function ending({ counts, plan, digest }: PreparedPlan, paint: Paint): string {
 }
 
 /** `-o json` of `plan`. */
-export function planJson(prepared: PreparedPlan, forecast: RolloutForecast | null = null) {
+export function planJson(prepared: PreparedPlan, forecast: RolloutForecast | null = null, held: readonly Held[] = []) {
   const { plan, waves, counts } = prepared;
   const total = targetsOf(prepared).length;
   return {
@@ -242,6 +245,7 @@ export function planJson(prepared: PreparedPlan, forecast: RolloutForecast | nul
     accountLimits: plan.accountLimits,
     timeScale: plan.timeScale,
     windows: plan.windows === null ? null : { ...plan.windows, calendars: calendarsJson(plan) },
+    freezes: held,
     notes: plan.notes,
     forecast,
     waves: waves.map(({ name, concurrency, effective, limits, maxFailures, targets }, at) => ({

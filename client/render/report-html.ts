@@ -1,4 +1,5 @@
 /** The report of a rollout as one HTML page that needs nothing else: outcome, timeline, failures, every mutating call. */
+import type { Freeze } from '../../workflows/contracts/freezes.js';
 import { upgradeWorkflowId } from '../../workflows/contracts/ids.js';
 import type { Act } from '../../workflows/contracts/control.js';
 import type { Outcome, Phase, UpgradeResult } from '../../workflows/contracts/upgrade.js';
@@ -55,8 +56,13 @@ interface Span {
   readonly to: number;
 }
 
+function frozen({ since, until, owner, reason, lifted }: Freeze): string {
+  const ended = lifted === undefined ? moment(until) : `${moment(lifted.at)}, lifted by ${lifted.by}: ${lifted.reason}`;
+  return `frozen by ${owner} (${reason}) from ${moment(since)} until ${ended}`;
+}
+
 /** @param now milliseconds since the epoch, for what still runs */
-export function renderHtmlReport({ view, rows, results }: RolloutReport, now: number): string {
+export function renderHtmlReport({ view, rows, results, freezes }: RolloutReport, now: number): string {
   const byUpgrade = new Map(results.map((result) => [upgradeWorkflowId(result.resource), result]));
   const resultOf = (row: ResourceRow) => byUpgrade.get(row.workflowId) ?? null;
   const span = { from: Date.parse(view.startedAt), to: view.endedAt === null ? now : Date.parse(view.endedAt) };
@@ -71,6 +77,7 @@ export function renderHtmlReport({ view, rows, results }: RolloutReport, now: nu
     ['ended', view.endedAt === null ? 'not yet' : moment(view.endedAt)],
     ['plan', view.planDigest.slice(0, 12)],
     ...(view.retryOf === null ? [] : [['retry of', `${view.retryOf.rollout}: ${view.retryOf.reason}`] as const]),
+    ...freezes.map((freeze) => [freeze.id, frozen(freeze)] as const),
   ];
   return page(`Rollout ${view.rollout}: ${view.state}`, [
     `<header class="${toneOf(view.state)}">`,

@@ -1,5 +1,6 @@
 /** The report of a rollout: Markdown that stands by itself in a ticket. */
 import { upgradeWorkflowId } from '../../workflows/contracts/ids.js';
+import { coverLabel, type Freeze } from '../../workflows/contracts/freezes.js';
 import type { Finding, UpgradeResult } from '../../workflows/contracts/upgrade.js';
 import {
   goodIn,
@@ -15,7 +16,7 @@ import { CALLS_HEAD, NO_REQUEST_ID, reportedCalls } from './calls.js';
 import { count, duration, moment, oneLine, percentOf } from './text.js';
 
 /** @param now milliseconds since the epoch, for the duration of what still runs */
-export function renderReport({ view, rows, results }: RolloutReport, now: number): string {
+export function renderReport({ view, rows, results, freezes }: RolloutReport, now: number): string {
   const byUpgrade = new Map(results.map((result) => [upgradeWorkflowId(result.resource), result]));
   const resultOf = (row: ResourceRow) => byUpgrade.get(row.workflowId) ?? null;
   const failed = rows.filter((row) => isFailed(row.outcome));
@@ -35,6 +36,7 @@ export function renderReport({ view, rows, results }: RolloutReport, now: number
       ),
     ),
     ...actSection(view),
+    ...freezeSection(freezes),
     ...(failed.length === 0 ? [] : ['', '## Failures', ...failed.flatMap((row) => failure(row, resultOf(row)))]),
     ...calls(results),
     '',
@@ -78,6 +80,28 @@ function actSection({ acts }: RolloutView): string[] {
     ...table(
       ['when', 'what', 'to', 'by', 'reason'],
       acts.map(({ at, act, what, actor, reason }) => [moment(at), act, what, actor, reason]),
+    ),
+  ];
+}
+
+/** What people froze while it ran. */
+function freezeSection(freezes: readonly Freeze[]): string[] {
+  if (freezes.length === 0) return [];
+  return [
+    '',
+    '## Freezes',
+    '',
+    ...table(
+      ['freeze', 'what', 'from', 'until', 'by', 'reason', 'lifted'],
+      freezes.map(({ id, scope, except, since, until, owner, reason, lifted }) => [
+        code(id),
+        coverLabel(scope) + (except.length === 0 ? '' : `, except ${coverLabel(except)}`),
+        moment(since),
+        moment(until),
+        owner,
+        reason,
+        lifted === undefined ? '' : `${moment(lifted.at)} by ${lifted.by}: ${lifted.reason}`,
+      ]),
     ),
   ];
 }

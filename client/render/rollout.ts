@@ -5,6 +5,7 @@ import {
   failedIn,
   goodIn,
   hasEnded,
+  heldLabel,
   isFailed,
   isGood,
   type ResourceRow,
@@ -70,7 +71,8 @@ export function renderHead(view: RolloutView, rows: readonly ResourceRow[], { wi
     `${view.failures} failed (${view.budget.max} tolerated)`,
   ];
   const took = duration((view.endedAt === null ? now : Date.parse(view.endedAt)) - Date.parse(view.startedAt));
-  const why = view.workerAnswers ? view.reason : 'no worker answers; start one with `uplift worker`';
+  const silent = ['no worker answers; start one with `uplift worker`', ...(view.freezes ?? []).map(heldLabel)];
+  const why = view.workerAnswers ? view.reason : silent.join('; ');
   return [
     spread(paint.bold(cut(view.rollout, width - took.length - 2)), paint.dim(took), width),
     labelled(view.state, stateColor(view, paint), parts.join(', '), width),

@@ -2,6 +2,8 @@
 import type {
   AwaitInput,
   AwaitResult,
+  FreezeSteps,
+  FreezeWaits,
   PrecheckResult,
   ReadSteps,
   StepInput,
@@ -19,13 +21,15 @@ export interface Script {
   precheck?: (input: StepInput, call: number) => Partial<PrecheckResult> | Promise<Partial<PrecheckResult>>;
   submit?: (input: SubmitInput, call: number) => Partial<SubmitResult> | Promise<Partial<SubmitResult>>;
   awaitOperation?: (input: AwaitInput, call: number) => Partial<AwaitResult> | Promise<Partial<AwaitResult>>;
+  readFreezes?: FreezeSteps['readFreezes'];
+  freezesEnded?: FreezeWaits['freezesEnded'];
   verify?: (input: VerifyInput, call: number) => Partial<VerifyResult> | Promise<Partial<VerifyResult>>;
 }
 
 export interface ScriptedSteps {
-  readonly reads: ReadSteps;
+  readonly reads: ReadSteps & FreezeSteps;
   readonly submits: SubmitSteps;
-  readonly waits: WaitSteps;
+  readonly waits: WaitSteps & FreezeWaits;
   /** What was called, in order: `precheck g1`. */
   readonly called: string[];
 }
@@ -40,6 +44,7 @@ export function scriptedSteps(script: Script = {}): ScriptedSteps {
   return {
     called,
     reads: {
+      readFreezes: async () => (await script.readFreezes?.()) ?? [],
       precheck: async (input) => {
         const call = count('precheck', input);
         return {
@@ -70,6 +75,7 @@ export function scriptedSteps(script: Script = {}): ScriptedSteps {
       },
     },
     waits: {
+      freezesEnded: async (ids) => (await script.freezesEnded?.(ids)) ?? [],
       awaitOperation: async (input) => {
         const call = count('await', input);
         return {

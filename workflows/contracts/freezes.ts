@@ -113,6 +113,11 @@ export function covers({ scope, except }: Pick<Freeze, 'scope' | 'except'>, what
   return scope.some((cover) => fits(cover, what)) && !except.some((cover) => fits(cover, what));
 }
 
+/** Of these the one that covers it and lasts longest; `null` when none does. */
+export function freezeOf(freezes: readonly Freeze[], what: Coverable): Freeze | null {
+  return freezes.filter((freeze) => covers(freeze, what)).toSorted((a, b) => (a.until < b.until ? 1 : -1))[0] ?? null;
+}
+
 function fits(cover: Cover, { resource, rollout, tags }: Coverable): boolean {
   const own: Readonly<Record<CoverKey, readonly string[]>> = {
     cloud: [resource.cloud],

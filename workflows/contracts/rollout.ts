@@ -246,6 +246,8 @@ export interface ShardProgress {
   readonly failures?: number;
   /** The latest failure: resource and reason. */
   readonly failure: string | null;
+  /** What a freeze keeps from starting; left out while none does. */
+  readonly frozen?: { readonly count: number; readonly why: string };
 }
 
 /** Answer of the query `shardStatus`. */

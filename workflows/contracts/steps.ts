@@ -1,6 +1,7 @@
 /** The four steps of an upgrade as the workflow sees them: what each activity is given and what it answers. */
 import type { GateState } from './calendar.js';
 import type { Durations } from './durations.js';
+import type { Freeze } from './freezes.js';
 import type { InventoryRef } from './rollout.js';
 import type { Finding, Operation, SentCall, Timing, UpgradeSpec } from './upgrade.js';
 
@@ -39,7 +40,7 @@ export interface SubmitResult {
   /**
    * `submitted`: this upgrade's own submit was accepted. `adopted`: an upgrade that we did not submit is running.
    * `busy`/`deferred`: not sent, try again later. `held-back`: not sent, since the rollout is on hold.
-   * `closed`: not sent, since no window is open for it. `unknown`: sent, and the truth could not be read yet.
+   * `closed`: not sent, since no window is open for it, or a freeze covers it. `unknown`: sent, and the truth could not be read yet.
    */
   readonly verdict:
     | 'submitted'
@@ -59,6 +60,8 @@ export interface SubmitResult {
   readonly calls: readonly SentCall[];
   /** With `deferred`: after how many milliseconds at scale 1 another try makes sense. */
   readonly retryInMs: number;
+  /** With `closed`: what covers it. */
+  readonly freeze?: Freeze;
   /** With `closed`: no window opens for it any more. */
   readonly over?: boolean;
   /** The number that the next send has to carry. */
@@ -166,6 +169,17 @@ export interface GatesInput {
 /** The rollout's windows, asked: by the number of the gate. */
 export interface GateSteps {
   readGates(input: GatesInput): Promise<Readonly<Record<string, GateState>>>;
+}
+
+/** Reads of the ledger. */
+export interface FreezeSteps {
+  /** The freezes that hold now, whatever they cover. */
+  readFreezes(): Promise<readonly Freeze[]>;
+}
+
+export interface FreezeWaits {
+  /** As `readFreezes`, as soon as one of these holds no more: it has ended, or was lifted. */
+  freezesEnded(ids: readonly string[]): Promise<readonly Freeze[]>;
 }
 
 /** Reads of Temporal itself. */

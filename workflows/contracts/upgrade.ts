@@ -1,3 +1,4 @@
+import type { Freeze } from './freezes.js';
 import type { Json } from './json.js';
 
 /** One graph, engine, cache instance or cluster. Nothing in it is secret: an account is named, never carried. */
@@ -39,6 +40,8 @@ export interface UpgradeSpec {
   readonly planned?: Snapshot;
   /** The gate of its rollout that it waits at, by number; left out: it may start at any time. */
   readonly gate?: number;
+  /** All tags that it had when it was planned, for freezes by tag. */
+  readonly tags?: Readonly<Record<string, string>>;
   /** What follows when it is not so any more, where that is not the default. */
   readonly drift?: Readonly<Partial<Record<DriftField, DriftRule>>>;
 }
@@ -142,8 +145,10 @@ export interface UpgradeResult {
   readonly operation: Operation | null;
   readonly findings: readonly Finding[];
   readonly calls: readonly SentCall[];
-  /** Nothing was sent, since its window had closed: it may start again in the next one. */
+  /** Nothing was sent, since its window had closed or a freeze covers it: it may start again afterwards. */
   readonly again?: boolean;
+  /** With `again`: what covers it. */
+  readonly freeze?: Freeze;
   readonly polls: number;
   /** When each phase began, in order; of very many the first and the last ones. */
   readonly phases?: readonly PhaseBegin[];

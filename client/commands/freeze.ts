@@ -1,0 +1,143 @@
+import { type Command, InvalidArgumentError } from 'commander';
+import { instantOf } from '../../calendar/forms.js';
+import { type Cover, coverLabel, type Freeze, isActive } from '../../workflows/contracts/freezes.js';
+import { actor } from '../actor.js';
+import {
+  type OutputOptions,
+  print,
+  printJson,
+  say,
+  type ServerOptions,
+  stdoutPaint,
+  stdoutWidth,
+  withClient,
+  withOutputOption,
+  withServerOptions,
+} from '../context.js';
+import { parseCover } from '../covers.js';
+import { createFreeze, liftFreeze, listFreezes } from '../freezes.js';
+import { renderTable } from '../render/table.js';
+import { duration, moment } from '../render/text.js';
+
+type Options = OutputOptions & ServerOptions;
+
+interface CreateOptions extends Options {
+  readonly scope: readonly Cover[];
+  readonly except?: readonly Cover[];
+  readonly until: string;
+  readonly reason: string;
+}
+
+const COVER = 'all, or cloud, account, service, region, tag, rollout, resource: account=prod,service=dcs';
+/** More would make what keeps it large, and fit on no line. */
+const LONGEST_REASON = 300;
+
+export function addFreeze(program: Command): void {
+  const freeze = program
+    .command('freeze')
+    .description('stop submits everywhere within seconds, until an end that is said');
+  const create = freeze
+    .command('create')
+    .description('nothing is sent to what the scope covers; what was sent is followed')
+    .requiredOption('--scope <scope>', `what is frozen: ${COVER}; given again: this as well`, cover)
+    .option('--except <scope>', 'what is not, although the scope covers it; given again: this as well', cover)
+    .requiredOption(
+      '--until <time>',
+      'when it ends: 2026-12-24T18:00+01:00, or with a zone: "2026-12-24T18:00 Europe/Berlin"',
+      futureInstant,
+    )
+    .requiredOption('--reason <text>', 'why; everybody who waits for it reads it', words)
+    .action(async (options: CreateOptions) => {
+      await withClient(options, async (client) => {
+        const { scope, except = [], until, reason } = options;
+        const created = await createFreeze(client, { scope, except, until }, { actor: actor(), reason });
+        if (options.output === 'json') printJson({ version: 1, freeze: created });
+        else {
+          print(created.id);
+          say(
+            `frozen until ${created.until}: ${describe(created)}; somebody else may lift it: uplift freeze lift ${created.id}`,
+          );
+        }
+      });
+    });
+  const list = freeze
+    .command('list')
+    .description('the freezes that hold')
+    .option('--all', 'also those that have ended in the last 90 days')
+    .action(async (options: Options & { all?: true }) => {
+      await withClient(options, async (client) => {
+        const freezes = await listFreezes(client, { all: options.all === true });
+        if (options.output === 'json') {
+          printJson({ version: 1, freezes: freezes.map((one) => ({ ...one, holds: isActive(one, Date.now()) })) });
+        } else if (freezes.length === 0) say('nothing is frozen');
+        else print(table(freezes));
+      });
+    });
+  const lift = freeze
+    .command('lift')
+    .argument('<id>', "freeze's id")
+    .description('end a freeze early; it takes another person than the one who created it')
+    .requiredOption('--reason <text>', 'why; it stands in the ledger and the report', words)
+    .action(async (id: string, options: Options & { reason: string }) => {
+      await withClient(options, async (client) => {
+        const lifted = await liftFreeze(client, id, { actor: actor(), reason: options.reason });
+        if (options.output === 'json') printJson({ version: 1, freeze: lifted });
+        else say(`${id} is lifted: what it held goes on`);
+      });
+    });
+  for (const command of [create, list, lift]) withOutputOption(withServerOptions(command));
+}
+
+function table(freezes: readonly Freeze[]): string {
+  const columns = [
+    { head: 'freeze', id: true },
+    { head: 'what', wraps: true },
+    { head: 'until' },
+    { head: 'by' },
+    { head: 'reason', wraps: true },
+    { head: 'state', wraps: true },
+  ];
+  const now = Date.now();
+  const cells = freezes.map((one) => [
+    one.id,
+    describe(one),
+    moment(one.until),
+    one.owner,
+    one.reason,
+    one.lifted !== undefined
+      ? `lifted ${moment(one.lifted.at)} by ${one.lifted.by}: ${one.lifted.reason}`
+      : isActive(one, now)
+        ? `holds, for ${duration(Date.parse(one.until) - now)} more`
+        : 'ended',
+  ]);
+  return renderTable(columns, cells, stdoutWidth(), stdoutPaint());
+}
+
+function describe({ scope, except }: Pick<Freeze, 'scope' | 'except'>): string {
+  return `${coverLabel(scope)}${except.length === 0 ? '' : `, except ${coverLabel(except)}`}`;
+}
+
+/** For commander; given several times, they are alternatives. */
+function cover(text: string, before: readonly Cover[] = []): readonly Cover[] {
+  try {
+    return [...before, parseCover(text)];
+  } catch (error) {
+    if (error instanceof RangeError) throw new InvalidArgumentError(error.message);
+    throw error;
+  }
+}
+
+/** For commander: ISO 8601, UTC. */
+function futureInstant(text: string): string {
+  const told = instantOf(text);
+  if (typeof told !== 'number') throw new InvalidArgumentError(`${told.message}: ${told.remedy}.`);
+  if (told <= Date.now()) throw new InvalidArgumentError(`It is in the past: ${new Date(told).toISOString()}.`);
+  return new Date(told).toISOString();
+}
+
+function words(text: string): string {
+  const line = text.replaceAll(/\s+/g, ' ').trim();
+  if (line === '') throw new InvalidArgumentError('Say why.');
+  if (line.length > LONGEST_REASON) throw new InvalidArgumentError(`Say it in ${LONGEST_REASON} characters.`);
+  return line;
+}

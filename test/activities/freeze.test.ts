@@ -1,0 +1,91 @@
+/** Right before a send: nothing goes out to what a freeze covers, and nothing where the freezes cannot be read. */
+import { MockActivityEnvironment } from '@temporalio/testing';
+import { afterEach, expect, it } from 'vitest';
+import { systemClock } from '../../activities/clock.js';
+import type { StepDeps } from '../../activities/step.js';
+import { submit } from '../../activities/submit.js';
+import type { Cover, Freeze } from '../../workflows/contracts/freezes.js';
+import type { SubmitResult } from '../../workflows/contracts/steps.js';
+import { type Clouds, simulatedClouds } from '../support/clouds.js';
+
+let clouds: Clouds;
+afterEach(() => clouds.close());
+
+function freeze(scope: readonly Cover[], except: readonly Cover[] = []): Freeze {
+  return {
+    id: 'freeze-0000000a',
+    scope,
+    except,
+    until: '2099-01-01T00:00:00.000Z',
+    reason: 'audit',
+    owner: 'ana',
+    since: '2026-11-28T12:00:00.000Z',
+  };
+}
+
+async function submitted(freezesOf: NonNullable<StepDeps['freezesOf']>): Promise<SubmitResult> {
+  clouds = await simulatedClouds({ clock: systemClock, graphs: 1 });
+  const [spec] = clouds.specs('ges');
+  if (spec === undefined) throw new Error('no graph');
+  const input = {
+    rollout: 'spring',
+    rolloutRun: 'run',
+    spec,
+    timing: { scale: 1 },
+    expectedVersion: clouds.simulator.inventory.get(spec.resource.id).versions['graph'] ?? null,
+    knownOperations: [],
+    submission: 1,
+    unresolvedSince: null,
+    startedAt: new Date().toISOString(),
+  };
+  return new MockActivityEnvironment({ scheduledTimestampMs: Date.now() }).run(() =>
+    submit({ ...clouds.deps, freezesOf }, input),
+  );
+}
+
+const submits = () => clouds.simulator.truth().submits;
+
+it.each<[string, Cover]>([
+  ['everything', {}],
+  ['its account and its service', { account: ['huawei'], service: ['ges'] }],
+  ['its API', { service: ['ges-v1', 'ges-v2'] }],
+  ['its region', { region: ['eu-west-101'] }],
+  ['its rollout', { rollout: ['spring'] }],
+  ['its cloud', { cloud: ['huawei'] }],
+])('sends nothing under a freeze of %s', async (_, scope) => {
+  const held = freeze([scope]);
+  expect(await submitted(() => Promise.resolve([held]))).toMatchObject({
+    verdict: 'closed',
+    over: false,
+    freeze: held,
+    reason: 'frozen until 2099-01-01T00:00:00.000Z by ana because audit (freeze-0000000a)',
+    calls: [],
+  });
+  expect(submits()).toEqual([]);
+});
+
+it.each<[string, Freeze]>([
+  ['that covers something else', freeze([{ account: ['alibaba'] }, { account: ['huawei'], service: ['dcs'] }])],
+  ['that makes an exception of its rollout', freeze([{}], [{ rollout: ['spring'] }])],
+])('sends under a freeze %s', async (_, held) => {
+  expect((await submitted(() => Promise.resolve([held]))).verdict).toBe('submitted');
+  expect(submits()).toHaveLength(1);
+});
+
+it('asks by the tags that the resource has at that moment', async () => {
+  const result = await submitted(() => {
+    const [graph] = clouds.simulator.inventory.now().filter(({ family }) => family === 'ges');
+    const { tags } = clouds.simulator.inventory.get(graph?.id ?? '');
+    const [[name, value] = []] = Object.entries(tags);
+    if (name === undefined) throw new Error('the graph has no tags');
+    return Promise.resolve([freeze([{ tag: [`${name}=${value}`] }])]);
+  });
+  expect(result).toMatchObject({ verdict: 'closed', calls: [] });
+});
+
+it('sends nothing when nobody can tell what is frozen', async () => {
+  const result = await submitted(() => Promise.reject(new Error('no server')));
+  expect(result).toMatchObject({ verdict: 'deferred', calls: [] });
+  expect(result.reason).toBe('cannot tell whether it is frozen: no server');
+  expect(submits()).toEqual([]);
+});
