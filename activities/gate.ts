@@ -5,6 +5,7 @@ import { Gates } from '../calendar/gate.js';
 import { inputOf } from '../temporal/reads.js';
 import { rolloutWorkflowId } from '../workflows/contracts/ids.js';
 import type { RolloutInput } from '../workflows/contracts/rollout.js';
+import type { OpeningSteps } from '../workflows/contracts/notices.js';
 import type { GateSteps, StepInput } from '../workflows/contracts/steps.js';
 import type { Clock } from './clock.js';
 
@@ -34,11 +35,12 @@ export function gatesReader(clientOf: () => Client = () => Context.current().cli
   };
 }
 
-export function gateSteps(clock: Clock, gatesOf: GatesOf): GateSteps {
+export function gateSteps(clock: Clock, gatesOf: GatesOf): GateSteps & OpeningSteps {
   return {
     readGates: async ({ gates, hasStarted, ...rollout }) => {
       const all = await gatesOf(rollout);
       return Object.fromEntries(gates.map((gate) => [gate, all.state(gate, clock.now(), hasStarted)]));
     },
+    nextOpening: async ({ at, ...rollout }) => (await gatesOf(rollout)).openingFrom(Date.parse(at)),
   };
 }

@@ -10,6 +10,7 @@ import type {
   SubmitSteps,
   WaitSteps,
 } from '../workflows/contracts/steps.js';
+import type { NoticeSteps, OpeningSteps } from '../workflows/contracts/notices.js';
 import type { PlanningSteps, ScheduleSteps } from '../workflows/contracts/schedule.js';
 import { awaitOperation } from './await.js';
 import { learningSteps } from './durations.js';
@@ -18,6 +19,7 @@ import { gatesReader, gateSteps } from './gate.js';
 import { rolloutHold } from './hold.js';
 import { inventorySteps } from './inventory.js';
 import { lockSteps } from './locks.js';
+import { noticeSteps } from './notify.js';
 import { precheck } from './precheck.js';
 import { planningSteps, scheduleSteps } from './schedule.js';
 import type { StepDeps } from './step.js';
@@ -25,9 +27,16 @@ import { submit } from './submit.js';
 import { verify } from './verify.js';
 
 export function createActivities(deps: StepDeps): {
-  reads: ReadSteps & InventorySteps & LockSteps & LearningSteps & GateSteps & ScheduleSteps & FreezeSteps;
+  reads: ReadSteps &
+    InventorySteps &
+    LockSteps &
+    LearningSteps &
+    GateSteps &
+    ScheduleSteps &
+    FreezeSteps &
+    OpeningSteps;
   submits: SubmitSteps;
-  waits: WaitSteps & PlanningSteps & FreezeWaits;
+  waits: WaitSteps & PlanningSteps & FreezeWaits & NoticeSteps;
 } {
   const gatesOf = deps.gatesOf ?? gatesReader();
   const freezesOf = deps.freezesOf ?? freezesReader(deps.clock);
@@ -47,6 +56,7 @@ export function createActivities(deps: StepDeps): {
       verify: (input) => verify(deps, input),
       ...planningSteps(deps),
       ...freezeWaits(deps.clock, freezesOf),
+      ...noticeSteps(deps),
     },
   };
 }

@@ -32,6 +32,8 @@ export interface PlanReading {
   /** How many resources are read at the same time; 8. Each account's own read rate holds besides. */
   readonly concurrency?: number;
   readonly signal?: AbortSignal;
+  /** As `PlanContext.webhooks`. */
+  readonly webhooks?: readonly string[];
   /** As `PlanContext.mayBeEmpty`. */
   readonly mayBeEmpty?: boolean;
 }
@@ -260,6 +262,7 @@ export function rolloutInputOf(prepared: PreparedPlan, { startedBy, learned = {}
     accountLimits: plan.accountLimits,
     ...(fitted.windows === null ? {} : { windows: { ...fitted.windows, since: new Date().toISOString() } }),
     usual: Object.fromEntries(Object.entries(plan.durations.services).map(([name, { usual }]) => [name, usual])),
+    ...(plan.notify.length === 0 ? {} : { notify: plan.notify }),
     timing: { scale: plan.timeScale },
   };
 }

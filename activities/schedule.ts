@@ -99,8 +99,9 @@ async function planOccurrence(deps: StepDeps, begin: OccurrenceBegin): Promise<O
 
 async function prepare(deps: StepDeps, { plan: { file, text, files } }: OccurrenceInput) {
   const { apis, sessions, clock, accounts = new Map() } = deps;
+  const webhooks = deps.webhooks === undefined ? {} : { webhooks: [...deps.webhooks.keys()] };
   const { cancellationSignal: signal } = Context.current();
-  const reading = { apis, sessions, clock, accounts, signal, mayBeEmpty: true };
+  const reading = { apis, sessions, clock, accounts, ...webhooks, signal, mayBeEmpty: true };
   return preparePlan({ ...reading, plan: await resolvePlan(parseSource(text, file, files), reading) });
 }
 

@@ -11,9 +11,10 @@ import type { GatesOf } from './gate.js';
 import { AccountError, CloudError } from './clouds/errors.js';
 import type { CloudApi } from './clouds/port.js';
 import type { Sessions } from './clouds/sessions.js';
+import type { NotifyDeps } from './notify.js';
 import type { Terminations } from './terminations.js';
 
-export interface StepDeps {
+export interface StepDeps extends NotifyDeps {
   readonly apis: readonly CloudApi[];
   readonly sessions: Sessions;
   readonly clock: Clock;

@@ -1,5 +1,6 @@
 /** Whether an upgrade may start: the calendar that holds for it, what it needs of an opening, and the rollout's bounds. */
 import type { GateState, RolloutWindows } from '../workflows/contracts/calendar.js';
+import type { NextOpening } from '../workflows/contracts/notices.js';
 import { OpenCalendar } from './calendar.js';
 
 /** Openings that are looked through for one that is long enough: more than two months of daily ones. */
@@ -48,6 +49,24 @@ export class Gates {
     if (next >= last) return over(`${state.reason}, and the next opening, ${iso(next)}, is too late for ${iso(last)}`);
     const reason = state.open ? `too little is left of ${state.reason}: it closes at ${iso(closes)}` : state.reason;
     return { open: false, until: iso(next), closes: null, reason, over: false };
+  }
+
+  /** The opening of any of its calendars that is open at `at` (epoch milliseconds) or comes next; `null` when none does. */
+  openingFrom(at: number): NextOpening | null {
+    const { notBefore, expireAt } = this.windows;
+    const from = Math.max(at, notBefore === undefined ? 0 : Date.parse(notBefore));
+    const openings = this.calendars
+      .flatMap((calendar) => calendar.openings(from, 1))
+      .flatMap(({ opens, ...rest }) => (opens === null ? [] : [{ opens, ...rest }]))
+      .toSorted((a, b) => Date.parse(a.opens) - Date.parse(b.opens));
+    const [first, ...others] = openings;
+    if (first === undefined || (expireAt !== undefined && Date.parse(first.opens) >= Date.parse(expireAt))) return null;
+    // Those that begin before it closes are one opening for people.
+    return others.reduce<NextOpening>((one, { opens, closes, windows }) => {
+      if (one.closes === null || opens > one.closes) return one;
+      const later = closes === null || closes > one.closes ? closes : one.closes;
+      return { opens: one.opens, closes: later, windows: [...new Set([...one.windows, ...windows])] };
+    }, first);
   }
 
   /** From when on nothing is started. */

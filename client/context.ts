@@ -7,7 +7,7 @@ import { CLOUD_APIS } from '../activities/clouds/index.js';
 import { openSessions, type Sessions } from '../activities/clouds/sessions.js';
 import { keepSecret, scrub } from '../activities/secrets.js';
 import { createTransport } from '../activities/transport.js';
-import { loadAccounts, type Account } from '../plan/accounts.js';
+import { loadAccounts, loadWebhooks, type Account } from '../plan/accounts.js';
 import { configuredTarget, connectClient, localTarget, type ServerTarget } from '../temporal/connection.js';
 import { paintFor, type Paint } from './render/paint.js';
 
@@ -91,6 +91,8 @@ export async function withClient<T>(
 export interface Clouds {
   readonly accounts: ReadonlyMap<string, Account>;
   readonly sessions: Sessions;
+  /** Names of those that notices may go to. */
+  readonly webhooks: readonly string[];
 }
 
 /**
@@ -100,10 +102,11 @@ export interface Clouds {
  */
 export async function withClouds<T>(file: string, use: (clouds: Clouds) => Promise<T>): Promise<T> {
   const accounts = loadAccounts(file, CLOUD_APIS);
+  const webhooks = [...loadWebhooks(file, CLOUD_APIS).keys()];
   const transport = createTransport({ clock: systemClock });
   try {
     const sessions = openSessions({ accounts, clock: systemClock, transport, env: process.env, log: say });
-    return await use({ accounts, sessions });
+    return await use({ accounts, sessions, webhooks });
   } finally {
     await transport.close();
   }

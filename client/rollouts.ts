@@ -244,6 +244,7 @@ function viewOf(
     waves,
     approval: told.approval ?? null,
     acts: told.acts ?? [],
+    ...(told.undelivered === undefined ? {} : { undelivered: told.undelivered }),
     retryOf: input.retryOf ?? null,
   };
   return { ...view, next: nextChange(view), reason: whyNow(view) };

@@ -38,6 +38,8 @@ export interface RolloutView {
   readonly approval: ApprovalState | null;
   /** What people did to it, oldest first. */
   readonly acts: readonly Act[];
+  /** The latest notice that somebody was not told, and why. */
+  readonly undelivered?: string;
   /** The run whose failed or skipped upgrades this one tries again. */
   readonly retryOf: NonNullable<RolloutInput['retryOf']> | null;
   /** What keeps something of it from starting now; left out where rows were not read. */

@@ -10,6 +10,7 @@ import type { UnknownKeyRemedy } from './problems.js';
 import { parseWith } from './problems.js';
 import type { Source } from './source.js';
 import { readSource } from './source.js';
+import { type Webhook, webhooksField, webhooksOf } from './webhooks.js';
 
 /** One account as the steps use it, every default filled in. */
 export interface Account {
@@ -112,7 +113,10 @@ export function accountsSchema(apis: readonly CloudApi[]) {
   const clouds = [...new Set(apis.map((api) => api.cloud))];
   const [first, ...rest] = clouds.map((cloud) => accountSchema(cloud, familiesOf(cloud, apis)));
   if (first === undefined) throw new Error('no cloud API is registered');
-  return z.strictObject({ accounts: z.record(accountName, z.discriminatedUnion('cloud', [first, ...rest])) });
+  return z.strictObject({
+    accounts: z.record(accountName, z.discriminatedUnion('cloud', [first, ...rest])),
+    webhooks: webhooksField,
+  });
 }
 
 /**
@@ -121,6 +125,14 @@ export function accountsSchema(apis: readonly CloudApi[]) {
  */
 export function loadAccounts(file: string, apis: readonly CloudApi[]): Map<string, Account> {
   return accountsOf(readSource(file), apis);
+}
+
+/** The webhooks of the same file. @throws InputError as `loadAccounts`. */
+export function loadWebhooks(file: string, apis: readonly CloudApi[]): Map<string, Webhook> {
+  const source = readSource(file);
+  const { data, problems } = parseWith(accountsSchema(apis), source, { quoteValues: false, unknownKey });
+  if (data === null) throw new InputError(problems);
+  return webhooksOf(data.webhooks, source.file);
 }
 
 /** @throws InputError as `loadAccounts`. */

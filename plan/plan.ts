@@ -5,11 +5,13 @@ import type { Json } from '../workflows/contracts/json.js';
 import type { Approval } from '../workflows/contracts/control.js';
 import type { FailureBudget, Limits } from '../workflows/contracts/rollout.js';
 import type { ResourceRef, UpgradeSpec } from '../workflows/contracts/upgrade.js';
+import type { NoticeRule } from '../workflows/contracts/notices.js';
 import { lower } from '../workflows/limits.js';
 import type { Account } from './accounts.js';
 import { digest, rolloutId } from './digest.js';
 import type { InputProblem } from './errors.js';
 import { InputError, splitRemedy } from './errors.js';
+import { resolveNotify } from './notify-schema.js';
 import { parseWith, suggest } from './problems.js';
 import type { ApprovalEntry, BudgetEntry } from './schema.js';
 import { planSchema, share, targetHead, targetSchema } from './schema.js';
@@ -95,6 +97,8 @@ export interface RolloutPlan {
   readonly windows: PlannedWindows | null;
   /** How long its upgrades take: for the forecast, and no part of the digest. */
   readonly durations: PlannedDurations;
+  /** Who is told what happens; no part of the digest. */
+  readonly notify: readonly NoticeRule[];
   readonly timeScale: number;
   /** What is not wrong and yet worth knowing, one line each. */
   readonly notes: readonly string[];
@@ -105,6 +109,8 @@ export interface PlanContext {
   readonly accounts: ReadonlyMap<string, Account>;
   /** Epoch milliseconds, now by default: a window that has passed is refused. */
   readonly now?: number;
+  /** Names of webhooks that there are; left out, they are not checked. */
+  readonly webhooks?: readonly string[];
   /** Whether it may come to nothing: that of a schedule is resolved again and again, and often nothing lags behind. */
   readonly mayBeEmpty?: boolean;
 }
@@ -197,9 +203,11 @@ export function planOf(
     now: context.now ?? Date.now(),
     accounts: [...context.accounts.keys()],
   });
+  const notify = resolveNotify(source, spec.notify, context.webhooks);
   const gateOf = new Map(candidates.map((candidate, at) => [candidate, windowed.gates[at]]));
   const found = [
     ...windowed.problems,
+    ...notify.problems,
     ...relationProblems,
     ...waveProblems,
     ...(relationProblems.length > 0 ? [] : waitProblems(source, waves, relations)),
@@ -272,6 +280,7 @@ export function planOf(
     onOtherTarget: spec.onOtherTarget ?? 'fail',
     windows: windowed.windows,
     durations: plannedDurations(spec, windowedTargets),
+    notify: notify.rules,
     timeScale,
     notes: planned.flatMap(({ name, effective }) =>
       effective.cause === null

@@ -1,6 +1,7 @@
 /** The plan file's shape, built from the registry of cloud APIs: a sixth one appears here by itself. */
 import { z } from 'zod';
 import type { CloudApi } from '../activities/clouds/port.js';
+import { notifyField } from './notify-schema.js';
 import { selectorSchema } from './selectors.js';
 import { windowFields } from './windows-schema.js';
 
@@ -186,6 +187,7 @@ export function planSchema(apis: readonly CloudApi[]) {
       approval: approval.optional().describe('Named people let the rollout begin.'),
       failureBudget: failureBudget.optional(),
       ...windowFields,
+      notify: notifyField,
       drift: z
         .strictObject({ version: driftRule, status: driftRule, size: driftRule, tags: driftRule })
         .partial()

@@ -10,7 +10,7 @@ import { CLOUD_APIS } from '../activities/clouds/index.js';
 import { openSessions } from '../activities/clouds/sessions.js';
 import { VisibleTerminations } from '../activities/terminations.js';
 import { createTransport } from '../activities/transport.js';
-import { loadAccounts } from '../plan/accounts.js';
+import { loadAccounts, loadWebhooks } from '../plan/accounts.js';
 import { connectWorker, type ServerTarget } from '../temporal/connection.js';
 import { dataConverterFrom } from '../temporal/data-converter.js';
 import { lineOf } from '../temporal/errors.js';
@@ -61,6 +61,7 @@ export async function runWorker(options: WorkerProcessOptions): Promise<void> {
   });
   log.level = settings.UPLIFT_LOG_LEVEL;
   const accounts = loadAccounts(options.accountsFile, CLOUD_APIS);
+  const webhooks = loadWebhooks(options.accountsFile, CLOUD_APIS);
   const dataConverter = dataConverterFrom(process.env);
   const apiKey = settings.UPLIFT_API_KEY_FILE === undefined ? null : new ApiKeyFile(settings.UPLIFT_API_KEY_FILE);
   installRuntime(log, settings);
@@ -131,6 +132,7 @@ export async function runWorker(options: WorkerProcessOptions): Promise<void> {
         apis: CLOUD_APIS,
         sessions,
         accounts,
+        webhooks,
         clock: systemClock,
         terminations: new VisibleTerminations(client, systemClock),
       },

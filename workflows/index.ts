@@ -4,5 +4,6 @@ export { wave } from './wave.js';
 export { shard } from './shard.js';
 export { upgrade } from './upgrade.js';
 export { occurrence } from './occurrence.js';
+export { notice } from './notice.js';
 export { inventory } from './inventory.js';
 export { ledger } from './ledger.js';

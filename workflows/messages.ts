@@ -18,6 +18,8 @@ export const shardStatusQuery = defineQuery<ShardStatus>(MESSAGES.shardStatus);
 export const shardProgressSignal = defineSignal<[ShardProgress]>(MESSAGES.shardProgress);
 /** To the shard, once per upgrade: its operation is past its deadline. The argument is the upgrade's workflow id. */
 export const upgradeOverdueSignal = defineSignal<[string]>(MESSAGES.upgradeOverdue);
+/** As `upgradeOverdueSignal`: there is no news of its operation. Only where people are told. */
+export const upgradeStuckSignal = defineSignal<[string]>(MESSAGES.upgradeStuck);
 /** To an upgrade that is held or overdue: a person says how it ended. */
 export const resolveUpdate = defineUpdate<void, [Resolution]>(MESSAGES.resolve);
 export const shardWordSignal = defineSignal<[ShardWord]>(MESSAGES.shardWord);

@@ -14,6 +14,7 @@ export function statusOf(state: RolloutState): RolloutStatus {
     failures: state.failures,
     approval: state.gate === undefined ? null : state.approvals.state(state.gate, state.gateSince),
     acts: state.acts,
+    ...(state.undelivered === null ? {} : { undelivered: state.undelivered }),
     waves: wavesOf(state),
   };
 }
@@ -43,7 +44,10 @@ export function detailsOf(rollout: RolloutState): string {
           ? 'the report'
           : `wave ${pending.plan.name}`,
     why: `failure budget ${budget.max} (${budget.mode}), ${rollout.failures} used`,
-    more: rollout.lastFailure === null ? [] : [['Latest failure:', rollout.lastFailure]],
+    more: [
+      ...(rollout.lastFailure === null ? [] : [['Latest failure:', rollout.lastFailure] as const]),
+      ...(rollout.undelivered === null ? [] : [['Not told:', rollout.undelivered] as const]),
+    ],
     tables: [
       {
         head: ['wave', 'state', 'at target', 'failed', 'in flight', 'ended', 'total'],

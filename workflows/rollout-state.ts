@@ -56,6 +56,8 @@ export class RolloutState {
   readonly missed = new Set<string>();
   lastFailure: string | null = null;
   result: RolloutResult | null = null;
+  /** The latest notice that somebody was not told, and why. */
+  undelivered: string | null = null;
 
   constructor(input: RolloutInput) {
     this.input = input;

@@ -35,6 +35,7 @@ import {
   shardProgressSignal,
   skipUpdate,
 } from './messages.js';
+import { Notices } from './notices.js';
 import { detailsOf, statusOf, wavesOf } from './rollout-details.js';
 import { RolloutState, type WaveState, wordsOf } from './rollout-state.js';
 import type { wave as waveWorkflow } from './wave.js';
@@ -42,6 +43,7 @@ import type { wave as waveWorkflow } from './wave.js';
 export async function rollout(input: RolloutInput): Promise<RolloutResult> {
   const run = new RolloutRun(input);
   run.listen();
+  run.notices.watchWindows();
 
   await run.untilApproved(null);
   for (const index of input.waves.keys()) {
@@ -51,16 +53,22 @@ export async function rollout(input: RolloutInput): Promise<RolloutResult> {
     await run.wave(index);
   }
   await run.releaseInventory();
-  return run.end();
+  const result = run.conclude();
+  await run.notices.done(result);
+  return endedWith(result);
 }
 
 class RolloutRun {
   private readonly state: RolloutState;
   private readonly people: Control;
+  readonly notices: Notices;
 
   constructor(input: RolloutInput) {
     this.state = new RolloutState(input);
     this.people = new Control(this.state);
+    this.notices = new Notices(this.state, () => {
+      this.show();
+    });
     this.show();
   }
 
@@ -105,6 +113,7 @@ class RolloutRun {
     state.gate = wave;
     state.gateSince = Date.now();
     this.show();
+    if (this.notices.isWanted) await this.notices.tell('approval-wanted', state.approvals.whyWaiting(wave));
     const isDecided = () => state.approvals.isGiven(wave) || state.approvals.rejection !== null;
     try {
       const inTime = await state.running.run(() =>
@@ -164,8 +173,8 @@ class RolloutRun {
     );
   }
 
-  /** The honest end. A failed rollout fails its workflow: red, with its reason, in the UI. */
-  end(): RolloutResult {
+  /** The honest end. */
+  conclude(): RolloutResult {
     const { state } = this;
     for (const wave of state.waves) {
       if (wave.state !== 'Pending') continue;
@@ -202,14 +211,6 @@ class RolloutRun {
     state.result = result;
     upsertSearchAttributes([{ key: ATTRIBUTES.outcome, value: outcome }]);
     this.show();
-    if (outcome === 'Failed') {
-      throw ApplicationFailure.create({
-        type: FAILURES.rollout,
-        message: result.reason,
-        nonRetryable: true,
-        details: [result],
-      });
-    }
     return result;
   }
 
@@ -224,6 +225,7 @@ class RolloutRun {
       0,
     );
     state.lastFailure = progress.failure ?? state.lastFailure;
+    this.notices.heard();
     this.show();
   }
 
@@ -244,6 +246,7 @@ class RolloutRun {
             accountLimits,
             timing,
             counts: budget.counts,
+            ...(this.notices.isWanted ? { tells: true as const } : {}),
             missed: [...state.missed],
             hold: this.people.hold,
             skips: [...wave.skips],
@@ -272,4 +275,11 @@ class RolloutRun {
   private show(): void {
     setCurrentDetails(detailsOf(this.state));
   }
+}
+
+/** A failed rollout fails its workflow: red, with its reason, in the UI. */
+function endedWith(result: RolloutResult): RolloutResult {
+  if (result.outcome !== 'Failed') return result;
+  const { reason: message } = result;
+  throw ApplicationFailure.create({ type: FAILURES.rollout, message, nonRetryable: true, details: [result] });
 }

@@ -47,6 +47,12 @@ export class ShardWindows {
     return gate === undefined ? 'the windows, asked just now' : `${gate.until ?? 'never'}: ${gate.reason}`;
   }
 
+  /** When the windows that are open now close, in epoch milliseconds. */
+  get closes(): number[] {
+    const ends = Object.values(this.gates).flatMap(({ open, closes }) => (open && closes !== null ? [closes] : []));
+    return [...new Set(ends)].map((end) => Date.parse(end));
+  }
+
   /** An upgrade has found its gate shut since it was asked. */
   isShut({ gate }: Pick<UpgradeSpec, 'gate'>, reason: string): void {
     const known = this.stateFor({ gate });

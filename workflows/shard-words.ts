@@ -1,16 +1,28 @@
 /** What a shard tells its wave and its rollout. */
-import { CancellationScope, getExternalWorkflowHandle, isCancellation } from '@temporalio/workflow';
+import { CancellationScope, getExternalWorkflowHandle, isCancellation, sleep } from '@temporalio/workflow';
 import { rolloutWorkflowId, waveWorkflowId } from './contracts/ids.js';
+import { OVERRUN_RISK_MS } from './contracts/notices.js';
 import type { ShardInput, ShardProgress, ShardWord } from './contracts/rollout.js';
 import { shardProgressSignal, shardWordSignal } from './messages.js';
+import { growing, pauseAt, type Growing } from './pauses.js';
 
 /** Words to the rollout per shard: enough for a bar to move, few enough to keep both histories bounded. */
 const PROGRESS_STEPS = 10;
 
+/** Between two words about what people shall hear of. Milliseconds at scale 1. */
+const GATHERED_MS: Growing = { first: 60_000, longest: 6 * 3_600_000 };
+
+/** What the shard has to tell at the moment of its word. */
+type Told = () => Omit<ShardProgress, 'wave' | 'shard'>;
+
 export class ShardWords {
-  private readonly input: Pick<ShardInput, 'rollout' | 'rolloutRun' | 'index' | 'shard'>;
+  private readonly input: Pick<ShardInput, 'rollout' | 'rolloutRun' | 'index' | 'shard' | 'tells' | 'timing'>;
   private readonly next: () => Omit<ShardWord, 'shard'> | null;
   private speaking = false;
+  private isGathering = false;
+  private hasMore = false;
+  /** Instants at which a word goes out. */
+  private readonly edges = new Set<number>();
 
   /** @param next the word that is due, if one is; it counts as sent */
   constructor(input: ShardInput, next: () => Omit<ShardWord, 'shard'> | null) {
@@ -36,12 +48,46 @@ export class ShardWords {
   }
 
   /** Tells the rollout how far the shard is, about ten times in all. */
-  async tellProgress(ended: number, total: number, progress: () => Omit<ShardProgress, 'wave' | 'shard'>) {
+  async tellProgress(ended: number, total: number, progress: Told) {
     if (ended % Math.ceil(total / PROGRESS_STEPS) === 0 || ended === total) await this.tellRollout(progress);
   }
 
+  /** Where people are told what happens: the rollout hears of it at once, and of what comes next less and less often. */
+  tellSoon(progress: Told): void {
+    if (this.input.tells !== true) return;
+    this.hasMore = true;
+    if (this.isGathering) return;
+    this.isGathering = true;
+    const gather = async (): Promise<void> => {
+      for (let look = 0; this.hasMore; look += 1) {
+        this.hasMore = false;
+        await this.tellRollout(progress);
+        await sleep(pauseAt(this.input.timing.scale, growing(GATHERED_MS, look)));
+      }
+      this.isGathering = false;
+    };
+    // It ends with the shard, whose result has all of it.
+    void gather().catch(() => undefined);
+  }
+
+  /** The same now, at an edge of the windows, and when those that are open are about to close, and close. */
+  tellEdges(closes: readonly number[], progress: Told): void {
+    const { tells, timing } = this.input;
+    if (tells !== true) return;
+    const tell = async (at: number): Promise<void> => {
+      if (at > Date.now()) await sleep(at - Date.now());
+      await this.tellRollout(progress);
+    };
+    const coming = closes.flatMap((end) => [end - OVERRUN_RISK_MS * timing.scale, end]);
+    for (const at of [0, ...coming.filter((one) => one > Date.now() && !this.edges.has(one))]) {
+      this.edges.add(at);
+      // It ends with the shard, whose result has all of it.
+      void tell(at).catch(() => undefined);
+    }
+  }
+
   /** Tells the rollout at once: what people wait to see, and what comes seldom. */
-  async tellRollout(progress: () => Omit<ShardProgress, 'wave' | 'shard'>) {
+  async tellRollout(progress: Told) {
     const { rollout, rolloutRun, index: wave, shard } = this.input;
     try {
       const handle = getExternalWorkflowHandle(rolloutWorkflowId(rollout), rolloutRun);

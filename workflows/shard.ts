@@ -22,7 +22,13 @@ import type {
   ShardWord,
   UpgradeEnd,
 } from './contracts/rollout.js';
-import { GOOD_OUTCOMES, type FailureClass, type UpgradeResult, type UpgradeSpec } from './contracts/upgrade.js';
+import {
+  FAILED_OUTCOMES,
+  GOOD_OUTCOMES,
+  type FailureClass,
+  type UpgradeResult,
+  type UpgradeSpec,
+} from './contracts/upgrade.js';
 import { markdown } from './details.js';
 import { failedUpgrade, rootReason } from './failures.js';
 import { AwaitedNames, drawn, drawsOf, groupLimits, limitsOf, requirement, RISK, startable } from './limits.js';
@@ -33,6 +39,7 @@ import {
   skipOrderSignal,
   upgradeHeldBackSignal,
   upgradeOverdueSignal,
+  upgradeStuckSignal,
 } from './messages.js';
 import { endFrom, endOf, ShardEnds } from './shard-ends.js';
 import { ShardFreezes } from './shard-freezes.js';
@@ -48,6 +55,9 @@ export async function shard(input: ShardInput): Promise<ShardResult> {
   setHandler(shardStatusQuery, () => run.status());
   setHandler(upgradeOverdueSignal, (workflowId) => {
     run.chargeOverdue(workflowId);
+  });
+  setHandler(upgradeStuckSignal, (workflowId) => {
+    run.isStuck(workflowId);
   });
   setHandler(grantSignal, (grant) => {
     run.hear(grant);
@@ -97,6 +107,7 @@ class ShardRun {
   /** Names that others wait for. */
   private readonly awaited: AwaitedNames;
   private cancelled = false;
+  private stuck: { readonly count: number; readonly latest: string } | null = null;
   private stopped = false;
   /** Of those that went well. */
   private durations: Durations = {};
@@ -126,6 +137,7 @@ class ShardRun {
       beforeOpening: () => this.freezes.ask(),
       news: () => {
         this.news();
+        this.words.tellEdges(this.windows.closes, () => this.progress());
       },
     });
     this.words = new ShardWords(input, () => this.word());
@@ -237,17 +249,33 @@ class ShardRun {
     const upgrade = this.inFlight.get(workflowId);
     if (upgrade === undefined || !this.ends.chargeOverdue(workflowId, upgrade.spec.resource.id)) return;
     this.news();
+    this.words.tellSoon(() => this.progress());
+  }
+
+  /** Nothing follows from it but that people are told. */
+  isStuck(workflowId: string): void {
+    const upgrade = this.inFlight.get(workflowId);
+    if (upgrade === undefined) return;
+    this.stuck = { count: (this.stuck?.count ?? 0) + 1, latest: upgrade.spec.resource.id };
+    this.words.tellSoon(() => this.progress());
   }
 
   private async start(next: Queued): Promise<void> {
     const { spec } = next;
-    const { rollout, rolloutRun, wave, timing } = this.input;
+    const { rollout, rolloutRun, wave, timing, tells } = this.input;
     this.queue.splice(this.queue.indexOf(next), 1);
     const workflowId = upgradeWorkflowId(spec.resource);
     const flying: InFlight = { ...next, runId: null };
     this.inFlight.set(workflowId, flying);
     try {
-      const child = await startUpgrade({ rollout, rolloutRun, wave, spec, timing });
+      const child = await startUpgrade({
+        rollout,
+        rolloutRun,
+        wave,
+        spec,
+        timing,
+        ...(tells === true ? { tells } : {}),
+      });
       flying.runId = child.firstExecutionRunId;
       this.running.push(this.follow(spec, workflowId, child.firstExecutionRunId, () => child.result()));
     } catch (error) {
@@ -321,6 +349,7 @@ class ShardRun {
     this.ends.add(end, spec.resource.id, failedIn);
     this.awaited.ended(spec, GOOD_OUTCOMES.includes(end.outcome));
     this.news();
+    if (FAILED_OUTCOMES.includes(end.outcome)) this.words.tellSoon(() => this.progress());
     await this.words.tellProgress(this.ends.all.length, this.total ?? 0, () => this.progress());
   }
 
@@ -332,6 +361,7 @@ class ShardRun {
       failures: this.ends.failures,
       failure: this.ends.lastFailure,
       ...(frozen === null ? {} : { frozen }),
+      ...(this.stuck === null ? {} : { stuck: this.stuck }),
     };
   }
 

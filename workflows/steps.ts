@@ -7,6 +7,7 @@ import { ActivityCancellationType, proxyActivities, type ActivityOptions } from 
 import type { Durations } from './contracts/durations.js';
 import { QUEUES } from './contracts/queues.js';
 import type { Freeze } from './contracts/freezes.js';
+import type { NoticeSteps, OpeningSteps } from './contracts/notices.js';
 import type { InventoryRef } from './contracts/rollout.js';
 import type { PlanningSteps, ScheduleSteps } from './contracts/schedule.js';
 import type {
@@ -122,6 +123,30 @@ const gates = proxyActivities<GateSteps>({
   retry: { initialInterval: '1s', maximumInterval: '60s' },
   summary: 'Ask whether the windows are open',
 });
+
+const openings = proxyActivities<OpeningSteps>({
+  startToCloseTimeout: '30s',
+  retry: { initialInterval: '1s', maximumInterval: '60s' },
+  summary: 'When the windows open and close, to tell people',
+});
+
+export function nextOpening(
+  ...asked: Parameters<OpeningSteps['nextOpening']>
+): ReturnType<OpeningSteps['nextOpening']> {
+  return openings.nextOpening(...asked);
+}
+
+/** To a webhook, for a day: by then what it had to say is of no use. Tries cost the history nothing. */
+export function noticeSteps(scale: number, text: string): NoticeSteps {
+  const ms = (atScaleOne: number) => Math.max(atScaleOne * scale, SHORTEST_RETRY_MS);
+  return proxyActivities<NoticeSteps>({
+    taskQueue: QUEUES.wait,
+    startToCloseTimeout: '20s',
+    scheduleToCloseTimeout: ms(24 * 3_600_000),
+    retry: { initialInterval: ms(5_000), backoffCoefficient: 2, maximumInterval: ms(600_000) },
+    summary: text.slice(0, 100),
+  });
+}
 
 /**
  * Of a schedule's run. Planning reads clouds, which may be away for a while: it is tried for a quarter of an hour, and then

@@ -38,7 +38,13 @@ import {
 } from './contracts/upgrade.js';
 import { markdown } from './details.js';
 import { rootReason } from './failures.js';
-import { goOnSignal, resolveUpdate, upgradeHeldBackSignal, upgradeOverdueSignal } from './messages.js';
+import {
+  goOnSignal,
+  resolveUpdate,
+  upgradeHeldBackSignal,
+  upgradeOverdueSignal,
+  upgradeStuckSignal,
+} from './messages.js';
 import { measureEnd, measurePhase } from './metrics.js';
 import { growing, pauseAt, type Growing } from './pauses.js';
 import { stepsAt, type Steps } from './steps.js';
@@ -403,6 +409,7 @@ class UpgradeRun {
       if (end.stuck === true) {
         late = 'Stuck';
         this.show('Stuck', `the end of ${name}, or its deadline`, `no news for long; last seen: ${end.reason}`, true);
+        if (this.input.tells === true) await this.tellShard(upgradeStuckSignal);
         continue;
       }
       this.show('Overdue', `the end of ${name}, polled slowly`, end.reason, true);

@@ -50,8 +50,8 @@ export function addPlan(program: Command): void {
 
 /** @throws InputError for a file that cannot be used */
 export async function prepareFrom(file: string, accountsFile: string): Promise<PreparedPlan> {
-  return withClouds(accountsFile, async ({ accounts, sessions }) => {
-    const reading = { accounts, sessions, apis: CLOUD_APIS };
+  return withClouds(accountsFile, async (clouds) => {
+    const reading = { ...clouds, apis: CLOUD_APIS };
     const plan = await resolvePlan(readSource(file), reading);
     plan.notes.forEach((note) => say(`note: ${note}`));
     return preparePlan({ ...reading, plan });

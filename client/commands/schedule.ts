@@ -207,8 +207,8 @@ function exitCodeOfRun({ state }: ScheduleRun): number {
  * @throws InputError
  */
 async function mustBePlannable(source: Source, accountsFile: string): Promise<void> {
-  await withClouds(accountsFile, async ({ accounts, sessions }) => {
-    const reading = { accounts, sessions, apis: CLOUD_APIS, mayBeEmpty: true };
+  await withClouds(accountsFile, async (clouds) => {
+    const reading = { ...clouds, apis: CLOUD_APIS, mayBeEmpty: true };
     const plan = await resolvePlan(source, reading);
     const prepared = await preparePlan({ ...reading, plan });
     toRolloutInput(prepared, { startedBy: actor() });

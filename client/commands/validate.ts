@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { CLOUD_APIS } from '../../activities/clouds/index.js';
-import { loadAccounts } from '../../plan/accounts.js';
+import { loadAccounts, loadWebhooks } from '../../plan/accounts.js';
 import { InputError } from '../../plan/errors.js';
 import { planOf, selectorsOf, usesTags, type RolloutPlan } from '../../plan/plan.js';
 import type { PlannedSelector } from '../../plan/selectors.js';
@@ -33,7 +33,8 @@ function validate(file: string, { accounts, output }: AccountsOptions & OutputOp
   let selectors: PlannedSelector[];
   let plan: RolloutPlan | null;
   try {
-    const context = { apis: CLOUD_APIS, accounts: loadAccounts(accounts, CLOUD_APIS) };
+    const webhooks = [...loadWebhooks(accounts, CLOUD_APIS).keys()];
+    const context = { apis: CLOUD_APIS, accounts: loadAccounts(accounts, CLOUD_APIS), webhooks };
     const source = readSource(file);
     selectors = selectorsOf(source, context);
     plan = selectors.length > 0 || usesTags(source) ? null : planOf(source, context);

@@ -78,6 +78,7 @@ export function renderHead(view: RolloutView, rows: readonly ResourceRow[], { wi
     labelled(view.state, stateColor(view, paint), parts.join(', '), width),
     labelled('Next', paint.dim, view.next, width),
     labelled('Why', view.workerAnswers ? paint.dim : paint.yellow, why, width),
+    ...(view.undelivered === undefined ? [] : [labelled('Not told', paint.yellow, view.undelivered, width)]),
   ];
 }
 

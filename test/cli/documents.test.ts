@@ -63,6 +63,7 @@ const PREPARED: PreparedPlan = {
     onOtherTarget: 'fail',
     windows: null,
     durations: { services: {}, marginMs: 0, onlyIfFits: true },
+    notify: [],
     timeScale: 1,
     notes: [],
   },

@@ -385,7 +385,7 @@ const ACCOUNT_FILES: readonly Row[] = [
     'no accounts',
     'account:\n  a: { cloud: huawei }\n',
     'accounts.yaml:1: accounts: is missing (add it, as a map)',
-    'accounts.yaml:1: account: is not a known key (did you mean accounts?)',
+    'accounts.yaml:1: account: is not a known key (did you mean accounts? Known: accounts, webhooks)',
   ],
   [
     'an odd name',
@@ -506,6 +506,62 @@ const ACCOUNT_FILES: readonly Row[] = [
   ],
 ];
 
+/** Plans that name webhooks, where there are `ops` and `pager`. */
+const NOTIFIED: readonly Row[] = [
+  [
+    'a webhook that is not there',
+    plan(`targets:\n  - ${KITE}\nnotify:\n  - { webhook: opps }`),
+    'plan.yaml:8: spec.notify[0].webhook: "opps" is no webhook of the accounts file (did you mean ops? Known: ops, pager)',
+  ],
+  [
+    'a webhook that is told twice',
+    plan(`targets:\n  - ${KITE}\nnotify:\n  - { webhook: ops }\n  - { webhook: ops, events: [done] }`),
+    'plan.yaml:9: spec.notify[1].webhook: "ops" is told twice (join the two)',
+  ],
+  [
+    'an event that there is not',
+    plan(`targets:\n  - ${KITE}\nnotify:\n  - { webhook: ops, events: [finished] }`),
+    'plan.yaml:8: spec.notify[0].events[0]: "finished" is not accepted (use one of: in-24h, in-1h, opened, overrun-risk, closed, approval-wanted, failed, stuck, done)',
+  ],
+  [
+    'an address in the plan',
+    plan(`targets:\n  - ${KITE}\nnotify:\n  - { webhook: ops, url: "https://hooks.example/hunter2" }`),
+    'plan.yaml:8: spec.notify[0].url: is not a known key (use one of: webhook, events)',
+  ],
+  ['nobody', plan(`targets:\n  - ${KITE}\nnotify: []`), 'plan.yaml:7: spec.notify: is empty (give at least one)'],
+];
+
+const ACCOUNT = 'accounts:\n  a: { cloud: alibaba, region: cn-hangzhou }\n';
+
+/** Files whose webhooks cannot be used. */
+const WEBHOOKS: readonly Row[] = [
+  [
+    'an address as text',
+    `${ACCOUNT}webhooks:\n  ops: { url: "https://hooks.example/hunter2" }\n`,
+    'accounts.yaml:4: webhooks.ops.url: must be a map (it is text now)',
+  ],
+  [
+    'an address from two places',
+    `${ACCOUNT}webhooks:\n  ops: { url: { env: OPS, file: ./hunter2 } }\n`,
+    'accounts.yaml:4: webhooks.ops.url: must have either `env` or `file` (give exactly one of the two; the text itself has no place in this file)',
+  ],
+  [
+    'an address as the name of a variable',
+    `${ACCOUNT}webhooks:\n  ops: { url: { env: "https://hooks.example/hunter2" } }\n`,
+    'accounts.yaml:4: webhooks.ops.url.env: its value does not have the right form (give the name of an environment variable)',
+  ],
+  [
+    'a header that the request sets',
+    `${ACCOUNT}webhooks:\n  ops: { url: { env: OPS }, header: { name: Host, value: { env: HOST } } }\n`,
+    'accounts.yaml:4: webhooks.ops.header.name: is set by the request itself (use another header)',
+  ],
+  [
+    'an unknown format',
+    `${ACCOUNT}webhooks:\n  ops: { url: { env: OPS }, format: teams }\n`,
+    'accounts.yaml:4: webhooks.ops.format: its value is not accepted (use one of: json, slack)',
+  ],
+];
+
 describe('a plan is refused', () => {
   it.each(PLANS)('%s', (_, yaml, ...lines) => {
     expect(linesOf(() => planOf(parseSource(yaml, 'plan.yaml'), { apis: FAKE_APIS, accounts: ACCOUNTS }))).toEqual(
@@ -514,8 +570,15 @@ describe('a plan is refused', () => {
   });
 });
 
+describe('a plan that tells people is refused', () => {
+  it.each(NOTIFIED)('%s', (_, yaml, ...lines) => {
+    const context = { apis: FAKE_APIS, accounts: ACCOUNTS, webhooks: ['ops', 'pager'] };
+    expect(linesOf(() => planOf(parseSource(yaml, 'plan.yaml'), context))).toEqual(lines);
+  });
+});
+
 describe('an accounts file is refused', () => {
-  it.each(ACCOUNT_FILES)('%s', (_, yaml, ...lines) => {
+  it.each([...ACCOUNT_FILES, ...WEBHOOKS])('%s', (_, yaml, ...lines) => {
     const refused = linesOf(() => accountsOf(parseSource(yaml, 'accounts.yaml'), FAKE_APIS));
     expect(refused).toEqual(lines);
     expect(refused.join()).not.toContain('hunter2');

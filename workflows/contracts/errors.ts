@@ -8,6 +8,8 @@ export const FAILURES = {
   inventory: 'InventoryGone',
   /** A schedule could not create its rollout: the plan comes to nothing that may be started. */
   schedule: 'ScheduleCannotPlan',
+  /** A webhook was not told: it may go better next time. */
+  notice: 'NoticeUndelivered',
   /** The account, its credentials or its endpoint cannot be used as configured. */
   account: 'AccountUnusable',
   /** This worker is older than the plan; the server tries again until a newer one takes the step. */

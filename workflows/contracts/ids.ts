@@ -28,6 +28,15 @@ export function ledgerWorkflowId(section: string): string {
   return `ledger/${section}`;
 }
 
+/** A notice's id: stable, so that whoever gets it twice can drop it. `number` counts those of its kind. */
+export function noticeId(rollout: string, rolloutRun: string, kind: string, number: number): string {
+  return `${rollout}/${rolloutRun.slice(0, 8)}/${kind}/${number}`;
+}
+
+export function noticeWorkflowId(id: string): string {
+  return `notice/${id}`;
+}
+
 /** Of a schedule, among the schedules of a namespace. */
 export function scheduleId(name: string): string {
   return `schedule/${name}`;

@@ -4,6 +4,7 @@ export const MESSAGES = {
   shardStatus: 'shardStatus',
   shardProgress: 'shardProgress',
   upgradeOverdue: 'upgradeOverdue',
+  upgradeStuck: 'upgradeStuck',
   resolve: 'resolve',
   shardWord: 'shardWord',
   grant: 'grant',

@@ -1,6 +1,7 @@
 import type { RolloutWindows } from './calendar.js';
 import type { Usual } from './durations.js';
 import type { Act, Approval, ApprovalState, SkipOrder } from './control.js';
+import type { NoticeRule } from './notices.js';
 import type { Scheduled } from './schedule.js';
 import type { FailureClass, Outcome, Timing, UpgradeSpec } from './upgrade.js';
 
@@ -62,6 +63,8 @@ export interface RolloutInput {
   readonly approval?: Approval;
   /** When its upgrades may start; left out: at any time. */
   readonly windows?: RolloutWindows;
+  /** Who is told what happens to it; left out: nobody. */
+  readonly notify?: readonly NoticeRule[];
   /** The schedule that created it, and for which opening. */
   readonly schedule?: Scheduled;
   /** How long upgrades of a service take, by the plan or the cloud's documents: for forecasts. */
@@ -95,6 +98,8 @@ export interface WaveInput {
   readonly timing: Timing;
   /** Failures of which steps are charged; all when left out. */
   readonly counts?: readonly FailureClass[] | undefined;
+  /** People are told what happens, so failures and edges of windows are worth a word at once. */
+  readonly tells?: true;
   /** Names that others wait for and that something of an earlier wave did not reach. */
   readonly missed?: readonly string[];
   /** Why nothing is started for now; a person's hold. */
@@ -221,6 +226,8 @@ export interface RolloutStatus {
   readonly approval?: ApprovalState | null;
   /** What people did to it, oldest first; of very many the latest. */
   readonly acts?: readonly Act[];
+  /** The latest notice that somebody was not told, and why. */
+  readonly undelivered?: string;
 }
 
 export interface WaveStatus {
@@ -248,6 +255,8 @@ export interface ShardProgress {
   readonly failure: string | null;
   /** What a freeze keeps from starting; left out while none does. */
   readonly frozen?: { readonly count: number; readonly why: string };
+  /** How many were seen stuck so far, and the latest of them. */
+  readonly stuck?: { readonly count: number; readonly latest: string };
 }
 
 /** Answer of the query `shardStatus`. */

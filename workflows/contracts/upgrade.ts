@@ -78,6 +78,8 @@ export interface UpgradeInput {
   readonly wave: string;
   readonly spec: UpgradeSpec;
   readonly timing: Timing;
+  /** Its shard wants to hear when it is stuck. */
+  readonly tells?: true;
 }
 
 /** Where an upgrade stands; kept in the search attribute `UpliftPhase`. */

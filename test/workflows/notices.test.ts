@@ -1,0 +1,218 @@
+/** What people are told of a rollout: when, how often, and that nothing waits for whoever is told. */
+import { ApplicationFailure } from '@temporalio/common';
+import { temporal } from '@temporalio/proto';
+import { WorkflowFailedError } from '@temporalio/client';
+import type { TestWorkflowEnvironment } from '@temporalio/testing';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { recurrenceOf } from '../../calendar/forms.js';
+import { Gates } from '../../calendar/gate.js';
+import { noticeWorkflowId, rolloutWorkflowId } from '../../workflows/contracts/ids.js';
+import { MESSAGES } from '../../workflows/contracts/messages.js';
+import type { Notice, NoticeSteps, OpeningSteps } from '../../workflows/contracts/notices.js';
+import { QUEUES } from '../../workflows/contracts/queues.js';
+import type { RolloutInput, RolloutResult, RolloutStatus } from '../../workflows/contracts/rollout.js';
+import type { GateSteps, VerifyResult } from '../../workflows/contracts/steps.js';
+import type { ResourceRef } from '../../workflows/contracts/upgrade.js';
+import type { rollout } from '../../workflows/rollout.js';
+import { timeSkippingEnvironment } from '../support/environment.js';
+import { rolloutInput, type Script, scriptedSteps } from './scripted-steps.js';
+import { withScriptedWorkers } from './scripted-workers.js';
+
+const HOUR = 3_600_000;
+const { EventType } = temporal.api.enums.v1;
+let env: TestWorkflowEnvironment;
+
+// One for each test: a rollout that ends while it waits for an edge leaves this server's time locked.
+beforeEach(async () => {
+  env = await timeSkippingEnvironment();
+});
+afterEach(async () => {
+  await env.teardown();
+});
+
+interface Told {
+  readonly notices: Notice[];
+  /** What the rollout did, by the types of its events. */
+  readonly events: readonly (string | undefined)[];
+  readonly result: RolloutResult | null;
+  readonly status: RolloutStatus;
+}
+
+/** Runs a rollout to its end, with the windows that it has and a receiver that does as `deliver` says. */
+async function run(
+  input: RolloutInput,
+  { deliver = () => undefined, ...script }: Script & { deliver?: (notice: Notice, webhook: string) => void } = {},
+): Promise<Told> {
+  const steps = scriptedSteps(script);
+  const notices: Notice[] = [];
+  const gates = input.windows === undefined ? null : new Gates(input.windows);
+  const reads: typeof steps.reads & GateSteps & OpeningSteps = {
+    ...steps.reads,
+    readGates: async ({ gates: asked, hasStarted }) => {
+      const now = await env.currentTimeMs();
+      return Object.fromEntries(
+        asked.flatMap((gate) => (gates === null ? [] : [[gate, gates.state(gate, now, hasStarted)]])),
+      );
+    },
+    nextOpening: async ({ at }) => gates?.openingFrom(Date.parse(at)) ?? null,
+  };
+  const waits: typeof steps.waits & NoticeSteps = {
+    ...steps.waits,
+    deliverNotice: async ({ notice, webhook }) => {
+      deliver(notice, webhook);
+      notices.push(notice);
+    },
+  };
+  return withScriptedWorkers(env, { ...steps, reads, waits }, async () => {
+    const handle = await env.client.workflow.start<typeof rollout>('rollout', {
+      workflowId: rolloutWorkflowId(input.rollout),
+      taskQueue: QUEUES.main,
+      args: [input],
+    });
+    const result = await handle.result().catch((error: unknown) => {
+      if (error instanceof WorkflowFailedError) return null;
+      throw error;
+    });
+    const status = await handle.query<RolloutStatus>(MESSAGES.rolloutStatus);
+    // The last one outlives the rollout.
+    const last = `${input.rollout}/${handle.firstExecutionRunId.slice(0, 8)}/done/1`;
+    if (input.notify !== undefined) {
+      await env.client.workflow
+        .getHandle(noticeWorkflowId(last))
+        .result()
+        .catch(() => undefined);
+    }
+    const { events } = await handle.fetchHistory();
+    return { notices, result, status, events: (events ?? []).map(({ eventType }) => EventType[eventType ?? 0]) };
+  });
+}
+
+const base = (name: string, ids: readonly string[], concurrency = 1): RolloutInput => ({
+  ...rolloutInput(name, { ids, concurrency }, { max: ids.length, mode: 'loose' }),
+  notify: [{ webhook: 'ops' }],
+});
+
+/** Operations that last so long: until then the resource still upgrades. */
+function lasting(howLong: (resource: ResourceRef) => number, then: Partial<VerifyResult> = {}): Script['verify'] {
+  const began = new Map<string, number>();
+  return async ({ spec: { resource } }) => {
+    const now = await env.currentTimeMs();
+    const since = began.get(resource.id) ?? now;
+    began.set(resource.id, since);
+    return now < since + howLong(resource) ? { verdict: 'still-running', reason: 'status 303' } : then;
+  };
+}
+
+it('of each opening: ahead, at its edges, what is in flight and what is left; then the end', async () => {
+  const now = await env.currentTimeMs();
+  // In whole minutes, more than a day ahead.
+  const opens = Math.ceil((now + 30 * HOUR) / 60_000) * 60_000;
+  const start = new Date(opens).toISOString().slice(11, 16);
+  const recurrence = recurrenceOf({ rrule: 'FREQ=DAILY', start, duration: '2h', timezone: 'UTC' });
+  const windows = {
+    calendars: [{ windows: [{ name: 'nightly', recurrence }], blackouts: [] }],
+    gates: [{ calendar: 0, needsMs: 0 }],
+    since: new Date(now).toISOString(),
+    notBefore: new Date(opens).toISOString(),
+    missedWindow: 'next' as const,
+  };
+  const planned = base('told', ['g1', 'g2', 'g3']);
+  const input: RolloutInput = {
+    ...planned,
+    windows,
+    waves: planned.waves.map((wave) => ({
+      ...wave,
+      upgrades: (wave.upgrades ?? []).map((spec) => ({ ...spec, gate: 0 })),
+    })),
+  };
+  const { notices, result } = await run(input, {
+    // The second one outlasts the first window.
+    verify: lasting(({ id }) => (id === 'g2' ? 3 * HOUR : HOUR)),
+  });
+  expect(result?.outcome).toBe('Succeeded');
+  const kinds = notices.map(({ kind }) => kind);
+  expect(kinds).toEqual(['in-24h', 'in-1h', 'opened', 'overrun-risk', 'closed', 'in-1h', 'opened', 'done']);
+  const at = (kind: Notice['kind']) =>
+    notices.filter((one) => one.kind === kind).map((one) => Math.round(Date.parse(one.at) / 60_000) * 60_000);
+  expect(at('in-24h')).toEqual([opens - 24 * HOUR]);
+  expect(at('in-1h')).toEqual([opens - HOUR, opens + 23 * HOUR]);
+  expect(at('opened')).toEqual([opens, opens + 24 * HOUR]);
+  const closes = new Date(opens + 2 * HOUR).toISOString();
+  const text = (kind: Notice['kind']) => notices.find((one) => one.kind === kind)?.text;
+  expect(text('opened')).toBe(`window nightly is open until ${closes}: 3 of 3 left`);
+  expect(text('overrun-risk')).toBe(`1 in flight may outlast window nightly, which closes at ${closes}`);
+  expect(text('closed')).toBe('window nightly has closed: 2 of 3 left, 1 still in flight are followed to their end');
+  expect(text('done')).toBe('Succeeded: 3 of 3 at target, 0 failed (3 Succeeded)');
+  expect(new Set(notices.map(({ id }) => id)).size).toBe(notices.length);
+});
+
+it('gathers failures: fewer notices than failures, and all of them are counted', async () => {
+  const ids = Array.from({ length: 12 }, (_, index) => `f${index}`);
+  const { notices, result } = await run(base('failing', ids, 2), {
+    verify: lasting(() => 10 * 60_000, { verdict: 'not-at-target', version: '1', reason: 'version 1' }),
+  });
+  expect(result).toBeNull();
+  const failed = notices.filter(({ kind }) => kind === 'failed');
+  expect(failed.length).toBeGreaterThan(1);
+  expect(failed.length).toBeLessThan(8);
+  expect(failed[0]?.text).toContain('tolerated; the latest: f');
+  expect(notices.at(-1)).toMatchObject({ kind: 'done', text: expect.stringContaining('12 RolledBack') as string });
+});
+
+it('tells of one that is stuck, and who is asked for an approval; only what a webhook wants', async () => {
+  const input: RolloutInput = {
+    ...base('some', ['s1']),
+    approval: { quorum: 1, approvers: ['ana'], expiresAfterMs: HOUR },
+    notify: [{ webhook: 'ops' }, { webhook: 'pager', events: ['stuck'] }],
+  };
+  const told: string[] = [];
+  const deliver = ({ kind }: Notice, webhook: string) => told.push(`${webhook} ${kind}`);
+  const expired = await run(input, { deliver });
+  expect(expired.notices.map(({ text }) => text)).toEqual([
+    'waits for approval of the rollout: 0 of 1 given; ana may',
+    expect.stringContaining('the approval of the rollout did not come in time') as string,
+  ]);
+  expect(told).toEqual(['ops approval-wanted', 'ops done']);
+
+  told.length = 0;
+  const { approval: _none, ...free } = input;
+  await run(
+    { ...free, rollout: 'some-stuck' },
+    {
+      deliver,
+      awaitOperation: (_input, call) => (call === 1 ? { ended: false, stuck: true, providerSays: 'running' } : {}),
+    },
+  );
+  expect(told.toSorted()).toEqual(['ops done', 'ops stuck', 'pager stuck']);
+});
+
+it('nobody who cannot be told holds anything, and it shows', async () => {
+  let tries = 0;
+  const { notices, result, status } = await run(
+    {
+      ...base('silent', ['n1']),
+      approval: { quorum: 1, approvers: ['ana'], expiresAfterMs: 30 * HOUR },
+    },
+    {
+      deliver: () => {
+        tries += 1;
+        throw ApplicationFailure.create({ type: 'NoticeUndelivered', message: 'webhook ops: it answered 500' });
+      },
+    },
+  );
+  expect(result).not.toBeNull();
+  expect(notices).toEqual([]);
+  // For a day each, and no longer.
+  expect(tries).toBeGreaterThan(250);
+  expect(tries).toBeLessThan(350);
+  expect(status.undelivered).toBe('approval-wanted: webhook ops: it answered 500');
+});
+
+it('without notify there is not one command more', async () => {
+  const { notify: _nobody, ...silent } = base('quiet', ['q1']);
+  const { notices, result, events } = await run(silent);
+  expect({ notices, outcome: result?.outcome }).toEqual({ notices: [], outcome: 'Succeeded' });
+  const commands = events.filter((type) => /INITIATED$|ACTIVITY_TASK_SCHEDULED$|TIMER_STARTED$/.test(type ?? ''));
+  // Its wave.
+  expect(commands).toEqual(['EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED']);
+});

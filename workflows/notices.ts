@@ -1,0 +1,220 @@
+/**
+ * Tells people what happens to a rollout, where its plan says so. Each notice is a child that outlives the rollout, so
+ * nothing waits for a receiver. Their number is bounded: failures are gathered, and so many openings are told of.
+ */
+import {
+  CancellationScope,
+  ChildWorkflowCancellationType,
+  ParentClosePolicy,
+  sleep,
+  startChild,
+} from '@temporalio/workflow';
+import { noticeId, noticeWorkflowId } from './contracts/ids.js';
+import { OVERRUN_RISK_MS, type NextOpening, type Notice, type NoticeKind } from './contracts/notices.js';
+import { countOf } from './contracts/outcome.js';
+import { sizeOf, type RolloutResult } from './contracts/rollout.js';
+import { ATTRIBUTES } from './contracts/search-attributes.js';
+import { FAILED_OUTCOMES, type Outcome } from './contracts/upgrade.js';
+import { rootReason } from './failures.js';
+import type { notice as noticeWorkflow } from './notice.js';
+import { growing, pauseAt, type Growing } from './pauses.js';
+import type { RolloutState } from './rollout-state.js';
+import { nextOpening } from './steps.js';
+
+/** What comes between two notices of failures is told by the second one. Milliseconds at scale 1. */
+const GATHERED_MS: Growing = { first: 5 * 60_000, longest: 6 * 3_600_000 };
+/** For what shards say of an edge to arrive. Milliseconds at scale 1. */
+const HEARD_MS = 30_000;
+const AHEAD = [
+  ['in-24h', 24 * 3_600_000, '24 hours'],
+  ['in-1h', 3_600_000, 'an hour'],
+] as const;
+/** A rollout of months; about 70 events for each of them. */
+const MOST_OPENINGS = 100;
+const MOST_OF_A_KIND = 100;
+
+export class Notices {
+  private readonly state: RolloutState;
+  private readonly changed: () => void;
+  private readonly numbers = new Map<NoticeKind, number>();
+  private readonly failed: Gathered;
+  private readonly stuck: Gathered;
+
+  /** @param changed something about notices is to be shown */
+  constructor(state: RolloutState, changed: () => void) {
+    this.state = state;
+    this.changed = changed;
+    const { scale } = state.input.timing;
+    this.failed = new Gathered(scale, (news, all) => {
+      const { max } = state.input.budget;
+      const latest = state.lastFailure === null ? '' : `; the latest: ${state.lastFailure}`;
+      return this.tell('failed', `${news} failed, ${all} in all, ${max} tolerated${latest}`);
+    });
+    this.stuck = new Gathered(scale, (news, all) => {
+      const latest = this.latestStuck === null ? '' : `; the latest: ${this.latestStuck}`;
+      return this.tell(
+        'stuck',
+        `no news for long of ${news}, ${all} in all${latest}: they are followed on, look at them`,
+      );
+    });
+  }
+
+  get isWanted(): boolean {
+    return (this.state.input.notify ?? []).length > 0;
+  }
+
+  /** Who is to be told is told by a child; a failure to do so is kept in the state, and is nobody's hold-up. */
+  async tell(kind: NoticeKind, text: string): Promise<void> {
+    const { rollout, schedule, notify = [], timing } = this.state.input;
+    const to = notify.filter(({ events }) => events?.includes(kind) ?? true).map(({ webhook }) => webhook);
+    const number = (this.numbers.get(kind) ?? 0) + 1;
+    if (to.length === 0 || number > MOST_OF_A_KIND) return;
+    this.numbers.set(kind, number);
+    const id = noticeId(rollout, this.state.runId, kind, number);
+    const at = new Date().toISOString();
+    const notice: Notice = { id, kind, rollout, schedule: schedule?.name ?? null, at, text };
+    await CancellationScope.nonCancellable(async () => {
+      try {
+        const child = await startChild<typeof noticeWorkflow>('notice', {
+          workflowId: noticeWorkflowId(id),
+          args: [{ notice, to, timing }],
+          parentClosePolicy: ParentClosePolicy.ABANDON,
+          cancellationType: ChildWorkflowCancellationType.ABANDON,
+          staticSummary: `${kind}: ${text}`.slice(0, 100),
+          typedSearchAttributes: [{ key: ATTRIBUTES.rollout, value: rollout }],
+        });
+        child.result().catch((error: unknown) => this.missed(kind, error));
+      } catch (error) {
+        this.missed(kind, error);
+      }
+    });
+  }
+
+  /** Failures and stuck ones as the shards have told them by now. */
+  heard(): void {
+    if (!this.isWanted) return;
+    const { state } = this;
+    this.failed.count(Math.max(state.failures, countOf(state.counts, FAILED_OUTCOMES)));
+    const shards = state.waves.flatMap(({ shards: all }) => [...all.values()]);
+    this.stuck.count(shards.reduce((sum, { stuck }) => sum + (stuck?.count ?? 0), 0));
+  }
+
+  /** The last one. */
+  async done({ outcome, reason, counts }: RolloutResult): Promise<void> {
+    if (!this.isWanted) return;
+    const ends = (Object.entries(counts) as [Outcome, number][]).map(([name, count]) => `${count} ${name}`);
+    await this.tell('done', `${outcome}: ${reason} (${ends.join(', ')})`);
+  }
+
+  /** Tells of each opening: ahead of it, at its edges, and what it left. */
+  watchWindows(): void {
+    if (!this.isWanted || this.state.input.windows === undefined) return;
+    // Nothing depends on it: it ends with the rollout.
+    void this.followOpenings().catch(() => undefined);
+  }
+
+  private async followOpenings(): Promise<void> {
+    const { rollout } = this.state.input;
+    let at = Date.now();
+    for (let openings = 0; openings < MOST_OPENINGS; openings += 1) {
+      const asked = { rollout, rolloutRun: this.state.runId, at: new Date(at).toISOString() };
+      const opening = await nextOpening(asked);
+      if (opening === null) return;
+      await this.follow(opening);
+      if (opening.closes === null) return;
+      // An edge belongs to what follows it.
+      at = Math.max(Date.parse(opening.closes), Date.now());
+    }
+  }
+
+  private async follow({ opens, closes, windows }: NextOpening): Promise<void> {
+    const { scale } = this.state.input.timing;
+    const name = `window ${windows.join(', ')}`;
+    for (const [kind, atScaleOneMs, words] of AHEAD) {
+      const ahead = Date.parse(opens) - atScaleOneMs * scale;
+      if (ahead > Date.now())
+        await this.at(ahead, kind, () => `opens in ${words}, at ${opens}: ${name}, ${this.left()}`);
+    }
+    if (closes === null) {
+      await this.at(Date.parse(opens), 'opened', () => `${name} is open, without an end: ${this.left()}`);
+      return;
+    }
+    const end = Date.parse(closes);
+    await this.at(Date.parse(opens), 'opened', () => `${name} is open until ${closes}: ${this.left()}`);
+    const heard = pauseAt(scale, HEARD_MS);
+    await this.at(Math.max(end - OVERRUN_RISK_MS * scale, Date.parse(opens)) + heard, 'overrun-risk', () => {
+      const flying = this.inFlight();
+      return flying === 0 ? null : `${flying} in flight may outlast ${name}, which closes at ${closes}`;
+    });
+    await this.at(end + heard, 'closed', () => {
+      const flying = this.inFlight();
+      const goesOn = flying === 0 ? '' : `, ${flying} still in flight are followed to their end`;
+      return `${name} has closed: ${this.left()}${goesOn}`;
+    });
+  }
+
+  /** One that is late is told late, unless nothing of the rollout is left to be told of. `null`: nothing to tell. */
+  private async at(instant: number, kind: NoticeKind, text: () => string | null): Promise<void> {
+    const wait = instant - Date.now();
+    if (wait > 0) await sleep(wait, { summary: `Notice ${kind}` });
+    const words = text();
+    if (this.state.isOver || this.state.result !== null || words === null) return;
+    await this.tell(kind, words);
+  }
+
+  private left(): string {
+    const total = this.state.waves.reduce((sum, { plan }) => sum + sizeOf(plan), 0);
+    const ended = countOf(this.state.counts);
+    return `${total - ended} of ${total} left`;
+  }
+
+  /** By the shards' last words. */
+  private inFlight(): number {
+    return this.state.waves
+      .filter(({ state }) => state === 'Running')
+      .flatMap(({ shards }) => [...shards.values()])
+      .reduce((sum, { inFlight }) => sum + inFlight, 0);
+  }
+
+  private get latestStuck(): string | null {
+    const told = this.state.waves.flatMap(({ shards }) => [...shards.values()]).flatMap(({ stuck }) => stuck ?? []);
+    return told.at(-1)?.latest ?? null;
+  }
+
+  private missed(kind: NoticeKind, error: unknown): void {
+    this.state.undelivered = `${kind}: ${rootReason(error)}`;
+    this.changed();
+  }
+}
+
+/** A number that grows: told at once, and then what has come since, less and less often. */
+class Gathered {
+  private readonly scale: number;
+  private readonly tell: (news: number, all: number) => Promise<void>;
+  private known = 0;
+  private told = 0;
+  private isTelling = false;
+
+  constructor(scale: number, tell: (news: number, all: number) => Promise<void>) {
+    this.scale = scale;
+    this.tell = tell;
+  }
+
+  count(all: number): void {
+    this.known = Math.max(this.known, all);
+    if (this.known === this.told || this.isTelling) return;
+    this.isTelling = true;
+    // It ends with the rollout, whose last notice has all of it.
+    void this.tellAll().catch(() => undefined);
+  }
+
+  private async tellAll(): Promise<void> {
+    for (let look = 0; this.known > this.told; look += 1) {
+      const news = this.known - this.told;
+      this.told = this.known;
+      await this.tell(news, this.told);
+      await sleep(pauseAt(this.scale, growing(GATHERED_MS, look)), { summary: 'Gather failures' });
+    }
+    this.isTelling = false;
+  }
+}
