@@ -4,8 +4,8 @@ import { SummaryReporter } from './test/support/summary-reporter.js';
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    // By `npm run test:ui`.
-    exclude: [...configDefaults.exclude, 'test/ui/**'],
+    // By `npm run test:ui` and `npm run test:cluster`.
+    exclude: [...configDefaults.exclude, 'test/ui/**', 'test/cluster/**'],
     globalSetup: ['test/support/global-setup.ts'],
     reporters: ['default', new SummaryReporter()],
     pool: 'forks',

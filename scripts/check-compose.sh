@@ -29,7 +29,8 @@ if config >/dev/null 2>&1; then
   exit 1
 fi
 services="$(config POSTGRES_PASSWORD=only-for-this-check)"
-for service in postgres setup-schema temporal setup-namespace ui worker simulator worker-demo; do
+for service in postgres setup-schema temporal-history temporal-matching temporal temporal-worker setup-namespaces ui \
+  prometheus worker simulator worker-demo; do
   if ! grep --quiet "^  $service:" <<<"$services"; then
     echo "docker-compose.yml has no service $service" >&2
     exit 1

@@ -9,8 +9,10 @@ if ! command -v promtool >/dev/null && [ "$(id -u)" = 0 ] && command -v apt-get 
   DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install --yes --quiet --no-install-recommends prometheus >/dev/null
 fi
 if ! command -v promtool >/dev/null; then
-  echo "promtool is missing, so deploy/uplift.rules.yml cannot be checked (install Debian's package prometheus)" >&2
+  echo "promtool is missing, so deploy/*.rules.yml cannot be checked (install Debian's package prometheus)" >&2
   exit 1
 fi
-promtool check rules deploy/uplift.rules.yml
+promtool check rules deploy/*.rules.yml
+# With the rule files that it names.
+promtool check config deploy/prometheus.yml
 promtool test rules deploy/uplift.rules.test.yml

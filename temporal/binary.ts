@@ -1,21 +1,19 @@
 /** The Temporal server's program: where it comes from when no server is configured. */
-import { accessSync, constants, existsSync, statSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
-import { delimiter, isAbsolute, join } from 'node:path';
+import { join } from 'node:path';
 import { cacheFolder, installOnce } from './cache.js';
 import type { Report } from './cache.js';
 import { TemporalSetupError } from './errors.js';
-import { run } from './process.js';
+import { goInstall } from './go-install.js';
+import { findOnPath, run } from './process.js';
 import { sdkDownload } from './sdk-download.js';
-import type { Made } from './sdk-download.js';
 
 /** The release that all of this is tried with; its server is 1.29.1. */
 export const CLI_VERSION = '1.5.1';
 
-const GO_MODULE = 'github.com/temporalio/cli/cmd/temporal';
-const BUILD_MS = 20 * 60_000;
+const GO_PACKAGE = 'github.com/temporalio/cli/cmd/temporal';
 const PROBE_MS = 15_000;
-const SAY_EVERY_MS = 5_000;
 
 export interface ServerBinary {
   readonly path: string;
@@ -65,7 +63,14 @@ export async function findServerBinary(options: BinaryOptions): Promise<ServerBi
       return downloaded.path;
     }
     report(`The download of Temporal ${CLI_VERSION} failed: ${downloaded.problem}`);
-    const built = await build(folder, env, report);
+    const built = await goInstall({
+      packages: [`${GO_PACKAGE}@v${CLI_VERSION}`],
+      what: 'the Temporal server',
+      takes: 'about 2½ minutes',
+      folder,
+      env,
+      report,
+    });
     if (!built.ok) {
       throw new TemporalSetupError(
         `No Temporal server here: none on PATH, download: ${downloaded.problem}, build: ${built.problem}`,
@@ -73,26 +78,11 @@ export async function findServerBinary(options: BinaryOptions): Promise<ServerBi
       );
     }
     source = 'build';
-    return built.path;
+    return join(folder, 'temporal');
   });
   const found = await probe(cached, env);
   if (!found.ok) throw new TemporalSetupError(`${cached} does not work: ${found.problem}`, 'delete it and try again');
   return { path: cached, version: found.version, source };
-}
-
-/** Absolute path of an executable file of that name in PATH's folders; `null` when there is none. */
-export function findOnPath(name: string, env: NodeJS.ProcessEnv): string | null {
-  for (const folder of (env['PATH'] ?? '').split(delimiter)) {
-    if (!isAbsolute(folder)) continue;
-    const path = join(folder, name);
-    try {
-      accessSync(path, constants.X_OK);
-      if (statSync(path).isFile()) return path;
-    } catch {
-      continue;
-    }
-  }
-  return null;
 }
 
 type Probe = { readonly ok: true; readonly version: string } | { readonly ok: false; readonly problem: string };
@@ -121,30 +111,4 @@ async function probe(path: string, env: NodeJS.ProcessEnv): Promise<Probe> {
 
 function atLeast(major: number, minor: number, wantedMajor: number, wantedMinor: number): boolean {
   return major > wantedMajor || (major === wantedMajor && minor >= wantedMinor);
-}
-
-async function build(folder: string, env: NodeJS.ProcessEnv, report: Report): Promise<Made> {
-  const go = findOnPath('go', env);
-  if (go === null) return { ok: false, problem: 'Go is not installed' };
-  const command = `go install ${GO_MODULE}@v${CLI_VERSION}`;
-  report(`Building the Temporal server by \`${command}\`: about 2½ minutes, this once`);
-  const since = Date.now();
-  let downloads = 0;
-  let packages = 0;
-  const say = setInterval(() => {
-    const seconds = Math.round((Date.now() - since) / 1000);
-    report(`Building the Temporal server: ${seconds} s, ${downloads} modules fetched, ${packages} packages compiled`);
-  }, SAY_EVERY_MS);
-  try {
-    // -v names each package as it is compiled; without symbols the program is a third smaller.
-    const result = await run(go, ['install', '-v', '-ldflags=-s -w', `${GO_MODULE}@v${CLI_VERSION}`], {
-      env: { ...env, GOBIN: folder, GO111MODULE: 'on' },
-      cwd: folder,
-      timeoutMs: BUILD_MS,
-      onLine: (line) => (line.startsWith('go: downloading') ? downloads++ : packages++),
-    });
-    return result.ok ? { ok: true, path: join(folder, 'temporal') } : { ok: false, problem: result.problem };
-  } finally {
-    clearInterval(say);
-  }
 }

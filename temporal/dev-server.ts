@@ -1,7 +1,6 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
-import { connect } from 'node:net';
 import { dirname } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -10,7 +9,7 @@ import { isAlive } from './cache.js';
 import { DEFAULT_PORT, connectClient, localTarget } from './connection.js';
 import { TemporalSetupError, lineOf } from './errors.js';
 import { ensureNamespace } from './namespace.js';
-import { LOOPBACK, assertPortFree, freePorts } from './ports.js';
+import { LOOPBACK, accepts, assertPortFree, freePorts } from './ports.js';
 
 export const DEFAULT_UI_PORT = 8233;
 
@@ -164,21 +163,6 @@ async function becomeReady(address: string, signal: AbortSignal): Promise<void> 
   } finally {
     await client.connection.close();
   }
-}
-
-/** Whether something listens at host:port. */
-function accepts(address: string): Promise<boolean> {
-  const [host, port] = address.split(':');
-  return new Promise((resolve) => {
-    const socket = connect({ host, port: Number(port), timeout: 2_000 });
-    const settle = (answer: boolean) => {
-      socket.destroy();
-      resolve(answer);
-    };
-    socket.once('connect', () => settle(true));
-    socket.once('timeout', () => settle(false));
-    socket.once('error', () => settle(false));
-  });
 }
 
 interface Claim {

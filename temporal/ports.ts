@@ -1,4 +1,4 @@
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import type { AddressInfo, Server } from 'node:net';
 import { TemporalSetupError } from './errors.js';
 
@@ -25,6 +25,21 @@ export async function assertPortFree(port: number, what: string): Promise<void> 
       `stop what listens there, choose another port, or set TEMPORAL_ADDRESS to use a server that already runs`,
     );
   }
+}
+
+/** Whether something listens at host:port. */
+export function accepts(address: string): Promise<boolean> {
+  const [host, port] = address.split(':');
+  return new Promise((resolve) => {
+    const socket = connect({ host, port: Number(port), timeout: 2_000 });
+    const settle = (answer: boolean) => {
+      socket.destroy();
+      resolve(answer);
+    };
+    socket.once('connect', () => settle(true));
+    socket.once('timeout', () => settle(false));
+    socket.once('error', () => settle(false));
+  });
 }
 
 function listen(port: number): Promise<Server> {

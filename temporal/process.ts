@@ -1,4 +1,6 @@
 import { spawn } from 'node:child_process';
+import { accessSync, constants, statSync } from 'node:fs';
+import { delimiter, isAbsolute, join } from 'node:path';
 import { createInterface } from 'node:readline';
 
 export interface RunOptions {
@@ -71,4 +73,19 @@ export function run(command: string, args: readonly string[], options: RunOption
       }, 20);
     });
   });
+}
+
+/** Absolute path of an executable file of that name in PATH's folders; `null` when there is none. */
+export function findOnPath(name: string, env: NodeJS.ProcessEnv): string | null {
+  for (const folder of (env['PATH'] ?? '').split(delimiter)) {
+    if (!isAbsolute(folder)) continue;
+    const path = join(folder, name);
+    try {
+      accessSync(path, constants.X_OK);
+      if (statSync(path).isFile()) return path;
+    } catch {
+      continue;
+    }
+  }
+  return null;
 }

@@ -4,11 +4,10 @@ import { existsSync, readFileSync } from 'node:fs';
 import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { findOnPath } from '../../temporal/binary.js';
 import { cacheFolder, installOnce } from '../../temporal/cache.js';
 import type { Report } from '../../temporal/cache.js';
 import { TemporalSetupError } from '../../temporal/errors.js';
-import { run } from '../../temporal/process.js';
+import { findOnPath, run } from '../../temporal/process.js';
 import { sdkDownload } from '../../temporal/sdk-download.js';
 import type { Made } from '../../temporal/sdk-download.js';
 

@@ -1,6 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { configuredTarget, connectClient, connectWorker, localTarget } from '../../temporal/connection.js';
 import { resolveTemporal } from '../../temporal/resolve.js';
@@ -42,6 +43,21 @@ describe('configuredTarget', () => {
       namespace: 'fleet',
       options: { address: 'temporal.example:7233', apiKey: 'not-to-be-shown', tls: true },
     });
+  });
+
+  it('takes each profile of the example, where an API key comes from the environment alone', () => {
+    const file = fileURLToPath(new URL('../../examples/temporal.toml', import.meta.url));
+    const profile = (name: string) => {
+      const env = { TEMPORAL_CONFIG_FILE: file, TEMPORAL_PROFILE: name };
+      return configuredTarget(name === 'cloud' ? { ...env, TEMPORAL_API_KEY: 'not-to-be-shown' } : env);
+    };
+    expect(profile('compose')).toEqual(localTarget());
+    expect(profile('cloud')).toMatchObject({
+      namespace: 'uplift.a1b2c',
+      options: { apiKey: 'not-to-be-shown', tls: true },
+    });
+    // Their certificates are read, and are not there.
+    for (const name of ['cluster', 'cloud-mtls']) expect(() => profile(name)).toThrow(/\/etc\/uplift\/tls\//);
   });
 
   it('refuses a profile that is not there', () => {

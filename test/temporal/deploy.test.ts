@@ -1,39 +1,35 @@
 /** What docker-compose.yml runs besides images: its scripts, against a real server. */
 import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { connectClient, localTarget } from '../../temporal/connection.js';
 import { ensureNamespace } from '../../temporal/namespace.js';
-import { QUEUES } from '../../workflows/contracts/queues.js';
-import { realEnvironment, serverBinary, withWorker, workflowBundle } from '../support/environment.js';
+import { composeService, composeServices, ROOT, tagOf, variablesOf } from '../support/compose.js';
+import { realEnvironment } from '../support/environment.js';
 import type { RealEnvironment } from '../support/environment.js';
 
 const run = promisify(execFile);
-const root = fileURLToPath(new URL('../..', import.meta.url));
 
 let env: RealEnvironment;
-let folder: string;
 beforeAll(async () => {
   env = await realEnvironment();
-  folder = await mkdtemp(join(tmpdir(), 'uplift-deploy-'));
-  await symlink(serverBinary(), join(folder, 'temporal'));
 });
 afterAll(async () => {
   await env.teardown();
-  await rm(folder, { recursive: true, force: true });
 });
 
-describe('setup-namespace.sh', () => {
+describe('setup-namespaces', () => {
+  const setUp = (...namespaces: string[]) =>
+    run(process.execPath, [join(ROOT, 'dist/scripts/setup-namespaces.js'), ...namespaces], {
+      env: { PATH: process.env['PATH'], TEMPORAL_ADDRESS: env.server.address },
+    });
+
   it('leaves nothing for `uplift doctor --fix` to do, also when it runs again', async () => {
-    for (const _ of ['first start', 'next start']) {
-      await run('sh', [join(root, 'deploy/setup-namespace.sh'), 'one', 'two'], {
-        env: { PATH: `${folder}:${process.env['PATH']}`, HOME: folder, TEMPORAL_ADDRESS: env.server.address },
-      });
+    for (const said of ['now keeps', 'keeps']) {
+      expect((await setUp('one', 'two')).stdout).toContain(`Namespace two ${said} closed workflows for 90 days`);
     }
     for (const namespace of ['one', 'two']) {
       const client = await connectClient(localTarget(env.server.address, namespace));
@@ -45,55 +41,58 @@ describe('setup-namespace.sh', () => {
       ]);
     }
   });
-});
 
-describe('worker-health', () => {
-  const health = () =>
-    run(process.execPath, [join(root, 'dist/scripts/worker-health.js')], {
-      env: { PATH: process.env['PATH'], TEMPORAL_ADDRESS: env.server.address },
-    });
-
-  it('says no without a worker, yes while one of this host polls', async () => {
-    await expect(health()).rejects.toMatchObject({
-      code: 1,
-      stderr: expect.stringMatching(/^no worker of /) as string,
-    });
-    const options = {
-      connection: env.nativeConnection,
-      taskQueue: QUEUES.main,
-      workflowBundle: await workflowBundle(new URL('workflows/timers.ts', import.meta.url)),
-    };
-    await withWorker(options, async () => {
-      await expect.poll(() => health().then(() => 'healthy', String), { timeout: 30_000 }).toBe('healthy');
-    });
+  it('wants to be told which', async () => {
+    await expect(setUp()).rejects.toMatchObject({ code: 1, stderr: 'setup-namespaces: name at least one namespace\n' });
   });
 });
 
 describe('docker-compose.yml', () => {
-  interface Service {
-    readonly image: string;
-    readonly build?: string;
-    readonly restart: string;
-    readonly ports?: readonly string[];
-    readonly healthcheck?: unknown;
-    readonly environment?: readonly string[] | Readonly<Record<string, string | number>>;
-  }
-
-  it('pins its images, looks after its services, listens on loopback and holds no secret', async () => {
-    const text = await readFile(join(root, 'docker-compose.yml'), 'utf8');
-    const { services } = parse(text, { merge: true }) as { services: Record<string, Service> };
-    for (const [name, service] of Object.entries(services)) {
-      expect(service.image, name).toMatch(/:\d+\.\d+[\w.-]*$/);
+  it('pins its images, looks after its services, locks them up, listens on loopback and holds no secret', () => {
+    for (const [name, service] of Object.entries(composeServices())) {
+      expect(service.image, name).toMatch(/:v?\d+\.\d+[\w.-]*$/);
       // One-shot services end; everything else has a health check.
       if (service.restart !== 'on-failure') expect(service.healthcheck, name).toBeDefined();
+      expect(service.cap_drop, name).toEqual(['ALL']);
+      expect(service.security_opt, name).toEqual(['no-new-privileges:true']);
+      // The UI writes its configuration where it stands.
+      if (name !== 'ui') expect(service.read_only, name).toBe(true);
       for (const port of service.ports ?? []) expect(port, name).toMatch(/^127\.0\.0\.1:/);
-      const variables = Array.isArray(service.environment)
-        ? service.environment.map((line: string) => line.split('=') as [string, string | undefined])
-        : Object.entries(service.environment ?? {});
-      for (const [variable, value] of variables) {
+      for (const [variable, value] of variablesOf(service)) {
         if (!/PASSWORD|PWD|SECRET|_AK$|_SK$|ACCESS_KEY|TOKEN/.test(variable)) continue;
         expect(value, variable).toSatisfy((given) => given === undefined || /^\$\{\w+:\?/.test(String(given)));
       }
     }
+  });
+
+  it('builds its image from every folder that the build reads', async () => {
+    const { include } = JSON.parse(await readFile(join(ROOT, 'tsconfig.build.json'), 'utf8')) as { include: string[] };
+    const context = (await readFile(join(ROOT, '.dockerignore'), 'utf8')).split('\n');
+    expect(include.filter((folder) => !context.includes(`!${folder}`))).toEqual([]);
+  });
+
+  it('has one release of the server for all its roles and their tools', () => {
+    const tags = ['temporal', 'temporal-history', 'temporal-matching', 'temporal-worker'].map(tagOf);
+    expect(new Set(tags).size).toBe(1);
+    expect(tagOf('setup-schema')).toMatch(new RegExp(`^${tags[0]}-`));
+  });
+
+  it('has Prometheus look where its services answer', async () => {
+    interface Job {
+      readonly dns_sd_configs: readonly { readonly names: readonly string[]; readonly port: number }[];
+    }
+    const mounted = composeService('prometheus').volumes ?? [];
+    expect(mounted).toContain('./deploy/prometheus.yml:/etc/prometheus/prometheus.yml:ro');
+    const text = await readFile(join(ROOT, 'deploy/prometheus.yml'), 'utf8');
+    const { rule_files, scrape_configs } = parse(text) as { rule_files: string[]; scrape_configs: Job[] };
+    for (const file of rule_files) expect(mounted).toContain(`./deploy/${file}:/etc/prometheus/${file}:ro`);
+    const targets = scrape_configs.flatMap((job) => job.dns_sd_configs);
+    for (const { names } of targets) for (const name of names) expect(composeServices()).toHaveProperty(name);
+    const server = await readFile(join(ROOT, 'deploy/temporal/server.yaml'), 'utf8');
+    const worker = new Map(variablesOf(composeService('worker')));
+    expect(worker.get('UPLIFT_METRICS_ADDRESS')).toBe(
+      `0.0.0.0:${targets.find(({ names }) => names.includes('worker'))?.port}`,
+    );
+    expect(server).toContain(`"%s:${targets.find(({ names }) => names.includes('temporal'))?.port}"`);
   });
 });
