@@ -152,7 +152,7 @@ export function withRows(view: RolloutView, rows: readonly ResourceRow[]): Rollo
   return { ...fresh, next: nextChange(fresh), reason: whyNow(fresh) };
 }
 
-type Standing = Pick<RolloutView, 'state' | 'reason' | 'waves' | 'budget' | 'charged' | 'freezes'>;
+type Standing = Pick<RolloutView, 'state' | 'reason' | 'waves' | 'budget' | 'charged' | 'freezes' | 'approval'>;
 
 /** Counts what each freeze holds. @param of each resource: the freeze that holds it */
 export function heldBy(freezes: readonly (Freeze | null)[]): Held[] {
@@ -171,7 +171,11 @@ export function heldLabel({ freeze, resources }: Held): string {
 /** What changes next, and on what it depends: one line. */
 export function nextChange(view: Omit<Standing, 'reason'>): string {
   if (hasEnded(view)) return 'nothing: this is the end';
-  if (view.state === 'Waiting') return 'what it waits for: `uplift approve` or `uplift reject`';
+  if (view.state === 'Waiting') {
+    return view.approval === null
+      ? 'the opening of its window'
+      : 'what it waits for: `uplift approve` or `uplift reject`';
+  }
   if (view.state === 'Paused') return 'nothing, until somebody resumes it: `uplift resume`';
   const at = view.waves.findIndex(({ state }) => state === 'Running');
   const wave = view.waves[at];
@@ -189,10 +193,9 @@ export function nextChange(view: Omit<Standing, 'reason'>): string {
 
 /** Why it is so: a spent budget comes before what the rollout says, which may not have heard of it yet. */
 export function whyNow(view: Standing): string {
-  const { freezes = [] } = view;
-  if (view.state === 'Running' && view.charged <= view.budget.max && freezes.length > 0) {
-    return freezes.map(heldLabel).join('; ');
-  }
+  const held = (view.freezes ?? []).map(heldLabel);
+  if (view.state === 'Waiting') return [view.reason, ...held].join('; ');
+  if (view.state === 'Running' && view.charged <= view.budget.max && held.length > 0) return held.join('; ');
   if (view.state !== 'Running' || view.charged <= view.budget.max) return view.reason;
   return `failure budget of ${view.budget.max} exceeded: nothing more is started`;
 }

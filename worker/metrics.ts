@@ -63,7 +63,7 @@ export async function watchState(client: Client, meter: MetricMeter, clock: Cloc
         .query<RolloutStatus>(MESSAGES.rolloutStatus);
       now.add(rollout);
       running.set(1, { rollout });
-      waiting.set(status.state === 'Waiting' ? 1 : 0, { rollout });
+      waiting.set(status.approval == null ? 0 : 1, { rollout });
       budget.set(status.budget.max - status.failures, { rollout });
     }
     for (const rollout of known) {

@@ -1,6 +1,7 @@
 /** What a rollout knows of itself: its waves, what people did to it, and what it waits for. */
 import { CancellationScope, type ChildWorkflowHandle, workflowInfo } from '@temporalio/workflow';
 import { Approvals } from './approvals.js';
+import { type Shut, soonest } from './contracts/calendar.js';
 import type { Act, SkipOrder } from './contracts/control.js';
 import { waveWorkflowId } from './contracts/ids.js';
 import { addCounts, addFailures } from './contracts/outcome.js';
@@ -140,6 +141,10 @@ export class RolloutState {
     }
     if (this.gate !== undefined) return { state: 'Waiting', reason: this.approvals.whyWaiting(this.gate) };
     const running = this.waves.find(({ state }) => state === 'Running');
+    const shut = running === undefined ? null : shutIn(running);
+    if (shut !== null) {
+      return { state: 'Waiting', reason: `waits for its window, which opens ${shut.until}: ${shut.reason}` };
+    }
     const frozen = running === undefined ? null : frozenIn(running);
     return {
       state: 'Running',
@@ -149,6 +154,13 @@ export class RolloutState {
           : `wave ${running.plan.name} is running${frozen === null ? '' : `; ${frozen}`}`,
     };
   }
+}
+
+/** What all of a wave waits for, as its shards' last words have it; `null` while any of it is under way or may start. */
+function shutIn({ shards }: WaveState): Shut | null {
+  const told = [...shards.values()];
+  if (told.some(({ inFlight, queued = 0, shut }) => inFlight > 0 || (queued > 0 && shut === undefined))) return null;
+  return soonest(told.flatMap(({ shut }) => shut ?? []));
 }
 
 /** As its shards' last words have it. */

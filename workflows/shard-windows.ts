@@ -1,6 +1,6 @@
 /** The rollout's windows as a shard knows them: asked at each edge, once for all that waits there. */
 import { condition } from '@temporalio/workflow';
-import type { GateState } from './contracts/calendar.js';
+import { type GateState, type Shut, soonest } from './contracts/calendar.js';
 import type { GatesInput } from './contracts/steps.js';
 import type { UpgradeSpec } from './contracts/upgrade.js';
 import { readGates } from './steps.js';
@@ -44,7 +44,17 @@ export class ShardWindows {
     const [next] = queue;
     if (next === undefined || queue.some((one) => this.isOpen(one))) return null;
     const gate = this.stateFor(next);
-    return gate === undefined ? 'the windows, asked just now' : `${gate.until ?? 'never'}: ${gate.reason}`;
+    return gate === undefined ? 'the windows, asked just now' : `${gate.until ?? 'its window'}: ${gate.reason}`;
+  }
+
+  /** The next opening for any of these; `null` while a window is open for one, or it is not known. */
+  shut(queue: readonly Pick<UpgradeSpec, 'gate'>[]): Shut | null {
+    if (queue.some((one) => this.isOpen(one))) return null;
+    const known = queue.flatMap((one) => {
+      const { until = null, reason = '' } = this.stateFor(one) ?? {};
+      return until === null ? [] : [{ until, reason }];
+    });
+    return soonest(known);
   }
 
   /** When the windows that are open now close, in epoch milliseconds. */
@@ -57,7 +67,8 @@ export class ShardWindows {
   isShut({ gate }: Pick<UpgradeSpec, 'gate'>, reason: string): void {
     const known = this.stateFor({ gate });
     if (gate !== undefined && known !== undefined) {
-      this.gates = { ...this.gates, [gate]: { ...known, open: false, reason } };
+      // When it opens again is known as soon as it is asked, at its edge.
+      this.gates = { ...this.gates, [gate]: { ...known, open: false, until: null, reason } };
     }
   }
 

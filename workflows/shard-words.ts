@@ -23,6 +23,7 @@ export class ShardWords {
   private hasMore = false;
   /** Instants at which a word goes out. */
   private readonly edges = new Set<number>();
+  private toldShut: string | null = null;
 
   /** @param next the word that is due, if one is; it counts as sent */
   constructor(input: ShardInput, next: () => Omit<ShardWord, 'shard'> | null) {
@@ -86,8 +87,20 @@ export class ShardWords {
     }
   }
 
-  /** Tells the rollout at once: what people wait to see, and what comes seldom. */
-  async tellRollout(progress: Told) {
+  /** Tells the rollout that all that is left waits for an opening, and that it does no longer: twice an opening. */
+  tellShut(until: string | null, progress: Told): void {
+    if (until === this.toldShut) return;
+    this.toldShut = until;
+    this.tellRolloutNow(progress);
+  }
+
+  /** Tells the rollout what people wait to see, and what comes seldom. */
+  tellRolloutNow(progress: Told): void {
+    // A shard that is being stopped need not say it.
+    void this.tellRollout(progress).catch(() => undefined);
+  }
+
+  private async tellRollout(progress: Told) {
     const { rollout, rolloutRun, index: wave, shard } = this.input;
     try {
       const handle = getExternalWorkflowHandle(rolloutWorkflowId(rollout), rolloutRun);

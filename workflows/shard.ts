@@ -9,6 +9,7 @@ import {
   setHandler,
 } from '@temporalio/workflow';
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
+import type { Shut } from './contracts/calendar.js';
 import type { SkipOrder } from './contracts/control.js';
 import { durationClass, type Durations, learn, workedMs } from './contracts/durations.js';
 import { upgradeWorkflowId } from './contracts/ids.js';
@@ -126,7 +127,7 @@ class ShardRun {
       waiting: () => this.queue.map(({ spec }) => spec),
       news: (isNews) => {
         this.news();
-        if (isNews) void this.words.tellRollout(() => this.progress());
+        if (isNews) this.words.tellRolloutNow(() => this.progress());
       },
     });
     this.windows = new ShardWindows({
@@ -360,9 +361,16 @@ class ShardRun {
       counts: this.ends.counts(),
       failures: this.ends.failures,
       failure: this.ends.lastFailure,
+      queued: this.queue.length,
       ...(frozen === null ? {} : { frozen }),
       ...(this.stuck === null ? {} : { stuck: this.stuck }),
+      ...(this.shut === null ? {} : { shut: this.shut }),
     };
+  }
+
+  /** The window that all that is left waits for. */
+  private get shut(): Shut | null {
+    return this.inFlight.size > 0 ? null : this.windows.shut(this.queue.map(({ spec }) => spec));
   }
 
   /** Why nothing more is started; `null` while things may be. */
@@ -437,6 +445,7 @@ class ShardRun {
   /** Something has changed: for the wave, if it is worth a word, and for people. */
   private news(): void {
     this.words.tellWave();
+    this.words.tellShut(this.shut?.until ?? null, () => this.progress());
     this.show();
   }
 

@@ -83,7 +83,7 @@ export const frozen: FindCauses = ({ view, chosen }) =>
 
 /** Where the rollout stands, when nothing of the above says so already. */
 export const standing: FindCauses = ({ view }) =>
-  view.state === 'Paused' || (view.state === 'Waiting' && view.approval !== null)
+  view.state === 'Paused' || view.state === 'Waiting'
     ? []
     : [{ who: view.rollout, what: `${view.state}: ${view.reason}`, nextAt: null, changes: view.next }];
 

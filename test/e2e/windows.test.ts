@@ -1,6 +1,8 @@
 /** A rollout that does not finish in its window goes on in the next one; nothing is ever accepted outside. */
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { systemClock } from '../../activities/clock.js';
+import { type Cause, explain } from '../../client/explain.js';
+import { rolloutStatus } from '../../client/rollouts.js';
 import { createWorkers } from '../../worker/workers.js';
 import { readLedger } from '../../temporal/ledger.js';
 import type { CalendarEntry } from '../../workflows/contracts/calendar.js';
@@ -51,7 +53,11 @@ function windowOf({ opens, closes }: Span): CalendarEntry {
   return { name: 'w', recurrence: { start: wall(opens), end: wall(closes), duration: 'PT0S', timezone: 'UTC' } };
 }
 
-async function run(spans: readonly Span[], more: Partial<RolloutInput['windows']> = {}): Promise<RolloutResult> {
+async function run(
+  spans: readonly Span[],
+  more: Partial<RolloutInput['windows']> = {},
+  meanwhile: (rollout: string) => Promise<void> = async () => {},
+): Promise<RolloutResult> {
   const workers = await createWorkers({
     connection: env.nativeConnection,
     namespace: env.namespace,
@@ -83,6 +89,7 @@ async function run(spans: readonly Span[], more: Partial<RolloutInput['windows']
         },
       ],
     });
+    await meanwhile(id);
     const result = await handle.result();
     const shard = env.client.workflow.getHandle(shardWorkflowId(id, handle.firstExecutionRunId, 1, 1));
     const { events } = await shard.fetchHistory();
@@ -105,8 +112,25 @@ function acceptedWithin({ opens, closes }: Span): number {
 
 it('goes on in the next opening, at a constant price', async () => {
   const first = span(-1_000, 20_000);
-  const second = span(26_000, 600_000);
-  const result = await run([first, second]);
+  // Late enough for all that the first one started to have ended, on a busy machine too.
+  const second = span(40_000, 600_000);
+  let waited = { reason: '', next: '', causes: [] as readonly Cause[] };
+  const result = await run([first, second], {}, async (id) => {
+    let told = await rolloutStatus(env.client, id);
+    for (; told.state === 'Running'; told = await rolloutStatus(env.client, id)) await systemClock.sleep(100);
+    waited = { reason: told.reason, next: told.next, causes: await explain(env.client, id) };
+  });
+  const opens = new Date(second.opens).toISOString();
+  expect(waited).toMatchObject({
+    reason: `waits for its window, which opens ${opens}: outside every window`,
+    next: 'the opening of its window',
+  });
+  expect(waited.causes).toContainEqual({
+    who: expect.any(String) as string,
+    what: waited.reason,
+    nextAt: opens,
+    changes: 'the opening of its window',
+  });
 
   expect(result).toMatchObject({ outcome: 'Succeeded', counts: { Succeeded: RESOURCES } });
   expect(acceptedWithin(first) + acceptedWithin(second)).toBe(RESOURCES);

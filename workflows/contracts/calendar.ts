@@ -89,3 +89,15 @@ export interface GateState {
   /** It will not open again for this rollout. */
   readonly over: boolean;
 }
+
+/** No window is open for any of some upgrades. */
+export interface Shut {
+  /** ISO 8601, UTC: the next opening for one of them. */
+  readonly until: string;
+  readonly reason: string;
+}
+
+/** The first that ends; `null` of none. */
+export function soonest(shut: readonly Shut[]): Shut | null {
+  return shut.toSorted((a, b) => Date.parse(a.until) - Date.parse(b.until))[0] ?? null;
+}

@@ -1,4 +1,4 @@
-import type { RolloutWindows } from './calendar.js';
+import type { RolloutWindows, Shut } from './calendar.js';
 import type { Usual } from './durations.js';
 import type { Act, Approval, ApprovalState, SkipOrder } from './control.js';
 import type { NoticeRule } from './notices.js';
@@ -253,10 +253,14 @@ export interface ShardProgress {
   readonly failures?: number;
   /** The latest failure: resource and reason. */
   readonly failure: string | null;
+  /** How many have not started. */
+  readonly queued?: number;
   /** What a freeze keeps from starting; left out while none does. */
   readonly frozen?: { readonly count: number; readonly why: string };
   /** How many were seen stuck so far, and the latest of them. */
   readonly stuck?: { readonly count: number; readonly latest: string };
+  /** Nothing is in flight, and what is left waits for its window: until when (ISO 8601), and why; else left out. */
+  readonly shut?: Shut;
 }
 
 /** Answer of the query `shardStatus`. */
