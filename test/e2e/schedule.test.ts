@@ -1,0 +1,142 @@
+/**
+ * A schedule on a real server creates a rollout by itself. The rollout does not finish in its window, worker and server are
+ * killed and started again, and it goes on in the next one.
+ */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Client } from '@temporalio/client';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { stringify } from 'yaml';
+import { systemClock } from '../../activities/clock.js';
+import type { ScheduleView } from '../../client/schedules.js';
+import { connectClient, localTarget } from '../../temporal/connection.js';
+import type { DevServer } from '../../temporal/dev-server.js';
+import { rolloutWorkflowId } from '../../workflows/contracts/ids.js';
+import type { RolloutResult } from '../../workflows/contracts/rollout.js';
+import { uplift } from '../cli/cli.js';
+import { CLOUD_ENV, type Clouds, simulatedClouds } from '../support/clouds.js';
+import { startTestServer } from '../support/environment.js';
+import { startWorkerProcess, type WorkerProcess, writeAccounts } from '../support/worker-process.js';
+
+const SCALE = 0.05;
+const RESOURCES = 16;
+const SECOND = 1_000;
+
+let directory: string;
+let clouds: Clouds;
+let server: DevServer;
+let client: Client;
+let worker: WorkerProcess;
+let accounts: string;
+
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'uplift-schedule-'));
+  const durationMs = { min: 4_000, max: 4_000 };
+  clouds = await simulatedClouds({ clock: systemClock, scale: SCALE, graphs: RESOURCES, durationMs });
+  accounts = await writeAccounts(directory, clouds.simulator.url);
+  server = await startTestServer({ dbFile: join(directory, 'temporal.db') });
+  client = await connectClient(localTarget(server.address));
+  worker = await startWorkerProcess({ address: server.address, accounts, name: 'one' });
+});
+afterAll(async () => {
+  worker.signal('SIGKILL');
+  await worker.ended;
+  await client.connection.close();
+  await server.stop();
+  await clouds.close();
+  await rm(directory, { recursive: true, force: true });
+});
+
+interface Span {
+  readonly opens: number;
+  readonly closes: number;
+}
+
+/** In whole seconds, as windows are. */
+function span(from: number, lasts: number): Span {
+  const opens = Math.ceil(from / SECOND) * SECOND;
+  return { opens, closes: opens + lasts };
+}
+
+function windowOf(name: string, { opens, closes }: Span) {
+  const start = new Date(opens).toISOString().slice(11, 19);
+  return { name, rrule: 'FREQ=DAILY', start, duration: `PT${(closes - opens) / SECOND}S`, timezone: 'UTC' };
+}
+
+async function run(...args: string[]) {
+  return uplift(['schedule', ...args], { ...CLOUD_ENV, TEMPORAL_ADDRESS: server.address, UPLIFT_ACCOUNTS: accounts });
+}
+
+async function view(): Promise<ScheduleView> {
+  const { stdout } = await run('describe', 'nightly', '-o', 'json');
+  return (JSON.parse(stdout) as { schedule: ScheduleView }).schedule;
+}
+
+async function until(isSo: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await isSo())) await delay(200);
+}
+
+const acceptedIn = ({ opens, closes }: Span) =>
+  clouds.simulator.truth().submits.filter(({ at }) => at >= opens && at < closes).length;
+
+it('a rollout that its schedule created goes on in the next window after worker and server were killed', async () => {
+  const first = span(Date.now() + 60 * SECOND, 25 * SECOND);
+  const second = span(first.closes + 45 * SECOND, 3_600 * SECOND);
+  const plan = join(directory, 'nightly.yaml');
+  const spec = {
+    targets: [{ service: 'ges-v2', account: 'huawei', select: { currentVersion: '<9.9.9' }, version: '9.9.9' }],
+    waves: [{ name: 'all', rest: true, concurrency: 2 }],
+    failureBudget: { max: '100%', mode: 'loose' },
+    windows: [windowOf('first', first), windowOf('second', second)],
+    startOnlyIfFits: false,
+    timeScale: SCALE,
+  };
+  const metadata = { name: 'nightly' };
+  await writeFile(plan, stringify({ apiVersion: 'uplift/v1', kind: 'Rollout', metadata, spec }));
+
+  const created = await run('create', 'nightly', plan, '--window', 'first', '--lead', '20s', '-o', 'json');
+  expect(created.code, created.stderr).toBe(0);
+  const { schedule } = JSON.parse(created.stdout) as { schedule: ScheduleView };
+  const rollout = `nightly-${new Date(first.opens).toISOString().slice(0, 10)}`;
+  expect(schedule.next[0]).toMatchObject({ rollout, opens: new Date(first.opens).toISOString() });
+  expect(schedule.next).toHaveLength(10);
+  expect(schedule.agrees).toBe(true);
+
+  // By itself: nobody triggers it.
+  await until(async () => (await view()).runs[0]?.state === 'Created');
+  await until(() => Date.now() > first.closes + SECOND);
+  const before = acceptedIn(first);
+
+  const port = Number(server.address.split(':')[1]);
+  worker.signal('SIGKILL');
+  process.kill(server.pid, 'SIGKILL');
+  await Promise.all([worker.ended, server.ended]);
+  server = await startTestServer({ dbFile: join(directory, 'temporal.db'), port });
+  worker = await startWorkerProcess({ address: server.address, accounts, name: 'one' });
+
+  // While it waits for its next window, the schedule says why it creates no other one.
+  const skipped = await run('trigger', 'nightly', '-o', 'json');
+  expect(skipped.code, skipped.stderr).toBe(6);
+  const { reason, state } = (JSON.parse(skipped.stdout) as { run: { reason: string; state: string } }).run;
+  expect(state).toBe('Skipped');
+  expect(reason).toContain(`rollout ${rollout} still runs, since `);
+
+  const result = (await client.workflow.getHandle(rolloutWorkflowId(rollout)).result()) as RolloutResult;
+  expect(result).toMatchObject({ outcome: 'Succeeded', counts: { Succeeded: RESOURCES } });
+  const after = acceptedIn(second);
+  console.log(
+    `accepted submits: ${before} in the first window, ${after} in the second, ${clouds.simulator.truth().submits.length} in all, of ${RESOURCES} resources`,
+  );
+  expect(before).toBeGreaterThan(0);
+  expect(after).toBeGreaterThan(0);
+  expect(before + after).toBe(RESOURCES);
+  expect(clouds.simulator.truth().submits).toHaveLength(RESOURCES);
+
+  await until(async () => (await view()).runs.some((one) => one.state === 'Succeeded'));
+  const { runs } = await view();
+  expect(runs.map((one) => one.state)).toEqual(['Skipped', 'Succeeded']);
+  // What was skipped is the next opening's; tomorrow, since today's was over.
+  expect(runs.map((one) => one.rollout)).toEqual([schedule.next[1]?.rollout, rollout]);
+}, 400_000);
