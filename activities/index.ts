@@ -12,6 +12,7 @@ import type {
 } from '../workflows/contracts/steps.js';
 import type { NoticeSteps, OpeningSteps } from '../workflows/contracts/notices.js';
 import type { PlanningSteps, ScheduleSteps } from '../workflows/contracts/schedule.js';
+import type { SoakSteps } from '../workflows/contracts/soak.js';
 import { awaitOperation } from './await.js';
 import { learningSteps } from './durations.js';
 import { freezesReader, freezeSteps, freezeWaits } from './freeze.js';
@@ -22,8 +23,12 @@ import { lockSteps } from './locks.js';
 import { noticeSteps } from './notify.js';
 import { precheck } from './precheck.js';
 import { planningSteps, scheduleSteps } from './schedule.js';
+import { MOST_PROBED_BYTES } from './probe.js';
+import { soak } from './soak.js';
 import type { StepDeps } from './step.js';
 import { submit } from './submit.js';
+import { createTransport } from './transport.js';
+import { upgradedOnServer } from './upgraded.js';
 import { verify } from './verify.js';
 
 export function createActivities(deps: StepDeps): {
@@ -36,10 +41,12 @@ export function createActivities(deps: StepDeps): {
     FreezeSteps &
     OpeningSteps;
   submits: SubmitSteps;
-  waits: WaitSteps & PlanningSteps & FreezeWaits & NoticeSteps;
+  waits: WaitSteps & PlanningSteps & FreezeWaits & NoticeSteps & SoakSteps;
 } {
   const gatesOf = deps.gatesOf ?? gatesReader();
   const freezesOf = deps.freezesOf ?? freezesReader(deps.clock);
+  const probes = deps.probes ?? createTransport({ clock: deps.clock, maxBodyBytes: MOST_PROBED_BYTES });
+  const upgradedOf = deps.upgradedOf ?? upgradedOnServer;
   return {
     reads: {
       precheck: (input) => precheck(deps, input),
@@ -57,6 +64,7 @@ export function createActivities(deps: StepDeps): {
       ...planningSteps(deps),
       ...freezeWaits(deps.clock, freezesOf),
       ...noticeSteps(deps),
+      soak: (input) => soak({ ...deps, probes, upgradedOf }, input),
     },
   };
 }

@@ -230,12 +230,13 @@ export function rolloutInputOf(prepared: PreparedPlan, { startedBy, learned = {}
     rollout: plan.rollout,
     planDigest: prepared.digest,
     startedBy,
-    waves: plan.waves.map(({ name, concurrency, limits, maxFailures, approval, targets }, wave) => ({
+    waves: plan.waves.map(({ name, concurrency, limits, maxFailures, approval, soak, targets }, wave) => ({
       name,
       concurrency,
       ...(Object.keys(limits).length === 0 ? {} : { limits }),
       ...(maxFailures === null ? {} : { maxFailures: maxFailures.count }),
       ...(approval === null ? {} : { approval }),
+      ...(soak === null ? {} : { soak }),
       upgrades: targets.map((planned, index) => {
         const { resource, target, targetLabel, relations } = planned;
         const seen = prepared.waves[wave]?.targets[index];
@@ -259,6 +260,7 @@ export function rolloutInputOf(prepared: PreparedPlan, { startedBy, learned = {}
     })),
     ...(plan.approval === null ? {} : { approval: plan.approval }),
     budget: plan.budget,
+    ...(plan.minSuccess === null ? {} : { minSuccess: plan.minSuccess.count }),
     accountLimits: plan.accountLimits,
     ...(fitted.windows === null ? {} : { windows: { ...fitted.windows, since: new Date().toISOString() } }),
     usual: Object.fromEntries(Object.entries(plan.durations.services).map(([name, { usual }]) => [name, usual])),

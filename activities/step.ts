@@ -13,6 +13,8 @@ import type { CloudApi } from './clouds/port.js';
 import type { Sessions } from './clouds/sessions.js';
 import type { NotifyDeps } from './notify.js';
 import type { Terminations } from './terminations.js';
+import type { Transport } from './transport.js';
+import type { UpgradedOf } from './upgraded.js';
 
 export interface StepDeps extends NotifyDeps {
   readonly apis: readonly CloudApi[];
@@ -26,6 +28,10 @@ export interface StepDeps extends NotifyDeps {
   readonly gatesOf?: GatesOf;
   /** The freezes that hold; without it, there are none. */
   readonly freezesOf?: FreezesOf;
+  /** What a wave has brought to its target; left out: as the server has it. */
+  readonly upgradedOf?: UpgradedOf;
+  /** For probes over HTTP, which share nothing with the clouds' connections. */
+  readonly probes?: Transport;
   /** Why a rollout may send nothing now; `null` while it may. Without it, nothing holds one. */
   readonly holdOf?: (input: Pick<StepInput, 'rollout' | 'rolloutRun'>) => Promise<string | null>;
 }

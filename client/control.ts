@@ -8,6 +8,7 @@ import type {
   ControlRequest,
   DecisionRequest,
   SkipRequest,
+  WaiveRequest,
 } from '../workflows/contracts/control.js';
 import { rolloutWorkflowId, shardWorkflowId, upgradeWorkflowId } from '../workflows/contracts/ids.js';
 import { MESSAGES } from '../workflows/contracts/messages.js';
@@ -18,7 +19,7 @@ import { describeRollout, rolloutStatus, startRollout, type StartedRollout } fro
 import { rolloutRows, startedAs } from './rows.js';
 import { ask, describeRun } from './server-reads.js';
 import { NotTakenError, takenUpdate } from './upgrades.js';
-import { hasEnded, isGood } from './views.js';
+import { goodIn, hasEnded, isGood } from './views.js';
 
 export interface Signed {
   readonly actor: string;
@@ -134,6 +135,20 @@ export async function decide(
   return takenUpdate<string>(client, run.workflowId, MESSAGES.decide, request);
 }
 
+/**
+ * Waives the rest of a wave's soak.
+ *
+ * @param wave its name, or `null` for the one that runs now
+ * @returns what follows
+ * @throws UnknownRolloutError; NotTakenError saying why not
+ */
+export async function waive(client: Client, rollout: string, wave: string | null, signed: Signed): Promise<string> {
+  const run = await running(client, rollout);
+  const input = await inputOf<RolloutInput>(client, run.workflowId, run.runId);
+  const request: WaiveRequest = { ...signed, ...(wave === null ? {} : { wave: waveNumber(input, wave) }) };
+  return takenUpdate<string>(client, run.workflowId, MESSAGES.waive, request);
+}
+
 /** Which upgrades of an ended rollout are tried again. */
 export const RETRIED: Readonly<Record<'failed' | 'skipped', readonly Outcome[]>> = {
   failed: FAILED_OUTCOMES,
@@ -177,6 +192,7 @@ export async function retry(
     rollout: await freeName(client, rollout),
     startedBy: actor,
     waves,
+    ...(input.minSuccess === undefined ? {} : { minSuccess: Math.max(input.minSuccess - goodIn(view.counts), 1) }),
     ...(input.windows === undefined ? {} : { windows: { ...input.windows, since: new Date().toISOString() } }),
     retryOf: { rollout, runId: run.runId, reason },
   });

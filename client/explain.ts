@@ -10,6 +10,7 @@ import {
   paused,
   resting,
   room,
+  soaks,
   standing,
   waitsForOthers,
   wantsApproval,
@@ -35,7 +36,17 @@ export class UnknownResourceError extends Error {
 }
 
 /** What is looked for before, and after, the upgrades in flight: what holds everything comes first. */
-const BEFORE: readonly FindCauses[] = [noWorker, paused, wantsApproval, windowShut, frozen, standing, budget, room];
+const BEFORE: readonly FindCauses[] = [
+  noWorker,
+  paused,
+  wantsApproval,
+  soaks,
+  windowShut,
+  frozen,
+  standing,
+  budget,
+  room,
+];
 const AFTER: readonly FindCauses[] = [waitsForOthers, resting];
 
 /** The most upgrades that are looked at one by one, and causes of one kind. */

@@ -24,6 +24,7 @@ import { dropInventory, keepInventory } from '../activities/inventory.js';
 import { upgradesOf } from './inventory.js';
 import { inputOf, mapAtOnce } from '../temporal/reads.js';
 import { ask, describeRun, endOf, findRuns, quoted } from './server-reads.js';
+import { liveSoak, type LiveSoak, serversSoak, withLiveSoak } from './soaks.js';
 import { failedIn, nextChange, type RolloutView, whyNow } from './views.js';
 
 /** How long a worker may take to answer before the server is asked instead. */
@@ -91,14 +92,15 @@ export async function rolloutStatus(client: Client, rollout: string): Promise<Ro
   const run = await describeRollout(client, rollout);
   const input = await inputOf<RolloutInput>(client, run.workflowId, run.runId);
   const isRunning = run.status.name === 'RUNNING' || run.status.name === 'PAUSED';
+  const live = await liveSoak(client, run);
   if (isRunning) {
     const told = await ask<RolloutStatus>(client, run, MESSAGES.rolloutStatus, WORKER_PATIENCE_MS);
-    if (told !== null) return viewOf(run, input, told, true);
+    if (told !== null) return viewOf(run, input, withLiveSoak(told, live), true);
   }
 
   const result = isRunning ? null : await endOf<RolloutResult>(client, run.workflowId, run.runId, FAILURES.rollout);
   const toldWaves = result?.kind === 'result' ? result.value.waves : undefined;
-  const waves = toldWaves ?? (await wavesFromServer(client, run, input, isRunning));
+  const waves = toldWaves ?? (await wavesFromServer(client, run, input, isRunning, live));
 
   const failures = waves.reduce((sum, { counts }) => sum + failedIn(counts), 0);
   const told = { rollout, planDigest: input.planDigest, budget: input.budget, failures, waves };
@@ -174,17 +176,19 @@ async function wavesFromServer(
   run: WorkflowExecutionDescription,
   input: RolloutInput,
   isRunning: boolean,
+  live: LiveSoak | null,
 ): Promise<readonly WaveStatus[]> {
   const runs = await upgradeRuns(client, run);
   return mapAtOnce(
-    input.waves.map((wave, at) => ({ wave, workflowId: waveWorkflowId(input.rollout, run.runId, at + 1) })),
-    async ({ wave, workflowId }): Promise<WaveStatus> => {
+    input.waves.map((wave, at) => ({ wave, at, workflowId: waveWorkflowId(input.rollout, run.runId, at + 1) })),
+    async ({ wave, at, workflowId }): Promise<WaveStatus> => {
       const ids = (await upgradesOf(client, wave)).map(({ resource }) => upgradeWorkflowId(resource));
       return {
         name: wave.name,
         workflowId,
         total: ids.length,
         ...(await waveState(client, workflowId, ids, runs, isRunning)),
+        ...serversSoak(input.waves, live, at),
       };
     },
   );
@@ -242,6 +246,7 @@ function viewOf(
     total: waves.reduce((sum, { total }) => sum + total, 0),
     counts,
     waves,
+    minSuccess: input.minSuccess ?? null,
     approval: told.approval ?? null,
     acts: told.acts ?? [],
     ...(told.undelivered === undefined ? {} : { undelivered: told.undelivered }),

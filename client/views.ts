@@ -2,6 +2,7 @@
 import type { Act, ApprovalState } from '../workflows/contracts/control.js';
 import { type Freeze, freezeLabel } from '../workflows/contracts/freezes.js';
 import type { Counts, FailureBudget, RolloutInput, RolloutStatus, WaveStatus } from '../workflows/contracts/rollout.js';
+import { soakedAt } from '../workflows/contracts/soak.js';
 import type { AwaitHeartbeat } from '../workflows/contracts/steps.js';
 import {
   FAILED_OUTCOMES,
@@ -28,6 +29,8 @@ export interface RolloutView {
   /** `null` while it runs. */
   readonly endedAt: string | null;
   readonly budget: FailureBudget;
+  /** With fewer at their targets it has failed; `null` where the plan says nothing. */
+  readonly minSuccess: number | null;
   readonly failures: number;
   /** Of these, what the budget counts; an overdue upgrade too. */
   readonly charged: number;
@@ -171,6 +174,8 @@ export function heldLabel({ freeze, resources }: Held): string {
 /** What changes next, and on what it depends: one line. */
 export function nextChange(view: Omit<Standing, 'reason'>): string {
   if (hasEnded(view)) return 'nothing: this is the end';
+  const soaking = view.waves.findIndex(({ soak }) => soak?.state === 'Running');
+  if (view.state === 'Waiting' && soaking >= 0) return afterSoak(view.waves, soaking);
   if (view.state === 'Waiting') {
     return view.approval === null
       ? 'the opening of its window'
@@ -189,6 +194,14 @@ export function nextChange(view: Omit<Standing, 'reason'>): string {
     return `what is frozen goes on when the freeze ends: ${ends[0]}, or \`uplift freeze lift\``;
   const after = view.waves[at + 1];
   return `${after === undefined ? 'it ends' : `wave ${after.name} starts`} when ${open} more of ${wave.name} ${open === 1 ? 'has' : 'have'} ended`;
+}
+
+function afterSoak(waves: readonly WaveView[], at: number): string {
+  const [{ name, soak } = { name: '', soak: undefined }, after] = waves.slice(at);
+  const what = after === undefined ? 'it ends' : `wave ${after.name} begins`;
+  const earliest = soak === undefined ? null : soakedAt(soak);
+  const when = earliest === null ? '' : `, ${new Date(earliest).toISOString()} at the earliest`;
+  return `${what} when wave ${name} has soaked${when}; \`uplift waive\` does not wait`;
 }
 
 /** Why it is so: a spent budget comes before what the rollout says, which may not have heard of it yet. */

@@ -4,6 +4,7 @@ import { upgradeWorkflowId } from '../workflows/contracts/ids.js';
 import type { Json } from '../workflows/contracts/json.js';
 import type { Approval } from '../workflows/contracts/control.js';
 import type { FailureBudget, Limits } from '../workflows/contracts/rollout.js';
+import type { SoakPlan } from '../workflows/contracts/soak.js';
 import type { ResourceRef, UpgradeSpec } from '../workflows/contracts/upgrade.js';
 import type { NoticeRule } from '../workflows/contracts/notices.js';
 import { lower } from '../workflows/limits.js';
@@ -13,8 +14,10 @@ import type { InputProblem } from './errors.js';
 import { InputError, splitRemedy } from './errors.js';
 import { resolveNotify } from './notify-schema.js';
 import { parseWith, suggest } from './problems.js';
-import type { ApprovalEntry, BudgetEntry } from './schema.js';
-import { planSchema, share, targetHead, targetSchema } from './schema.js';
+import { resolveBudget, resolveMax, resolveMinSuccess, type Resolved } from './budget.js';
+import type { ApprovalEntry } from './schema.js';
+import { planSchema, targetHead, targetSchema } from './schema.js';
+import { resolveSoak } from './soak.js';
 import type { Choices, PlannedSelector } from './selectors.js';
 import type { Path, Source } from './source.js';
 import { formatPath } from './source.js';
@@ -65,9 +68,11 @@ export interface PlannedWave {
   /** The most upgrades in flight besides, by account, service and region. */
   readonly limits: Limits;
   /** How many of it may fail, where it has a budget of its own, and how that came about. */
-  readonly maxFailures: { readonly count: number; readonly shown: string } | null;
+  readonly maxFailures: Resolved | null;
   /** Whose approval it needs before it begins; `null` where none is needed. */
   readonly approval: Approval | null;
+  /** Healthy time after it; `null` where none is asked for. */
+  readonly soak: SoakPlan | null;
   readonly targets: readonly RelatedTarget[];
 }
 
@@ -85,6 +90,8 @@ export interface RolloutPlan {
   readonly budget: FailureBudget;
   /** `5 % of 25 = 1`, or the number. */
   readonly budgetShown: string;
+  /** How many have to succeed, and how that came about; `null` where the plan says nothing. */
+  readonly minSuccess: Resolved | null;
   /** The most upgrades in flight, for each account that the plan uses; no part of the digest. */
   readonly accountLimits: Readonly<Record<string, number>>;
   /** What follows when a resource is not as planned any more, where that is not the default. */
@@ -204,6 +211,10 @@ export function planOf(
     accounts: [...context.accounts.keys()],
   });
   const notify = resolveNotify(source, spec.notify, context.webhooks);
+  const soaks = entries.map((entry, at) =>
+    entry.soak === undefined ? null : resolveSoak(source, ['spec', 'waves', at, 'soak'], entry.soak, timeScale),
+  );
+  const minSuccess = resolveMinSuccess(source, spec.minSuccess, targets.length);
   const gateOf = new Map(candidates.map((candidate, at) => [candidate, windowed.gates[at]]));
   const found = [
     ...windowed.problems,
@@ -212,6 +223,8 @@ export function planOf(
     ...waveProblems,
     ...(relationProblems.length > 0 ? [] : waitProblems(source, waves, relations)),
     ...unique(limited.flatMap(({ problems }) => problems)),
+    ...soaks.flatMap((one) => one?.problems ?? []),
+    ...minSuccess.problems,
     ...timeScaleProblems(source, timeScale, targets, context.accounts),
   ];
   const wrong = context.mayBeEmpty === true ? found.filter((one) => one.fromEmptiness !== true) : found;
@@ -238,18 +251,20 @@ export function planOf(
       ownBudget,
     );
     const approval = approvalOf(entries[at]?.approval);
-    return { ...wave, limits, maxFailures, approval, effective, targets: members };
+    const soak = soaks[at]?.soak ?? null;
+    return { ...wave, limits, maxFailures, approval, soak, effective, targets: members };
   });
   const planned = all.filter((wave) => wave.targets.length > 0);
   const content = {
     name: metadata.name,
     ...(spec.approval === undefined ? {} : { approval: jsonOf(approvalOf(spec.approval)) }),
-    waves: planned.map(({ name, concurrency, limits, maxFailures, approval, targets: members }) => ({
+    waves: planned.map(({ name, concurrency, limits, maxFailures, approval, soak, targets: members }) => ({
       name,
       concurrency,
       ...(Object.keys(limits).length === 0 ? {} : { limits: { ...limits } }),
       ...(maxFailures === null ? {} : { maxFailures: maxFailures.count }),
       ...(approval === null ? {} : { approval: jsonOf(approval) }),
+      ...(soak === null ? {} : { soak: jsonOf(soak) }),
       targets: members.map(({ resource, target, gate, relations: { groups, after } }) => ({
         resource: { ...resource },
         target,
@@ -259,6 +274,7 @@ export function planOf(
       })),
     })),
     budget: { ...budget.budget },
+    ...(minSuccess.resolved === null ? {} : { minSuccess: minSuccess.resolved.count }),
     ...(spec.drift === undefined ? {} : { drift: { ...spec.drift } }),
     ...(spec.onLocked === undefined ? {} : { onLocked: spec.onLocked }),
     ...(spec.onOtherTarget === 'wait' ? { onOtherTarget: spec.onOtherTarget } : {}),
@@ -274,6 +290,7 @@ export function planOf(
     approval: approvalOf(spec.approval),
     budget: budget.budget,
     budgetShown: budget.shown,
+    minSuccess: minSuccess.resolved,
     accountLimits,
     drift: spec.drift ?? {},
     onLocked: spec.onLocked ?? 'skip',
@@ -432,13 +449,6 @@ function accountLimitsOf(
   );
 }
 
-function resolveBudget(entry: BudgetEntry, total: number): { budget: FailureBudget; shown: string } {
-  const mode = entry.mode ?? 'strict';
-  const { count, shown } = resolveMax(entry.max ?? 0, total);
-  const counts = entry.counts === undefined ? {} : { counts: [...new Set(entry.counts)] };
-  return { budget: { max: count, mode, ...counts }, shown };
-}
-
 const UNIT_MS = { m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
 function approvalOf(entry: ApprovalEntry | undefined): Approval | null {
@@ -446,10 +456,6 @@ function approvalOf(entry: ApprovalEntry | undefined): Approval | null {
   const { approvers, quorum = 1, expiresAfter = '7d' } = entry;
   const unit = UNIT_MS[expiresAfter.slice(-1) as keyof typeof UNIT_MS];
   return { quorum, approvers: [...new Set(approvers)], expiresAfterMs: Number.parseInt(expiresAfter, 10) * unit };
-}
-
-function resolveMax(max: number | string, total: number): { count: number; shown: string } {
-  return typeof max === 'number' ? { count: max, shown: String(max) } : share(max, total);
 }
 
 /** What a lower concurrency costs, where that is worth a word. */

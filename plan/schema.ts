@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { CloudApi } from '../activities/clouds/port.js';
 import { notifyField } from './notify-schema.js';
 import { selectorSchema } from './selectors.js';
+import { soakSchema } from './soak.js';
 import { windowFields } from './windows-schema.js';
 
 export const API_VERSION = 'uplift/v1';
@@ -53,6 +54,14 @@ const failureBudget = z
       .describe('strict (default): never more in flight than may still fail, so failures exceed max by one at most.'),
   })
   .describe('The rollout stops when failures exceed it.');
+
+const MIN_REMEDY = 'use a whole number above 0 (8) or a percentage of all targets ("80%", two decimals at most)';
+
+const minSuccess = z
+  .union([z.int().positive(), z.string().regex(PERCENT, MIN_REMEDY)], MIN_REMEDY)
+  .describe(
+    'With fewer targets reached the rollout has failed, also within its failure budget: a number, or a percentage of all targets, rounded up. Default 1.',
+  );
 
 const LIMIT_REMEDY = 'use a whole number for each of them, or a map of names to numbers';
 const atMost = z.union([z.int().positive(), z.record(z.string(), z.int().positive())], LIMIT_REMEDY);
@@ -125,6 +134,7 @@ const wave = z
       .describe('plan (default): as the plan has them; id: by id; spread: in turn from each account and region.'),
     limits: limits.optional(),
     approval: approval.optional().describe('Named people let it begin.'),
+    soak: soakSchema.optional(),
     failureBudget: z
       .strictObject({ max: budgetMax.describe('A number, or a percentage of the wave, rounded down.') })
       .optional()
@@ -186,6 +196,7 @@ export function planSchema(apis: readonly CloudApi[]) {
       limits: limits.optional(),
       approval: approval.optional().describe('Named people let the rollout begin.'),
       failureBudget: failureBudget.optional(),
+      minSuccess: minSuccess.optional(),
       ...windowFields,
       notify: notifyField,
       drift: z
@@ -222,10 +233,14 @@ export type GroupEntry = z.infer<typeof group>;
 export type LimitsEntry = z.infer<typeof limits>;
 export type WaveSelectEntry = z.infer<typeof waveSelect>;
 
-/** A number of targets, and how it came about: `{ count: 1, shown: '5 % of 25 = 1' }`. Rounded down. */
-export function share(value: number | string, total: number): { count: number; shown: string } {
+/** A number of targets, and how it came about: `{ count: 1, shown: '5 % of 25 = 1' }`. Rounded down, unless up is said. */
+export function share(
+  value: number | string,
+  total: number,
+  round: (count: number) => number = Math.floor,
+): { count: number; shown: string } {
   const written = typeof value === 'number' ? String(value) : (PERCENT.exec(value)?.[1] ?? '0');
   // In hundredths of a percent: 1.15 * 2000 / 100 is 22.999999999999996.
-  const count = Math.floor((Math.round(Number(written) * 100) * total) / 10_000);
+  const count = round((Math.round(Number(written) * 100) * total) / 10_000);
   return { count, shown: `${written} % of ${total} = ${count}` };
 }

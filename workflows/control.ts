@@ -6,12 +6,14 @@ import {
   type ControlRequest,
   type DecisionRequest,
   type SkipRequest,
+  type WaiveRequest,
   type WaveOrder,
 } from './contracts/control.js';
 import { allowedInFlight } from './contracts/outcome.js';
-import { sizeOf, type WaveInput } from './contracts/rollout.js';
+import { sizeOf, type WaveInput, type WavePlan } from './contracts/rollout.js';
 import { waveOrderSignal } from './messages.js';
 import { type RolloutState, type WaveState, wordsOf } from './rollout-state.js';
+import type { Soak } from './soak.js';
 import { mustBeInTime } from './timely.js';
 
 export class Control {
@@ -114,6 +116,22 @@ export class Control {
     return answer;
   }
 
+  /** @throws Error saying why there is nothing to waive */
+  mayWaive(request: WaiveRequest): void {
+    mustBeInTime(request);
+    mustBeSigned(request.actor, request.reason);
+    if (this.rollout.result !== null) throw new Error('the rollout has ended');
+    this.soakOf(request.wave);
+  }
+
+  waive({ wave, actor, reason }: WaiveRequest): string {
+    const { plan, soak } = this.soakOf(wave);
+    const what = `the soak of wave ${plan.name}: ${soak.label}`;
+    soak.waive();
+    this.rollout.record({ requestId: null, act: 'waive', what, actor, reason });
+    return `${what}: the rest is waived`;
+  }
+
   /** Why nothing is started for now; `null` while things may be. */
   get hold(): string | null {
     const { hold } = this.rollout;
@@ -125,6 +143,20 @@ export class Control {
     if (this.hold !== given.hold) this.order(wave, { hold: this.hold });
     if (wave.concurrency !== given.wave.concurrency) this.order(wave, { concurrency: wave.concurrency });
     for (const skip of wave.skips.slice(given.skips?.length ?? 0)) this.order(wave, { skip });
+  }
+
+  /** The open soak of this wave; without a number, the one that runs. */
+  private soakOf(index: number | undefined): { plan: WavePlan; soak: Soak } {
+    const { waves, soaking } = this.rollout;
+    const wave = index === undefined ? soaking : waves[index - 1];
+    const open = waves.filter(({ soak }) => soak?.isOpen === true).map(({ plan }) => plan.name);
+    const others = open.length === 0 ? 'and none is to come' : `${open.join(', ')} can be waived ahead, by name`;
+    if (wave === null) throw new Error(`no wave soaks now (${others})`);
+    if (wave === undefined) throw new Error(`there is no wave ${index}`);
+    const { plan, soak } = wave;
+    if (soak === null) throw new Error(`wave ${plan.name} has no soak`);
+    if (!soak.isOpen) throw new Error(`the soak of wave ${plan.name} is over: ${soak.told.state}`);
+    return { plan, soak };
   }
 
   /** To a wave that runs; one that has not begun is given all of it when it does. */

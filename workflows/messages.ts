@@ -6,6 +6,7 @@ import type {
   DecisionRequest,
   SkipOrder,
   SkipRequest,
+  WaiveRequest,
   WaveOrder,
 } from './contracts/control.js';
 import type { LedgerEntry } from './contracts/ledger.js';
@@ -41,3 +42,5 @@ export const goOnSignal = defineSignal(MESSAGES.goOn);
 export const decideUpdate = defineUpdate<string, [DecisionRequest]>(MESSAGES.decide);
 /** To a section of the ledger. A signal, so that it holds even when no worker is up. */
 export const ledgerChangeSignal = defineSignal<[LedgerEntry]>(MESSAGES.ledgerChange);
+/** To the rollout: do not wait for the rest of a wave's soak. Answers what follows. */
+export const waiveUpdate = defineUpdate<string, [WaiveRequest]>(MESSAGES.waive);

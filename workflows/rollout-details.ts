@@ -20,13 +20,14 @@ export function statusOf(state: RolloutState): RolloutStatus {
 }
 
 export function wavesOf(state: RolloutState): readonly WaveStatus[] {
-  return state.waves.map(({ plan, workflowId, state: waveState, counts, concurrency }) => ({
+  return state.waves.map(({ plan, workflowId, state: waveState, counts, concurrency, soak }) => ({
     name: plan.name,
     concurrency,
     workflowId,
     state: waveState,
     total: sizeOf(plan),
     counts,
+    ...(soak === null ? {} : { soak: soak.told }),
   }));
 }
 
@@ -61,6 +62,12 @@ export function detailsOf(rollout: RolloutState): string {
           countOf(counts),
           sizeOf(plan),
         ]),
+      },
+      {
+        head: ['soak of', 'state', 'healthy'],
+        rows: rollout.waves.flatMap(({ plan, soak }) =>
+          soak === null ? [] : [[plan.name, soak.told.state, soak.label]],
+        ),
       },
       {
         head: ['at', 'act', 'on', 'by', 'reason'],

@@ -15,6 +15,7 @@ import type {
   WavePlan,
   WaveStatus,
 } from './contracts/rollout.js';
+import { Soak } from './soak.js';
 import type { wave as waveWorkflow } from './wave.js';
 
 export interface WaveState {
@@ -30,6 +31,7 @@ export interface WaveState {
   concurrency: number;
   /** Upgrades that people left out before they could start. */
   readonly skips: SkipOrder[];
+  readonly soak: Soak | null;
   /** While it runs: where orders go. */
   child: ChildWorkflowHandle<typeof waveWorkflow> | null;
 }
@@ -80,6 +82,7 @@ export class RolloutState {
       shards: new Map(),
       concurrency: plan.concurrency,
       skips: [],
+      soak: plan.soak === undefined ? null : new Soak(plan.soak),
       child: null,
     }));
   }
@@ -100,6 +103,11 @@ export class RolloutState {
   get overWave(): { readonly name: string; readonly max: number } | null {
     const over = this.waves.find(({ plan, failures }) => failures > (plan.maxFailures ?? Infinity));
     return over === undefined ? null : { name: over.plan.name, max: over.plan.maxFailures ?? 0 };
+  }
+
+  /** The wave that soaks just now. */
+  get soaking(): WaveState | null {
+    return this.waves.find(({ soak }) => soak?.isRunning === true) ?? null;
   }
 
   get isStopping(): boolean {
@@ -140,6 +148,11 @@ export class RolloutState {
       return { state: 'Paused', reason: `${wordsOf(this.hold)}; what was submitted goes on` };
     }
     if (this.gate !== undefined) return { state: 'Waiting', reason: this.approvals.whyWaiting(this.gate) };
+    const soaking = this.soaking;
+    if (soaking !== null) {
+      const { plan, soak } = soaking;
+      return { state: 'Waiting', reason: `soak of wave ${plan.name}: ${soak?.label}` };
+    }
     const running = this.waves.find(({ state }) => state === 'Running');
     const shut = running === undefined ? null : shutIn(running);
     if (shut !== null) {
@@ -180,6 +193,7 @@ export function wordsOf({ act, actor, reason, at }: Act): string {
     concurrency: 'set',
     approve: 'approved',
     reject: 'rejected',
+    waive: 'waived',
   }[act];
   return `${done} by ${actor} at ${at}: ${reason}`;
 }

@@ -34,6 +34,7 @@ import {
   setConcurrencyUpdate,
   shardProgressSignal,
   skipUpdate,
+  waiveUpdate,
 } from './messages.js';
 import { Notices } from './notices.js';
 import { detailsOf, statusOf, wavesOf } from './rollout-details.js';
@@ -51,6 +52,7 @@ export async function rollout(input: RolloutInput): Promise<RolloutResult> {
     await run.untilGoOn();
     if (run.isOver) break;
     await run.wave(index);
+    await run.untilSoaked(index);
   }
   await run.releaseInventory();
   const result = run.conclude();
@@ -101,6 +103,10 @@ class RolloutRun {
     setHandler(decideUpdate, (request) => shown(people.decide(request)), {
       validator: (request) => people.mayDecide(request),
       description: 'Approve or reject what waits for it.',
+    });
+    setHandler(waiveUpdate, (request) => shown(people.waive(request)), {
+      validator: (request) => people.mayWaive(request),
+      description: 'Do not wait for the rest of a soak.',
     });
   }
 
@@ -158,6 +164,23 @@ class RolloutRun {
     this.show();
   }
 
+  /** A wave that ended well is observed for as long as its plan says. */
+  async untilSoaked(index: number): Promise<void> {
+    const { state } = this;
+    const wave = state.waves[index];
+    if (wave === undefined || wave.soak === null || state.isOver) return;
+    const { plan, counts, soak } = wave;
+    const { rollout, timing } = state.input;
+    const of = { rollout, rolloutRun: state.runId, wave: index + 1, plan, counts, scale: timing.scale };
+    try {
+      await state.running.run(() => soak.untilSoaked(of, () => this.show()));
+    } catch (error) {
+      if (!isCancellation(error)) throw error;
+      state.stopped = true;
+    }
+    this.show();
+  }
+
   /** The lists are kept for as long as the rollout's own history, and no longer. */
   async releaseInventory(): Promise<void> {
     const parts = this.state.input.waves.flatMap((wave) => wave.parts ?? []);
@@ -177,6 +200,7 @@ class RolloutRun {
   conclude(): RolloutResult {
     const { state } = this;
     for (const wave of state.waves) {
+      wave.soak?.close();
       if (wave.state !== 'Pending') continue;
       wave.state = 'NotStarted';
       wave.counts = { NotStarted: sizeOf(wave.plan) };
@@ -192,13 +216,17 @@ class RolloutRun {
       stopped: state.stopped || state.isStopping || state.expired !== null,
       overWave,
       rejected: rejection !== null,
+      minSuccess: state.input.minSuccess,
+      unsoaked: state.waves
+        .filter((wave) => wave.state !== 'NotStarted' && wave.soak?.isMissed === true)
+        .map(({ plan }) => plan.name),
     });
     const by = [
       ...(state.stop === null ? [] : [wordsOf(state.stop)]),
       ...(rejection === null ? [] : [`${rejection.title} by ${rejection.actor}: ${rejection.reason}`]),
       ...(state.expired === null ? [] : [state.expired]),
     ];
-    const result = {
+    const result: RolloutResult = {
       outcome,
       reason: [reason, ...by].join('; '),
       counts,

@@ -10,6 +10,7 @@ import type { Freeze } from './contracts/freezes.js';
 import type { NoticeSteps, OpeningSteps } from './contracts/notices.js';
 import type { InventoryRef } from './contracts/rollout.js';
 import type { PlanningSteps, ScheduleSteps } from './contracts/schedule.js';
+import type { SoakInput, SoakResult, SoakSteps } from './contracts/soak.js';
 import type {
   FreezeSteps,
   FreezeWaits,
@@ -60,13 +61,31 @@ export interface Summaries {
   readonly verify: string;
 }
 
-export function stepsAt(scale: number): (summary: string) => Steps {
-  const ms = (atScaleOne: number) => Math.max(atScaleOne * scale, SHORTEST_MS);
+function boundsAt(scale: number) {
   const interval = (atScaleOne: number) => Math.max(atScaleOne * scale, SHORTEST_RETRY_MS);
-  const retry = {
-    initialInterval: interval(STEP_BOUNDS.firstRetryMs),
-    maximumInterval: interval(STEP_BOUNDS.longestRetryMs),
+  return {
+    ms: (atScaleOne: number) => Math.max(atScaleOne * scale, SHORTEST_MS),
+    retry: {
+      initialInterval: interval(STEP_BOUNDS.firstRetryMs),
+      maximumInterval: interval(STEP_BOUNDS.longestRetryMs),
+    },
   };
+}
+
+/** A wait lasts as long as what it waits for; it ends itself, long before this bound. */
+function waitAt(scale: number): ActivityOptions {
+  const { ms, retry } = boundsAt(scale);
+  return {
+    taskQueue: QUEUES.wait,
+    startToCloseTimeout: ms(24 * 3_600_000),
+    heartbeatTimeout: ms(STEP_BOUNDS.waitHeartbeatMs),
+    cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+    retry,
+  };
+}
+
+export function stepsAt(scale: number): (summary: string) => Steps {
+  const { ms, retry } = boundsAt(scale);
 
   // A precheck ends with the account's turn to submit, so it may take hours.
   const read: ActivityOptions = {
@@ -84,19 +103,18 @@ export function stepsAt(scale: number): (summary: string) => Steps {
     cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
     retry,
   };
-  // A wait lasts as long as the operation; it ends itself at the service's deadline, long before this bound.
-  const wait: ActivityOptions = {
-    taskQueue: QUEUES.wait,
-    startToCloseTimeout: ms(24 * 3_600_000),
-    heartbeatTimeout: ms(STEP_BOUNDS.waitHeartbeatMs),
-    cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-    retry,
-  };
+  const wait = waitAt(scale);
   return (summary) => ({
     reads: proxyActivities<ReadSteps>({ ...read, summary }),
     submits: proxyActivities<SubmitSteps>({ ...submit, summary }),
     waits: proxyActivities<WaitSteps>({ ...wait, summary }),
   });
+}
+
+/** Nothing hangs on its end: whoever waives or stops it does not wait for the worker. */
+export function observeSoak(input: SoakInput, summary: string): Promise<SoakResult> {
+  const cancellationType = ActivityCancellationType.TRY_CANCEL;
+  return proxyActivities<SoakSteps>({ ...waitAt(input.scale), cancellationType, summary }).soak(input);
 }
 
 /** One read of the server, of about 100 KB; a bound of its own, since no cloud is asked. */

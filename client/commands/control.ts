@@ -12,7 +12,7 @@ import {
   withOutputOption,
   withServerOptions,
 } from '../context.js';
-import { control, decide, retry, RETRIED, setConcurrency, skip } from '../control.js';
+import { control, decide, retry, RETRIED, setConcurrency, skip, waive } from '../control.js';
 import { UsageError } from '../errors.js';
 import { EXIT } from '../exit-codes.js';
 import { count } from '../render/text.js';
@@ -49,6 +49,7 @@ export function addControl(program: Command): void {
   }
   addDecision(program, 'approve', 'let what waits for your approval begin');
   addDecision(program, 'reject', 'say no to what waits for your approval: the rollout ends');
+  addWaive(program);
   addSkip(program);
   addConcurrency(program);
   addRetry(program);
@@ -69,6 +70,21 @@ function addDecision(program: Command, decision: 'approve' | 'reject', does: str
           rollout,
           await decide(client, rollout, decision, looked, { actor: actor(), reason: options.reason }),
         );
+      });
+    });
+  signed(command);
+}
+
+function addWaive(program: Command): void {
+  const command = program
+    .command('waive')
+    .argument(...ROLLOUT)
+    .option('--wave <name>', 'of this wave, also ahead of its time; otherwise the soak that runs now')
+    .description("do not wait for the rest of a wave's soak")
+    .action(async (rollout: string, options: ControlOptions & { wave?: string }) => {
+      process.exitCode = await withClient(options, async (client) => {
+        const signed = { actor: actor(), reason: options.reason };
+        return told(options, rollout, await waive(client, rollout, options.wave ?? null, signed));
       });
     });
   signed(command);

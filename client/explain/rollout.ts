@@ -2,6 +2,7 @@
 import { Gates } from '../../calendar/gate.js';
 import type { GateState } from '../../workflows/contracts/calendar.js';
 import { allowedInFlight } from '../../workflows/contracts/outcome.js';
+import { soakedAt, soakLabel } from '../../workflows/contracts/soak.js';
 import { budgetUsed } from '../render/report.js';
 import { count } from '../render/text.js';
 import { endedIn, hasEnded, heldBy, heldLabel, type RolloutView, type WaveView } from '../views.js';
@@ -43,6 +44,24 @@ export const wantsApproval: FindCauses = ({ view }) => {
     },
   ];
 };
+
+/** Healthy time after a wave: how much there is, why the clock stands or started again, and when it can be over. */
+export const soaks: FindCauses = ({ view, now }) =>
+  view.waves.flatMap(({ name, soak }) => {
+    if (soak?.state !== 'Running' || hasEnded(view)) return [];
+    const earliest = soakedAt(soak);
+    const isWaiting = view.state === 'Waiting' && view.approval === null;
+    const passes = soak.progress?.verdict === 'passing';
+    return [
+      {
+        who: name,
+        // The rollout's own words say also whether somebody probes.
+        what: isWaiting ? view.reason : `soak of wave ${name}: ${soakLabel(soak)}`,
+        nextAt: earliest === null ? null : new Date(Math.max(earliest, now)).toISOString(),
+        changes: `${passes ? 'healthy time' : 'its probes pass, and healthy time follows'}; or uplift waive ${view.rollout}`,
+      },
+    ];
+  });
 
 /** Windows that what has not started waits for. The calendar is asked here, so that no worker is needed. */
 export const windowShut: FindCauses = ({ view, input, rows, chosen, specs, now }) => {

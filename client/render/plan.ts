@@ -7,6 +7,8 @@ import {
   type Verdict,
 } from '../../activities/planner.js';
 import type { Approval } from '../../workflows/contracts/control.js';
+import type { Resolved } from '../../plan/budget.js';
+import { span, type SoakPlan } from '../../workflows/contracts/soak.js';
 import { type PlannedWave, type RolloutPlan, roughly } from '../../plan/plan.js';
 import { calendarViews } from '../calendars.js';
 import { type Held, heldLabel } from '../views.js';
@@ -45,6 +47,7 @@ export function renderPlan(
     `${paint.bold(plan.rollout)}  ${paint.dim(plan.file)}`,
     `${summary(prepared)}.`,
     `Failure budget: ${budgetLine(prepared)}.`,
+    ...(plan.minSuccess === null ? [] : [`${minSuccessLine(plan.minSuccess, targets.length)}.`]),
     ...(plan.approval === null ? [] : [`It begins when ${approvalWords(plan.approval)}.`]),
     ...openings(plan),
     ...held.map((one) => paint.yellow(`${heldLabel(one)}.`)),
@@ -75,6 +78,12 @@ function budgetLine(prepared: PreparedPlan): string {
   return `${first} ${total} may fail (${percentOf(budget.max, total)}${given}), ${budget.mode}; ${stops} stops the rollout${charged}`;
 }
 
+/** As the budget: number and share. */
+function minSuccessLine({ count: least, shown }: Resolved, total: number): string {
+  const given = shown === String(least) ? '' : `, given as ${shown}`;
+  return `Least success: ${least} of ${total} have to reach their targets (${percentOf(least, total)}${given}), or the rollout has failed`;
+}
+
 /** When submits may go out; the rest is `uplift calendar`. */
 function openings(plan: RolloutPlan): string[] {
   return calendarViews(plan, Date.now(), NEXT_OPENINGS).map(({ title, zone, state, openings: next }) => {
@@ -103,7 +112,7 @@ const LISTED = 8;
 /** What binds the targets of a wave besides its concurrency. */
 function bindings(wave: PlannedWave | undefined): string[] {
   if (wave === undefined) return [];
-  const { limits, maxFailures, approval, targets } = wave;
+  const { limits, maxFailures, approval, soak, targets } = wave;
   const limited = Object.entries(limits).map(([name, limit]) => `${limit} in ${name.replace(':', ' ')}`);
   const groups = new Map<string, { members: number; max: number }>();
   const waits = new Map<string, number>();
@@ -120,6 +129,7 @@ function bindings(wave: PlannedWave | undefined): string[] {
     ...(limited.length === 0 ? [] : [`At most ${limited.join(', ')}`]),
     ...(maxFailures === null ? [] : [`Failure budget of its own: ${maxFailures.shown}`]),
     ...(approval === null ? [] : [`Begins when ${approvalWords(approval)}`]),
+    ...(soak === null ? [] : [`Followed by a soak: ${soakWords(soak)}`]),
     ...cutList([...groups].map(([name, { members, max }]) => `Group ${name}: ${max} of ${members} at a time`)),
     ...cutList([...waits].map(([words, many]) => (many === 1 ? words : `${words} (${many} targets)`))),
   ];
@@ -128,6 +138,14 @@ function bindings(wave: PlannedWave | undefined): string[] {
 
 function approvalWords({ quorum, approvers, expiresAfterMs }: Approval): string {
   return `${quorum} of ${approvers.join(', ')} ${quorum === 1 ? 'has' : 'have'} approved, within ${roughly(expiresAfterMs)}`;
+}
+
+function soakWords({ forMs, everyMs, health, http }: SoakPlan): string {
+  const probes = [
+    ...(health === undefined ? [] : [`the health of up to ${count(health.sample, 'resource')} in turn`]),
+    ...(http === undefined ? [] : [`GET ${http.url}`]),
+  ];
+  return `${span(forMs)} healthy, probed every ${span(everyMs)} by ${probes.join(' and ')}`;
 }
 
 function cutList(lines: readonly string[]): string[] {
@@ -242,18 +260,20 @@ export function planJson(prepared: PreparedPlan, forecast: RolloutForecast | nul
     changes: hasChanges(prepared),
     counts,
     budget: { ...plan.budget, shown: plan.budgetShown, percent: total === 0 ? 0 : (100 * plan.budget.max) / total },
+    minSuccess: plan.minSuccess,
     accountLimits: plan.accountLimits,
     timeScale: plan.timeScale,
     windows: plan.windows === null ? null : { ...plan.windows, calendars: calendarsJson(plan) },
     freezes: held,
     notes: plan.notes,
     forecast,
-    waves: waves.map(({ name, concurrency, effective, limits, maxFailures, targets }, at) => ({
+    waves: waves.map(({ name, concurrency, effective, limits, maxFailures, soak, targets }, at) => ({
       name,
       concurrency,
       effective,
       limits,
       maxFailures,
+      soak,
       targets: targets.map((target, index) => ({ ...target, ...plan.waves[at]?.targets[index]?.relations })),
     })),
   };

@@ -13,7 +13,7 @@ import {
   type RolloutView,
   type WaveView,
 } from '../views.js';
-import { budgetUsed } from './report.js';
+import { budgetUsed, soakLine } from './report.js';
 import { CALLS_HEAD, NO_REQUEST_ID, reportedCalls } from './calls.js';
 import { count, duration, fromTo, moment, oneLine, percentOf } from './text.js';
 
@@ -72,6 +72,7 @@ export function renderHtmlReport({ view, rows, results, freezes }: RolloutReport
     ['at target', `${good} of ${view.total}`],
     ['failed', String(view.failures)],
     ['failure budget', budgetUsed(view)],
+    ...(view.minSuccess === null ? [] : [['had to succeed', `${view.minSuccess} of ${view.total}`] as const]),
     ['took', duration(span.to - span.from)],
     ['started', `${moment(view.startedAt)} by ${view.startedBy}`],
     ['ended', view.endedAt === null ? 'not yet' : moment(view.endedAt)],
@@ -136,7 +137,8 @@ function waveSection(
     const versions = `<span class="versions" title="${led}">${led}</span>`;
     return `<li>${label}${versions}<span class="track">${result === null ? '' : bars(result, span)}</span><span class="end ${outcomeClass(row.outcome)}">${text(end)}</span></li>`;
   });
-  return `<details class="wave" open>${title}${axis(span)}<ol>${lines.join('\n')}</ol></details>`;
+  const soak = wave.soak === undefined ? '' : `<p class="note">${text(soakLine(wave.soak))}</p>`;
+  return `<details class="wave" open>${title}${axis(span)}<ol>${lines.join('\n')}</ol>${soak}</details>`;
 }
 
 /** An upgrade's phases, each where it was in the rollout's time. */

@@ -1,6 +1,7 @@
 /** The report of a rollout: Markdown that stands by itself in a ticket. */
 import { upgradeWorkflowId } from '../../workflows/contracts/ids.js';
 import { coverLabel, type Freeze } from '../../workflows/contracts/freezes.js';
+import { soakLabel, type SoakStatus } from '../../workflows/contracts/soak.js';
 import type { Finding, UpgradeResult } from '../../workflows/contracts/upgrade.js';
 import {
   goodIn,
@@ -50,6 +51,9 @@ function facts(view: RolloutView, now: number): string[][] {
     ['Ended', view.endedAt === null ? 'not yet' : moment(view.endedAt)],
     ['Took', duration(end - Date.parse(view.startedAt))],
     ['Failure budget', budgetUsed(view)],
+    ...(view.minSuccess === null
+      ? []
+      : [['Had to succeed', `${view.minSuccess} of ${view.total} (${percentOf(view.minSuccess, view.total)})`]]),
     [
       'Outcomes',
       Object.entries(view.counts)
@@ -114,6 +118,7 @@ function waveSection(
   return [
     '',
     `## Wave ${wave.name}: ${goodIn(wave.counts)} of ${wave.total} at target`,
+    ...(wave.soak === undefined ? [] : ['', escaped(soakLine(wave.soak))]),
     '',
     ...table(
       ['resource', 'service', 'account', 'region', 'from', 'target', 'read back', 'outcome', 'took'],
@@ -133,6 +138,14 @@ function waveSection(
       }),
     ),
   ];
+}
+
+/** `Soak Done from … to …: 30 min of 30 min healthy` */
+export function soakLine(soak: SoakStatus): string {
+  const { state, startedAt, endedAt } = soak;
+  const from = startedAt === null ? '' : ` from ${moment(startedAt)}`;
+  const to = endedAt === null || startedAt === null ? '' : ` to ${moment(endedAt)}`;
+  return `Soak ${state}${from}${to}: ${soakLabel(soak)}.`;
 }
 
 function failure(row: ResourceRow, result: UpgradeResult | null): string[] {

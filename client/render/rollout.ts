@@ -1,5 +1,6 @@
 /** A rollout as a person reads it: `watch` shows it live, `status` once. */
 import { stripVTControlCharacters } from 'node:util';
+import { span } from '../../workflows/contracts/soak.js';
 import {
   endedIn,
   failedIn,
@@ -118,7 +119,7 @@ function waveNote(wave: WaveView, flying: number, paint: Paint): string {
     case 'Running':
       return notes.length > 0 ? notes.join(', ') : 'running';
     case 'Done':
-      return [failed > 0 ? 'done' : paint.green('done'), ...notes].join(', ');
+      return [failed > 0 ? 'done' : paint.green('done'), ...notes, ...soakNote(wave, paint)].join(', ');
     case 'Stopped':
       return [paint.yellow('stopped'), ...notes].join(', ');
     case 'NotStarted':
@@ -127,6 +128,19 @@ function waveNote(wave: WaveView, flying: number, paint: Paint): string {
       return paint.yellow('skipped');
     case 'Pending':
       return paint.dim('pending');
+  }
+}
+
+function soakNote({ soak }: WaveView, paint: Paint): string[] {
+  switch (soak?.state) {
+    case 'Running':
+      return [paint.yellow(`soaking (${span(soak.progress?.healthyMs ?? 0)} of ${span(soak.forMs)})`)];
+    case 'Done':
+      return [`soaked ${span(soak.forMs)}`];
+    case 'Waived':
+      return [paint.yellow('soak waived')];
+    default:
+      return [];
   }
 }
 

@@ -56,6 +56,7 @@ const PREPARED: PreparedPlan = {
     waves: [],
     budget: { max: 1, mode: 'strict' },
     budgetShown: '34 % of 3 = 1',
+    minSuccess: { count: 2, shown: '50 % of 3 = 2' },
     approval: null,
     accountLimits: { 'graphs-prod': 2 },
     drift: {},
@@ -76,6 +77,7 @@ const PREPARED: PreparedPlan = {
       limits: {},
       maxFailures: null,
       approval: null,
+      soak: null,
       targets: [target(), target({ verdict: 'no-change', from: '2.4.1', reason: 'is at its target', call: null })],
     },
     {
@@ -86,6 +88,7 @@ const PREPARED: PreparedPlan = {
       limits: {},
       maxFailures: null,
       approval: null,
+      soak: null,
       targets: [
         target({
           resource: {
@@ -130,6 +133,7 @@ describe('a plan', () => {
       "spring-1a2b3c4d  plan.yaml
       1 to upgrade, 1 at target, 1 blocked.
       Failure budget: 1 of 3 may fail (33 %, given as 34 % of 3 = 1), strict; failure 2 stops the rollout.
+      Least success: 2 of 3 have to reach their targets (67 %, given as 50 % of 3 = 2), or the rollout has failed.
 
       Wave canary  2 resources, 2 at a time instead of 5: because strict with max 1, about 1 h instead of 30 min
         resource                              name         service        from → to       verdict    reason

@@ -79,6 +79,7 @@ const BARE: RolloutView = {
   startedBy: 'ana@ops',
   startedAt: '2026-11-21T05:20:00.000Z',
   endedAt: null,
+  minSuccess: null,
   budget: { max: 1, mode: 'strict' },
   failures: 0,
   charged: 0,

@@ -125,6 +125,7 @@ describe('a target', () => {
         id: 'kite-1',
       },
       name: 'Red one',
+      tags: {},
       status: 'flying',
       from: '1.0',
       snapshot: { version: '1.0', status: 'flying', size: null, tags: {} },
@@ -230,6 +231,7 @@ describe('a target', () => {
       verdict: 'error',
       from: '1.0',
       name: 'Red one',
+      tags: {},
       standing: 'below',
     });
   });

@@ -244,6 +244,95 @@ describe('approvals', () => {
   });
 });
 
+describe('soaks', () => {
+  const soaking = (soak: unknown, more: Record<string, unknown> = {}) =>
+    plan([kite([1])], { waves: [{ name: 'all', rest: true, soak }], ...more });
+  it('are resolved to milliseconds, with their defaults', () => {
+    expect(soaking({ for: '30m', probe: { health: true } }).waves[0]?.soak).toEqual({
+      forMs: 1_800_000,
+      everyMs: 60_000,
+      health: { sample: 20 },
+    });
+    const http = { url: 'https://app.example.com/healthz?deep=1', expect: { status: 204, body: 'ok' }, timeout: '2s' };
+    expect(soaking({ for: '20s', probe: { health: { sample: 3 }, http } }).waves[0]?.soak).toEqual({
+      forMs: 20_000,
+      everyMs: 20_000,
+      health: { sample: 3 },
+      http: { url: 'https://app.example.com/healthz?deep=1', timeoutMs: 2_000, status: 204, body: 'ok' },
+    });
+    expect(plan([kite([1])]).waves[0]?.soak).toBeNull();
+  });
+
+  const ok = { health: true };
+  const at = 'spec.waves[0].soak';
+  const form = 'does not have the right form (use a whole number above 0 and a unit, as in 90s, 30m, 24h or 7d)';
+  const to = (url: string) => ({ for: '30m', probe: { http: { url } } });
+  it.each([
+    [{ for: '30m' }, `${at}.probe: is missing (add it, as a map)`],
+    [
+      { for: '30m', probe: { every: '1m' } },
+      `${at}.probe: has neither \`health\` nor \`http\` (add \`health: true\`, an \`http\` probe, or both: time alone proves nothing)`,
+    ],
+    [{ for: '0m', probe: ok }, `${at}.for: "0m" ${form}`],
+    [{ for: '-5m', probe: ok }, `${at}.for: "-5m" ${form}`],
+    [{ for: '30 m', probe: ok }, `${at}.for: "30 m" ${form}`],
+    [{ for: '61d', probe: ok }, `${at}.for: is longer than 60 d (shorten it)`],
+    [{ for: '30m', probe: { ...ok, every: '0s' } }, `${at}.probe.every: "0s" ${form}`],
+    [
+      { for: '30m', probe: { ...ok, every: '1h' } },
+      `${at}.probe.every: 1h is longer than the soak itself, 30m (probe more often, or soak longer)`,
+    ],
+    [
+      { for: '30m', probe: { health: false } },
+      `${at}.probe.health: false is not accepted (write \`health: true\`, or how many resources one round reads: \`health: { sample: 50 }\`)`,
+    ],
+    [to('app/healthz'), `${at}.probe.http.url: is no URL (write it whole: https://app.example.com/healthz)`],
+    [to('ftp://app.example.com'), `${at}.probe.http.url: has the scheme ftp: (use https or http)`],
+    [
+      to('https://ana:hunter2@app.example.com/'),
+      `${at}.probe.http.url: holds a user name or a password (probe an address that needs none)`,
+    ],
+    [
+      to('https://app.example.com/?access_token=hunter2'),
+      `${at}.probe.http.url: holds what looks like a secret: ?access_token=… (probe an address that needs none)`,
+    ],
+    [
+      to('http://169.254.169.254/latest/meta-data'),
+      `${at}.probe.http.url: is an address at which clouds hand out credentials (probe what was upgraded)`,
+    ],
+    [
+      { for: '30m', probe: { http: { url: 'https://app.example.com', timeout: '2m' } } },
+      `${at}.probe.http.timeout: 2m is longer than 1m (shorten it)`,
+    ],
+  ])('%o is refused', (soak, message) => {
+    const found = problems(() => soaking(soak));
+    expect(found).toEqual([message]);
+    expect(found.join()).not.toContain('hunter2');
+  });
+});
+
+describe('minSuccess', () => {
+  const of = (minSuccess: unknown) => plan([kite([1, 2, 3])], { minSuccess });
+  it.each([
+    [2, { count: 2, shown: '2' }],
+    ['50%', { count: 2, shown: '50 % of 3 = 2' }],
+    ['100%', { count: 3, shown: '100 % of 3 = 3' }],
+    ['0.01%', { count: 1, shown: '0.01 % of 3 = 1' }],
+  ])('%s is a number, rounded up', (given, resolved) => {
+    expect(of(given).minSuccess).toEqual(resolved);
+  });
+  const remedy = 'use a whole number above 0 (8) or a percentage of all targets ("80%", two decimals at most)';
+  it.each([
+    [4, 'spec.minSuccess: asks for 4 of 3 targets (lower it: a share of them is "80%")'],
+    ['0%', 'spec.minSuccess: asks for nothing (raise it, or remove it)'],
+    [0, 'spec.minSuccess: must be more than 0 (use a larger number)'],
+    [-1, 'spec.minSuccess: must be more than 0 (use a larger number)'],
+    ['101%', `spec.minSuccess: "101%" does not have the right form (${remedy})`],
+  ])('%s is refused', (given, message) => {
+    expect(problems(() => of(given))).toEqual([message]);
+  });
+});
+
 describe('the digest', () => {
   const targets = [kite([1, 2], { name: 'a' }), kite([3])];
   const plain = plan(targets).digest;
@@ -253,6 +342,8 @@ describe('the digest', () => {
     ['a wait', [kite([1, 2], { name: 'a' }), kite([3], { after: ['a'] })], {}],
     ['a budget of a wave', targets, { waves: [{ name: 'all', rest: true, failureBudget: { max: 0 } }] }],
     ['an approver', targets, { approval: { approvers: ['ana'] } }],
+    ['a soak', targets, { waves: [{ name: 'all', rest: true, soak: { for: '1h', probe: { health: true } } }] }],
+    ['how many have to succeed', targets, { minSuccess: 1 }],
     ['what is charged', targets, { failureBudget: { counts: ['upgrade'] } }],
   ])('changes with %s', (_what, changed, spec) => {
     expect(plan(changed, spec).digest).not.toBe(plain);

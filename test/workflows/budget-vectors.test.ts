@@ -27,10 +27,12 @@ interface Vector {
     readonly mode: 'strict' | 'loose';
     readonly concurrency: number;
     readonly counts?: readonly FailureClass[];
+    readonly minSuccess?: number | string;
   };
   readonly ends: readonly End[] | { readonly first: readonly End[]; readonly then: End };
   readonly expect: {
     readonly resolved: number;
+    readonly least?: number;
     readonly atOnce: number;
     readonly failed: number;
     readonly started: number;
@@ -51,7 +53,7 @@ afterAll(async () => {
   await env.teardown();
 });
 
-function planned({ given: { total, max, mode, concurrency, counts } }: Vector) {
+function planned({ given: { total, max, mode, concurrency, counts, minSuccess } }: Vector) {
   const ids = Array.from({ length: total }, (_, at) => `kite-${at + 1}`);
   const document = {
     apiVersion: 'uplift/v1',
@@ -61,6 +63,7 @@ function planned({ given: { total, max, mode, concurrency, counts } }: Vector) {
       targets: [{ service: 'kite-v1', account: 'north', ids, version: '2.0' }],
       waves: [{ name: 'all', rest: true, concurrency }],
       failureBudget: { max, mode, ...(counts === undefined ? {} : { counts }) },
+      ...(minSuccess === undefined ? {} : { minSuccess }),
     },
   };
   return planOf(parseSource(stringify(document), 'plan.yaml'), { apis: FAKE_APIS, accounts: ACCOUNTS });
@@ -104,6 +107,7 @@ describe.each(vectors)('$name', (vector) => {
   it('is resolved in the plan', () => {
     const plan = planned(vector);
     expect(plan.budget.max).toBe(wanted.resolved);
+    expect(plan.minSuccess?.count).toBe(wanted.least);
     expect(plan.waves[0]?.effective.concurrency).toBe(wanted.atOnce);
   });
 
@@ -140,6 +144,7 @@ describe.each(vectors)('$name', (vector) => {
               upgrades: targets.map((_target, at) => spec(`${id}-${at}`)),
             })),
             budget: plan.budget,
+            ...(plan.minSuccess && { minSuccess: plan.minSuccess.count }),
             accountLimits: plan.accountLimits,
             timing: { scale: 1 },
           },

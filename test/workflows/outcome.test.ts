@@ -52,6 +52,23 @@ describe('rolloutOutcome', () => {
   it('reports nothing as completed at 0 %', () => {
     expect(at({ Failed: 2, Skipped: 8 }, 2)).toBe('Failed');
   });
+  it('has failed with fewer than have to succeed, unless it was stopped', () => {
+    const least = (good: number, stopped = false) =>
+      rolloutOutcome({ total: 10, counts: { Succeeded: good }, failures: 0, budget, stopped, minSuccess: 8 });
+    expect(least(7)).toEqual({
+      outcome: 'Failed',
+      reason: 'fewer than the 8 that had to succeed: 7 of 10 at target, 0 failed',
+    });
+    expect(least(8).outcome).toBe('SucceededWithFailures');
+    expect(least(7, true).outcome).toBe('Stopped');
+  });
+  it('has not succeeded before it has soaked', () => {
+    const end = { total: 1, counts: { Succeeded: 1 }, failures: 0, budget, stopped: true, unsoaked: ['rest'] };
+    expect(rolloutOutcome(end)).toEqual({
+      outcome: 'Stopped',
+      reason: 'stopped: 1 of 1 at target, 0 failed, and wave rest has not soaked',
+    });
+  });
   it('says that it was stopped, unless the budget was spent as well', () => {
     expect(at({ Succeeded: 3, NotStarted: 7 }, 0, true)).toBe('Stopped');
     expect(at({ Succeeded: 3, Failed: 3, NotStarted: 4 }, 3, true)).toBe('Failed');

@@ -14,6 +14,7 @@ import type {
   VerifyResult,
   WaitSteps,
 } from '../../workflows/contracts/steps.js';
+import type { SoakInput, SoakResult, SoakSteps } from '../../workflows/contracts/soak.js';
 import type { RolloutInput } from '../../workflows/contracts/rollout.js';
 import type { UpgradeInput, UpgradeSpec } from '../../workflows/contracts/upgrade.js';
 
@@ -24,12 +25,13 @@ export interface Script {
   readFreezes?: FreezeSteps['readFreezes'];
   freezesEnded?: FreezeWaits['freezesEnded'];
   verify?: (input: VerifyInput, call: number) => Partial<VerifyResult> | Promise<Partial<VerifyResult>>;
+  soak?: (input: SoakInput, call: number) => Partial<SoakResult> | Promise<Partial<SoakResult>>;
 }
 
 export interface ScriptedSteps {
   readonly reads: ReadSteps & FreezeSteps;
   readonly submits: SubmitSteps;
-  readonly waits: WaitSteps & FreezeWaits;
+  readonly waits: WaitSteps & FreezeWaits & SoakSteps;
   /** What was called, in order: `precheck g1`. */
   readonly called: string[];
 }
@@ -95,6 +97,24 @@ export function scriptedSteps(script: Script = {}): ScriptedSteps {
           health: 'status 200',
           reason: 'version 2, status 200',
           ...(await script.verify?.(input, call)),
+        };
+      },
+      soak: async (input) => {
+        called.push(`soak ${input.wave}`);
+        const call = called.filter((entry) => entry === `soak ${input.wave}`).length;
+        return {
+          wave: input.wave,
+          healthyMs: input.soak.forMs,
+          verdict: 'passing',
+          reason: '2 probes pass',
+          restarts: 0,
+          lastRestart: null,
+          rounds: 31,
+          probedAt: new Date().toISOString(),
+          next: 0,
+          suspects: [],
+          soaked: true,
+          ...(await script.soak?.(input, call)),
         };
       },
     },

@@ -35,6 +35,14 @@ export interface ConcurrencyRequest extends Timely {
   readonly reason: string;
 }
 
+/** An update: the rest of a wave's soak is not waited for. */
+export interface WaiveRequest extends Timely {
+  /** 1-based; left out: the soak that runs now. */
+  readonly wave?: number;
+  readonly actor: string;
+  readonly reason: string;
+}
+
 /** Whose approval something needs before it begins. */
 export interface Approval {
   /** How many of them. */
@@ -81,7 +89,7 @@ export interface Decision {
 /** Something that a person did to a rollout. */
 export interface Act {
   readonly requestId: string | null;
-  readonly act: ControlRequest['act'] | DecisionRequest['decision'] | 'skip' | 'concurrency';
+  readonly act: ControlRequest['act'] | DecisionRequest['decision'] | 'skip' | 'concurrency' | 'waive';
   /** What it was done to: `wave canary`, `graph-1`, `5 at a time in wave rest`. */
   readonly what: string;
   readonly actor: string;

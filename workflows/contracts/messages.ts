@@ -12,6 +12,7 @@ export const MESSAGES = {
   control: 'control',
   skip: 'skip',
   decide: 'decide',
+  waive: 'waive',
   setConcurrency: 'setConcurrency',
   waveOrder: 'waveOrder',
   skipOrder: 'skipOrder',

@@ -70,9 +70,16 @@ export interface RolloutEnd {
   readonly rejected?: boolean;
   /** A wave that exceeded a budget of its own. */
   readonly overWave?: { readonly name: string; readonly max: number } | null;
+  /** With fewer than so many at their targets it has failed. */
+  readonly minSuccess?: number | undefined;
+  /** Waves whose healthy time was neither reached nor waived. */
+  readonly unsoaked?: readonly string[];
 }
 
-/** The outcome of a rollout: only a rollout whose every resource is at its target has `Succeeded`. */
+/**
+ * The outcome of a rollout: only a rollout whose every resource is at its target, and whose every soak was reached or
+ * waived, has `Succeeded`.
+ */
 export function rolloutOutcome(end: RolloutEnd): { outcome: RolloutOutcome; reason: string } {
   const good = countOf(end.counts, GOOD_OUTCOMES);
   const score = `${good} of ${end.total} at target, ${end.failures} failed`;
@@ -83,10 +90,17 @@ export function rolloutOutcome(end: RolloutEnd): { outcome: RolloutOutcome; reas
     const { name, max } = end.overWave;
     return { outcome: 'Failed', reason: `failure budget of ${max} of wave ${name} exceeded: ${score}` };
   }
-  if (good === end.total) return { outcome: 'Succeeded', reason: score };
+  const [unsoaked] = end.unsoaked ?? [];
+  if (good === end.total && unsoaked === undefined) return { outcome: 'Succeeded', reason: score };
   if (end.rejected === true) return { outcome: 'Rejected', reason: `rejected: ${score}` };
-  if (end.stopped) return { outcome: 'Stopped', reason: `stopped: ${score}` };
+  if (end.stopped) {
+    const before = unsoaked === undefined ? '' : `, and wave ${unsoaked} has not soaked`;
+    return { outcome: 'Stopped', reason: `stopped: ${score}${before}` };
+  }
   if (good === 0) return { outcome: 'Failed', reason: score };
+  if (good < (end.minSuccess ?? 0)) {
+    return { outcome: 'Failed', reason: `fewer than the ${end.minSuccess} that had to succeed: ${score}` };
+  }
   return { outcome: 'SucceededWithFailures', reason: score };
 }
 

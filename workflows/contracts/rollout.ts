@@ -3,6 +3,7 @@ import type { Usual } from './durations.js';
 import type { Act, Approval, ApprovalState, SkipOrder } from './control.js';
 import type { NoticeRule } from './notices.js';
 import type { Scheduled } from './schedule.js';
+import type { SoakPlan, SoakStatus } from './soak.js';
 import type { FailureClass, Outcome, Timing, UpgradeSpec } from './upgrade.js';
 
 /** The most upgrades one shard holds: its history stays near 3,000 events (7 a child, measured). */
@@ -43,6 +44,8 @@ export interface WavePlan {
   readonly maxFailures?: number;
   /** Whose approval it needs before it begins. */
   readonly approval?: Approval;
+  /** Healthy time before the next wave begins, or the rollout ends. */
+  readonly soak?: SoakPlan;
   /** Names that later waves wait for. */
   readonly provides?: readonly string[];
   /** Either its parts, in order, or the upgrades themselves where they are few. */
@@ -61,6 +64,8 @@ export interface RolloutInput {
   readonly timing: Timing;
   /** Whose approval it needs before it begins. */
   readonly approval?: Approval;
+  /** With fewer than so many at their targets it has failed. */
+  readonly minSuccess?: number;
   /** When its upgrades may start; left out: at any time. */
   readonly windows?: RolloutWindows;
   /** Who is told what happens to it; left out: nobody. */
@@ -238,6 +243,8 @@ export interface WaveStatus {
   readonly concurrency?: number;
   readonly total: number;
   readonly counts: Counts;
+  /** Left out where the plan has none. */
+  readonly soak?: SoakStatus;
 }
 
 /**
