@@ -51,6 +51,11 @@ export class Gates {
     return { open: false, until: iso(next), closes: null, reason, over: false };
   }
 
+  /** Whether none of its calendars is open. @param at epoch milliseconds */
+  areShut(at: number): boolean {
+    return this.calendars.every((calendar) => !calendar.isOpen(at));
+  }
+
   /** The opening of any of its calendars that is open at `at` (epoch milliseconds) or comes next; `null` when none does. */
   openingFrom(at: number): NextOpening | null {
     const { notBefore, expireAt } = this.windows;

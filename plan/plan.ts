@@ -210,7 +210,7 @@ export function planOf(
     now: context.now ?? Date.now(),
     accounts: [...context.accounts.keys()],
   });
-  const notify = resolveNotify(source, spec.notify, context.webhooks);
+  const notify = resolveNotify(source, spec, context.webhooks);
   const soaks = entries.map((entry, at) =>
     entry.soak === undefined ? null : resolveSoak(source, ['spec', 'waves', at, 'soak'], entry.soak, timeScale),
   );

@@ -1,7 +1,7 @@
 /** The plan file's shape, built from the registry of cloud APIs: a sixth one appears here by itself. */
 import { z } from 'zod';
 import type { CloudApi } from '../activities/clouds/port.js';
-import { notifyField } from './notify-schema.js';
+import { notifyField, overrunField } from './notify-schema.js';
 import { selectorSchema } from './selectors.js';
 import { soakSchema } from './soak.js';
 import { windowFields } from './windows-schema.js';
@@ -198,6 +198,7 @@ export function planSchema(apis: readonly CloudApi[]) {
       failureBudget: failureBudget.optional(),
       minSuccess: minSuccess.optional(),
       ...windowFields,
+      overrun: overrunField,
       notify: notifyField,
       drift: z
         .strictObject({ version: driftRule, status: driftRule, size: driftRule, tags: driftRule })

@@ -3,10 +3,12 @@ import type { Client } from '@temporalio/client';
 import type { MetricMeter } from '@temporalio/common';
 import type { TelemetryOptions } from '@temporalio/worker';
 import type { Clock } from '../activities/clock.js';
+import { Gates } from '../calendar/gate.js';
+import { inputOf } from '../temporal/reads.js';
 import { ATTRIBUTES } from '../workflows/contracts/search-attributes.js';
 import { MESSAGES } from '../workflows/contracts/messages.js';
 import { METRICS, type Metric } from '../workflows/contracts/metrics.js';
-import type { RolloutStatus } from '../workflows/contracts/rollout.js';
+import type { RolloutInput, RolloutStatus } from '../workflows/contracts/rollout.js';
 import type { Phase } from '../workflows/contracts/upgrade.js';
 import type { ListenAddress } from './settings.js';
 
@@ -31,6 +33,8 @@ export function telemetry(address: ListenAddress | undefined): Pick<TelemetryOpt
 
 /** Phases that last and that people watch. */
 const WATCHED: readonly Phase[] = ['Waiting', 'Await', 'Stuck', 'Overdue', 'Held'];
+/** Phases of what a cloud works at, or may. */
+const UNDER_WAY: readonly Phase[] = ['Await', 'Verify', 'Stuck', 'Overdue', 'Held'];
 const LOOK_EVERY_MS = 15_000;
 /** Rollouts asked for their state at each look; of more, the newest. */
 const MOST_ROLLOUTS = 50;
@@ -41,13 +45,15 @@ const MOST_ROLLOUTS = 50;
  */
 export async function watchState(client: Client, meter: MetricMeter, clock: Clock, signal: AbortSignal): Promise<void> {
   const gauge = ({ name, about }: Metric) => meter.createGauge(name, 'int', undefined, about);
-  const [upgradesIn, running, waiting, budget] = [
+  const [upgradesIn, running, waiting, budget, overruns] = [
     gauge(METRICS.upgradesIn),
     gauge(METRICS.rolloutsRunning),
     gauge(METRICS.rolloutsWaiting),
     gauge(METRICS.budgetLeft),
+    gauge(METRICS.windowOverruns),
   ];
   let known = new Set<string>();
+  const windowsOf = new WindowsOfRollouts(client);
 
   const look = async () => {
     for (const phase of WATCHED) {
@@ -65,11 +71,14 @@ export async function watchState(client: Client, meter: MetricMeter, clock: Cloc
       running.set(1, { rollout });
       waiting.set(status.approval == null ? 0 : 1, { rollout });
       budget.set(status.budget.max - status.failures, { rollout });
+      const isShut = await windowsOf.areShut(workflowId, runId, clock.now());
+      overruns.set(isShut ? await underWay(client, rollout) : 0, { rollout });
     }
     for (const rollout of known) {
       if (now.has(rollout)) continue;
       running.set(0, { rollout });
       waiting.set(0, { rollout });
+      overruns.set(0, { rollout });
     }
     known = now;
   };
@@ -77,5 +86,35 @@ export async function watchState(client: Client, meter: MetricMeter, clock: Cloc
   while (!signal.aborted) {
     await look().catch(() => {});
     await clock.sleep(LOOK_EVERY_MS, signal).catch(() => {});
+  }
+}
+
+async function underWay(client: Client, rollout: string): Promise<number> {
+  const phases = UNDER_WAY.map((phase) => `'${phase}'`).join(', ');
+  const query = `${ATTRIBUTES.rollout.name} = '${rollout}' AND ${ATTRIBUTES.phase.name} IN (${phases}) AND ExecutionStatus = 'Running'`;
+  return (await client.workflow.count(query)).count;
+}
+
+/** They stand in a rollout's input and never change, so each is read once. */
+class WindowsOfRollouts {
+  private readonly client: Client;
+  /** By run; `null` for one without windows. */
+  private readonly known = new Map<string, Gates | null>();
+
+  constructor(client: Client) {
+    this.client = client;
+  }
+
+  /** Whether not one of them is open. @param at epoch milliseconds */
+  async areShut(workflowId: string, runId: string, at: number): Promise<boolean> {
+    let gates = this.known.get(runId);
+    if (gates === undefined) {
+      const { windows } = await inputOf<RolloutInput>(this.client, workflowId, runId);
+      gates = windows === undefined ? null : new Gates(windows);
+      const [oldest] = this.known.keys();
+      if (this.known.size >= MOST_ROLLOUTS && oldest !== undefined) this.known.delete(oldest);
+      this.known.set(runId, gates);
+    }
+    return gates?.areShut(at) ?? false;
   }
 }

@@ -529,6 +529,16 @@ const NOTIFIED: readonly Row[] = [
     'plan.yaml:8: spec.notify[0].url: is not a known key (use one of: webhook, events)',
   ],
   ['nobody', plan(`targets:\n  - ${KITE}\nnotify: []`), 'plan.yaml:7: spec.notify: is empty (give at least one)'],
+  [
+    'an overrun that nobody is told of',
+    plan(`targets:\n  - ${KITE}\noverrun: notify\nnotify:\n  - { webhook: ops, events: [done] }`),
+    'plan.yaml:7: spec.overrun: has nobody to tell (add `notify`, with overrun-risk among its events where it names some)',
+  ],
+  [
+    'an overrun that is told and is not',
+    plan(`targets:\n  - ${KITE}\noverrun: finish\nnotify:\n  - { webhook: ops, events: [done, overrun-risk] }`),
+    'plan.yaml:9: spec.notify[0].events: wants overrun-risk, and `overrun: finish` tells nobody (drop one of the two)',
+  ],
 ];
 
 const ACCOUNT = 'accounts:\n  a: { cloud: alibaba, region: cn-hangzhou }\n';

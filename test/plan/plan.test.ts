@@ -13,6 +13,7 @@ import { planOf, roughly } from '../../plan/plan.js';
 import { share } from '../../plan/schema.js';
 import { parseSource, readSource } from '../../plan/source.js';
 import { effectiveConcurrency } from '../../plan/waves.js';
+import { NOTICE_KINDS } from '../../workflows/contracts/notices.js';
 import { ACCOUNTS, FAKE_APIS } from './fake-api.js';
 
 const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
@@ -260,6 +261,24 @@ describe('the digest', () => {
     expect(digest(value)).toBe(digest({ A: true, b: [1, { c: 'ü', d: null }] }));
     // sha256sum of `{}`
     expect(digest({})).toBe('44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a');
+  });
+});
+
+describe('who is told', () => {
+  const told = (spec: object) => kites(1, spec).notify;
+
+  it('is told everything, or what is named, and it changes no digest', () => {
+    const notify = [{ webhook: 'ops' }, { webhook: 'pager', events: ['failed', 'stuck', 'failed'] }];
+    expect(told({ notify })).toEqual([{ webhook: 'ops' }, { webhook: 'pager', events: ['failed', 'stuck'] }]);
+    expect(kites(1, { notify } as object).digest).toBe(kites(1).digest);
+  });
+
+  it('hears of an overrun unless the plan says `overrun: finish`', () => {
+    const notify = [{ webhook: 'ops' }];
+    expect(told({ notify, overrun: 'notify' })).toEqual(told({ notify }));
+    const [rule] = told({ notify, overrun: 'finish' });
+    expect(rule?.events).toHaveLength(NOTICE_KINDS.length - 1);
+    expect(rule?.events).not.toContain('overrun-risk');
   });
 });
 

@@ -34,6 +34,8 @@ beforeAll(async () => {
   clouds = await simulatedClouds({
     clock: systemClock,
     graphs: 2,
+    caches: 1,
+    cacheFates: { stuck: 1 },
     // Longer than it takes until the state of running rollouts is read again.
     durationMs: { min: 16_000, max: 18_000 },
   });
@@ -106,6 +108,43 @@ describe('a worker that upgrades', () => {
     expect(text).toMatch(/^uplift_upgrades_ended_total\{.*outcome="Succeeded",service="ges-v1".*\} 1$/m);
     expect(text).toMatch(/^uplift_throttled_total\{account="huawei".*\} 1$/m);
     for (const secret of Object.values(SECRETS)) expect(text).not.toContain(secret);
+  });
+
+  it('tells how many upgrades outlast the windows of their rollout', async () => {
+    const recurrence = { start: new Date(Date.now() - 5_000).toISOString().slice(0, 19), timezone: 'UTC' };
+    const windows = [{ name: 'short', recurrence: { ...recurrence, duration: 'PT35S' } }];
+    const upgrades = clouds.specs('dcs').map((spec) => ({ ...spec, gate: 0 }));
+    await env.client.workflow.start<typeof rollout>('rollout', {
+      workflowId: rolloutWorkflowId('outlasts'),
+      taskQueue: QUEUES.main,
+      args: [
+        {
+          rollout: 'outlasts',
+          planDigest: 'digest',
+          startedBy: 'test',
+          waves: [{ name: 'all', concurrency: 1, upgrades }],
+          budget: { max: 0, mode: 'strict' },
+          accountLimits: {},
+          windows: {
+            calendars: [{ windows, blackouts: [] }],
+            gates: [{ calendar: 0, needsMs: 0 }],
+            since: new Date().toISOString(),
+            missedWindow: 'next',
+          },
+          timing: { scale: 0.05 },
+        },
+      ],
+    });
+    const told = async () => {
+      const { text } = await get(ports.metrics, '/metrics');
+      return /^uplift_window_overruns\{.*rollout="outlasts".*\} (\d+)$/m.exec(text)?.[1];
+    };
+    // While its window is open nothing outlasts it, and then one does.
+    await expect.poll(told, { timeout: 60_000 }).toBe('0');
+    await expect.poll(told, { timeout: 90_000 }).toBe('1');
+    expect(
+      clouds.simulator.truth().submits.filter(({ resource }) => resource === upgrades[0]?.resource.id),
+    ).toHaveLength(1);
   });
 
   it('logs each step with its rollout, upgrade, account and attempt', () => {

@@ -73,4 +73,10 @@ export const METRICS = {
     about: 'Failures that the rollout still tolerates; below 0 it has failed.',
     labels: ['rollout'],
   },
+  windowOverruns: {
+    name: 'uplift_window_overruns',
+    kind: 'gauge',
+    about: 'Upgrades of the rollout that are under way at a cloud though all of its windows are shut.',
+    labels: ['rollout'],
+  },
 } as const satisfies Readonly<Record<string, Metric>>;

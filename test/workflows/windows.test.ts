@@ -1,0 +1,148 @@
+/** Rollouts within windows, margins and bounds: when each upgrade is submitted, and what becomes of those that are not. */
+import type { WorkflowFailedError } from '@temporalio/client';
+import { ApplicationFailure } from '@temporalio/common';
+import type { TestWorkflowEnvironment } from '@temporalio/testing';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { recurrenceOf } from '../../calendar/forms.js';
+import { Gates } from '../../calendar/gate.js';
+import type { RolloutWindows } from '../../workflows/contracts/calendar.js';
+import { rolloutWorkflowId, shardWorkflowId } from '../../workflows/contracts/ids.js';
+import { QUEUES } from '../../workflows/contracts/queues.js';
+import type { RolloutInput, RolloutResult, ShardResult } from '../../workflows/contracts/rollout.js';
+import type { GateSteps } from '../../workflows/contracts/steps.js';
+import type { rollout } from '../../workflows/rollout.js';
+import { timeSkippingEnvironment } from '../support/environment.js';
+import { rolloutInput, scriptedSteps } from './scripted-steps.js';
+import { withScriptedWorkers } from './scripted-workers.js';
+
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+let env: TestWorkflowEnvironment;
+/** In whole minutes, as windows are. */
+let now: number;
+
+beforeEach(async () => {
+  env = await timeSkippingEnvironment();
+  now = Math.ceil((await env.currentTimeMs()) / MINUTE) * MINUTE;
+});
+afterEach(async () => {
+  await env.teardown();
+});
+
+const iso = (at: number) => new Date(at).toISOString();
+
+interface Ended {
+  readonly result: RolloutResult;
+  /** Minutes after `now`, by resource. */
+  readonly submitted: Readonly<Record<string, number>>;
+  /** Why what was not started was not. */
+  readonly reasons: readonly string[];
+}
+
+/** Three upgrades, one at a time, each of which takes so long. */
+async function run(name: string, lasts: number, windows: Partial<RolloutWindows>, needsMs = 0): Promise<Ended> {
+  const given: RolloutWindows = {
+    calendars: [{ windows: [], blackouts: [] }],
+    gates: [{ calendar: 0, needsMs }],
+    since: iso(now),
+    missedWindow: 'next',
+    ...windows,
+  };
+  const gates = new Gates(given);
+  const planned = rolloutInput(name, { ids: ['w1', 'w2', 'w3'], concurrency: 1 }, { max: 0, mode: 'strict' });
+  const waves = planned.waves.map((wave) => ({
+    ...wave,
+    upgrades: (wave.upgrades ?? []).map((spec) => ({ ...spec, gate: 0 })),
+  }));
+  const input: RolloutInput = { ...planned, waves, windows: given };
+
+  const began = new Map<string, number>();
+  const steps = scriptedSteps({
+    verify: async ({ spec: { resource } }) => {
+      const at = await env.currentTimeMs();
+      const since = began.get(resource.id) ?? at;
+      began.set(resource.id, since);
+      return at < since + lasts ? { verdict: 'still-running', reason: 'status 303' } : {};
+    },
+  });
+  const reads: typeof steps.reads & GateSteps = {
+    ...steps.reads,
+    readGates: async ({ gates: asked, hasStarted }) => {
+      const at = await env.currentTimeMs();
+      return Object.fromEntries(asked.map((gate) => [gate, gates.state(gate, at, hasStarted)]));
+    },
+  };
+  return withScriptedWorkers(env, { ...steps, reads }, async () => {
+    const handle = await env.client.workflow.start<typeof rollout>('rollout', {
+      workflowId: rolloutWorkflowId(name),
+      taskQueue: QUEUES.main,
+      args: [input],
+    });
+    const result = await handle.result().catch((error: unknown) => {
+      // A rollout in which nothing was done fails its workflow, and says why.
+      const { cause } = error as WorkflowFailedError;
+      if (cause instanceof ApplicationFailure) return cause.details?.[0] as RolloutResult;
+      throw error;
+    });
+    const shard = env.client.workflow.getHandle(shardWorkflowId(name, handle.firstExecutionRunId, 1, 1));
+    const { ends } = (await shard.result()) as ShardResult;
+    return {
+      result,
+      submitted: Object.fromEntries([...began].map(([id, at]) => [id, Math.floor((at - now) / MINUTE)])),
+      reasons: ends.filter(({ outcome }) => outcome === 'NotStarted').map(({ reason }) => reason),
+    };
+  });
+}
+
+/** Daily from `opens` on, for so long. */
+function daily(opens: number, duration: string): Pick<RolloutWindows, 'calendars'> {
+  const start = iso(opens).slice(11, 16);
+  const recurrence = recurrenceOf({ rrule: 'FREQ=DAILY', start, duration, timezone: 'UTC' });
+  return { calendars: [{ windows: [{ name: 'daily', recurrence }], blackouts: [] }] };
+}
+
+it('starts nothing from expireAt on, and follows what has started', async () => {
+  const expireAt = iso(now + 2 * HOUR);
+  const { result, submitted, reasons } = await run('expires', HOUR, { expireAt });
+  expect(result.counts).toEqual({ Succeeded: 2, NotStarted: 1 });
+  expect(Object.keys(submitted)).toEqual(['w1', 'w2']);
+  expect(submitted['w2']).toBeGreaterThanOrEqual(60);
+  expect(submitted['w2']).toBeLessThan(120);
+  expect(reasons).toEqual([`expireAt ${expireAt} has passed`]);
+});
+
+it('starts nothing at all when its first opening is too late for startBy', async () => {
+  const startBy = iso(now + 2 * HOUR);
+  const opens = now + 5 * HOUR;
+  const { result, submitted, reasons } = await run('late', HOUR, { ...daily(opens, '2h'), startBy });
+  expect(result).toMatchObject({ counts: { NotStarted: 3 }, failures: 0 });
+  expect(submitted).toEqual({});
+  expect(reasons[0]).toContain(`the next opening, ${iso(opens)}, is too late for ${startBy}`);
+});
+
+it('goes on in later openings once it has started by startBy', async () => {
+  const startBy = iso(now + HOUR);
+  const { result, submitted } = await run('started', 3 * HOUR, { ...daily(now, '2h'), startBy });
+  expect(result.counts).toEqual({ Succeeded: 3 });
+  // One for each opening: each outlasts it, and is followed.
+  const days = Object.values(submitted).map((minutes) => minutes / (24 * 60));
+  expect(days.map(Math.floor)).toEqual([0, 1, 2]);
+});
+
+it('starts only what still fits before the edge', async () => {
+  const { result, submitted } = await run('fits', HOUR, daily(now, '4h'), 2 * HOUR);
+  expect(result.counts).toEqual({ Succeeded: 3 });
+  const [first = 0, second = 0, third = 0] = Object.values(submitted);
+  expect(first).toBeLessThan(120);
+  expect(second).toBeLessThan(120);
+  // Less than two hours are left after the second one.
+  expect(third).toBeGreaterThanOrEqual(24 * 60);
+});
+
+it('starts nothing of what its first opening left, where the plan says so', async () => {
+  const windows = { ...daily(now, '2h'), missedWindow: 'expire' as const };
+  const { result, submitted, reasons } = await run('missed', HOUR, windows);
+  expect(result.counts).toEqual({ Succeeded: 2, NotStarted: 1 });
+  expect(Object.keys(submitted)).toEqual(['w1', 'w2']);
+  expect(reasons).toEqual([`its window closed at ${iso(now + 2 * HOUR)}, and the plan says missedWindow: expire`]);
+});
