@@ -127,7 +127,7 @@ const LEAST_PERCENT = 5;
  * the provider tells how far it is, the last poll comes right at the end that follows from it; else the ordinary
  * duration has to do.
  */
-export function nextPollMs(
+function nextPollMs(
   pace: Pace,
   elapsedMs: number,
   scale: number,

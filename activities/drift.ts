@@ -6,7 +6,7 @@ import type { ResourceState } from './clouds/port.js';
 export const NOT_AS_PLANNED = 'is no longer what was planned';
 
 /** What follows from a field that differs, where the plan says nothing. Its status is judged by what it means. */
-export const DRIFT_RULES: Readonly<Record<DriftField, DriftRule>> = {
+const DRIFT_RULES: Readonly<Record<DriftField, DriftRule>> = {
   version: 'fail',
   status: 'proceed',
   size: 'fail',

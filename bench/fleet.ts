@@ -77,7 +77,7 @@ export interface Running extends Installation {
 }
 
 /** The fleet of a seed: in the order of the rollout, each with its operation's duration. */
-export function benchFleet({ seed, upgrades, durationMs, failing = 0 }: FleetOptions): Fleet {
+function benchFleet({ seed, upgrades, durationMs, failing = 0 }: FleetOptions): Fleet {
   // Half as many again, of which those are taken that end well by themselves.
   const seeded = seedFleet(seed, Math.ceil(upgrades * 1.5));
   const well = seeded.planned.filter(({ resource }) => resource.fate === 'succeeds').slice(0, upgrades);
@@ -184,7 +184,7 @@ export async function rolloutOn(installation: Installation, options: BenchOption
 }
 
 /** @throws BrokenTruth for duplicates anywhere, and for one of `upgraded` that was not accepted */
-export function mustBeTrue(truth: Truth, upgraded: readonly Planned[]): void {
+function mustBeTrue(truth: Truth, upgraded: readonly Planned[]): void {
   const twice = duplicates(truth);
   if (twice.length > 0) throw new BrokenTruth(`upgraded more than once: ${twice.join(', ')}`);
   const never = upgraded.filter(({ resource }) => truth.perResource[resource.id]?.accepted !== 1);

@@ -89,7 +89,7 @@ async function measure(seed: string, size: Size): Promise<Measured> {
 }
 
 /** Waves one after the other, each as the best of engines would run it. */
-export function ideal(planned: readonly Planned[], { waves, concurrency, scale }: Omit<Size, 'upgrades'>): number {
+function ideal(planned: readonly Planned[], { waves, concurrency, scale }: Omit<Size, 'upgrades'>): number {
   return cutIntoWaves(planned, waves)
     .map((wave) => wave.map((one) => one.resource.durationMs + stabilisationMs(one, scale)))
     .reduce((sum, tasks) => sum + listSchedule(tasks, concurrency), 0);

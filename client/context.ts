@@ -130,10 +130,6 @@ export function stdoutPaint(): Paint {
   return paintFor(process.stdout, process.env);
 }
 
-export function stderrPaint(): Paint {
-  return paintFor(process.stderr, process.env);
-}
-
 /** Characters a line on stdout may take; a pipe has no end, so that each row stays one line. */
 export function stdoutWidth(): number {
   const forced = Number(process.env['COLUMNS']);

@@ -27,7 +27,7 @@ import { withRows } from './views.js';
 export type { Cause } from './explain/scene.js';
 
 /** The rollout has no such resource. */
-export class UnknownResourceError extends Error {
+class UnknownResourceError extends Error {
   override readonly name = 'UnknownResourceError';
 
   constructor(resource: string, rollout: string) {

@@ -44,7 +44,7 @@ export class ConflictError extends Error {
 }
 
 /** There is no rollout of this id on this server and namespace. */
-export class UnknownRolloutError extends Error {
+class UnknownRolloutError extends Error {
   override readonly name = 'UnknownRolloutError';
 
   constructor(rollout: string, namespace: string) {

@@ -73,7 +73,7 @@ export interface ScheduleRun extends OccurrenceNote {
 }
 
 /** There is no schedule of this name on this server and namespace. */
-export class UnknownScheduleError extends Error {
+class UnknownScheduleError extends Error {
   override readonly name = 'UnknownScheduleError';
 
   constructor(schedule: string, namespace: string) {

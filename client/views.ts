@@ -109,7 +109,7 @@ export function isFailed(outcome: Outcome | null): boolean {
   return outcome !== null && FAILED_OUTCOMES.includes(outcome);
 }
 
-export function sumOf(counts: Counts, outcomes: readonly Outcome[]): number {
+function sumOf(counts: Counts, outcomes: readonly Outcome[]): number {
   return outcomes.reduce((sum, outcome) => sum + (counts[outcome] ?? 0), 0);
 }
 

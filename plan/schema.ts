@@ -6,7 +6,7 @@ import { selectorSchema } from './selectors.js';
 import { soakSchema } from './soak.js';
 import { windowFields } from './windows-schema.js';
 
-export const API_VERSION = 'uplift/v1';
+const API_VERSION = 'uplift/v1';
 
 const planName = z
   .string()

@@ -217,7 +217,7 @@ export function resolveLimits(
 }
 
 /** The targets of a wave in the order in which they start. */
-export function inOrder<T extends WaveCandidate>(order: WaveEntry['order'], targets: readonly T[]): T[] {
+function inOrder<T extends WaveCandidate>(order: WaveEntry['order'], targets: readonly T[]): T[] {
   if (order === 'id') return targets.toSorted((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0));
   if (order !== 'spread') return [...targets];
   const turns = new Map<string, number>();

@@ -6,7 +6,7 @@ import { ATTRIBUTES } from '../workflows/contracts/search-attributes.js';
 import { lineOf } from './errors.js';
 
 /** Reports read closed workflows long after their rollout; the dev server's own default is one day. */
-export const RETENTION_DAYS = 90;
+const RETENTION_DAYS = 90;
 
 const DAY_MS = 86_400_000;
 /** gRPC status codes and an IndexedValueType, as the wire has them. */

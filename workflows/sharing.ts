@@ -17,7 +17,7 @@ export interface Sharing {
 }
 
 /** The most that a shard may be using of each limit, whatever is still under way. */
-export function mostInUse({ word, grants }: Sharing, names: readonly string[]): Limits {
+function mostInUse({ word, grants }: Sharing, names: readonly string[]): Limits {
   return Object.fromEntries(
     names.map((name) => {
       const used = word.uses[name] ?? 0;
@@ -33,7 +33,7 @@ function effective(grant: Grant, word: Sharing['word'], name: string): number {
 }
 
 /** What a shard may use once it has heard everything. */
-export function granted({ word, grants }: Sharing, names: readonly string[]): Limits {
+function granted({ word, grants }: Sharing, names: readonly string[]): Limits {
   const latest = grants.at(-1);
   return Object.fromEntries(names.map((name) => [name, latest === undefined ? 0 : effective(latest, word, name)]));
 }
@@ -42,7 +42,7 @@ export function granted({ word, grants }: Sharing, names: readonly string[]): Li
  * What each shard shall be granted, first come, first served, so that upgrades start in the wave's order. What is granted
  * together with what others may still be using never exceeds a limit.
  */
-export function shareOut(limits: Limits, shards: readonly Sharing[]): Limits[] {
+function shareOut(limits: Limits, shards: readonly Sharing[]): Limits[] {
   const names = Object.keys(limits);
   const bounds = shards.map((shard) => mostInUse(shard, names));
   const next = shards.map((shard) => ({ ...granted(shard, names) }));

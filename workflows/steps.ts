@@ -54,13 +54,6 @@ export interface Steps {
   readonly waits: WaitSteps;
 }
 
-export interface Summaries {
-  readonly precheck: string;
-  readonly submit: string;
-  readonly awaitOperation: string;
-  readonly verify: string;
-}
-
 function boundsAt(scale: number) {
   const interval = (atScaleOne: number) => Math.max(atScaleOne * scale, SHORTEST_RETRY_MS);
   return {

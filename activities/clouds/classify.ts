@@ -18,7 +18,7 @@ export function classifyBy(
 }
 
 /** What an HTTP status means where no code says more. */
-export function classOfStatus(status: number | null): ErrorClass {
+function classOfStatus(status: number | null): ErrorClass {
   if (status === 401 || status === 403) return 'denied';
   if (status === 404) return 'not-found';
   if (status === 429) return 'throttled';

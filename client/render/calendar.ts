@@ -17,7 +17,7 @@ export function renderCalendar(views: readonly CalendarView[], width: number, pa
 }
 
 /** `Shut since …, opens …: outside every window` */
-export function stateLine({ open, since, until, reason }: CalendarState, zone: string): string {
+function stateLine({ open, since, until, reason }: CalendarState, zone: string): string {
   const from = since === null ? '' : ` since ${localTime(since, zone)}`;
   const then =
     until === null

@@ -30,7 +30,7 @@ export function renderForecast(forecast: RolloutForecast, width: number, paint: 
 }
 
 /** `wave canary: starts Sat 2026-08-01 22:00 CEST, ends 23:10 (P50) … 23:40 (P90)` */
-export function waveLine({ name, starts, ends }: WaveForecast, zone: string): string {
+function waveLine({ name, starts, ends }: WaveForecast, zone: string): string {
   return starts.p50 === null
     ? `wave ${name}: does not start`
     : `wave ${name}: starts ${localTime(starts.p50, zone)}, ends ${momentsText(ends, zone, starts.p50)}`;

@@ -64,7 +64,7 @@ export function renderRollout(view: RolloutView, rows: readonly ResourceRow[], s
 }
 
 /** What, next change, why: the three lines that a person at 03:00 needs. */
-export function renderHead(view: RolloutView, rows: readonly ResourceRow[], { width, now, paint }: Screen): string[] {
+function renderHead(view: RolloutView, rows: readonly ResourceRow[], { width, now, paint }: Screen): string[] {
   const flying = rows.filter(isInFlight).length;
   const parts = [
     `${goodIn(view.counts)} of ${view.total} at target`,
@@ -228,7 +228,7 @@ export function renderRows(
   return renderTable(columns, cells, width, paint);
 }
 
-export function isInFlight(row: ResourceRow): boolean {
+function isInFlight(row: ResourceRow): boolean {
   return row.outcome === null && row.phase !== 'Pending';
 }
 

@@ -19,7 +19,7 @@ export interface Ended {
 }
 
 /** Nothing of this machine's own settings reaches the process. */
-export function cleanEnv(env: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
+function cleanEnv(env: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
   const { PATH, HOME } = process.env;
   return { PATH, HOME, ...env };
 }

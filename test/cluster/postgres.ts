@@ -104,8 +104,8 @@ export async function startPostgres(options: PostgresOptions): Promise<Postgres>
 }
 
 /** As in docs/running-a-cluster.md. */
-export const BACKUP = '--pgdata - --format tar --gzip --wal-method fetch --checkpoint fast';
-export const RESTORE = 'tar -xz -C';
+const BACKUP = '--pgdata - --format tar --gzip --wal-method fetch --checkpoint fast';
+const RESTORE = 'tar -xz -C';
 
 /**
  * The folder of the newest PostgreSQL's programs.

@@ -94,7 +94,7 @@ export const FAKE_APIS: readonly CloudApi[] = [
   fakeApi('balloon', 'balloon', 'alibaba'),
 ];
 
-export const ACCOUNTS_YAML = `accounts:
+const ACCOUNTS_YAML = `accounts:
   north: { cloud: huawei, region: cn-north-4, projectId: p1 }
   north-too: { cloud: huawei, region: cn-north-4, projectId: p1 }
   south: { cloud: huawei, region: cn-south-1, projectId: p2 }

@@ -34,7 +34,7 @@ export type FreezeChange =
   | { readonly kind: 'lift'; readonly id: string; readonly by: string; readonly reason: string };
 
 /** So many may hold at a time: with the ones that are kept after their end they stay far below a payload's bound. */
-export const MOST_FREEZES = 100;
+const MOST_FREEZES = 100;
 /** So many that have ended are kept, for so long. */
 const ENDED_KEPT = 300;
 const ENDED_KEPT_MS = 90 * 86_400_000;

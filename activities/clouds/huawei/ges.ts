@@ -223,7 +223,7 @@ export function gesApi(dialect: GesDialect): CloudApi<GesTarget> {
 }
 
 /** The class of a GES or gateway error. */
-export function classifyGes(error: Pick<CloudError, 'status' | 'code' | 'message'>): ErrorClass {
+function classifyGes(error: Pick<CloudError, 'status' | 'code' | 'message'>): ErrorClass {
   // The upgrade documents' sample gives 8011 to "graph [demo] is not found"; the error table, to failed exports.
   if (error.code === 'GES.8011' && /not found/i.test(error.message)) return 'not-found';
   return classifyBy([GES_ERRORS, APIGW_ERRORS], error);
