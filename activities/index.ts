@@ -6,6 +6,7 @@ import type {
   InventorySteps,
   LearningSteps,
   LockSteps,
+  QuarantineSteps,
   ReadSteps,
   SubmitSteps,
   WaitSteps,
@@ -25,6 +26,7 @@ import { precheck } from './precheck.js';
 import { planningSteps, scheduleSteps } from './schedule.js';
 import { MOST_PROBED_BYTES } from './probe.js';
 import { soak } from './soak.js';
+import { quarantineSteps } from './quarantine.js';
 import type { StepDeps } from './step.js';
 import { submit } from './submit.js';
 import { createTransport } from './transport.js';
@@ -39,6 +41,7 @@ export function createActivities(deps: StepDeps): {
     GateSteps &
     ScheduleSteps &
     FreezeSteps &
+    QuarantineSteps &
     OpeningSteps;
   submits: SubmitSteps;
   waits: WaitSteps & PlanningSteps & FreezeWaits & NoticeSteps & SoakSteps;
@@ -52,6 +55,7 @@ export function createActivities(deps: StepDeps): {
       precheck: (input) => precheck(deps, input),
       ...inventorySteps,
       ...lockSteps,
+      ...quarantineSteps,
       ...learningSteps,
       ...gateSteps(deps.clock, gatesOf),
       ...scheduleSteps(deps),

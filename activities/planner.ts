@@ -261,6 +261,7 @@ export function rolloutInputOf(prepared: PreparedPlan, { startedBy, learned = {}
     ...(plan.approval === null ? {} : { approval: plan.approval }),
     budget: plan.budget,
     ...(plan.minSuccess === null ? {} : { minSuccess: plan.minSuccess.count }),
+    ...(plan.quarantineAfter === null ? {} : { quarantineAfter: plan.quarantineAfter }),
     accountLimits: plan.accountLimits,
     ...(fitted.windows === null ? {} : { windows: { ...fitted.windows, since: new Date().toISOString() } }),
     usual: Object.fromEntries(Object.entries(plan.durations.services).map(([name, { usual }]) => [name, usual])),

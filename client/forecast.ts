@@ -17,10 +17,11 @@ import { hasEnded, type ResourceRow, type RolloutView } from './views.js';
 export interface Learned {
   readonly durations: StateOf<'durations'>;
   readonly freezes: StateOf<'freezes'>;
+  readonly quarantine: StateOf<'quarantine'>;
 }
 
 /** Nothing: of a namespace without a ledger, or without a server. */
-export const NOTHING_LEARNED: Learned = { durations: {}, freezes: [] };
+export const NOTHING_LEARNED: Learned = { durations: {}, freezes: [], quarantine: {} };
 
 /** A rollout's forecast, and where its durations come from. */
 export interface RolloutForecast extends Forecast {

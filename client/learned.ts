@@ -11,8 +11,12 @@ const CONNECTS_WITHIN_MS = 1_500;
 const ANSWERS_WITHIN_MS = 5_000;
 
 export async function readLearned(client: Client): Promise<Learned> {
-  const [durations, freezes] = await Promise.all([readLedger(client, 'durations'), readLedger(client, 'freezes')]);
-  return { durations, freezes };
+  const [durations, freezes, quarantine] = await Promise.all([
+    readLedger(client, 'durations'),
+    readLedger(client, 'freezes'),
+    readLedger(client, 'quarantine'),
+  ]);
+  return { durations, freezes, quarantine };
 }
 
 /** Without a server: nothing; and why, where one was named. */
@@ -22,7 +26,7 @@ export async function learnedIfAny(
   const target = serverTarget(options);
   const nothing = (why: string) => ({
     learned: NOTHING_LEARNED,
-    note: `the forecast knows neither learned durations nor freezes: ${why}`,
+    note: `the forecast knows no learned durations, freezes or quarantine: ${why}`,
   });
   if (!(await answers(target.address))) {
     const isNamed = options.address !== undefined || configuredTarget() !== null;

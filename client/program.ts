@@ -17,6 +17,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void
   report: async () => (await import('./commands/report.js')).addReport,
   control: async () => (await import('./commands/control.js')).addControl,
   freeze: async () => (await import('./commands/freeze.js')).addFreeze,
+  quarantine: async () => (await import('./commands/quarantine.js')).addQuarantine,
   resolve: async () => (await import('./commands/resolve.js')).addResolve,
   schedule: async () => (await import('./commands/schedule.js')).addSchedule,
   doctor: async () => (await import('./commands/doctor.js')).addDoctor,

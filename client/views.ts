@@ -1,5 +1,6 @@
 /** What the client tells of a rollout, in the shape that `-o json` prints. All times ISO 8601, UTC. */
 import type { Act, ApprovalState } from '../workflows/contracts/control.js';
+import type { Failing } from '../workflows/contracts/quarantine.js';
 import { type Freeze, freezeLabel } from '../workflows/contracts/freezes.js';
 import type { Counts, FailureBudget, RolloutInput, RolloutStatus, WaveStatus } from '../workflows/contracts/rollout.js';
 import { soakedAt } from '../workflows/contracts/soak.js';
@@ -53,6 +54,12 @@ export interface RolloutView {
 export interface Held {
   readonly freeze: Freeze;
   readonly resources: number;
+}
+
+/** What a plan's rollout would not start now. */
+export interface KeptBack {
+  readonly freezes: readonly Held[];
+  readonly quarantined: readonly { readonly resource: string; readonly failing: Failing }[];
 }
 
 export interface WaveView extends Omit<WaveStatus, 'concurrency'> {

@@ -4,6 +4,7 @@ import { upgradeWorkflowId } from '../workflows/contracts/ids.js';
 import type { Json } from '../workflows/contracts/json.js';
 import type { Approval } from '../workflows/contracts/control.js';
 import type { FailureBudget, Limits } from '../workflows/contracts/rollout.js';
+import { QUARANTINE_AFTER } from '../workflows/contracts/quarantine.js';
 import type { SoakPlan } from '../workflows/contracts/soak.js';
 import type { ResourceRef, UpgradeSpec } from '../workflows/contracts/upgrade.js';
 import type { NoticeRule } from '../workflows/contracts/notices.js';
@@ -92,6 +93,8 @@ export interface RolloutPlan {
   readonly budgetShown: string;
   /** How many have to succeed, and how that came about; `null` where the plan says nothing. */
   readonly minSuccess: Resolved | null;
+  /** A resource is left out after so many failures in a row; `null`: never. */
+  readonly quarantineAfter: number | null;
   /** The most upgrades in flight, for each account that the plan uses; no part of the digest. */
   readonly accountLimits: Readonly<Record<string, number>>;
   /** What follows when a resource is not as planned any more, where that is not the default. */
@@ -275,6 +278,7 @@ export function planOf(
     })),
     budget: { ...budget.budget },
     ...(minSuccess.resolved === null ? {} : { minSuccess: minSuccess.resolved.count }),
+    ...(spec.quarantineAfter === undefined ? {} : { quarantineAfter: spec.quarantineAfter }),
     ...(spec.drift === undefined ? {} : { drift: { ...spec.drift } }),
     ...(spec.onLocked === undefined ? {} : { onLocked: spec.onLocked }),
     ...(spec.onOtherTarget === 'wait' ? { onOtherTarget: spec.onOtherTarget } : {}),
@@ -291,6 +295,7 @@ export function planOf(
     budget: budget.budget,
     budgetShown: budget.shown,
     minSuccess: minSuccess.resolved,
+    quarantineAfter: spec.quarantineAfter === 'never' ? null : (spec.quarantineAfter ?? QUARANTINE_AFTER),
     accountLimits,
     drift: spec.drift ?? {},
     onLocked: spec.onLocked ?? 'skip',

@@ -1,6 +1,7 @@
 /** The plan file's shape, built from the registry of cloud APIs: a sixth one appears here by itself. */
 import { z } from 'zod';
 import type { CloudApi } from '../activities/clouds/port.js';
+import { QUARANTINE_AFTER } from '../workflows/contracts/quarantine.js';
 import { notifyField, overrunField } from './notify-schema.js';
 import { selectorSchema } from './selectors.js';
 import { soakSchema } from './soak.js';
@@ -61,6 +62,12 @@ const minSuccess = z
   .union([z.int().positive(), z.string().regex(PERCENT, MIN_REMEDY)], MIN_REMEDY)
   .describe(
     'With fewer targets reached the rollout has failed, also within its failure budget: a number, or a percentage of all targets, rounded up. Default 1.',
+  );
+
+const quarantineAfter = z
+  .union([z.int().positive(), z.literal('never')], 'use a whole number above 0, or "never"')
+  .describe(
+    `A resource whose upgrades failed so often in a row, in whatever rollouts, is left out until somebody releases it. Default ${QUARANTINE_AFTER}.`,
   );
 
 const LIMIT_REMEDY = 'use a whole number for each of them, or a map of names to numbers';
@@ -197,6 +204,7 @@ export function planSchema(apis: readonly CloudApi[]) {
       approval: approval.optional().describe('Named people let the rollout begin.'),
       failureBudget: failureBudget.optional(),
       minSuccess: minSuccess.optional(),
+      quarantineAfter: quarantineAfter.optional(),
       ...windowFields,
       overrun: overrunField,
       notify: notifyField,

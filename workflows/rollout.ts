@@ -259,7 +259,7 @@ class RolloutRun {
 
   private async runWave(wave: WaveState, index: number): Promise<WaveResult> {
     const { state } = this;
-    const { rollout, budget, accountLimits, timing } = state.input;
+    const { rollout, budget, accountLimits, timing, quarantineAfter } = state.input;
     try {
       const options = {
         workflowId: wave.workflowId,
@@ -274,6 +274,7 @@ class RolloutRun {
             accountLimits,
             timing,
             counts: budget.counts,
+            ...(quarantineAfter === undefined ? {} : { quarantineAfter }),
             ...(this.notices.isWanted ? { tells: true as const } : {}),
             missed: [...state.missed],
             hold: this.people.hold,

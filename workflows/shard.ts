@@ -44,6 +44,7 @@ import {
 } from './messages.js';
 import { endFrom, endOf, ShardEnds } from './shard-ends.js';
 import { ShardFreezes } from './shard-freezes.js';
+import { ShardQuarantine } from './shard-quarantine.js';
 import { ShardLeases } from './shard-leases.js';
 import { ShardWindows } from './shard-windows.js';
 import { ShardWords } from './shard-words.js';
@@ -71,11 +72,11 @@ export async function shard(input: ShardInput): Promise<ShardResult> {
   });
 
   await run.read();
-  await run.freezes.begin();
+  await Promise.all([run.freezes.begin(), run.quarantine.begin()]);
   run.windows.watch();
   await run.startAll();
   await run.waitForAll();
-  await run.tellDurations();
+  await Promise.all([run.tellDurations(), run.quarantine.tell()]);
   return run.end();
 }
 
@@ -102,6 +103,7 @@ class ShardRun {
   private readonly words: ShardWords;
   readonly windows: ShardWindows;
   readonly freezes: ShardFreezes;
+  readonly quarantine: ShardQuarantine;
   /** Upgrades that found the rollout on hold right before their send. */
   private readonly heldBack = new Set<string>();
   private readonly skips = new Map<string, string>();
@@ -122,6 +124,7 @@ class ShardRun {
     this.leases = new ShardLeases(input.timing, () => {
       this.news();
     });
+    this.quarantine = new ShardQuarantine(input);
     this.freezes = new ShardFreezes({
       rollout: input.rollout,
       waiting: () => this.queue.map(({ spec }) => spec),
@@ -349,6 +352,7 @@ class ShardRun {
   private async add(end: UpgradeEnd, spec: UpgradeSpec, failedIn: FailureClass | null = null) {
     this.ends.add(end, spec.resource.id, failedIn);
     this.awaited.ended(spec, GOOD_OUTCOMES.includes(end.outcome));
+    this.quarantine.ended(end, failedIn);
     this.news();
     if (FAILED_OUTCOMES.includes(end.outcome)) this.words.tellSoon(() => this.progress());
     await this.words.tellProgress(this.ends.all.length, this.total ?? 0, () => this.progress());
@@ -407,6 +411,8 @@ class ShardRun {
   private whySkipped(spec: UpgradeSpec): string | null {
     const byHand = this.skips.get(upgradeWorkflowId(spec.resource));
     if (byHand !== undefined) return byHand;
+    const out = this.quarantine.whyOut(spec);
+    if (out !== null) return out;
     const gate = this.windows.stateFor(spec);
     if (gate?.over === true) return gate.reason;
     const lacking = requirement(spec, this.awaited);

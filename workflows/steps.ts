@@ -8,6 +8,7 @@ import type { Durations } from './contracts/durations.js';
 import { QUEUES } from './contracts/queues.js';
 import type { Freeze } from './contracts/freezes.js';
 import type { NoticeSteps, OpeningSteps } from './contracts/notices.js';
+import type { Quarantine } from './contracts/quarantine.js';
 import type { InventoryRef } from './contracts/rollout.js';
 import type { PlanningSteps, ScheduleSteps } from './contracts/schedule.js';
 import type { SoakInput, SoakResult, SoakSteps } from './contracts/soak.js';
@@ -20,6 +21,7 @@ import type {
   LearningSteps,
   LockOwner,
   LockSteps,
+  QuarantineSteps,
   ReadSteps,
   SubmitSteps,
   WaitSteps,
@@ -195,6 +197,29 @@ const learning = proxyActivities<LearningSteps>({
 
 export function learnDurations(durations: Durations): Promise<void> {
   return learning.learnDurations(durations);
+}
+
+const quarantine = proxyActivities<QuarantineSteps>({
+  startToCloseTimeout: '30s',
+  retry: { initialInterval: '1s', maximumInterval: '60s' },
+  summary: 'Which resources keep failing',
+});
+
+/** As `QuarantineSteps`. */
+export function readQuarantine(): Promise<Quarantine> {
+  return quarantine.readQuarantine();
+}
+
+/** As `QuarantineSteps`; the shard's end waits for it, so it has an end. */
+const telling = proxyActivities<QuarantineSteps>({
+  startToCloseTimeout: '15s',
+  scheduleToCloseTimeout: '10m',
+  retry: { initialInterval: '1s', maximumInterval: '30s' },
+  summary: 'Tell the ledger what failed',
+});
+
+export function tellQuarantine(...told: Parameters<QuarantineSteps['tellQuarantine']>): Promise<void> {
+  return telling.tellQuarantine(...told);
 }
 
 export function readInventory(ref: InventoryRef): Promise<readonly UpgradeSpec[]> {

@@ -18,6 +18,7 @@ import { parseCover } from '../covers.js';
 import { createFreeze, liftFreeze, listFreezes } from '../freezes.js';
 import { renderTable } from '../render/table.js';
 import { duration, moment } from '../render/text.js';
+import { reasonWords } from '../words.js';
 
 type Options = OutputOptions & ServerOptions;
 
@@ -29,8 +30,6 @@ interface CreateOptions extends Options {
 }
 
 const COVER = 'all, or cloud, account, service, region, tag, rollout, resource: account=prod,service=dcs';
-/** More would make what keeps it large, and fit on no line. */
-const LONGEST_REASON = 300;
 
 export function addFreeze(program: Command): void {
   const freeze = program
@@ -46,7 +45,7 @@ export function addFreeze(program: Command): void {
       'when it ends: 2026-12-24T18:00+01:00, or with a zone: "2026-12-24T18:00 Europe/Berlin"',
       futureInstant,
     )
-    .requiredOption('--reason <text>', 'why; everybody who waits for it reads it', words)
+    .requiredOption('--reason <text>', 'why; everybody who waits for it reads it', reasonWords)
     .action(async (options: CreateOptions) => {
       await withClient(options, async (client) => {
         const { scope, except = [], until, reason } = options;
@@ -77,7 +76,7 @@ export function addFreeze(program: Command): void {
     .command('lift')
     .argument('<id>', "freeze's id")
     .description('end a freeze early; it takes another person than the one who created it')
-    .requiredOption('--reason <text>', 'why; it stands in the ledger and the report', words)
+    .requiredOption('--reason <text>', 'why; it stands in the ledger and the report', reasonWords)
     .action(async (id: string, options: Options & { reason: string }) => {
       await withClient(options, async (client) => {
         const lifted = await liftFreeze(client, id, { actor: actor(), reason: options.reason });
@@ -133,11 +132,4 @@ function futureInstant(text: string): string {
   if (typeof told !== 'number') throw new InvalidArgumentError(`${told.message}: ${told.remedy}.`);
   if (told <= Date.now()) throw new InvalidArgumentError(`It is in the past: ${new Date(told).toISOString()}.`);
   return new Date(told).toISOString();
-}
-
-function words(text: string): string {
-  const line = text.replaceAll(/\s+/g, ' ').trim();
-  if (line === '') throw new InvalidArgumentError('Say why.');
-  if (line.length > LONGEST_REASON) throw new InvalidArgumentError(`Say it in ${LONGEST_REASON} characters.`);
-  return line;
 }

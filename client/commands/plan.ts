@@ -16,14 +16,23 @@ import {
   withServerOptions,
 } from '../context.js';
 import { EXIT } from '../exit-codes.js';
-import { hasChanges, planProblems, preparePlan, type PreparedPlan, resolvePlan } from '../../activities/planner.js';
+import {
+  hasChanges,
+  planProblems,
+  preparePlan,
+  type PreparedPlan,
+  type PreparedTarget,
+  resolvePlan,
+} from '../../activities/planner.js';
 import { forecastPlan, forecastProblems } from '../forecast.js';
 import { learnedIfAny } from '../learned.js';
 import { errorLines } from '../errors.js';
 import { planJson, renderPlan } from '../render/plan.js';
 import { InputError } from '../../plan/errors.js';
 import { type Freeze, freezeOf, isActive } from '../../workflows/contracts/freezes.js';
-import { type Held, heldBy } from '../views.js';
+import { upgradeWorkflowId } from '../../workflows/contracts/ids.js';
+import type { Quarantine } from '../../workflows/contracts/quarantine.js';
+import { type Held, heldBy, type KeptBack } from '../views.js';
 
 export function addPlan(program: Command): void {
   const command = program
@@ -40,9 +49,12 @@ export function addPlan(program: Command): void {
       const problems = [...planProblems(prepared, ['error', 'blocked']), ...forecastProblems(prepared, forecast)];
       if (forecast !== null && note !== null) say(`note: ${note}`);
       if (problems.length > 0) errorLines(new InputError(problems)).forEach(say);
-      const held = heldNow(prepared, learned.freezes);
-      if (options.output === 'json') printJson(planJson(prepared, forecast, held));
-      else print(renderPlan(prepared, stdoutWidth(), stdoutPaint(), forecast, held));
+      const kept: KeptBack = {
+        freezes: heldNow(prepared, learned.freezes),
+        quarantined: quarantinedNow(prepared, learned.quarantine),
+      };
+      if (options.output === 'json') printJson(planJson(prepared, forecast, kept));
+      else print(renderPlan(prepared, stdoutWidth(), stdoutPaint(), forecast, kept));
       process.exitCode = problems.length > 0 ? EXIT.error : hasChanges(prepared) ? EXIT.changes : EXIT.done;
     });
   withOutputOption(withServerOptions(withAccountsOption(command)));
@@ -61,6 +73,21 @@ export async function prepareFrom(file: string, accountsFile: string): Promise<P
 /** What freezes would keep from starting now. */
 function heldNow({ plan, waves }: PreparedPlan, freezes: readonly Freeze[]): readonly Held[] {
   const holding = freezes.filter((freeze) => isActive(freeze, Date.now()));
-  const open = waves.flatMap(({ targets }) => targets).filter(({ verdict }) => verdict !== 'no-change');
-  return heldBy(open.map(({ resource, tags }) => freezeOf(holding, { resource, rollout: plan.rollout, tags })));
+  return heldBy(
+    openTargets(waves).map(({ resource, tags }) => freezeOf(holding, { resource, rollout: plan.rollout, tags })),
+  );
+}
+
+/** What its rollout would leave out, since it keeps failing. */
+function quarantinedNow({ plan, waves }: PreparedPlan, known: Quarantine): KeptBack['quarantined'] {
+  const { quarantineAfter: after } = plan;
+  if (after === null) return [];
+  return openTargets(waves).flatMap(({ resource }) => {
+    const failing = known[upgradeWorkflowId(resource)];
+    return failing === undefined || failing.failures < after ? [] : [{ resource: resource.id, failing }];
+  });
+}
+
+function openTargets(waves: PreparedPlan['waves']): readonly PreparedTarget[] {
+  return waves.flatMap(({ targets }) => targets).filter(({ verdict }) => verdict !== 'no-change');
 }

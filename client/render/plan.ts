@@ -1,3 +1,5 @@
+const NOTHING_KEPT_BACK: KeptBack = { freezes: [], quarantined: [] };
+
 /** A prepared plan as a person reads it, and as `-o json` prints it. */
 import {
   hasChanges,
@@ -11,7 +13,8 @@ import type { Resolved } from '../../plan/budget.js';
 import { span, type SoakPlan } from '../../workflows/contracts/soak.js';
 import { type PlannedWave, type RolloutPlan, roughly } from '../../plan/plan.js';
 import { calendarViews } from '../calendars.js';
-import { type Held, heldLabel } from '../views.js';
+import { quarantineLabel } from '../../workflows/contracts/quarantine.js';
+import { heldLabel, type KeptBack } from '../views.js';
 import { localTime } from './calendar.js';
 import type { RolloutForecast } from '../forecast.js';
 import { renderForecast, upgradeCell } from './forecast.js';
@@ -33,7 +36,7 @@ export function renderPlan(
   width: number,
   paint: Paint,
   forecast: RolloutForecast | null = null,
-  held: readonly Held[] = [],
+  kept: KeptBack = NOTHING_KEPT_BACK,
 ): string {
   const { plan, waves } = prepared;
   const targets = targetsOf(prepared);
@@ -50,7 +53,8 @@ export function renderPlan(
     ...(plan.minSuccess === null ? [] : [`${minSuccessLine(plan.minSuccess, targets.length)}.`]),
     ...(plan.approval === null ? [] : [`It begins when ${approvalWords(plan.approval)}.`]),
     ...openings(plan),
-    ...held.map((one) => paint.yellow(`${heldLabel(one)}.`)),
+    ...kept.freezes.map((one) => paint.yellow(`${heldLabel(one)}.`)),
+    ...kept.quarantined.map((one) => paint.yellow(`Left out: ${one.resource}, ${quarantineLabel(one.failing)}.`)),
     ...(forecast === null ? [] : renderForecast(forecast, width, paint)),
     ...waves.flatMap((wave, at) => ['', waveTitle(wave, paint), ...bindings(plan.waves[at]), tables[at] ?? '']),
     ...checks(targets, width, paint),
@@ -249,7 +253,11 @@ function ending({ counts, plan, digest }: PreparedPlan, paint: Paint): string {
 }
 
 /** `-o json` of `plan`. */
-export function planJson(prepared: PreparedPlan, forecast: RolloutForecast | null = null, held: readonly Held[] = []) {
+export function planJson(
+  prepared: PreparedPlan,
+  forecast: RolloutForecast | null = null,
+  kept: KeptBack = NOTHING_KEPT_BACK,
+) {
   const { plan, waves, counts } = prepared;
   const total = targetsOf(prepared).length;
   return {
@@ -264,7 +272,8 @@ export function planJson(prepared: PreparedPlan, forecast: RolloutForecast | nul
     accountLimits: plan.accountLimits,
     timeScale: plan.timeScale,
     windows: plan.windows === null ? null : { ...plan.windows, calendars: calendarsJson(plan) },
-    freezes: held,
+    freezes: kept.freezes,
+    quarantined: kept.quarantined,
     notes: plan.notes,
     forecast,
     waves: waves.map(({ name, concurrency, effective, limits, maxFailures, soak, targets }, at) => ({

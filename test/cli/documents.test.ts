@@ -56,6 +56,7 @@ const PREPARED: PreparedPlan = {
     waves: [],
     budget: { max: 1, mode: 'strict' },
     budgetShown: '34 % of 3 = 1',
+    quarantineAfter: 3,
     minSuccess: { count: 2, shown: '50 % of 3 = 2' },
     approval: null,
     accountLimits: { 'graphs-prod': 2 },

@@ -321,6 +321,7 @@ describe('a plan', () => {
         },
       ],
       budget: { max: 0, mode: 'strict' },
+      quarantineAfter: 3,
       accountLimits: { north: 20 },
       usual: { 'kite-v1': { p50: 1, p90: 1.5 } },
       timing: { scale: 1 },

@@ -4,6 +4,7 @@ import type {
   AwaitResult,
   FreezeSteps,
   FreezeWaits,
+  QuarantineSteps,
   PrecheckResult,
   ReadSteps,
   StepInput,
@@ -23,13 +24,15 @@ export interface Script {
   submit?: (input: SubmitInput, call: number) => Partial<SubmitResult> | Promise<Partial<SubmitResult>>;
   awaitOperation?: (input: AwaitInput, call: number) => Partial<AwaitResult> | Promise<Partial<AwaitResult>>;
   readFreezes?: FreezeSteps['readFreezes'];
+  readQuarantine?: QuarantineSteps['readQuarantine'];
+  tellQuarantine?: QuarantineSteps['tellQuarantine'];
   freezesEnded?: FreezeWaits['freezesEnded'];
   verify?: (input: VerifyInput, call: number) => Partial<VerifyResult> | Promise<Partial<VerifyResult>>;
   soak?: (input: SoakInput, call: number) => Partial<SoakResult> | Promise<Partial<SoakResult>>;
 }
 
 export interface ScriptedSteps {
-  readonly reads: ReadSteps & FreezeSteps;
+  readonly reads: ReadSteps & FreezeSteps & QuarantineSteps;
   readonly submits: SubmitSteps;
   readonly waits: WaitSteps & FreezeWaits & SoakSteps;
   /** What was called, in order: `precheck g1`. */
@@ -46,6 +49,8 @@ export function scriptedSteps(script: Script = {}): ScriptedSteps {
   return {
     called,
     reads: {
+      readQuarantine: async () => (await script.readQuarantine?.()) ?? {},
+      tellQuarantine: async (change) => script.tellQuarantine?.(change),
       readFreezes: async () => (await script.readFreezes?.()) ?? [],
       precheck: async (input) => {
         const call = count('precheck', input);

@@ -66,6 +66,8 @@ export interface RolloutInput {
   readonly approval?: Approval;
   /** With fewer than so many at their targets it has failed. */
   readonly minSuccess?: number;
+  /** A resource is left out after so many failures in a row; left out: whatever has failed is tried. */
+  readonly quarantineAfter?: number;
   /** When its upgrades may start; left out: at any time. */
   readonly windows?: RolloutWindows;
   /** Who is told what happens to it; left out: nobody. */
@@ -103,6 +105,8 @@ export interface WaveInput {
   readonly timing: Timing;
   /** Failures of which steps are charged; all when left out. */
   readonly counts?: readonly FailureClass[] | undefined;
+  /** As the rollout's. */
+  readonly quarantineAfter?: number | undefined;
   /** People are told what happens, so failures and edges of windows are worth a word at once. */
   readonly tells?: true;
   /** Names that others wait for and that something of an earlier wave did not reach. */

@@ -2,8 +2,9 @@
 import { durations } from './durations.js';
 import { freezes } from './freezes.js';
 import type { Section } from './ledger.js';
+import { quarantine } from './quarantine.js';
 
-export const SECTIONS = { durations, freezes } as const;
+export const SECTIONS = { durations, freezes, quarantine } as const;
 
 export type SectionName = keyof typeof SECTIONS;
 export type StateOf<Name extends SectionName> =

@@ -2,6 +2,7 @@
 import type { GateState } from './calendar.js';
 import type { Durations } from './durations.js';
 import type { Freeze } from './freezes.js';
+import type { Quarantine, QuarantineChange } from './quarantine.js';
 import type { InventoryRef } from './rollout.js';
 import type { Finding, Operation, SentCall, Timing, UpgradeSpec } from './upgrade.js';
 
@@ -180,6 +181,12 @@ export interface FreezeSteps {
 export interface FreezeWaits {
   /** As `readFreezes`, as soon as one of these holds no more: it has ended, or was lifted. */
   freezesEnded(ids: readonly string[]): Promise<readonly Freeze[]>;
+}
+
+export interface QuarantineSteps {
+  /** Resources whose latest upgrades failed, once or more. */
+  readQuarantine(): Promise<Quarantine>;
+  tellQuarantine(change: Extract<QuarantineChange, { kind: 'ended' }>): Promise<void>;
 }
 
 /** Reads of Temporal itself. */

@@ -1,0 +1,68 @@
+import type { Command } from 'commander';
+import { actor } from '../actor.js';
+import {
+  type OutputOptions,
+  print,
+  printJson,
+  say,
+  type ServerOptions,
+  stdoutPaint,
+  stdoutWidth,
+  withClient,
+  withOutputOption,
+  withServerOptions,
+} from '../context.js';
+import { listQuarantine, type QuarantineRow, releaseFromQuarantine } from '../quarantine.js';
+import { renderTable } from '../render/table.js';
+import { moment } from '../render/text.js';
+import { reasonWords } from '../words.js';
+
+type Options = OutputOptions & ServerOptions;
+
+export function addQuarantine(program: Command): void {
+  const quarantine = program.command('quarantine').description('resources whose upgrades keep failing');
+  const list = quarantine
+    .command('list')
+    .description('those whose latest upgrades failed, and how often in a row')
+    .option('--all', 'also those that people released')
+    .action(async (options: Options & { all?: true }) => {
+      await withClient(options, async (client) => {
+        const rows = await listQuarantine(client, { all: options.all === true });
+        if (options.output === 'json') printJson({ version: 1, resources: rows });
+        else if (rows.length === 0) say('nothing keeps failing');
+        else print(table(rows));
+      });
+    });
+  const release = quarantine
+    .command('release')
+    .argument('<resource>', "resource's id, or the id of its upgrade as the list has it")
+    .description('let it be tried again: rollouts leave it out until then')
+    .requiredOption('--reason <text>', 'why; it stands in the ledger', reasonWords)
+    .action(async (resource: string, options: Options & { reason: string }) => {
+      await withClient(options, async (client) => {
+        const { reason } = options;
+        const released = await releaseFromQuarantine(client, resource, { actor: actor(), reason });
+        if (options.output === 'json') printJson({ version: 1, resource: released });
+        else say(`${released.workflowId} may be tried again: by the next rollout, or \`uplift retry\``);
+      });
+    });
+  for (const command of [list, release]) withOutputOption(withServerOptions(command));
+}
+
+function table(rows: readonly QuarantineRow[]): string {
+  const columns = [
+    { head: 'upgrade', id: true },
+    { head: 'failures in a row' },
+    { head: 'since' },
+    { head: 'latest', wraps: true },
+    { head: 'released', wraps: true },
+  ];
+  const cells = rows.map(({ workflowId, failures, since, last, released }) => [
+    workflowId,
+    String(failures),
+    moment(since),
+    `${last.rollout}: ${last.reason}`,
+    released === undefined ? '' : `${moment(released.at)} by ${released.by}: ${released.reason}`,
+  ]);
+  return renderTable(columns, cells, stdoutWidth(), stdoutPaint());
+}
