@@ -2,22 +2,24 @@
  * A schedule on a real server creates a rollout by itself. The rollout does not finish in its window, worker and server are
  * killed and started again, and it goes on in the next one.
  */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Client } from '@temporalio/client';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { stringify } from 'yaml';
+import { parse, stringify } from 'yaml';
 import { systemClock } from '../../activities/clock.js';
 import type { ScheduleView } from '../../client/schedules.js';
 import { connectClient, localTarget } from '../../temporal/connection.js';
 import type { DevServer } from '../../temporal/dev-server.js';
 import { rolloutWorkflowId } from '../../workflows/contracts/ids.js';
+import type { Notice } from '../../workflows/contracts/notices.js';
 import type { RolloutResult } from '../../workflows/contracts/rollout.js';
 import { uplift } from '../cli/cli.js';
 import { CLOUD_ENV, type Clouds, simulatedClouds } from '../support/clouds.js';
 import { startTestServer } from '../support/environment.js';
+import { type Receiver, startReceiver } from '../support/receiver.js';
 import { startWorkerProcess, type WorkerProcess, writeAccounts } from '../support/worker-process.js';
 
 const SCALE = 0.05;
@@ -30,15 +32,19 @@ let server: DevServer;
 let client: Client;
 let worker: WorkerProcess;
 let accounts: string;
+let receiver: Receiver;
 
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'uplift-schedule-'));
   const durationMs = { min: 4_000, max: 4_000 };
   clouds = await simulatedClouds({ clock: systemClock, scale: SCALE, graphs: RESOURCES, durationMs });
+  receiver = await startReceiver(() => 204);
   accounts = await writeAccounts(directory, clouds.simulator.url);
+  const webhooks = { ops: { url: { env: 'OPS_URL' } } };
+  await writeFile(accounts, stringify({ ...(parse(await readFile(accounts, 'utf8')) as object), webhooks }));
   server = await startTestServer({ dbFile: join(directory, 'temporal.db') });
   client = await connectClient(localTarget(server.address));
-  worker = await startWorkerProcess({ address: server.address, accounts, name: 'one' });
+  worker = await work();
 });
 afterAll(async () => {
   worker.signal('SIGKILL');
@@ -46,8 +52,13 @@ afterAll(async () => {
   await client.connection.close();
   await server.stop();
   await clouds.close();
+  await receiver.close();
   await rm(directory, { recursive: true, force: true });
 });
+
+function work(): Promise<WorkerProcess> {
+  return startWorkerProcess({ address: server.address, accounts, name: 'one', env: { OPS_URL: receiver.url } });
+}
 
 interface Span {
   readonly opens: number;
@@ -91,6 +102,7 @@ it('a rollout that its schedule created goes on in the next window after worker 
     failureBudget: { max: '100%', mode: 'loose' },
     windows: [windowOf('first', first), windowOf('second', second)],
     startOnlyIfFits: false,
+    notify: [{ webhook: 'ops' }],
     timeScale: SCALE,
   };
   const metadata = { name: 'nightly' };
@@ -114,7 +126,7 @@ it('a rollout that its schedule created goes on in the next window after worker 
   process.kill(server.pid, 'SIGKILL');
   await Promise.all([worker.ended, server.ended]);
   server = await startTestServer({ dbFile: join(directory, 'temporal.db'), port });
-  worker = await startWorkerProcess({ address: server.address, accounts, name: 'one' });
+  worker = await work();
 
   // While it waits for its next window, the schedule says why it creates no other one.
   const skipped = await run('trigger', 'nightly', '-o', 'json');
@@ -139,4 +151,17 @@ it('a rollout that its schedule created goes on in the next window after worker 
   expect(runs.map((one) => one.state)).toEqual(['Skipped', 'Succeeded']);
   // What was skipped is the next opening's; tomorrow, since today's was over.
   expect(runs.map((one) => one.rollout)).toEqual([schedule.next[1]?.rollout, rollout]);
+
+  // People heard of both windows, also of the edge at which nobody was up to tell them.
+  const told = () => [...new Map(receiver.received.map(({ body }) => [(body as Notice).id, body as Notice])).values()];
+  await until(() => told().some(({ kind }) => kind === 'done'));
+  expect(told().every((one) => one.rollout === rollout && one.schedule === 'nightly')).toBe(true);
+  const texts = (kind: Notice['kind']) => told().flatMap((one) => (one.kind === kind ? [one.text] : []));
+  const edge = ({ closes }: Span) => new Date(closes).toISOString();
+  expect(texts('opened')).toEqual([
+    `window first is open until ${edge(first)}: ${RESOURCES} of ${RESOURCES} left`,
+    expect.stringContaining(`window second is open until ${edge(second)}: `) as string,
+  ]);
+  expect(texts('closed')).toEqual([expect.stringMatching(/^window first has closed: \d+ of 16 left/) as string]);
+  expect(texts('done')).toEqual([`Succeeded: ${RESOURCES} of ${RESOURCES} at target, 0 failed (16 Succeeded)`]);
 }, 400_000);

@@ -9,7 +9,9 @@ const files = readdirSync(FOLDER).filter((file) => file.endsWith('.json'));
 
 it('there is a history of every workflow type', () => {
   const types = new Set(files.map((file) => file.split(/[-_]/)[0]));
-  expect(types).toEqual(new Set(['rollout', 'wave', 'shard', 'upgrade', 'inventory', 'ledger', 'occurrence']));
+  expect(types).toEqual(
+    new Set(['rollout', 'wave', 'shard', 'upgrade', 'inventory', 'ledger', 'occurrence', 'notice']),
+  );
 });
 
 it.each(files)('%s', async (file) => {
