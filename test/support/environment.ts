@@ -81,6 +81,15 @@ export async function withWorker<T>(options: WorkerOptions, body: () => Promise<
   return worker.runUntil(body);
 }
 
+/** Today's workflows, whose steps may be silent for hours: for a clock that skips them. */
+export function patientBundle(): Promise<WorkflowBundleWithSourceMap> {
+  return bundleWorkflowCode({
+    workflowsPath: fileURLToPath(new URL('../../workflows/index.ts', import.meta.url)),
+    workflowInterceptorModules: [fileURLToPath(new URL('patient-workflows.ts', import.meta.url))],
+    logger,
+  });
+}
+
 const bundles = new Map<string, Promise<WorkflowBundleWithSourceMap>>();
 
 /** The bundle of today's workflows, or of another entry file, made once in a file of tests. */
