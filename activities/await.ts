@@ -119,6 +119,8 @@ function believed(progress: Progress, isVisible: boolean): Progress {
 
 /** Of what is left by an estimate, so much passes before the next poll: a percentage is a guess, and moves in steps. */
 const SHARE_OF_REST = { remaining: 1 / 2, percent: 1 / 3, expected: 1 / 10 };
+/** One that takes longer than usual may end at any time: it is noticed late by no more than this share of its duration. */
+const SHARE_WHEN_LATE = 1 / 30;
 /** With less done than this, a percentage says nothing of the rest. */
 const LEAST_PERCENT = 5;
 
@@ -139,7 +141,9 @@ function nextPollMs(
   const byPercent = percent >= LEAST_PERCENT && percent < 100 ? (elapsedMs * (100 - percent)) / percent : null;
   const rest = told?.remainingMs ?? byPercent;
   if (rest === null) {
-    return jittered(bounded(Math.abs(pace.expectedMs * scale - elapsedMs) * SHARE_OF_REST.expected));
+    const late = elapsedMs - pace.expectedMs * scale;
+    const away = Math.abs(late) * SHARE_OF_REST.expected;
+    return jittered(bounded(late > 0 ? Math.min(away, elapsedMs * SHARE_WHEN_LATE) : away));
   }
   // Two polls more would be one too many: one, and right after the end, since both estimates are rounded up.
   if (rest <= 2 * min) return bounded(rest) + min * 0.1 * Math.random();

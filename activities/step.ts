@@ -90,19 +90,25 @@ export function asFailure(error: unknown, mayEnd: boolean, scale: number): unkno
   return ApplicationFailure.create({ message: error.message, type, nonRetryable, nextRetryDelay });
 }
 
+/** No heartbeat time-out is below three times as much, whatever the scale. */
+const SHORTEST_BEAT_MS = 1_000;
+
 /**
  * Runs a step while beating to the server in the background: calls wait for the account's rate and for slow answers,
- * which must not look like a dead worker. `details` is read at each beat.
+ * which must not look like a dead worker. `details` is read at each beat. The first one comes after `everyMs`, since the
+ * server counts from the start, and a step that is over sooner is spared a write; one that fails leaves word of what it saw.
  */
 export async function beating<T>(everyMs: number, details: () => unknown, step: () => Promise<T>): Promise<T> {
   const { heartbeat } = Context.current();
   const beat = () => {
     heartbeat(details());
   };
-  beat();
-  const timer = setInterval(beat, everyMs);
+  const timer = setInterval(beat, Math.max(everyMs, SHORTEST_BEAT_MS));
   try {
     return await step();
+  } catch (error) {
+    beat();
+    throw error;
   } finally {
     clearInterval(timer);
   }

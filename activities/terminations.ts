@@ -13,6 +13,8 @@ export interface Terminations {
 
 /** Longer than any settling time. */
 const REACH_MS = 15 * 60_000;
+/** Between two questions: visibility goes through all upgrades of the namespace for each of them. */
+const SPACING_MS = 500;
 
 /**
  * As visibility has them. One question serves all who ask before it is sent, so that a wave of prechecks costs a few:
@@ -21,7 +23,8 @@ const REACH_MS = 15 * 60_000;
 export class VisibleTerminations implements Terminations {
   private readonly client: Client;
   private readonly clock: Clock;
-  private asking: Promise<unknown> = Promise.resolve();
+  /** Until the next question may be asked. */
+  private spacing: Promise<unknown> = Promise.resolve();
   private next: Promise<ReadonlyMap<string, number>> | null = null;
 
   constructor(client: Client, clock: Clock) {
@@ -35,14 +38,12 @@ export class VisibleTerminations implements Terminations {
   }
 
   private answer(): Promise<ReadonlyMap<string, number>> {
-    this.next ??= this.asking
-      .catch(() => null)
-      .then(() => {
-        this.next = null;
-        const answer = this.ask();
-        this.asking = answer;
-        return answer;
-      });
+    this.next ??= this.spacing.then(() => {
+      this.next = null;
+      const answer = this.ask();
+      this.spacing = Promise.all([answer.catch(() => null), this.clock.sleep(SPACING_MS)]);
+      return answer;
+    });
     return this.next;
   }
 

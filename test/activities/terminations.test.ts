@@ -1,0 +1,50 @@
+/** Asking for runs that were taken down: seldom, and never with an answer that is older than its question. */
+import type { Client } from '@temporalio/client';
+import { expect, it } from 'vitest';
+import { VisibleTerminations } from '../../activities/terminations.js';
+import { VirtualClock } from '../support/virtual-clock.js';
+
+function serverWith(clock: VirtualClock) {
+  const ended: { workflowId: string; closeTime: Date }[] = [];
+  let questions = 0;
+  const list = () => {
+    questions += 1;
+    return (async function* () {
+      yield* await Promise.resolve([...ended]);
+    })();
+  };
+  const terminations = new VisibleTerminations({ workflow: { list } } as unknown as Client, clock);
+  return {
+    terminations,
+    terminate: (workflowId: string) => ended.push({ workflowId, closeTime: new Date(clock.now()) }),
+    questions: () => questions,
+  };
+}
+
+it('asks once for all who want to know at the same time', async () => {
+  const { terminations, terminate, questions } = serverWith(new VirtualClock());
+  terminate('upgrade/7');
+  const answers = await Promise.all(
+    Array.from({ length: 200 }, (_, at) => terminations.recently(`upgrade/${at}`, 60_000)),
+  );
+  expect(answers.flatMap((was, at) => (was ? [at] : []))).toEqual([7]);
+  expect(questions()).toBe(1);
+});
+
+it('gives nobody an answer that is older than his question', async () => {
+  const { terminations, terminate, questions } = serverWith(new VirtualClock());
+  const first = terminations.recently('upgrade/1', 60_000);
+  await first;
+  terminate('upgrade/1');
+  expect([await first, await terminations.recently('upgrade/1', 60_000)]).toEqual([false, true]);
+  expect(questions()).toBe(2);
+});
+
+it('asks no more than twice a second, however many come one after the other', async () => {
+  const clock = new VirtualClock();
+  const { terminations, questions } = serverWith(clock);
+  const begin = clock.now();
+  for (let at = 0; at < 10; at += 1) await terminations.recently(`upgrade/${at}`, 60_000);
+  expect(questions()).toBe(10);
+  expect(clock.now() - begin).toBe(9 * 500);
+});
