@@ -31,7 +31,7 @@ export class BrokenTruth extends Error {
 export interface FleetOptions {
   readonly seed: string;
   readonly upgrades: number;
-  /** Bounds of an operation's duration, milliseconds; evenly between them. */
+  /** Bounds of an operation's duration, milliseconds; as many below their geometric mean as above. */
   readonly durationMs: { readonly min: number; readonly max: number };
   /** So many of the last ones fail, and go back to their old versions. */
   readonly failing?: number;
@@ -84,7 +84,7 @@ function benchFleet({ seed, upgrades, durationMs, failing = 0 }: FleetOptions): 
   if (well.length < upgrades) throw new Error(`seed ${seed} has ${well.length} upgrades that succeed`);
   const planned = well.map((one, at) => {
     const share = fraction(seed, one.resource.id, 'duration');
-    const duration = Math.round(durationMs.min + share * (durationMs.max - durationMs.min));
+    const duration = Math.round(durationMs.min * (durationMs.max / durationMs.min) ** share);
     const fate = at < upgrades - failing ? one.resource.fate : 'rolls-back';
     return { ...one, resource: { ...one.resource, durationMs: duration, fate } };
   });

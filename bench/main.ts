@@ -4,8 +4,10 @@ import { parseArgs } from 'node:util';
 import { detection } from './detection.js';
 import { BrokenTruth, say } from './fleet.js';
 import { forecastRow } from './forecast.js';
+import { TimeLimit } from './limit.js';
 import { memory } from './memory.js';
 import { overhead } from './overhead.js';
+import { seconds } from './print.js';
 import { recovery } from './recovery.js';
 import { schedule } from './schedule.js';
 import { wave } from './wave.js';
@@ -15,6 +17,8 @@ const { values: given } = parseArgs({
     /** Rows, separated by commas; the first five when left out. */
     only: { type: 'string' },
     seed: { type: 'string', default: 'bench' },
+    /** So long it may take: the largest fleets are cut to what fits; 0 for no limit. */
+    minutes: { type: 'string', default: '20' },
     /** Largest fleet of the row `schedule`. */
     most: { type: 'string', default: '10000' },
     /** Upgrades of the row `wave`. */
@@ -24,16 +28,20 @@ const { values: given } = parseArgs({
   },
 });
 
+const limit = new TimeLimit(Number(given.minutes));
+/** What the largest fleet may take of the time left, where a wave of 7,000 follows. */
+const SCHEDULE_SHARE = 0.6;
+
 const ROWS: Readonly<Record<string, () => Promise<string>>> = {
-  schedule: () => schedule(given.seed, Number(given.most)),
-  wave: () => wave(given.seed, Number(given.wave)),
-  detection: () => detection(given.seed),
-  overhead: () => overhead(given.seed),
   forecast: () => Promise.resolve(forecastRow()),
+  overhead: () => overhead(given.seed, limit),
+  detection: () => detection(given.seed),
+  schedule: () => schedule(given.seed, Number(given.most), limit, chosen.includes('wave') ? SCHEDULE_SHARE : 1),
+  wave: () => wave(given.seed, Number(given.wave), limit),
   recovery: () => recovery(given.seed, Number(given.runs), 40),
   memory: () => memory(given.seed, 2_000),
 };
-const ORDINARY = ['schedule', 'wave', 'detection', 'overhead', 'forecast'];
+const ORDINARY = ['forecast', 'overhead', 'detection', 'schedule', 'wave'];
 
 const chosen = given.only?.split(',') ?? ORDINARY;
 const unknown = chosen.filter((name) => !(name in ROWS));
@@ -45,6 +53,7 @@ if (unknown.length > 0) {
 // So that nothing that was started is left behind.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
 
+const startedAt = Date.now();
 const [cpu] = cpus();
 process.stdout.write(
   `${new Date().toISOString()}, seed ${given.seed}, ${cpus().length} × ${cpu?.model ?? 'unknown'}, ` +
@@ -60,3 +69,4 @@ for (const name of chosen) {
     process.exitCode = 1;
   }
 }
+process.stdout.write(`\nall in ${seconds(Date.now() - startedAt)}\n`);

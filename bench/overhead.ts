@@ -5,12 +5,15 @@
 import { cpuSeconds, middle } from './usage.js';
 import { startBareWorker } from './bare/process.js';
 import { rolloutOn, say, withInstallation, type Installation } from './fleet.js';
+import type { TimeLimit } from './limit.js';
 import { fixed, table } from './print.js';
 
-const ROUNDS = 5;
+const ROUNDS = 4;
 const PER_ROUND = 100;
 const CONCURRENCY = 40;
 const SETTLE_MS = 1_000;
+/** What the simulated clouds need on top of it. */
+const SHARE_OF_CLOUDS = 1.1;
 /** Of each account: what is paced needs no less CPU, and takes longer. */
 const RATES = { reads: 1_000, writes: 1_000 };
 
@@ -19,7 +22,7 @@ interface Cost {
   readonly server: number;
 }
 
-export async function overhead(seed: string): Promise<string> {
+export async function overhead(seed: string, limit: TimeLimit): Promise<string> {
   const options = {
     seed,
     // The first round of each warms it up and is not counted.
@@ -58,11 +61,24 @@ export async function overhead(seed: string): Promise<string> {
     await skeleton.stop();
     return { ours, bare };
   });
+  limit.learn(middle(ours.map(total)) * SHARE_OF_CLOUDS);
   const ratios = ours.map((cost, at) => total(cost) / total(bare[at]));
   return [
     `CPU ms per upgrade with instant operations, ${PER_ROUND} a round, ${CONCURRENCY} at a time, ${ROUNDS} rounds of each in turn`,
-    table(['', 'worker', 'server', 'both', 'least', 'most'], [line('Uplift', ours), line('bare skeleton', bare)]),
-    `ratio ${fixed(middle(ratios), 3)} (${fixed(Math.min(...ratios), 3)} to ${fixed(Math.max(...ratios), 3)}; goal: at most 1.15)`,
+    table(
+      ['', 'worker', 'server', 'both', 'least', 'most', 'goal'],
+      [
+        line('Uplift', ours),
+        line('bare skeleton', bare),
+        [
+          'ratio of a round',
+          '',
+          '',
+          ...[middle(ratios), Math.min(...ratios), Math.max(...ratios)].map((one) => fixed(one, 3)),
+          '≤ 1.15',
+        ],
+      ],
+    ),
   ].join('\n');
 }
 
@@ -89,5 +105,6 @@ function line(what: string, costs: readonly Cost[]): string[] {
     ),
     fixed(Math.min(...totals)),
     fixed(Math.max(...totals)),
+    '',
   ];
 }

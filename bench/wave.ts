@@ -6,17 +6,20 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Client } from '@temporalio/client';
 import { BrokenTruth, rolloutOn, say, withInstallation, type BenchOptions, type Running } from './fleet.js';
 import { histories, largestPayload } from './histories.js';
+import { cutLine, type TimeLimit } from './limit.js';
 import { fixed, seconds, table } from './print.js';
 import { Meter } from './usage.js';
 import { duplicates } from '../simulator/truth.js';
 
 const SHARE_FAILING = 0.05;
 /** Tolerated failures of them: so that the budget is spent before the end. */
-const SHARE_TOLERATED = 0.3;
+const SHARE_TOLERATED = 0.6;
 const CONCURRENCY = 200;
 const LOOK_EVERY_MS = 3_000;
 
-export async function wave(seed: string, upgrades: number): Promise<string> {
+/** @param wanted so many, or as many as there is time for */
+export async function wave(seed: string, wanted: number, limit: TimeLimit): Promise<string> {
+  const upgrades = limit.fitting(wanted, 1);
   const failing = Math.ceil(upgrades * SHARE_FAILING);
   const budget = Math.ceil(failing * SHARE_TOLERATED);
   const options: BenchOptions = {
@@ -53,7 +56,8 @@ export async function wave(seed: string, upgrades: number): Promise<string> {
     ];
     if (broken.length > 0) throw new BrokenTruth(broken.join('; '));
     return [
-      `one wave of ${upgrades}, ${CONCURRENCY} at a time, a strict budget of ${budget}, the last ${failing} fail; the worker killed in the middle`,
+      `one wave of ${upgrades} in shards, ${CONCURRENCY} at a time, a strict budget of ${budget}, the last ${failing} fail; the worker killed (SIGKILL) in the middle`,
+      ...cutLine(upgrades, wanted),
       table(
         ['', 'seen', 'bound'],
         [
