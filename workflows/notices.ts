@@ -29,6 +29,8 @@ const AHEAD = [
   ['in-24h', 24 * 3_600_000, '24 hours'],
   ['in-1h', 3_600_000, 'an hour'],
 ] as const;
+/** A schedule's rollout begins as long ahead as its lead says, and after it was planned: then it is told late. Scale 1. */
+const LATE_MS = 15 * 60_000;
 /** A rollout of months; about 70 events for each of them. */
 const MOST_OPENINGS = 100;
 const MOST_OF_A_KIND = 100;
@@ -132,8 +134,8 @@ export class Notices {
     const name = `window ${windows.join(', ')}`;
     for (const [kind, atScaleOneMs, words] of AHEAD) {
       const ahead = Date.parse(opens) - atScaleOneMs * scale;
-      if (ahead > Date.now())
-        await this.at(ahead, kind, () => `opens in ${words}, at ${opens}: ${name}, ${this.left()}`);
+      if (ahead > Date.now() - LATE_MS * scale)
+        await this.at(ahead, kind, () => `opens in about ${words}, at ${opens}: ${name}, ${this.left()}`);
     }
     if (closes === null) {
       await this.at(Date.parse(opens), 'opened', () => `${name} is open, without an end: ${this.left()}`);

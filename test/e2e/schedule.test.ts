@@ -93,7 +93,7 @@ const acceptedIn = ({ opens, closes }: Span) =>
   clouds.simulator.truth().submits.filter(({ at }) => at >= opens && at < closes).length;
 
 it('a rollout that its schedule created goes on in the next window after worker and server were killed', async () => {
-  const first = span(Date.now() + 60 * SECOND, 25 * SECOND);
+  const first = span(Date.now() + 90 * SECOND, 25 * SECOND);
   const second = span(first.closes + 45 * SECOND, 3_600 * SECOND);
   const plan = join(directory, 'nightly.yaml');
   const spec = {

@@ -103,28 +103,36 @@ function lasting(howLong: (resource: ResourceRef) => number, then: Partial<Verif
   };
 }
 
-it('of each opening: ahead, at its edges, what is in flight and what is left; then the end', async () => {
-  const now = await env.currentTimeMs();
-  // In whole minutes, more than a day ahead.
-  const opens = Math.ceil((now + 30 * HOUR) / 60_000) * 60_000;
+/** A rollout that waits for a window of two hours each day. */
+function nightly(name: string, ids: readonly string[], now: number, opens: number): RolloutInput {
   const start = new Date(opens).toISOString().slice(11, 16);
   const recurrence = recurrenceOf({ rrule: 'FREQ=DAILY', start, duration: '2h', timezone: 'UTC' });
-  const windows = {
-    calendars: [{ windows: [{ name: 'nightly', recurrence }], blackouts: [] }],
-    gates: [{ calendar: 0, needsMs: 0 }],
-    since: new Date(now).toISOString(),
-    notBefore: new Date(opens).toISOString(),
-    missedWindow: 'next' as const,
-  };
-  const planned = base('told', ['g1', 'g2', 'g3']);
-  const input: RolloutInput = {
+  const planned = base(name, ids);
+  const gated = ({ upgrades = [], ...wave }: RolloutInput['waves'][number]) => ({
+    ...wave,
+    upgrades: upgrades.map((spec) => ({ ...spec, gate: 0 })),
+  });
+  return {
     ...planned,
-    windows,
-    waves: planned.waves.map((wave) => ({
-      ...wave,
-      upgrades: (wave.upgrades ?? []).map((spec) => ({ ...spec, gate: 0 })),
-    })),
+    waves: planned.waves.map(gated),
+    windows: {
+      calendars: [{ windows: [{ name: 'nightly', recurrence }], blackouts: [] }],
+      gates: [{ calendar: 0, needsMs: 0 }],
+      since: new Date(now).toISOString(),
+      notBefore: new Date(opens).toISOString(),
+      missedWindow: 'next',
+    },
   };
+}
+
+/** In whole minutes, as windows are. */
+const wholeMinutes = (at: number) => Math.ceil(at / 60_000) * 60_000;
+
+it('of each opening: ahead, at its edges, what is in flight and what is left; then the end', async () => {
+  const now = await env.currentTimeMs();
+  // More than a day ahead.
+  const opens = wholeMinutes(now + 30 * HOUR);
+  const input = nightly('told', ['g1', 'g2', 'g3'], now, opens);
   const { notices, result } = await run(input, {
     // The second one outlasts the first window.
     verify: lasting(({ id }) => (id === 'g2' ? 3 * HOUR : HOUR)),
@@ -144,6 +152,14 @@ it('of each opening: ahead, at its edges, what is in flight and what is left; th
   expect(text('closed')).toBe('window nightly has closed: 2 of 3 left, 1 still in flight are followed to their end');
   expect(text('done')).toBe('Succeeded: 3 of 3 at target, 0 failed (3 Succeeded)');
   expect(new Set(notices.map(({ id }) => id)).size).toBe(notices.length);
+});
+
+it('of one that is a day ahead, as the rollout of a schedule begins, though it took a while to plan it', async () => {
+  const now = await env.currentTimeMs();
+  const opens = wholeMinutes(now + 24 * HOUR - 10 * 60_000);
+  const { notices } = await run(nightly('planned', ['p1'], now, opens));
+  expect(notices.map(({ kind }) => kind)).toEqual(['in-24h', 'in-1h', 'opened', 'done']);
+  expect(Date.parse(notices[0]?.at ?? '')).toBeLessThan(now + HOUR);
 });
 
 it('gathers failures: fewer notices than failures, and all of them are counted', async () => {
