@@ -8,7 +8,8 @@ import { connectClient, type ServerTarget } from '../temporal/connection.js';
 import { ensureNamespace } from '../temporal/namespace.js';
 import { withClouds, type Clouds } from './context.js';
 import { errorLines } from './errors.js';
-import { queues } from './queues.js';
+import { type DeploymentView, deployments, unservedBy } from './deployments.js';
+import { identitiesOf, type Queue, queues } from './queues.js';
 
 /** `warning`: works, or may not be needed; alone it does not fail the doctor. */
 export type Level = 'ok' | 'warning' | 'problem';
@@ -57,10 +58,39 @@ async function* examineServer(target: ServerTarget, fix: boolean): AsyncGenerato
 }
 
 async function* examineQueues(client: Client): AsyncGenerator<Finding> {
-  for (const { name, workers } of await queues(client)) {
-    yield workers.length > 0
-      ? { level: 'ok', what: `Queue ${name} is polled by ${workers.join(', ')}`, remedy: '' }
+  const polled = await queues(client);
+  for (const { name, pollers } of polled) {
+    yield pollers.length > 0
+      ? { level: 'ok', what: `Queue ${name} is polled by ${identitiesOf(pollers).join(', ')}`, remedy: '' }
       : { level: 'problem', what: `Queue ${name} is polled by no worker`, remedy: 'start one with `uplift worker`' };
+  }
+  for (const view of await deployments(client)) yield* examineDeployment(view, polled);
+}
+
+/** Workers that poll and get nothing look as healthy as others. */
+function* examineDeployment({ name, current, versions }: DeploymentView, polled: readonly Queue[]): Generator<Finding> {
+  const promote = `uplift worker promote --deployment ${name}`;
+  if (current === null) {
+    const what = `No version of the deployment ${name} is current, so its workers get no task`;
+    // Beside workers that are not versioned, it is about to be.
+    const level = unservedBy(polled, name, null).length === 0 ? 'warning' : 'problem';
+    yield { level, what, remedy: `\`${promote} BUILD\`` };
+  }
+  for (const { buildId, state, upgrades, workers, unserved } of versions) {
+    const what = `Version ${buildId} of the deployment ${name}`;
+    const start = `start one with UPLIFT_BUILD_ID=${buildId}`;
+    if (state === 'current') {
+      yield unserved.length === 0
+        ? { level: 'ok', what: `${what} is current, and served by ${workers.join(', ')}`, remedy: '' }
+        : {
+            level: 'problem',
+            what: `${what} is current, and no worker of it polls ${unserved.join(', ')}`,
+            remedy: start,
+          };
+    } else if (state === 'draining' && upgrades > 0 && unserved.length > 0) {
+      const stuck = `${what} has ${upgrades} upgrades to end, and no worker of it polls ${unserved.join(', ')}`;
+      yield { level: 'problem', what: stuck, remedy: start };
+    }
   }
 }
 

@@ -24,7 +24,7 @@ export const EXIT_MEANINGS: Readonly<Record<keyof typeof EXIT, string>> = {
   waiting: 'The rollout goes on, or waits.',
   conflict: 'Reality is not what was planned, or a rollout of this plan is running already.',
   stopped: 'The rollout was stopped, cancelled, rejected or terminated.',
-  watchTimedOut: '`watch --timeout` ran out; the rollout goes on.',
+  watchTimedOut: '`--timeout` ran out; what was waited for goes on.',
 };
 
 /** The exit code of a rollout as it stands. */

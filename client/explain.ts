@@ -7,6 +7,7 @@ import {
   budget,
   frozen,
   noWorker,
+  notPromoted,
   paused,
   resting,
   room,
@@ -19,6 +20,7 @@ import {
 import { type Cause, type FindCauses, isInFlight, type Scene } from './explain/scene.js';
 import { upgradeCause } from './explain/upgrade.js';
 import { upgradesOf } from './inventory.js';
+import { deployments } from './deployments.js';
 import { queues } from './queues.js';
 import { rolloutStatus } from './rollouts.js';
 import { readRows } from './rows.js';
@@ -38,6 +40,7 @@ class UnknownResourceError extends Error {
 /** What is looked for before, and after, the upgrades in flight: what holds everything comes first. */
 const BEFORE: readonly FindCauses[] = [
   noWorker,
+  notPromoted,
   paused,
   wantsApproval,
   soaks,
@@ -59,10 +62,11 @@ const MOST = 50;
  * @throws UnknownRolloutError, UnknownResourceError
  */
 export async function explain(client: Client, rollout: string, resource: string | null = null): Promise<Cause[]> {
-  const [told, { rows, runs }, served] = await Promise.all([
+  const [told, { rows, runs }, served, versioned] = await Promise.all([
     rolloutStatus(client, rollout),
     readRows(client, rollout),
     queues(client),
+    deployments(client),
   ]);
   const input = await inputOf<RolloutInput>(client, rolloutWorkflowId(rollout), told.runId);
   const specs = (await mapAtOnce(input.waves, (wave) => upgradesOf(client, wave))).flat();
@@ -75,6 +79,7 @@ export async function explain(client: Client, rollout: string, resource: string 
     resource,
     specs: new Map(specs.map((spec) => [upgradeWorkflowId(spec.resource), spec])),
     queues: served,
+    deployments: versioned,
   };
   if (scene.chosen.length === 0) throw new UnknownResourceError(resource ?? '', rollout);
   const inFlight = scene.chosen.filter(isInFlight).slice(0, MOST);

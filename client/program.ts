@@ -33,6 +33,8 @@ export async function programFor(word?: string): Promise<Command> {
     .description('Durable upgrades for managed cloud services, on Temporal')
     .version(release())
     .exitOverride()
+    // An option belongs to the command before it: `worker` has some in common with its own commands.
+    .enablePositionalOptions()
     .showHelpAfterError('(--help shows how it is used)')
     .addHelpText(
       'after',

@@ -5,8 +5,14 @@ import { QUEUES } from '../workflows/contracts/queues.js';
 
 export interface Queue {
   readonly name: string;
-  /** Identities of the workers that polled it lately. */
-  readonly workers: readonly string[];
+  /** The workers that polled it lately. */
+  readonly pollers: readonly Poller[];
+}
+
+export interface Poller {
+  readonly identity: string;
+  /** Where it is versioned; else `null`. */
+  readonly version: { readonly deployment: string; readonly buildId: string } | null;
 }
 
 /** A worker polls at least once a minute. */
@@ -14,6 +20,8 @@ const POLLED_WITHIN_MS = 120_000;
 /** TaskQueueType, as the wire has it. */
 const WORKFLOWS = 1;
 const ACTIVITIES = 2;
+/** WorkerVersioningMode, as the wire has it. */
+const VERSIONED = 2;
 
 /** Every task queue with its workers: one without any stands still. */
 export function queues(client: Client): Promise<Queue[]> {
@@ -27,7 +35,21 @@ export function queues(client: Client): Promise<Queue[]> {
       const alive = (pollers ?? []).filter(
         ({ lastAccessTime }) => Date.now() - (optionalTsToMs(lastAccessTime) ?? 0) < POLLED_WITHIN_MS,
       );
-      return { name, workers: [...new Set(alive.map(({ identity }) => identity ?? ''))] };
+      return {
+        name,
+        pollers: alive.map(({ identity, deploymentOptions: of }) => ({
+          identity: identity ?? '',
+          version:
+            of?.workerVersioningMode === VERSIONED
+              ? { deployment: of.deploymentName ?? '', buildId: of.buildId ?? '' }
+              : null,
+        })),
+      };
     }),
   );
+}
+
+/** Each worker once. */
+export function identitiesOf(pollers: readonly Poller[]): string[] {
+  return [...new Set(pollers.map(({ identity }) => identity))];
 }

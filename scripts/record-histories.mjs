@@ -3,7 +3,8 @@
  *
  *   TEMPORAL_ADDRESS=… node scripts/record-histories.mjs ROLLOUT
  *
- * Written to test/histories/, named by what they are and by the version of the workflows that made them.
+ * Written to test/histories/, named by what they are and by the version of the workflows that made them; ends with an error
+ * where one of that name is there.
  */
 import { readFile, mkdir, writeFile } from 'node:fs/promises';
 import { Client, Connection } from '@temporalio/client';
@@ -33,7 +34,8 @@ for await (const info of client.workflow.list({ query: `UpliftRollout = "${rollo
     key === 'stackTrace' ? '' : value,
   );
   const file = new URL(`${name}_${version}.json`, folder);
-  await writeFile(file, `${JSON.stringify(json)}\n`);
+  // One that is there may tell of a way that today's code does not go any more.
+  await writeFile(file, `${JSON.stringify(json)}\n`, { flag: 'wx' });
   console.log(`${file.pathname.split('/').at(-1)}: ${history.events.length} events`);
 }
 await connection.close();

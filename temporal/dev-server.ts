@@ -36,6 +36,8 @@ export interface DevServerOptions {
    * own need.
    */
   readonly fastTimers?: boolean;
+  /** Further settings of the server's own, by name, each as JSON. */
+  readonly dynamicConfig?: Readonly<Record<string, string>>;
   readonly logLevel?: 'debug' | 'info' | 'warn' | 'error' | 'never';
   /** The server's log, a line at a time. */
   readonly onLog?: Report;
@@ -116,7 +118,11 @@ function serverArguments(options: DevServerOptions, port: number, uiPort: number
     args.push('--db-filename', options.dbFile, '--sqlite-pragma', 'journal_mode=wal');
     args.push('--sqlite-pragma', `synchronous=${options.durability ?? 'normal'}`);
   }
-  if (options.fastTimers === true) args.push('--dynamic-config-value', 'history.timerProcessorMaxTimeShift="10ms"');
+  const settings = {
+    ...(options.fastTimers === true ? { 'history.timerProcessorMaxTimeShift': '"10ms"' } : {}),
+    ...options.dynamicConfig,
+  };
+  for (const [name, value] of Object.entries(settings)) args.push('--dynamic-config-value', `${name}=${value}`);
   return args;
 }
 

@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError } from 'commander';
+import { addVersions } from './worker-versions.js';
 import {
   type AccountsOptions,
   serverTarget,
@@ -38,6 +39,7 @@ export function addWorker(program: Command): void {
       });
     });
   withServerOptions(withAccountsOption(command));
+  addVersions(command);
 }
 
 function parseScale(text: string): number {

@@ -3,6 +3,7 @@ import { Gates } from '../../calendar/gate.js';
 import type { GateState } from '../../workflows/contracts/calendar.js';
 import { allowedInFlight } from '../../workflows/contracts/outcome.js';
 import { soakedAt, soakLabel } from '../../workflows/contracts/soak.js';
+import { unservedBy } from '../deployments.js';
 import { budgetUsed } from '../render/report.js';
 import { count } from '../render/text.js';
 import { endedIn, hasEnded, heldBy, heldLabel, type RolloutView, type WaveView } from '../views.js';
@@ -10,7 +11,7 @@ import { type Cause, type FindCauses, isInFlight, isPending, type Scene } from '
 
 /** A queue that nobody serves: all its steps stand still. */
 export const noWorker: FindCauses = ({ view, queues }) => {
-  const idle = queues.filter(({ workers }) => workers.length === 0);
+  const idle = queues.filter(({ pollers }) => pollers.length === 0);
   if (hasEnded(view) || idle.length === 0) return [];
   const all = idle.length === queues.length;
   return [
@@ -22,6 +23,19 @@ export const noWorker: FindCauses = ({ view, queues }) => {
     },
   ];
 };
+
+/** Workers that poll, and get nothing. */
+export const notPromoted: FindCauses = ({ view, queues, deployments }) =>
+  hasEnded(view)
+    ? []
+    : deployments
+        .filter(({ name, current }) => current === null && unservedBy(queues, name, null).length > 0)
+        .map(({ name, versions: [newest] }) => ({
+          who: 'worker',
+          what: `the workers of deployment ${name} get no task before a version of it is current`,
+          nextAt: null,
+          changes: `uplift worker promote ${newest?.buildId ?? ''} --deployment ${name}`,
+        }));
 
 /** A person's hold. */
 export const paused: FindCauses = ({ view }) =>

@@ -1,6 +1,7 @@
 /** What every cause is looked for in, and what one is. */
 import type { RolloutInput } from '../../workflows/contracts/rollout.js';
 import type { UpgradeSpec } from '../../workflows/contracts/upgrade.js';
+import type { DeploymentView } from '../deployments.js';
 import type { Queue } from '../queues.js';
 import type { ResourceRow, RolloutView } from '../views.js';
 
@@ -31,6 +32,7 @@ export interface Scene {
   /** By workflow id. */
   readonly specs: ReadonlyMap<string, UpgradeSpec>;
   readonly queues: readonly Queue[];
+  readonly deployments: readonly DeploymentView[];
 }
 
 /** One kind of cause: finds what of it holds now. */

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Client } from '@temporalio/client';
 import { afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
-import { queues } from '../../client/queues.js';
+import { identitiesOf, queues } from '../../client/queues.js';
 import type { Running, Supervised } from '../../client/supervisor.js';
 import { connectClient, localTarget } from '../../temporal/connection.js';
 import { ensureNamespace } from '../../temporal/namespace.js';
@@ -113,7 +113,7 @@ describe('a rollout', () => {
     ] as const;
     const both = Object.values(QUEUES).map((name) => ({ name, workers: ['killed-1', 'killed-2'] }));
     const polled = async () =>
-      (await queues(client)).map(({ name, workers: polling }) => ({ name, workers: polling.toSorted() }));
+      (await queues(client)).map(({ name, pollers }) => ({ name, workers: identitiesOf(pollers).toSorted() }));
     await expect.poll(polled, { timeout: 60_000 }).toEqual(both);
     const total = 25;
     const rollout = await fleet.begin(cluster.address);

@@ -31,7 +31,11 @@ export interface Installation {
   /** The next resource of a service that no test has had. */
   take(service: string): UpgradeSpec;
   /** A worker process, on the server unless another address is named; under the name of the one before unless told. */
-  worker(options?: { readonly address?: string; readonly name?: string }): Promise<WorkerProcess>;
+  worker(options?: {
+    readonly address?: string;
+    readonly name?: string;
+    readonly env?: Readonly<Record<string, string>>;
+  }): Promise<WorkerProcess>;
   /** The server as it is now. */
   server(): DevServer;
   /** Starts the server again where everybody looks for it, once the one before has ended. */
@@ -67,8 +71,8 @@ export async function install(
       if (spec === undefined) throw new Error(`no resource of ${service} is left`);
       return spec;
     },
-    worker: async ({ address = env.server.address, name = 'one' } = {}) => {
-      const worker = await startWorkerProcess({ address, accounts, name });
+    worker: async ({ address = env.server.address, name = 'one', env: variables = {} } = {}) => {
+      const worker = await startWorkerProcess({ address, accounts, name, env: variables });
       workers.push(worker);
       return worker;
     },

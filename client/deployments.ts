@@ -1,0 +1,186 @@
+/** Worker deployments: which build of the workers gets the tasks, and what older builds have still to end. */
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Client } from '@temporalio/client';
+import { isNotFound } from '../temporal/reads.js';
+import { identitiesOf, type Poller, type Queue, queues } from './queues.js';
+
+/**
+ * `new`: it has never been promoted, and gets nothing. `current`: it gets all that is new. `ramping`: it gets a part of that
+ * (Temporal's own commands set this). `draining`: it gets only what began on it. `drained`: nothing is left on it.
+ */
+export type VersionState = 'new' | 'current' | 'ramping' | 'draining' | 'drained';
+
+export interface VersionView {
+  readonly buildId: string;
+  readonly state: VersionState;
+  /** Running upgrades that end on this build and on no other. */
+  readonly upgrades: number;
+  readonly workers: readonly string[];
+  /** Queues that none of its workers polls. */
+  readonly unserved: readonly string[];
+}
+
+export interface DeploymentView {
+  readonly name: string;
+  /** Build id of the current version; `null`: what is new goes to the workers that are not versioned. */
+  readonly current: string | null;
+  /** The newest first. */
+  readonly versions: readonly VersionView[];
+}
+
+/** What a deployment does not allow: one sentence with its remedy. */
+class DeploymentError extends Error {
+  override readonly name = 'DeploymentError';
+}
+
+/** WorkerDeploymentVersionStatus, as the wire has it. */
+const STATES: Readonly<Record<number, VersionState>> = { 2: 'current', 3: 'ramping', 4: 'draining', 5: 'drained' };
+
+const LOOK_EVERY_MS = 1_000;
+
+/** @throws DeploymentError when no worker of the deployment has ever polled */
+export async function deployment(client: Client, name: string): Promise<DeploymentView> {
+  const view = await describe(client, name, await queues(client));
+  if (view === null) {
+    throw new DeploymentError(
+      `the server knows no worker deployment ${name} (start a worker with UPLIFT_DEPLOYMENT=${name}, or check the name)`,
+    );
+  }
+  return view;
+}
+
+/** Those that the workers of our queues belong to. */
+export async function deployments(client: Client): Promise<DeploymentView[]> {
+  const polled = await queues(client);
+  const names = new Set(polled.flatMap(({ pollers }) => pollers.flatMap(({ version }) => version?.deployment ?? [])));
+  const views = await Promise.all([...names].toSorted().map((name) => describe(client, name, polled)));
+  return views.filter((view) => view !== null);
+}
+
+/**
+ * Makes a build the one that gets what is new, once its workers poll every queue; `null`: the workers that are not
+ * versioned.
+ *
+ * @param options.waitMs for how long its workers are waited for
+ * @returns the build that was current before
+ * @throws DeploymentError when some queue would be served by nobody
+ */
+export async function promote(
+  client: Client,
+  name: string,
+  buildId: string | null,
+  options: { readonly actor: string; readonly waitMs: number; readonly told: (line: string) => void },
+): Promise<string | null> {
+  const deadline = Date.now() + options.waitMs;
+  for (let said = ''; ; await delay(LOOK_EVERY_MS)) {
+    const unserved = unservedBy(await queues(client), name, buildId);
+    if (unserved.length === 0) break;
+    const lack = `no worker ${titleOf(name, buildId)} polls ${unserved.join(', ')}`;
+    if (Date.now() >= deadline) {
+      const start = buildId === null ? 'without UPLIFT_DEPLOYMENT' : `with UPLIFT_BUILD_ID=${buildId}`;
+      throw new DeploymentError(`${lack}, so that what is new would stand still (start one ${start})`);
+    }
+    if (lack !== said) options.told(`waiting: ${(said = lack)}`);
+  }
+  const { current } = await deployment(client, name);
+  if (current === buildId) return current;
+  await client.workflowService.setWorkerDeploymentCurrentVersion({
+    namespace: client.options.namespace,
+    deploymentName: name,
+    buildId: buildId ?? '',
+    identity: options.actor,
+  });
+  return current;
+}
+
+/**
+ * Waits until nothing is left to end on a build, or, for `null`, on any build that is not current any more. The server
+ * says so, some minutes after the last one ended.
+ *
+ * @returns whether it came to that within `timeoutMs`
+ * @throws DeploymentError for a build that is not known, or that gets new tasks
+ */
+export async function drain(
+  client: Client,
+  name: string,
+  buildId: string | null,
+  options: { readonly timeoutMs: number; readonly told: (line: string) => void },
+): Promise<boolean> {
+  const deadline = Date.now() + options.timeoutMs;
+  for (let said = ''; ; await delay(LOOK_EVERY_MS)) {
+    const { versions } = await deployment(client, name);
+    const left = versions
+      .filter((version) => buildId === null || version.buildId === buildId)
+      .filter(({ state }) => state === 'draining');
+    if (buildId !== null) assertMayDrain(versions, name, buildId);
+    if (left.length === 0) return true;
+    const line = left.map(stillHeld).join('; ');
+    if (line !== said) options.told((said = line));
+    if (Date.now() >= deadline) return false;
+  }
+}
+
+function assertMayDrain(versions: readonly VersionView[], name: string, buildId: string): void {
+  const state = versions.find((version) => version.buildId === buildId)?.state;
+  if (state === undefined) {
+    const known = versions.map((version) => version.buildId).join(', ');
+    throw new DeploymentError(`${name} has no build ${buildId} (it has ${known})`);
+  }
+  if (state === 'current' || state === 'ramping') {
+    throw new DeploymentError(`${buildId} is ${state}: it gets new upgrades (promote another build first)`);
+  }
+}
+
+/** `0.1.0-1f2e3d4c: 3 upgrades have to end on it, and no worker of it runs (…)`. */
+function stillHeld({ buildId, upgrades, workers }: VersionView): string {
+  if (upgrades === 0) return `${buildId}: no upgrade is left on it; the server makes sure, which takes some minutes`;
+  const have = upgrades === 1 ? '1 upgrade has' : `${upgrades} upgrades have`;
+  const stuck = workers.length > 0 ? '' : `, and no worker of it runs (start one with UPLIFT_BUILD_ID=${buildId})`;
+  return `${buildId}: ${have} to end on it${stuck}`;
+}
+
+/** `null` for a deployment that the server does not know. */
+async function describe(client: Client, name: string, polled: readonly Queue[]): Promise<DeploymentView | null> {
+  const { namespace } = client.options;
+  const info = await client.workflowService
+    .describeWorkerDeployment({ namespace, deploymentName: name })
+    .then(({ workerDeploymentInfo }) => workerDeploymentInfo ?? null)
+    .catch((error: unknown) => {
+      if (isNotFound(error)) return null;
+      throw error;
+    });
+  if (info === null) return null;
+  const versions = await Promise.all(
+    (info.versionSummaries ?? []).map(async ({ deploymentVersion, status }) => {
+      const buildId = deploymentVersion?.buildId ?? '';
+      const pinned = [
+        `TemporalWorkerDeploymentVersion = ${JSON.stringify(`${name}:${buildId}`)}`,
+        'TemporalWorkflowVersioningBehavior = "Pinned"',
+        'ExecutionStatus = "Running"',
+      ];
+      const { count } = await client.workflow.count(pinned.join(' AND '));
+      return {
+        buildId,
+        state: STATES[Number(status)] ?? 'new',
+        upgrades: count,
+        workers: identitiesOf(polled.flatMap(({ pollers }) => pollers.filter(isOf(name, buildId)))),
+        unserved: unservedBy(polled, name, buildId),
+      };
+    }),
+  );
+  return { name, current: info.routingConfig?.currentDeploymentVersion?.buildId || null, versions };
+}
+
+/** The queues that no worker of a build polls; for `null`, none that is not versioned. */
+export function unservedBy(polled: readonly Queue[], name: string, buildId: string | null): string[] {
+  return polled.filter(({ pollers }) => !pollers.some(isOf(name, buildId))).map((queue) => queue.name);
+}
+
+function isOf(name: string, buildId: string | null): (poller: Poller) => boolean {
+  return ({ version }) =>
+    buildId === null ? version === null : version?.deployment === name && version.buildId === buildId;
+}
+
+function titleOf(name: string, buildId: string | null): string {
+  return buildId === null ? 'without a deployment' : `of ${name}, build ${buildId},`;
+}

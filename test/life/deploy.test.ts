@@ -1,0 +1,210 @@
+/** A new build of the workers in the middle of a rollout: beside the old one until that is drained, or in its place. */
+import { setTimeout as delay } from 'node:timers/promises';
+import type { WorkflowHandle } from '@temporalio/client';
+import { Worker } from '@temporalio/worker';
+import { afterAll, expect, it } from 'vitest';
+import { keepInventory } from '../../activities/inventory.js';
+import { rolloutWorkflowId, upgradeWorkflowId } from '../../workflows/contracts/ids.js';
+import { QUEUES } from '../../workflows/contracts/queues.js';
+import type { RolloutInput } from '../../workflows/contracts/rollout.js';
+import type { UpgradeSpec } from '../../workflows/contracts/upgrade.js';
+import type { rollout } from '../../workflows/rollout.js';
+import type { upgrade } from '../../workflows/upgrade.js';
+import { uplift } from '../cli/cli.js';
+import { workflowBundle } from '../support/environment.js';
+import { type Installation, install, pendingSteps, SCALE } from './installation.js';
+
+const RESOURCES = 8;
+/** As many as are in flight when the new build comes. */
+const IN_FLIGHT = 4;
+const ENDLESS_MS = 3_600_000;
+const DEPLOYMENT = 'uplift-test';
+/** The server's own minutes before it says that a build is drained. */
+const QUICK_DRAINAGE = {
+  'matching.wv.VersionDrainageStatusVisibilityGracePeriod': '"2s"',
+  'matching.wv.VersionDrainageStatusRefreshInterval': '"1s"',
+};
+/** VersioningBehavior and EventType, as the wire has them. */
+const PINNED = 1;
+const AUTO_UPGRADE = 2;
+const ACTIVITY_TIMED_OUT = 13;
+
+const installations: Installation[] = [];
+afterAll(async () => {
+  for (const life of installations) await life.close();
+});
+
+async function installed(seed: string): Promise<Installation> {
+  const life = await install(
+    { seed, graphs: RESOURCES, durationMs: { min: 2_000, max: 3_000 } },
+    { dynamicConfig: QUICK_DRAINAGE },
+  );
+  installations.push(life);
+  return life;
+}
+
+interface Begun {
+  readonly handle: WorkflowHandle<typeof rollout>;
+  readonly specs: readonly UpgradeSpec[];
+}
+
+/** A rollout whose first operations run until they are told to end. */
+async function begin(life: Installation): Promise<Begun> {
+  const specs = life.clouds.specs('ges');
+  const { inventory } = life.clouds.simulator;
+  for (const { resource } of specs.slice(0, IN_FLIGHT)) inventory.change(resource.id, { durationMs: ENDLESS_MS });
+  const input: RolloutInput = {
+    rollout: 'deploy',
+    planDigest: 'digest',
+    startedBy: 'ana',
+    waves: [{ name: 'all', concurrency: IN_FLIGHT, upgrades: specs }],
+    budget: { max: RESOURCES, mode: 'loose' },
+    accountLimits: {},
+    timing: { scale: SCALE },
+  };
+  const handle = await life.env.client.workflow.start<typeof rollout>('rollout', {
+    workflowId: rolloutWorkflowId('deploy'),
+    taskQueue: QUEUES.main,
+    args: [await keepInventory(life.env.client, input)],
+  });
+  return { handle, specs };
+}
+
+async function inFlight(life: Installation): Promise<void> {
+  while (life.clouds.simulator.truth().submits.length < IN_FLIGHT) await delay(50);
+}
+
+/** What runs ends now. */
+function finish(life: Installation, { specs }: Begun): void {
+  for (const { resource } of specs) {
+    for (const { operation } of life.clouds.simulator.inventory.operations(resource.id)) {
+      if (operation.durationMs !== ENDLESS_MS) continue;
+      Object.assign(operation, { durationMs: Date.now() - operation.acceptedAt });
+    }
+  }
+}
+
+/** What the clouds and the histories say of attempts: none lost, none twice. */
+async function judge(life: Installation, { handle, specs }: Begun) {
+  expect(await handle.result()).toMatchObject({ outcome: 'Succeeded', counts: { Succeeded: RESOURCES } });
+  expect(specs.map((spec) => life.accepted(spec))).toEqual(specs.map(() => 1));
+  expect(life.clouds.simulator.truth()).toMatchObject({ refused: [], violations: [] });
+  const runs = await Promise.all(specs.map(({ resource }) => storyOf(life, upgradeWorkflowId(resource))));
+  // A lost attempt is one that the server has to give up waiting for.
+  expect(runs.flatMap(({ timeouts }) => timeouts)).toEqual([]);
+  return runs;
+}
+
+async function storyOf(life: Installation, workflowId: string) {
+  const handle = life.env.client.workflow.getHandle(workflowId);
+  const { events = [] } = await handle.fetchHistory();
+  const { versioningInfo } = (await handle.describe()).raw.workflowExecutionInfo ?? {};
+  const builds = (events ?? []).flatMap(
+    ({ workflowTaskCompletedEventAttributes: completed }) => completed?.deploymentVersion?.buildId ?? [],
+  );
+  return {
+    behavior: versioningInfo?.behavior,
+    builds: [...new Set(builds)],
+    attempts: (events ?? []).flatMap(({ activityTaskStartedEventAttributes: started }) => started?.attempt ?? []),
+    timeouts: (events ?? []).filter(({ eventType }) => Number(eventType) === ACTIVITY_TIMED_OUT),
+  };
+}
+
+it.concurrent(
+  'versioned: the old build ends its upgrades, the new one does the rest',
+  { timeout: 420_000 },
+  async ({ expect }) => {
+    const life = await installed('versioned');
+    const { address } = life.env.server;
+    const build = (name: string) =>
+      life.worker({ name, env: { UPLIFT_DEPLOYMENT: DEPLOYMENT, UPLIFT_BUILD_ID: name } });
+    const worker = (...args: string[]) =>
+      uplift(['worker', ...args, '--deployment', DEPLOYMENT, '--address', address, '-o', 'json']);
+    const versions = async () => {
+      const { deployments } = JSON.parse((await worker('status')).stdout) as {
+        deployments: { versions: { buildId: string; state: string; upgrades: number; workers: string[] }[] }[];
+      };
+      return Object.fromEntries((deployments[0]?.versions ?? []).map(({ buildId, ...told }) => [buildId, told]));
+    };
+
+    const lack = `no worker of ${DEPLOYMENT}, build old, polls uplift, uplift-submit, uplift-wait`;
+    const early = await worker('promote', 'old', '--timeout', '1s');
+    expect(early).toMatchObject({ code: 1, stderr: expect.stringContaining(lack) as string });
+    const old = await build('old');
+    const begun = await begin(life);
+    // It polls, and gets nothing yet.
+    await expect.poll(versions, { timeout: 30_000 }).toMatchObject({ old: { state: 'new', workers: ['old'] } });
+    const { stdout: examined } = await uplift(['doctor', '--address', address, '--accounts', life.accounts]);
+    expect(examined).toContain(`No version of the deployment ${DEPLOYMENT} is current, so its workers get no task`);
+    const { stdout: explained } = await uplift(['explain', 'deploy', '--address', address]);
+    expect(explained).toContain(`uplift worker promote old --deployment ${DEPLOYMENT}`);
+    expect((await begun.handle.describe()).historyLength).toBe(2);
+    expect(await worker('promote', 'old')).toMatchObject({ code: 0 });
+
+    await inFlight(life);
+    await build('new');
+    expect(await versions()).toMatchObject({ old: { state: 'current' }, new: { state: 'new', upgrades: 0 } });
+    expect((await worker('drain', 'old')).stderr).toContain('old is current: it gets new upgrades (promote another');
+    const promoted = await worker('promote', 'new');
+    expect(promoted).toMatchObject({ code: 0 });
+    expect(promoted.stderr).toContain('old keeps the upgrades that began on it: uplift worker drain old');
+    const both = { old: { state: 'draining', upgrades: IN_FLIGHT }, new: { state: 'current' } };
+    await expect.poll(versions, { timeout: 30_000 }).toMatchObject(both);
+    const impatient = await worker('drain', 'old', '--timeout', '1s');
+    expect(impatient).toMatchObject({ code: 124, stderr: `old: ${IN_FLIGHT} upgrades have to end on it\n` });
+
+    finish(life, begun);
+    const drained = await worker('drain');
+    expect(drained).toMatchObject({ code: 0, stderr: expect.stringContaining('drained: ') as string });
+    expect(await versions()).toMatchObject({ old: { state: 'drained', upgrades: 0 } });
+    old.signal('SIGTERM');
+    expect(await old.ended).toBe(0);
+
+    const runs = await judge(life, begun);
+    const on = (name: string) => runs.filter(({ builds }) => builds.includes(name)).length;
+    console.log(`versioned: ${on('old')} upgrades ended on the old build, ${on('new')} on the new one`);
+    for (const { behavior, builds, attempts } of runs) {
+      expect(behavior).toBe(PINNED);
+      expect(builds).toHaveLength(1);
+      expect(new Set(attempts)).toEqual(new Set([1]));
+    }
+    expect(on('old')).toBe(IN_FLIGHT);
+    // And a worker that takes the rollout up afresh replays both builds' part of it.
+    await Worker.runReplayHistory({ workflowBundle: await workflowBundle() }, await begun.handle.fetchHistory());
+    const story = await storyOf(life, begun.handle.workflowId);
+    expect(story).toMatchObject({ behavior: AUTO_UPGRADE, builds: ['old', 'new'] });
+
+    const none = await worker('promote', '--unversioned', '--timeout', '1s');
+    expect(none).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('no worker without a deployment polls') as string,
+    });
+  },
+);
+
+it.concurrent(
+  'unversioned: the new build takes over what the old one waits for',
+  { timeout: 420_000 },
+  async ({ expect }) => {
+    const life = await installed('unversioned');
+    const old = await life.worker({ name: 'old' });
+    const begun = await begin(life);
+    await inFlight(life);
+    const first = begun.specs.slice(0, IN_FLIGHT).map(({ resource }) => upgradeWorkflowId(resource));
+    const steps = async () => {
+      const handles = first.map((id) => life.env.client.workflow.getHandle<typeof upgrade>(id));
+      return (await Promise.all(handles.map(pendingSteps))).flat();
+    };
+    await expect.poll(steps, { timeout: 60_000 }).toEqual(first.map(() => 'awaitOperation, attempt 1'));
+    await life.worker({ name: 'new' });
+    old.signal('SIGTERM');
+    expect(await old.ended).toBe(0);
+    finish(life, begun);
+
+    const runs = await judge(life, begun);
+    const handed = runs.filter(({ attempts }) => attempts.some((attempt) => attempt > 1)).length;
+    console.log(`unversioned: ${handed} upgrades handed over to the new build`);
+    expect(handed).toBe(IN_FLIGHT);
+    for (const { behavior } of runs) expect(behavior ?? 0).toBe(0);
+  },
+);
