@@ -200,7 +200,9 @@ export function nextChange(view: Omit<Standing, 'reason'>): string {
   if (ends[0] !== undefined)
     return `what is frozen goes on when the freeze ends: ${ends[0]}, or \`uplift freeze lift\``;
   const after = view.waves[at + 1];
-  return `${after === undefined ? 'it ends' : `wave ${after.name} starts`} when ${open} more of ${wave.name} ${open === 1 ? 'has' : 'have'} ended`;
+  const what = after === undefined ? 'it ends' : `wave ${after.name} starts`;
+  if (open === 0) return `${what}: all of ${wave.name} have ended`;
+  return `${what} when ${open} more of ${wave.name} ${open === 1 ? 'has' : 'have'} ended`;
 }
 
 function afterSoak(waves: readonly WaveView[], at: number): string {
