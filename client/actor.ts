@@ -1,8 +1,15 @@
 import { hostname, userInfo } from 'node:os';
+import { configuredActor } from '../temporal/connection.js';
 
-/** Who a history and a report name: the person, or what CI says who it is. Temporal's own authorisation decides what they may. */
+/**
+ * Who a history and a report name: the person, as the environment or the profile in use tells, or what CI says who it is.
+ * Temporal's own authorisation decides what they may.
+ *
+ * @throws TemporalSetupError for a profile that cannot be read
+ */
 export function actor(): string {
-  const told = process.env['UPLIFT_ACTOR'] ?? process.env['GITHUB_ACTOR'] ?? process.env['GITLAB_USER_LOGIN'];
+  const { UPLIFT_ACTOR, GITHUB_ACTOR, GITLAB_USER_LOGIN } = process.env;
+  const told = UPLIFT_ACTOR || configuredActor() || GITHUB_ACTOR || GITLAB_USER_LOGIN;
   if (told) return told;
   try {
     return `${userInfo().username}@${hostname()}`;

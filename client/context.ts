@@ -9,6 +9,7 @@ import { keepSecret, scrub } from '../activities/secrets.js';
 import { createTransport } from '../activities/transport.js';
 import { loadAccounts, loadWebhooks, type Account } from '../plan/accounts.js';
 import { configuredTarget, connectClient, localTarget, type ServerTarget } from '../temporal/connection.js';
+import { actor } from './actor.js';
 import { paintFor, type Paint } from './render/paint.js';
 
 export interface ServerOptions {
@@ -85,7 +86,7 @@ export async function withClient<T>(
   use: (client: Client, target: ServerTarget) => Promise<T>,
 ): Promise<T> {
   const target = serverTarget(options);
-  return use(await connectClient(target), target);
+  return use(await connectClient(target, process.env, actor()), target);
 }
 
 export interface Clouds {

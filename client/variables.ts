@@ -6,7 +6,8 @@ export const VARIABLES: Readonly<Record<string, string>> = {
   TEMPORAL_CONFIG_FILE: 'Where `temporal.toml` is, if not where every Temporal tool looks for it.',
   TEMPORAL_API_KEY: 'The API key, and `TEMPORAL_TLS_…` the certificates: as every Temporal tool reads them.',
   UPLIFT_ACCOUNTS: 'The accounts file, where `--accounts` is left out; without both: `accounts.yaml`.',
-  UPLIFT_ACTOR: 'Who acts, in every record; left out: the CI job’s user, or user@host.',
+  UPLIFT_ACTOR:
+    'Who acts, in every record; left out: what the profile says ([access](access.md)), the CI job’s user, or user@host.',
   UPLIFT_UI: 'Base URL of the Temporal UI, for links.',
   UPLIFT_CACHE: 'Folder of the programs that are built or downloaded once; left out: `~/.cache/uplift`.',
   UPLIFT_ENCRYPTION_KEYS: 'Keys by which payloads are encrypted ([security](security.md)).',

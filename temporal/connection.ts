@@ -11,6 +11,7 @@ import { LOOPBACK } from './ports.js';
 export const DEFAULT_PORT = 7233;
 
 const CONNECT_TIMEOUT_MS = 5_000;
+const ACTOR_METADATA = 'uplift-actor';
 
 /** A server to use. `options` may hold credentials: never to be printed. */
 export interface ServerTarget {
@@ -38,6 +39,16 @@ export function configuredTarget(env: NodeJS.ProcessEnv = process.env): ServerTa
   return { address, namespace: namespace ?? 'default', options: { ...connectionOptions, address } };
 }
 
+/**
+ * Who acts by the profile in use: `uplift-actor` of its `grpc_meta` (or `TEMPORAL_GRPC_META_UPLIFT_ACTOR`), which goes to
+ * the server with every call; `null` where there is none.
+ *
+ * @throws TemporalSetupError for a profile or file that cannot be read.
+ */
+export function configuredActor(env: NodeJS.ProcessEnv = process.env): string | null {
+  return loadConfig(env).connectionOptions.metadata?.[ACTOR_METADATA]?.toString() ?? null;
+}
+
 function loadConfig(env: NodeJS.ProcessEnv): ClientConnectConfig {
   const defined = Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined);
   try {
@@ -53,18 +64,21 @@ function loadConfig(env: NodeJS.ProcessEnv): ClientConnectConfig {
 /**
  * A client on an open connection, with the encryption keys of `env`; close it by `client.connection.close()`.
  *
+ * @param identity what the server's events name as the sender of a message; left out: the process and its machine
  * @throws TemporalSetupError when the server cannot be reached, or for keys that are none.
  */
 export async function connectClient(
   target: ServerTarget,
   env: Readonly<Record<string, string | undefined>> = process.env,
+  identity?: string,
 ): Promise<Client> {
   // Only workers write failures.
   const { payloadCodecs = [] } = dataConverterFrom(env);
   try {
     const options: ConnectionOptions = { ...target.options, connectTimeout: CONNECT_TIMEOUT_MS };
     const connection = await Connection.connect(options);
-    return new Client({ connection, namespace: target.namespace, dataConverter: { payloadCodecs } });
+    const sender = identity === undefined ? {} : { identity };
+    return new Client({ connection, namespace: target.namespace, dataConverter: { payloadCodecs }, ...sender });
   } catch (error) {
     throw unreachable(target, error);
   }

@@ -6,6 +6,8 @@ import { parse, stringify } from 'yaml';
 import type { RolloutReport, RolloutView } from '../../client/views.js';
 import type { Truth } from '../../simulator/truth.js';
 import type { DevServer } from '../../temporal/dev-server.js';
+import { connectClient, localTarget } from '../../temporal/connection.js';
+import { rolloutWorkflowId } from '../../workflows/contracts/ids.js';
 import { startTestServer } from '../support/environment.js';
 import { linesOf, rehearsal, type Rehearsal, serve, type Service, uplift } from './cli.js';
 
@@ -13,10 +15,16 @@ let server: DevServer;
 let place: Rehearsal;
 let worker: Service | null = null;
 let rollout: string;
+/** Somebody whom only a profile names. */
+let asBen: NodeJS.ProcessEnv;
 
 beforeAll(async () => {
   server = await startTestServer();
   place = await rehearsal('--seed', 'steer', '--graphs', '4', '--clusters', '0', '--min', '1s', '--max', '2s');
+  const profiles = join(place.directory, 'temporal.toml');
+  asBen = { TEMPORAL_CONFIG_FILE: profiles, TEMPORAL_PROFILE: 'ben' };
+  const metadata = '[profile.ben.grpc_meta]\nuplift-actor = "ben@example.com"\n';
+  writeFileSync(profiles, `[profile.ben]\naddress = "${server.address}"\n${metadata}`);
 });
 afterAll(async () => {
   await worker?.stop();
@@ -85,7 +93,10 @@ it('with a worker it stays paused until it is resumed, and does as it is told', 
   });
   expect(await steer('approve')).toMatchObject({ code: 1, stderr: 'uplift: nothing of this rollout needs approval\n' });
   expect(await steer('concurrency', '3', '-o', 'json')).toMatchObject({ code: 0 });
-  expect(await steer('resume')).toMatchObject({ code: 0, stderr: `rollout ${rollout} goes on\n` });
+  expect(await uplift(['resume', rollout, '--reason', 'a test'], asBen)).toMatchObject({
+    code: 0,
+    stderr: `rollout ${rollout} goes on\n`,
+  });
 
   expect((await run('watch', rollout)).code).toBe(3);
   told = await statusOf(rollout);
@@ -108,17 +119,45 @@ it('retry starts what was skipped as a rollout of its own, linked to its parent'
     code: 1,
     stderr: `uplift: nothing of ${rollout} is left to be tried again\n`,
   });
-  const { code, stdout } = await steer('retry', '--only', 'skipped');
+  const { code, stdout } = await uplift(['retry', rollout, '--only', 'skipped', '--reason', 'a test'], asBen);
   expect({ code, stdout }).toEqual({ code: 0, stdout: `${rollout}-retry-1\n` });
   expect((await run('watch', `${rollout}-retry-1`)).code).toBe(0);
   const parent = await statusOf(rollout);
   const told = await statusOf(`${rollout}-retry-1`);
   expect(told.rollout).toMatchObject({
     state: 'Succeeded',
-    startedBy: 'ana',
+    startedBy: 'ben@example.com',
     planDigest: parent.rollout.planDigest,
     retryOf: { rollout, runId: parent.rollout.runId, reason: 'a test' },
   });
   expect(told.resources.map(({ resourceId }) => resourceId)).toEqual([parent.resources.at(-1)?.resourceId]);
   expect(await submits()).toHaveLength(4);
+});
+
+it('every event in which a person has a hand names the person, also one whom only a profile names', async () => {
+  const client = await connectClient(localTarget(server.address));
+  const eventsOf = async (id: string) =>
+    (await client.workflow.getHandle(rolloutWorkflowId(id)).fetchHistory()).events ?? [];
+  const events = await eventsOf(rollout);
+  const retried = await eventsOf(`${rollout}-retry-1`);
+  await client.connection.close();
+
+  const starter = (all: typeof events) => all[0]?.workflowExecutionStartedEventAttributes?.identity;
+  expect(starter(events)).toBe('ana');
+  expect(starter(retried)).toBe('ben@example.com');
+  const signals = events.map((event) => event.workflowExecutionSignaledEventAttributes);
+  expect(signals.flatMap((one) => (one?.signalName === 'control' ? [one.identity] : []))).toEqual([
+    'ana',
+    'ben@example.com',
+  ]);
+  const updates = events.flatMap(
+    (event) => event.workflowExecutionUpdateAcceptedEventAttributes?.acceptedRequest?.meta?.identity ?? [],
+  );
+  expect(new Set(updates)).toEqual(new Set(['ana']));
+  expect((await statusOf(rollout)).rollout.acts?.map(({ act, actor }) => [act, actor])).toEqual(
+    expect.arrayContaining([
+      ['pause', 'ana'],
+      ['resume', 'ben@example.com'],
+    ]),
+  );
 });

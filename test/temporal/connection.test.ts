@@ -3,7 +3,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { configuredTarget, connectClient, connectWorker, localTarget } from '../../temporal/connection.js';
+import {
+  configuredActor,
+  configuredTarget,
+  connectClient,
+  connectWorker,
+  localTarget,
+} from '../../temporal/connection.js';
 import { resolveTemporal } from '../../temporal/resolve.js';
 import { freePort, serverBinary } from '../support/environment.js';
 
@@ -43,6 +49,19 @@ describe('configuredTarget', () => {
       namespace: 'fleet',
       options: { address: 'temporal.example:7233', apiKey: 'not-to-be-shown', tls: true },
     });
+  });
+
+  it('knows who acts by the metadata of a profile', async () => {
+    const file = join(folder, 'actors.toml');
+    await writeFile(
+      file,
+      '[profile.ana]\naddress = "x:7233"\n[profile.ana.grpc_meta]\nuplift-actor = "ana@example.com"\n',
+    );
+    const env = { TEMPORAL_CONFIG_FILE: file, TEMPORAL_PROFILE: 'ana' };
+    expect(configuredActor(env)).toBe('ana@example.com');
+    expect(configuredActor({ ...env, TEMPORAL_GRPC_META_UPLIFT_ACTOR: 'ben' })).toBe('ben');
+    expect(configuredActor(withoutConfig)).toBeNull();
+    expect(configuredActor({ ...withConfig, TEMPORAL_PROFILE: 'prod' })).toBeNull();
   });
 
   it('takes each profile of the example, where an API key comes from the environment alone', () => {
