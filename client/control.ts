@@ -27,7 +27,7 @@ export interface Signed {
 }
 
 /** How long a worker may take to confirm what the server has. */
-const CONFIRMED_WITHIN_MS = 10_000;
+export const CONFIRMED_WITHIN_MS = 10_000;
 const ASK_MS = 2_000;
 
 /**
@@ -39,20 +39,45 @@ const ASK_MS = 2_000;
 export async function control(
   client: Client,
   rollout: string,
-  { act, actor, reason }: Omit<ControlRequest, 'requestId'>,
+  act: Omit<ControlRequest, 'requestId'>,
 ): Promise<{ readonly requestId: string; readonly heard: boolean }> {
   const run = await running(client, rollout);
-  const requestId = randomUUID();
-  const request: ControlRequest = { requestId, act, actor, reason };
-  await client.workflow.getHandle(run.workflowId, run.runId).signal(MESSAGES.control, request);
-  for (const until = Date.now() + CONFIRMED_WITHIN_MS; Date.now() < until; await delay(200)) {
+  const requestId = await sendControl(client, run, act);
+  return { requestId, heard: await isHeard(client, run, requestId, Date.now() + CONFIRMED_WITHIN_MS) };
+}
+
+/** A run of a rollout, by its workflow id. */
+export interface RolloutRun {
+  readonly workflowId: string;
+  readonly runId: string;
+}
+
+/**
+ * Sends the act to a rollout's run, without waiting for a worker.
+ *
+ * @returns the id under which the rollout tells that it has heard it
+ * @throws WorkflowNotFoundError when that run has ended
+ */
+export async function sendControl(
+  client: Client,
+  { workflowId, runId }: RolloutRun,
+  act: Omit<ControlRequest, 'requestId'>,
+): Promise<string> {
+  const request: ControlRequest = { requestId: randomUUID(), ...act };
+  await client.workflow.getHandle(workflowId, runId).signal(MESSAGES.control, request);
+  return request.requestId;
+}
+
+/** Whether a worker has heard what was sent; asked at least once, and until that moment (epoch ms) while it has not. */
+export async function isHeard(client: Client, run: RolloutRun, requestId: string, until: number): Promise<boolean> {
+  for (;;) {
     const told = await ask<RolloutStatus>(client, run, MESSAGES.rolloutStatus, ASK_MS);
-    if (told?.acts?.some((one) => one.requestId === requestId) === true) return { requestId, heard: true };
+    if (told?.acts?.some((one) => one.requestId === requestId) === true) return true;
     // A rollout that has nothing in flight ends right after its stop.
-    if ((await describeRun(client, run.workflowId, run.runId))?.status.name !== 'RUNNING')
-      return { requestId, heard: true };
+    if ((await describeRun(client, run.workflowId, run.runId))?.status.name !== 'RUNNING') return true;
+    if (Date.now() >= until) return false;
+    await delay(200);
   }
-  return { requestId, heard: false };
 }
 
 /**
@@ -208,7 +233,7 @@ async function freeName(client: Client, rollout: string): Promise<string> {
   }
 }
 
-async function running(client: Client, rollout: string): Promise<{ workflowId: string; runId: string }> {
+async function running(client: Client, rollout: string): Promise<RolloutRun> {
   const { workflowId, runId, status } = await describeRollout(client, rollout);
   if (status.name !== 'RUNNING' && status.name !== 'PAUSED') {
     throw new NotTakenError(

@@ -49,13 +49,20 @@ export function exitCodeOfError(error: unknown): number {
   return isConflict ? EXIT.conflict : EXIT.error;
 }
 
-function whatWentWrong(error: unknown): string {
+/** An error as one line. */
+export function whatWentWrong(error: unknown): string {
   if (!(error instanceof Error)) return oneLine(String(error));
-  // The SDK wraps what the server said in a sentence of its own.
-  for (let inner: unknown = error; inner instanceof Error; inner = inner.cause) {
-    if (isGrpcServiceError(inner)) return told(oneLine(inner.details || inner.message), Number(inner.code));
-  }
+  const answer = grpcErrorIn(error);
+  if (answer !== null) return told(oneLine(answer.details || answer.message), Number(answer.code));
   return oneLine(error.message);
+}
+
+/** What the server answered, since the SDK wraps it in a sentence of its own. */
+export function grpcErrorIn(error: unknown): (Error & { readonly code: number; readonly details: string }) | null {
+  for (let inner = error; inner instanceof Error; inner = inner.cause) {
+    if (isGrpcServiceError(inner)) return inner;
+  }
+  return null;
 }
 
 function told(details: string, code: number): string {

@@ -1,7 +1,9 @@
 /** The commands by which a person steers a rollout: each with a reason, which stands in the history and the report. */
+import type { Client } from '@temporalio/client';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { ControlRequest } from '../../workflows/contracts/control.js';
 import { actor } from '../actor.js';
+import { type Acted, chooseRollouts, controlAll, exitCodeOfActs } from '../batch.js';
 import {
   type OutputOptions,
   print,
@@ -15,11 +17,18 @@ import {
 import { control, decide, retry, RETRIED, setConcurrency, skip, waive } from '../control.js';
 import { UsageError } from '../errors.js';
 import { EXIT } from '../exit-codes.js';
-import { count } from '../render/text.js';
+import { count, moment } from '../render/text.js';
 
 interface ControlOptions extends OutputOptions, ServerOptions {
   readonly reason: string;
 }
+
+interface BatchOptions {
+  readonly query?: string;
+  readonly dryRun?: boolean;
+}
+
+const UNHEARD = 'recorded by the server, and no worker has heard it yet: it holds once one is up (uplift worker)';
 
 const ROLLOUT: readonly [string, string] = ['<rollout>', "rollout's id"];
 
@@ -33,15 +42,22 @@ export function addControl(program: Command): void {
   for (const [act, does, done] of ACTS) {
     const command = program
       .command(act)
-      .argument(...ROLLOUT)
+      .argument('[rollout]', ROLLOUT[1])
+      .option('--query <filter>', 'instead of one: all running rollouts that this visibility query chooses')
+      .option('--dry-run', 'with --query: only show what it chooses')
       .description(does)
-      .action(async (rollout: string, options: ControlOptions) => {
+      .action(async (rollout: string | undefined, options: ControlOptions & BatchOptions) => {
         process.exitCode = await withClient(options, async (client) => {
-          const signed = { actor: actor(), reason: options.reason };
-          const { requestId, heard } = await control(client, rollout, { act, ...signed });
-          if (options.output === 'json') printJson({ version: 1, rollout, act, requestId, heard, ...signed });
+          if ((rollout === undefined) === (options.query === undefined)) {
+            throw new UsageError(`say what to ${act}: a rollout, or --query FILTER`);
+          }
+          const order = { act, actor: actor(), reason: options.reason };
+          if (rollout === undefined) return batch(client, options, order, done);
+          if (options.dryRun === true) throw new UsageError('--dry-run goes with --query');
+          const { requestId, heard } = await control(client, rollout, order);
+          if (options.output === 'json') printJson({ version: 1, rollout, requestId, heard, ...order });
           else if (heard) say(`rollout ${rollout} ${done}`);
-          else say(`recorded by the server, and no worker has heard it yet: it holds once one is up (uplift worker)`);
+          else say(UNHEARD);
           return heard ? EXIT.done : EXIT.waiting;
         });
       });
@@ -53,6 +69,39 @@ export function addControl(program: Command): void {
   addSkip(program);
   addConcurrency(program);
   addRetry(program);
+}
+
+/** The act on each running rollout that the query chooses: what it chose on stderr, what became of it on stdout. */
+async function batch(
+  client: Client,
+  { query = '', dryRun = false, output }: OutputOptions & BatchOptions,
+  order: Omit<ControlRequest, 'requestId'>,
+  done: string,
+): Promise<number> {
+  const chosen = await chooseRollouts(client, query);
+  if (chosen.length === 0) say('--query chooses no rollout that runs: nothing to do');
+  else if (!dryRun) {
+    say(`--query chooses ${count(chosen.length, 'running rollout')}:`);
+    for (const { rollout, startedAt } of chosen) say(`  ${rollout}  started ${moment(startedAt)}`);
+  }
+  const acted = dryRun ? [] : await controlAll(client, chosen, order);
+  if (output === 'json') printJson({ version: 1, query, dryRun, ...order, rollouts: dryRun ? chosen : acted });
+  else if (dryRun) for (const { rollout, startedAt } of chosen) print(`${rollout}  started ${moment(startedAt)}`);
+  else for (const one of acted) print(`${one.rollout}  ${became(one, done)}`);
+  return exitCodeOfActs(acted);
+}
+
+function became({ outcome, error }: Acted, done: string): string {
+  switch (outcome) {
+    case 'heard':
+      return done;
+    case 'recorded':
+      return UNHEARD;
+    case 'ended':
+      return 'ended before it was sent';
+    case 'failed':
+      return `not sent: ${error}`;
+  }
 }
 
 function addDecision(program: Command, decision: 'approve' | 'reject', does: string): void {

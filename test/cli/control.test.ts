@@ -1,7 +1,7 @@
 /** Steering a rollout by commands, as real processes against a real server and the simulated clouds. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { parse, stringify } from 'yaml';
 import type { RolloutReport, RolloutView } from '../../client/views.js';
 import type { Truth } from '../../simulator/truth.js';
@@ -10,6 +10,9 @@ import { connectClient, localTarget } from '../../temporal/connection.js';
 import { rolloutWorkflowId } from '../../workflows/contracts/ids.js';
 import { startTestServer } from '../support/environment.js';
 import { linesOf, rehearsal, type Rehearsal, serve, type Service, uplift } from './cli.js';
+
+// Many processes, each of which takes seconds to load on a busy machine.
+vi.setConfig({ testTimeout: 300_000 });
 
 let server: DevServer;
 let place: Rehearsal;
