@@ -14,6 +14,9 @@ const WITHIN_MS = 5_000;
 /** So many rollouts' calendars are kept: they never change. */
 const KEPT = 50;
 
+/** So many openings are told ahead. */
+const NEXT = 3;
+
 export type GatesOf = (input: Pick<StepInput, 'rollout' | 'rolloutRun'>) => Promise<Gates>;
 
 /** @throws the server's error, and a RangeError for a rollout without windows: who cannot ask may not send */
@@ -39,7 +42,10 @@ export function gateSteps(clock: Clock, gatesOf: GatesOf): GateSteps & OpeningSt
   return {
     readGates: async ({ gates, hasStarted, ...rollout }) => {
       const all = await gatesOf(rollout);
-      return Object.fromEntries(gates.map((gate) => [gate, all.state(gate, clock.now(), hasStarted)]));
+      const now = clock.now();
+      return Object.fromEntries(
+        gates.map((gate) => [gate, { ...all.state(gate, now, hasStarted), next: all.next(gate, now, NEXT) }]),
+      );
     },
     nextOpening: async ({ at, ...rollout }) => (await gatesOf(rollout)).openingFrom(Date.parse(at)),
   };

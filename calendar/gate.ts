@@ -95,17 +95,40 @@ export class Gates {
     return end;
   }
 
+  /**
+   * The openings after `at` that are long enough for what waits at a gate, at most `count`.
+   *
+   * @param at epoch milliseconds
+   * @throws RangeError for a gate that there is not
+   */
+  next(gate: number, at: number, count: number): NonNullable<GateState['next']> {
+    const { notBefore } = this.windows;
+    // One that begins right then is one of them.
+    const from = Math.max(at, notBefore === undefined ? 0 : Date.parse(notBefore) - 1);
+    const found: { opens: string; closes: string | null }[] = [];
+    for (const opening of this.following(gate, from)) {
+      if (found.length === count || Date.parse(opening.opens) >= this.limit(gate)) break;
+      found.push(opening);
+    }
+    return found;
+  }
+
   /** When the next opening begins that is long enough; the one that `at` lies in has been judged already. */
   private nextOpening(gate: number, at: number): number | null {
+    for (const { opens } of this.following(gate, at)) return Date.parse(opens);
+    return null;
+  }
+
+  /** Those that begin after `at` and are long enough. */
+  private *following(gate: number, at: number): Generator<{ readonly opens: string; readonly closes: string | null }> {
     const { calendar, needsMs } = this.rule(gate);
     let searched = 0;
     for (const { opens, closes } of calendar.openingsFrom(at)) {
       searched += 1;
-      if (searched > OPENINGS_SEARCHED) break;
+      if (searched > OPENINGS_SEARCHED) return;
       if (opens === null || Date.parse(opens) <= at) continue;
-      if (closes === null || Date.parse(closes) - Date.parse(opens) > needsMs) return Date.parse(opens);
+      if (closes === null || Date.parse(closes) - Date.parse(opens) > needsMs) yield { opens, closes };
     }
-    return null;
   }
 
   private rule(gate: number): { calendar: OpenCalendar; needsMs: number } {

@@ -1,7 +1,7 @@
 /** What a rollout knows of itself: its waves, what people did to it, and what it waits for. */
 import { CancellationScope, type ChildWorkflowHandle, workflowInfo } from '@temporalio/workflow';
 import { Approvals } from './approvals.js';
-import { type Shut, soonest } from './contracts/calendar.js';
+import { type GateState, type Shut, soonest } from './contracts/calendar.js';
 import type { Act, SkipOrder } from './contracts/control.js';
 import { waveWorkflowId } from './contracts/ids.js';
 import { addCounts, addFailures } from './contracts/outcome.js';
@@ -58,6 +58,8 @@ export class RolloutState {
   /** Names that later waves wait for and that were not reached. */
   readonly missed = new Set<string>();
   lastFailure: string | null = null;
+  /** The windows as shards were told of them last, by the gate's number. */
+  readonly gates = new Map<number, GateState>();
   result: RolloutResult | null = null;
   /** The latest notice that somebody was not told, and why. */
   undelivered: string | null = null;
@@ -170,7 +172,7 @@ export class RolloutState {
 }
 
 /** What all of a wave waits for, as its shards' last words have it; `null` while any of it is under way or may start. */
-function shutIn({ shards }: WaveState): Shut | null {
+export function shutIn({ shards }: WaveState): Shut | null {
   const told = [...shards.values()];
   if (told.some(({ inFlight, queued = 0, shut }) => inFlight > 0 || (queued > 0 && shut === undefined))) return null;
   return soonest(told.flatMap(({ shut }) => shut ?? []));

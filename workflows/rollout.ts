@@ -253,6 +253,7 @@ class RolloutRun {
       0,
     );
     state.lastFailure = progress.failure ?? state.lastFailure;
+    for (const [gate, told] of Object.entries(progress.gates ?? {})) state.gates.set(Number(gate), told);
     this.notices.heard();
     this.show();
   }

@@ -1,5 +1,5 @@
 /** The rollout's windows as a shard knows them: asked at each edge, once for all that waits there. */
-import { condition } from '@temporalio/workflow';
+import { condition, patched } from '@temporalio/workflow';
 import { type GateState, type Shut, soonest } from './contracts/calendar.js';
 import type { GatesInput } from './contracts/steps.js';
 import type { UpgradeSpec } from './contracts/upgrade.js';
@@ -25,9 +25,22 @@ export class ShardWindows {
   private readonly watched: Watched;
   /** By gate; before the first answer nothing that waits at one may start. */
   private gates: Readonly<Record<string, GateState>> = {};
+  /** Shards of older releases told of their windows only when all waited. */
+  private isTold = false;
 
   constructor(watched: Watched) {
     this.watched = watched;
+  }
+
+  /** As they were asked last. */
+  get known(): Readonly<Record<string, GateState>> {
+    return this.gates;
+  }
+
+  /** Changes when people are to hear of the windows again: a few times an opening. */
+  edition(shut: Shut | null): string {
+    const edges = Object.entries(this.gates).map(([gate, { open, until }]) => `${gate} ${open} ${until}`);
+    return [shut?.until ?? '', ...(this.isTold ? edges : [])].join();
   }
 
   isOpen({ gate }: Pick<UpgradeSpec, 'gate'>): boolean {
@@ -75,6 +88,7 @@ export class ShardWindows {
   /** Asks for as long as something waits: a constant number of events for an opening. */
   watch(): void {
     if (this.awaited().length === 0) return;
+    this.isTold = patched('windows-told');
     // It ends with the shard's own scope; what cannot be asked stays shut, and the server tries again.
     void this.askAtEachEdge().catch(() => undefined);
   }

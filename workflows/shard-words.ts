@@ -23,7 +23,7 @@ export class ShardWords {
   private hasMore = false;
   /** Instants at which a word goes out. */
   private readonly edges = new Set<number>();
-  private toldShut: string | null = null;
+  private toldWindows = '';
 
   /** @param next the word that is due, if one is; it counts as sent */
   constructor(input: ShardInput, next: () => Omit<ShardWord, 'shard'> | null) {
@@ -87,10 +87,10 @@ export class ShardWords {
     }
   }
 
-  /** Tells the rollout that all that is left waits for an opening, and that it does no longer: twice an opening. */
-  tellShut(until: string | null, progress: Told): void {
-    if (until === this.toldShut) return;
-    this.toldShut = until;
+  /** Tells the rollout of its windows whenever there is something new to tell. */
+  tellWindows(edition: string, progress: Told): void {
+    if (edition === this.toldWindows) return;
+    this.toldWindows = edition;
     this.tellRolloutNow(progress);
   }
 

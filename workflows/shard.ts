@@ -369,6 +369,7 @@ class ShardRun {
       ...(frozen === null ? {} : { frozen }),
       ...(this.stuck === null ? {} : { stuck: this.stuck }),
       ...(this.shut === null ? {} : { shut: this.shut }),
+      ...(Object.keys(this.windows.known).length === 0 ? {} : { gates: this.windows.known }),
     };
   }
 
@@ -451,7 +452,7 @@ class ShardRun {
   /** Something has changed: for the wave, if it is worth a word, and for people. */
   private news(): void {
     this.words.tellWave();
-    this.words.tellShut(this.shut?.until ?? null, () => this.progress());
+    this.words.tellWindows(this.windows.edition(this.shut), () => this.progress());
     this.show();
   }
 

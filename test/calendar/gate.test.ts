@@ -78,3 +78,17 @@ it('is always open where only bounds are given, and knows no other gate', () => 
   });
   expect(() => bounded.state(1, 0, false)).toThrow('no gate 1');
 });
+
+it('tells the openings that come, those that are long enough and not too late', () => {
+  const saturdays = ['2026-08-08', '2026-08-15', '2026-08-22'].map((day) => ({
+    opens: `${day}T22:00:00.000Z`,
+    closes: new Date(at(`${day}T22:00:00Z`) + 4 * HOUR).toISOString(),
+  }));
+  expect(gates().next(0, at('2026-08-01T22:00:00Z'), 3)).toEqual(saturdays);
+  expect(gates().next(0, at('2026-08-08T21:59:59Z'), 1)).toEqual(saturdays.slice(0, 1));
+  expect(gates({}, 0).next(0, at('2026-08-01T22:00:00Z'), 1)).toMatchObject([{ opens: '2026-08-06T22:00:00.000Z' }]);
+  const expires = { expireAt: '2026-08-15T22:00:00.000Z' };
+  expect(gates(expires).next(0, at('2026-08-01T22:00:00Z'), 3)).toEqual(saturdays.slice(0, 1));
+  const scheduled = { notBefore: '2026-08-15T22:00:00.000Z' };
+  expect(gates(scheduled).next(0, at('2026-08-01T22:00:00Z'), 1)).toEqual(saturdays.slice(1, 2));
+});

@@ -21,6 +21,8 @@ let clouds: Clouds;
 
 beforeAll(async () => {
   env = await realEnvironment();
+  // Here, since it takes seconds, and openings are counted from when they are written.
+  await workflowBundle();
 });
 afterAll(async () => {
   await env.teardown();
@@ -106,6 +108,13 @@ async function run(
 /** How often the shard of the latest run asked for its windows. */
 let asked = 0;
 
+/** What the Temporal UI shows of a rollout. */
+async function pageOf(rolloutId: string): Promise<string> {
+  const handle = env.client.workflow.getHandle(rolloutWorkflowId(rolloutId));
+  const { currentDetails } = await handle.query<{ currentDetails: string }>('__temporal_workflow_metadata');
+  return currentDetails;
+}
+
 function acceptedWithin({ opens, closes }: Span): number {
   return clouds.simulator.truth().submits.filter(({ at }) => at >= opens && at < closes).length;
 }
@@ -114,12 +123,23 @@ it('goes on in the next opening, at a constant price', async () => {
   const first = span(-1_000, 20_000);
   // Late enough for all that the first one started to have ended, on a busy machine too.
   const second = span(40_000, 600_000);
+  const minute = (ms: number) =>
+    new Date(ms).toISOString().replace('T', ' ').replace('.000Z', 'Z').replace(':00Z', 'Z');
+  const opening = `${minute(second.opens)} to ${minute(second.closes)}`;
+  const pages: string[] = [];
   let waited = { reason: '', next: '', causes: [] as readonly Cause[] };
   const result = await run([first, second], {}, async (id) => {
     let told = await rolloutStatus(env.client, id);
     for (; told.state === 'Running'; told = await rolloutStatus(env.client, id)) await systemClock.sleep(100);
+    pages.push(await pageOf(id));
     waited = { reason: told.reason, next: told.next, causes: await explain(env.client, id) };
+    while (!(pages.at(-1) ?? '').includes('open until')) {
+      await systemClock.sleep(100);
+      pages.push(await pageOf(id));
+    }
   });
+  expect(pages[0]).toContain(`| w | shut until ${minute(second.opens)}: outside every window | ${opening} |`);
+  expect(pages.at(-1)).toContain(`| w | open until ${minute(second.closes)} |`);
   const opens = new Date(second.opens).toISOString();
   expect(waited).toMatchObject({
     reason: `waits for its window, which opens ${opens}: outside every window`,

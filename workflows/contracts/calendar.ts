@@ -88,6 +88,8 @@ export interface GateState {
   readonly reason: string;
   /** It will not open again for this rollout. */
   readonly over: boolean;
+  /** For people: the openings that come then, a few of them; `closes` is `null` for one without an end. */
+  readonly next?: readonly { readonly opens: string; readonly closes: string | null }[];
 }
 
 /** No window is open for any of some upgrades. */

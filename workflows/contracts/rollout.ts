@@ -1,4 +1,4 @@
-import type { RolloutWindows, Shut } from './calendar.js';
+import type { GateState, RolloutWindows, Shut } from './calendar.js';
 import type { Usual } from './durations.js';
 import type { Act, Approval, ApprovalState, SkipOrder } from './control.js';
 import type { NoticeRule } from './notices.js';
@@ -272,6 +272,8 @@ export interface ShardProgress {
   readonly stuck?: { readonly count: number; readonly latest: string };
   /** Nothing is in flight, and what is left waits for its window: until when (ISO 8601), and why; else left out. */
   readonly shut?: Shut;
+  /** Its gates as they were asked last, by number; left out where it has none. */
+  readonly gates?: Readonly<Record<string, GateState>>;
 }
 
 /** Answer of the query `shardStatus`. */
