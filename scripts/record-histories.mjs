@@ -1,18 +1,18 @@
 /**
  * Records a rollout's histories for the replay test: the rollout, its first wave and shard, and one upgrade per outcome.
  *
- *   TEMPORAL_ADDRESS=… node scripts/record-histories.mjs ROLLOUT
+ *   TEMPORAL_ADDRESS=… node scripts/record-histories.mjs ROLLOUT [LABEL]
  *
- * Written to test/histories/, named by what they are and by the version of the workflows that made them; ends with an error
- * where one of that name is there.
+ * Written to test/histories/, named by what they are, by the label if one is given, and by the version of the workflows
+ * that made them; ends with an error where one of that name is there.
  */
 import { readFile, mkdir, writeFile } from 'node:fs/promises';
 import { Client, Connection } from '@temporalio/client';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 
-const [rollout] = process.argv.slice(2);
+const [rollout, label] = process.argv.slice(2);
 if (rollout === undefined) {
-  console.error('usage: node scripts/record-histories.mjs ROLLOUT');
+  console.error('usage: node scripts/record-histories.mjs ROLLOUT [LABEL]');
   process.exit(1);
 }
 const folder = new URL('../test/histories/', import.meta.url);
@@ -25,7 +25,7 @@ const recorded = new Set();
 for await (const info of client.workflow.list({ query: `UpliftRollout = "${rollout}"` })) {
   if (info.status.name === 'RUNNING') continue;
   const outcome = info.typedSearchAttributes.getAll().find(({ key }) => key.name === 'UpliftOutcome')?.value;
-  const name = [info.type, outcome].filter((part) => part !== undefined).join('-');
+  const name = [info.type, outcome, label].filter((part) => part !== undefined).join('-');
   if (recorded.has(name)) continue;
   recorded.add(name);
   const history = await client.workflow.getHandle(info.workflowId, info.runId).fetchHistory();
