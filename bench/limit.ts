@@ -5,10 +5,8 @@ import { availableParallelism } from 'node:os';
 const SUPPOSED_CPU_MS = 250;
 /** What a large fleet has of the cores, its first and last operations included. */
 const SHARE_OF_CORES = 0.8;
-/** Starting and taking down what a row needs, and reading what it left. */
-const AROUND_MS = 45_000;
-/** Fewer say nothing about many. */
-const LEAST_UPGRADES = 500;
+/** Starting and taking down what a row needs, its last operations, and reading what it left. */
+const AROUND_MS = 100_000;
 
 export class TimeLimit {
   private readonly endsAt: number;
@@ -24,17 +22,21 @@ export class TimeLimit {
     this.cpuMs = Math.min(cpuMs, this.cpuMs ?? Infinity);
   }
 
-  /** At most `upgrades`, cut to what this share of the time left allows. */
-  fitting(upgrades: number, share: number): number {
+  /**
+   * At most `upgrades`, cut to what this share of the time left allows.
+   *
+   * @param leastMs what each takes of the wall time on the fastest machine, in milliseconds
+   */
+  fitting(upgrades: number, share: number, leastMs: number): number {
     const leftMs = (this.endsAt - Date.now()) * share - AROUND_MS;
-    const perUpgradeMs = (this.cpuMs ?? SUPPOSED_CPU_MS) / (availableParallelism() * SHARE_OF_CORES);
-    const fit = Math.floor(leftMs / perUpgradeMs / 100) * 100;
-    return Math.min(upgrades, Math.max(fit, LEAST_UPGRADES));
+    const byCpu = (this.cpuMs ?? SUPPOSED_CPU_MS) / (availableParallelism() * SHARE_OF_CORES);
+    const fit = Math.floor(leftMs / Math.max(byCpu, leastMs) / 100) * 100;
+    return Math.max(0, Math.min(upgrades, fit));
   }
 }
 
 /** For the head of a table. */
 export function cutLine(upgrades: number, wanted: number): string[] {
   if (upgrades >= wanted) return [];
-  return [`  cut to ${upgrades} of ${wanted}, so that the bench ends in time (--minutes 0 runs all of them)`];
+  return [`  ${upgrades} instead of ${wanted}, so that the bench ends in time; in full with --minutes 0`];
 }

@@ -19,11 +19,13 @@ interface Size {
 }
 
 const LARGE = 10_000;
+/** Of a large fleet that is cut to fewer, nothing could be told. */
+const LEAST_LARGE = 2_000;
 /** Operations of 60 s, times 0.5 to 2; shorter ones where there are ten thousand. */
 const SIZES: readonly Size[] = [
   { upgrades: 100, concurrency: 200, waves: [], durationMs: { min: 30_000, max: 120_000 }, scale: 0.1 },
   { upgrades: 1_000, concurrency: 200, waves: [], durationMs: { min: 30_000, max: 120_000 }, scale: 0.1 },
-  { upgrades: LARGE, concurrency: 200, waves: [500], durationMs: { min: 5_000, max: 20_000 }, scale: 0.02 },
+  { upgrades: LARGE, concurrency: 200, waves: [200], durationMs: { min: 15_000, max: 60_000 }, scale: 0.05 },
 ];
 
 interface Measured {
@@ -44,7 +46,8 @@ interface Measured {
 export async function schedule(seed: string, most: number, limit: TimeLimit, share: number): Promise<string> {
   const measured: Measured[] = [];
   for (const size of SIZES.filter(({ upgrades }) => upgrades <= most)) {
-    const upgrades = size.upgrades < LARGE ? size.upgrades : limit.fitting(size.upgrades, share);
+    const upgrades = size.upgrades < LARGE ? size.upgrades : limit.fitting(LARGE, share, leastMs(size));
+    if (upgrades < Math.min(size.upgrades, LEAST_LARGE)) continue;
     const one = await measure(seed, { ...size, upgrades });
     limit.learn(((one.usage.workerCpu + one.usage.serverCpu + one.ownCpu) * 1_000) / upgrades);
     measured.push(one);
@@ -58,7 +61,7 @@ export async function schedule(seed: string, most: number, limit: TimeLimit, sha
         `${waves.length === 0 ? 'one wave' : `waves of ${inWaves}`}, every bound at scale ${scale}`
       );
     }),
-    ...cutLine(measured.at(-1)?.size.upgrades ?? 0, Math.min(most, LARGE)),
+    ...(most < LARGE ? [] : cutLine(measured.at(-1)?.size.upgrades ?? 0, LARGE)),
     table(
       [
         'upgrades',
@@ -102,6 +105,11 @@ async function measure(seed: string, size: Size): Promise<Measured> {
       calls: simulator.truth().calls,
     };
   });
+}
+
+/** Of the wall time, each: the mean of durations that are evenly spread by their logarithm, over the slots. */
+function leastMs({ durationMs: { min, max }, concurrency }: Size): number {
+  return (max - min) / Math.log(max / min) / concurrency;
 }
 
 /** Waves one after the other, each as the best of engines would run it. */

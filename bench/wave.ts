@@ -11,26 +11,29 @@ import { fixed, seconds, table } from './print.js';
 import { Meter } from './usage.js';
 import { duplicates } from '../simulator/truth.js';
 
-const SHARE_FAILING = 0.05;
-/** Tolerated failures of them: so that the budget is spent before the end. */
-const SHARE_TOLERATED = 0.6;
+/** Tolerated failures: a strict budget then lets as many run at a time as the concurrency does. */
+const BUDGET = 199;
+/** The last ones, more than are tolerated: so that the budget is spent before the end. */
+const FAILING = 300;
 const CONCURRENCY = 200;
+/** So long that the machine is fast enough to have as many in flight as are allowed. */
+const DURATION_MS = { min: 15_000, max: 30_000 };
+const LEAST_MS = 21_600 / CONCURRENCY;
+const LEAST_UPGRADES = 500;
 const LOOK_EVERY_MS = 3_000;
 
 /** @param wanted so many, or as many as there is time for */
 export async function wave(seed: string, wanted: number, limit: TimeLimit): Promise<string> {
-  const upgrades = limit.fitting(wanted, 1);
-  const failing = Math.ceil(upgrades * SHARE_FAILING);
-  const budget = Math.ceil(failing * SHARE_TOLERATED);
+  const upgrades = Math.min(wanted, Math.max(limit.fitting(wanted, 1, LEAST_MS), LEAST_UPGRADES));
   const options: BenchOptions = {
     seed,
     upgrades,
-    failing,
+    failing: FAILING,
     concurrency: CONCURRENCY,
-    durationMs: { min: 1_000, max: 3_000 },
-    budget: { max: budget, mode: 'strict' },
+    durationMs: DURATION_MS,
+    budget: { max: BUDGET, mode: 'strict' },
   };
-  const allowed = Math.min(CONCURRENCY, budget + 1);
+  const allowed = Math.min(CONCURRENCY, BUDGET + 1);
   return withInstallation(options, async (installation) => {
     const { client, planned, simulator, stack } = installation;
     const meter = new Meter(() => stack.pids()).start();
@@ -46,25 +49,26 @@ export async function wave(seed: string, wanted: number, limit: TimeLimit): Prom
     const willFail = new Set(planned.flatMap(({ resource: { id, fate } }) => (fate === 'succeeds' ? [] : [id])));
     const failed = truth.submits.filter(({ resource }) => willFail.has(resource)).length;
     const { overall } = truth.concurrentPeak;
+    const mostOfOne = Math.max(...Object.values(truth.perResource).map(({ accepted }) => accepted));
     const left = await histories(client, truth.submits.length);
     const payload = await largestPayload(client);
     const broken = [
       ...(duplicates(truth).length > 0 ? [`${duplicates(truth).length} upgraded more than once`] : []),
       ...(overall > allowed ? [`${overall} in flight, of ${allowed} allowed`] : []),
-      ...(failed > budget + 1 ? [`${failed} failed, of ${budget + 1} allowed`] : []),
-      ...(truth.submits.length < upgrades - failing ? [`only ${truth.submits.length} submitted`] : []),
+      ...(failed > BUDGET + 1 ? [`${failed} failed, of ${BUDGET + 1} allowed`] : []),
+      ...(truth.submits.length < upgrades - FAILING ? [`only ${truth.submits.length} submitted`] : []),
     ];
     if (broken.length > 0) throw new BrokenTruth(broken.join('; '));
     return [
-      `one wave of ${upgrades} in shards, ${CONCURRENCY} at a time, a strict budget of ${budget}, the last ${failing} fail; the worker killed (SIGKILL) in the middle`,
+      `one wave of ${upgrades} in shards, ${CONCURRENCY} at a time, a strict budget of ${BUDGET}, the last ${FAILING} fail; the worker killed (SIGKILL) in the middle`,
       ...cutLine(upgrades, wanted),
       table(
         ['', 'seen', 'bound'],
         [
           ['most in flight at the clouds', String(overall), String(allowed)],
-          ['accepted submits', String(truth.submits.length), String(upgrades - failing + budget + 1)],
-          ['of one resource', '1', '1'],
-          ['accepted of those that fail', String(failed), String(budget + 1)],
+          ['accepted submits', String(truth.submits.length), String(upgrades - FAILING + BUDGET + 1)],
+          ['most of one resource', String(mostOfOne), '1'],
+          ['accepted of those that fail', String(failed), String(BUDGET + 1)],
           [`events of the largest workflow (${left.largest.id.split('/')[0]})`, String(left.largest.events), '4000'],
           ['pending children of one workflow', String(pending), '500'],
           ['largest payload, KB', fixed(payload / 1024, 0), '2048'],

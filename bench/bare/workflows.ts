@@ -2,7 +2,7 @@
  * The bare skeleton: a child workflow per upgrade, four activities that make the same calls, and nothing else. No lease,
  * no budget, no words to people, no care for what goes wrong.
  */
-import { executeChild, proxyActivities, sleep } from '@temporalio/workflow';
+import { ApplicationFailure, executeChild, proxyActivities, sleep } from '@temporalio/workflow';
 import type { ReadSteps, StepInput, SubmitInput, SubmitSteps, WaitSteps } from '../../workflows/contracts/steps.js';
 import type { Timing, UpgradeSpec } from '../../workflows/contracts/upgrade.js';
 
@@ -22,6 +22,7 @@ export interface BareResult {
 }
 
 const RETRY_MS = 1_000;
+const AGAIN: readonly string[] = ['deferred', 'busy', 'unknown'];
 
 const steps = proxyActivities<ReadSteps & SubmitSteps & WaitSteps>({ startToCloseTimeout: '10 minutes' });
 
@@ -51,14 +52,20 @@ export async function bareUpgrade(step: StepInput): Promise<BareResult> {
     startedAt,
   };
   let submitted = await steps.submit(input);
-  // On a busy machine a send may miss its window.
+  // On a busy machine a send may miss its window, or its answer be late.
   while (submitted.operation === null) {
+    const { verdict, reason } = submitted;
+    // The answer was late, and the operation had ended when somebody looked.
+    if (verdict === 'already-at-target')
+      return { resource: step.spec.resource.id, verdict, polls: 0, endedAt: Date.now() };
+    if (!AGAIN.includes(verdict)) throw ApplicationFailure.nonRetryable(`${verdict}: ${reason}`);
     await sleep(RETRY_MS);
     input = { ...input, submission: submitted.submission, unresolvedSince: submitted.unresolvedSince };
     submitted = await steps.submit(input);
   }
   const { operation } = submitted;
-  const ended = await steps.awaitOperation({ ...step, operation, overdue: false });
+  // Nobody is to be told that it takes long.
+  const ended = await steps.awaitOperation({ ...step, operation, stuck: true, overdue: false });
   const { verdict } = await steps.verify({ ...step, operation });
   return { resource: step.spec.resource.id, verdict, polls: ended.polls, endedAt: Date.now() };
 }
