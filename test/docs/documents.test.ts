@@ -55,6 +55,14 @@ it.each(documents)('every link of $name leads somewhere', ({ name, prose }) => {
   expect(broken).toEqual([]);
 });
 
+it('every page stands once in the index, and so under one kind', () => {
+  const index = documents.find(({ name }) => name === 'docs/README.md')?.prose ?? '';
+  const links = [...index.matchAll(/\]\(([a-z0-9-]+\.md)\)/g)].map(([, link = '']) => link);
+  const pages = documents.map(({ name }) => name.replace('docs/', '')).filter((name) => !name.includes('/'));
+  const ours = pages.filter((name) => existsSync(join(ROOT, 'docs', name)) && name !== 'README.md');
+  expect(links.toSorted()).toEqual(ours.toSorted());
+});
+
 const program = await programFor();
 const OPTION = /^--?[a-z]/;
 
