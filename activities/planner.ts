@@ -241,12 +241,14 @@ export function rolloutInputOf(prepared: PreparedPlan, { startedBy, learned = {}
         const { resource, target, targetLabel, relations } = planned;
         const seen = prepared.waves[wave]?.targets[index];
         const gate = fitted.gateOf(planned, seen?.snapshot?.size ?? null);
+        const queue = plan.accountQueues[resource.account];
         return {
           resource,
           target: seen?.target ?? target,
           targetLabel: seen?.to ?? targetLabel,
           plannedFrom: seen?.from ?? null,
           ...(gate === undefined ? {} : { gate }),
+          ...(queue === undefined ? {} : { queue }),
           ...(Object.keys(relations.groups).length === 0 ? {} : { groups: relations.groups }),
           ...(relations.after.length === 0 ? {} : { after: relations.after }),
           ...(relations.provides.length === 0 ? {} : { provides: relations.provides }),

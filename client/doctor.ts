@@ -3,7 +3,7 @@ import type { Client } from '@temporalio/client';
 import { CLOUD_APIS } from '../activities/clouds/index.js';
 import { AccountError, CloudError } from '../activities/clouds/errors.js';
 import type { CloudApi } from '../activities/clouds/port.js';
-import type { Account } from '../plan/accounts.js';
+import { type Account, loadAccounts } from '../plan/accounts.js';
 import { connectClient, type ServerTarget } from '../temporal/connection.js';
 import { ensureNamespace } from '../temporal/namespace.js';
 import { withClouds, type Clouds } from './context.js';
@@ -31,11 +31,11 @@ export interface Examination {
 
 /** Yields each finding as soon as it is there. */
 export async function* examine({ target, accountsFile, fix }: Examination): AsyncGenerator<Finding> {
-  yield* examineServer(target, fix);
+  yield* examineServer(target, fix, accountsFile);
   yield* examineAccounts(accountsFile);
 }
 
-async function* examineServer(target: ServerTarget, fix: boolean): AsyncGenerator<Finding> {
+async function* examineServer(target: ServerTarget, fix: boolean, accountsFile: string): AsyncGenerator<Finding> {
   let client: Client;
   try {
     client = await connectClient(target);
@@ -49,7 +49,7 @@ async function* examineServer(target: ServerTarget, fix: boolean): AsyncGenerato
     const findings = await ensureNamespace(client, { fix });
     for (const { what, ok, remedy } of findings) yield { level: ok ? 'ok' : 'problem', what, remedy };
     // Without a namespace nothing can poll.
-    if (findings.length > 1) yield* examineQueues(client);
+    if (findings.length > 1) yield* examineQueues(client, accountsFile);
   } catch (error) {
     yield problemOf(error);
   } finally {
@@ -57,14 +57,28 @@ async function* examineServer(target: ServerTarget, fix: boolean): AsyncGenerato
   }
 }
 
-async function* examineQueues(client: Client): AsyncGenerator<Finding> {
-  const polled = await queues(client);
+async function* examineQueues(client: Client, accountsFile: string): AsyncGenerator<Finding> {
+  const polled = await queues(client, ownQueues(accountsFile));
   for (const { name, pollers } of polled) {
     yield pollers.length > 0
       ? { level: 'ok', what: `Queue ${name} is polled by ${identitiesOf(pollers).join(', ')}`, remedy: '' }
-      : { level: 'problem', what: `Queue ${name} is polled by no worker`, remedy: 'start one with `uplift worker`' };
+      : { level: 'problem', what: `Queue ${name} is polled by no worker`, remedy: startFor(name) };
   }
   for (const view of await deployments(client)) yield* examineDeployment(view, polled);
+}
+
+/** An accounts file that cannot be read is told of by itself. */
+function ownQueues(accountsFile: string): string[] {
+  try {
+    return [...loadAccounts(accountsFile, CLOUD_APIS).values()].flatMap(({ queue }) => queue ?? []);
+  } catch {
+    return [];
+  }
+}
+
+function startFor(queue: string): string {
+  const [, own] = queue.split('@');
+  return `start one with \`uplift worker\`${own === undefined ? '' : ` and UPLIFT_QUEUES=${own}`}`;
 }
 
 /** Workers that poll and get nothing look as healthy as others. */

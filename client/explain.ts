@@ -62,10 +62,9 @@ const MOST = 50;
  * @throws UnknownRolloutError, UnknownResourceError
  */
 export async function explain(client: Client, rollout: string, resource: string | null = null): Promise<Cause[]> {
-  const [told, { rows, runs }, served, versioned] = await Promise.all([
+  const [told, { rows, runs }, versioned] = await Promise.all([
     rolloutStatus(client, rollout),
     readRows(client, rollout),
-    queues(client),
     deployments(client),
   ]);
   const input = await inputOf<RolloutInput>(client, rolloutWorkflowId(rollout), told.runId);
@@ -78,7 +77,10 @@ export async function explain(client: Client, rollout: string, resource: string 
     chosen: resource === null ? rows : rows.filter(({ resourceId }) => resourceId === resource),
     resource,
     specs: new Map(specs.map((spec) => [upgradeWorkflowId(spec.resource), spec])),
-    queues: served,
+    queues: await queues(
+      client,
+      specs.flatMap(({ queue }) => queue ?? []),
+    ),
     deployments: versioned,
   };
   if (scene.chosen.length === 0) throw new UnknownResourceError(resource ?? '', rollout);

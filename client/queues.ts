@@ -1,7 +1,7 @@
 /** The task queues, and who serves them. */
 import type { Client } from '@temporalio/client';
 import { optionalTsToMs } from '@temporalio/common/lib/time.js';
-import { QUEUES } from '../workflows/contracts/queues.js';
+import { QUEUES, queueOf } from '../workflows/contracts/queues.js';
 
 export interface Queue {
   readonly name: string;
@@ -23,10 +23,16 @@ const ACTIVITIES = 2;
 /** WorkerVersioningMode, as the wire has it. */
 const VERSIONED = 2;
 
-/** Every task queue with its workers: one without any stands still. */
-export function queues(client: Client): Promise<Queue[]> {
+/**
+ * Every task queue with its workers: one without any stands still.
+ *
+ * @param own the names of accounts' own queues that are asked for as well
+ */
+export function queues(client: Client, own: Iterable<string> = []): Promise<Queue[]> {
+  const kinds = Object.keys(QUEUES) as (keyof typeof QUEUES)[];
+  const names = [undefined, ...new Set(own)].flatMap((one) => kinds.map((kind) => queueOf(kind, one)));
   return Promise.all(
-    Object.values(QUEUES).map(async (name) => {
+    names.map(async (name) => {
       const { pollers } = await client.workflowService.describeTaskQueue({
         namespace: client.options.namespace,
         taskQueue: { name },

@@ -30,6 +30,8 @@ export interface Account {
   readonly rates: { readonly reads: number; readonly writes: number };
   /** The most upgrades in flight in this account. */
   readonly concurrency: number;
+  /** Its upgrades' steps run on task queues of this name, which only workers with `UPLIFT_QUEUES` serve. */
+  readonly queue?: string;
 }
 
 export type CredentialsSource =
@@ -37,6 +39,9 @@ export type CredentialsSource =
 
 const DEFAULT_RATES = { reads: 5, writes: 1 };
 const DEFAULT_CONCURRENCY = 20;
+
+/** `main` names everybody's queues. */
+const QUEUE_NAME = /^(?!main$)[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
 
 const accountName = z
   .string()
@@ -92,6 +97,11 @@ function accountSchema(cloud: string, families: readonly string[]) {
       .optional()
       .describe('Calls per second; 5 reads and 1 write by default.'),
     concurrency: z.int().positive().max(1000).optional().describe('The most upgrades in flight in this account; 20.'),
+    queue: z
+      .string()
+      .regex(QUEUE_NAME, 'use letters, digits, dots and hyphens, at most 63, and not main')
+      .optional()
+      .describe('Its upgrades run on task queues of this name, which a worker serves that has it in UPLIFT_QUEUES.'),
   });
 }
 
@@ -106,6 +116,7 @@ const anyAccount = z.object({
   caFile: z.string().optional(),
   rates: z.object({ reads: z.number().optional(), writes: z.number().optional() }).optional(),
   concurrency: z.number().optional(),
+  queue: z.string().optional(),
 });
 
 /** The accounts file, for the clouds and service families of `apis`. */
@@ -162,6 +173,7 @@ export function accountsOf(source: Source, apis: readonly CloudApi[]): Map<strin
       ...(given.caFile === undefined ? {} : { caFile: pathFrom(source.file, given.caFile) }),
       rates: { ...DEFAULT_RATES, ...given.rates },
       concurrency: given.concurrency ?? DEFAULT_CONCURRENCY,
+      ...(given.queue === undefined ? {} : { queue: given.queue }),
     });
   }
   if (accounts.size === 0) found.push(source.problem(['accounts'], 'is empty', 'name at least one account'));

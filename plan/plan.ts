@@ -97,6 +97,8 @@ export interface RolloutPlan {
   readonly quarantineAfter: number | null;
   /** The most upgrades in flight, for each account that the plan uses; no part of the digest. */
   readonly accountLimits: Readonly<Record<string, number>>;
+  /** Of the accounts that have queues of their own. */
+  readonly accountQueues: Readonly<Record<string, string>>;
   /** What follows when a resource is not as planned any more, where that is not the default. */
   readonly drift: NonNullable<UpgradeSpec['drift']>;
   /** What follows when another rollout upgrades a resource just now. */
@@ -297,6 +299,7 @@ export function planOf(
     minSuccess: minSuccess.resolved,
     quarantineAfter: spec.quarantineAfter === 'never' ? null : (spec.quarantineAfter ?? QUARANTINE_AFTER),
     accountLimits,
+    accountQueues: accountQueuesOf(targets, context.accounts),
     drift: spec.drift ?? {},
     onLocked: spec.onLocked ?? 'skip',
     onOtherTarget: spec.onOtherTarget ?? 'fail',
@@ -442,6 +445,19 @@ function rawTargets(data: unknown): readonly unknown[] {
   const spec = (data as { spec?: unknown } | null)?.spec;
   const targets = (spec as { targets?: unknown } | null | undefined)?.targets;
   return Array.isArray(targets) ? (targets as unknown[]) : [];
+}
+
+function accountQueuesOf(
+  targets: readonly PlannedTarget[],
+  accounts: ReadonlyMap<string, Account>,
+): Readonly<Record<string, string>> {
+  const names = new Set(targets.map(({ resource }) => resource.account));
+  return Object.fromEntries(
+    [...names].flatMap((name) => {
+      const queue = accounts.get(name)?.queue;
+      return queue === undefined ? [] : [[name, queue]];
+    }),
+  );
 }
 
 function accountLimitsOf(

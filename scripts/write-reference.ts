@@ -55,6 +55,7 @@ function presetOf(name: string, schema: z.ZodType): string {
   const parsed = z.object({ [name]: schema }).safeParse({});
   const value = parsed.success ? parsed.data[name] : undefined;
   if (value === undefined) return '';
+  if (Array.isArray(value)) return `\`${value.join(',')}\``;
   return `\`${name.endsWith('_TIMEOUT') ? `${Number(value) / 1000}s` : JSON.stringify(value).replaceAll('"', '')}\``;
 }
 

@@ -6,16 +6,17 @@ import type { WorkerDeploymentVersion } from '@temporalio/common';
 import { Runtime } from '@temporalio/worker';
 import type { Logger } from 'pino';
 import { systemClock } from '../activities/clock.js';
+import { ALONE } from '../activities/limiter.js';
 import { CLOUD_APIS } from '../activities/clouds/index.js';
 import { openSessions } from '../activities/clouds/sessions.js';
 import { VisibleTerminations } from '../activities/terminations.js';
 import { createTransport } from '../activities/transport.js';
-import { loadAccounts, loadWebhooks } from '../plan/accounts.js';
+import { type Account, loadAccounts, loadWebhooks } from '../plan/accounts.js';
 import { connectWorker, type ServerTarget } from '../temporal/connection.js';
 import { dataConverterFrom } from '../temporal/data-converter.js';
 import { lineOf } from '../temporal/errors.js';
 import { METRICS } from '../workflows/contracts/metrics.js';
-import { QUEUES } from '../workflows/contracts/queues.js';
+import { queueOf } from '../workflows/contracts/queues.js';
 import { ApiKeyFile, withApiKey } from './api-key.js';
 import { ownBuildId } from './bundle.js';
 import { serveHealth, type HealthServer } from './health.js';
@@ -60,7 +61,7 @@ export async function runWorker(options: WorkerProcessOptions): Promise<void> {
     log.warn(line);
   });
   log.level = settings.UPLIFT_LOG_LEVEL;
-  const accounts = loadAccounts(options.accountsFile, CLOUD_APIS);
+  const accounts = servedAccounts(loadAccounts(options.accountsFile, CLOUD_APIS), settings);
   const webhooks = loadWebhooks(options.accountsFile, CLOUD_APIS);
   const dataConverter = dataConverterFrom(process.env);
   const apiKey = settings.UPLIFT_API_KEY_FILE === undefined ? null : new ApiKeyFile(settings.UPLIFT_API_KEY_FILE);
@@ -75,16 +76,22 @@ export async function runWorker(options: WorkerProcessOptions): Promise<void> {
     namespace,
     dataConverter: { payloadCodecs: dataConverter.payloadCodecs ?? [] },
   });
-  const peers = new Peers({
-    connection,
-    namespace,
-    taskQueue: QUEUES.main,
-    identity,
-    clock: systemClock,
-    log: (line) => {
-      log.info(line);
-    },
-  });
+  // An account's rates are divided among those that serve its queue.
+  const peers = new Map(
+    settings.UPLIFT_QUEUES.map((name) => [
+      name,
+      new Peers({
+        connection,
+        namespace,
+        taskQueue: queueOf('main', name === 'main' ? undefined : name),
+        identity,
+        clock: systemClock,
+        log: (line) => {
+          log.info(line);
+        },
+      }),
+    ]),
+  );
   const transport = createTransport({ clock: systemClock });
   const meter = Runtime.instance().metricMeter;
   const throttles = meter.createCounter(METRICS.throttled.name, undefined, METRICS.throttled.about);
@@ -94,7 +101,8 @@ export async function runWorker(options: WorkerProcessOptions): Promise<void> {
     transport,
     env: process.env,
     scale: options.timeScale ?? 1,
-    turn: () => peers.turn(),
+    // One that it only reads, for a plan, has its turns among those of everybody.
+    turn: ({ queue = 'main' }) => (peers.get(queue) ?? peers.get('main'))?.turn() ?? ALONE,
     log: (line, account) => {
       log.warn({ account }, line);
     },
@@ -113,7 +121,8 @@ export async function runWorker(options: WorkerProcessOptions): Promise<void> {
         notReady: () => {
           const states = workers?.states() ?? [];
           const isRunning = states.length > 0 && states.every((state) => state === 'RUNNING');
-          return isRunning ? peers.objection() : 'it is starting or ending';
+          const objections = [...peers.values()].map((one) => one.objection());
+          return isRunning ? (objections.find((one) => one !== null) ?? null) : 'it is starting or ending';
         },
       });
     }
@@ -143,17 +152,37 @@ export async function runWorker(options: WorkerProcessOptions): Promise<void> {
     }
     log.info({ server: options.server.address, accounts: [...accounts.keys()], ...deployment }, 'worker is ready');
     options.onReady?.();
-    peers.start();
+    for (const one of peers.values()) one.start();
     await workers.run();
     log.info('worker has ended');
   } finally {
     ending.abort();
     await health?.close();
     await Promise.all(meanwhile);
-    await peers.stop();
+    await Promise.all([...peers.values()].map((one) => one.stop()));
     await connection.close();
     await transport.close();
   }
+}
+
+/**
+ * The accounts whose steps may come here. Workflows plan, and look at what soaks, in any account: with `main`, all of them.
+ *
+ * @throws SettingsError for a queue that no account names
+ */
+function servedAccounts(
+  accounts: ReadonlyMap<string, Account>,
+  { UPLIFT_QUEUES: served }: WorkerSettings,
+): ReadonlyMap<string, Account> {
+  const named = new Set([...accounts.values()].flatMap(({ queue }) => queue ?? []));
+  const unknown = served.filter((name) => name !== 'main' && !named.has(name));
+  if (unknown.length > 0) {
+    throw new SettingsError([
+      `UPLIFT_QUEUES: no account has the queue ${unknown.join(', ')} (write it as the account's \`queue\` into the accounts file)`,
+    ]);
+  }
+  if (served.includes('main')) return accounts;
+  return new Map([...accounts].filter(([, { queue }]) => queue !== undefined && served.includes(queue)));
 }
 
 /** @throws SettingsError for an address of the metrics that cannot be listened on */

@@ -2,11 +2,12 @@
 import type { NativeConnection } from '@temporalio/worker';
 import { ALONE, type Turn } from '../activities/limiter.js';
 import type { Clock } from '../activities/clock.js';
+import { QUEUES } from '../workflows/contracts/queues.js';
 
 export interface PeersOptions {
   readonly connection: NativeConnection;
   readonly namespace: string;
-  /** The queue whose pollers for workflow tasks are counted. */
+  /** The queue whose pollers are counted: for workflow tasks, or, on an account's own queue, for activities. */
   readonly taskQueue: string;
   /** This process's own, as its workers tell the server. */
   readonly identity: string;
@@ -23,6 +24,8 @@ const NEW_PLACE_WAITS_MS = 2 * LOOK_EVERY_MS;
 const DEAD_AFTER_MS = 75_000;
 /** Workflow tasks take milliseconds, so their slots never fill: a worker full of waits still polls for them. */
 const WORKFLOW_QUEUE = 1;
+/** Slots for reads are many more than one account has upgrades in flight: they hardly fill either. */
+const ACTIVITY_QUEUE = 2;
 
 /**
  * Watches the pollers and keeps this process's turn up to date. Nothing is granted before the process has seen itself
@@ -87,7 +90,7 @@ export class Peers {
     const { pollers } = await connection.workflowService.describeTaskQueue({
       namespace,
       taskQueue: { name: taskQueue },
-      taskQueueType: WORKFLOW_QUEUE,
+      taskQueueType: taskQueue === QUEUES.main ? WORKFLOW_QUEUE : ACTIVITY_QUEUE,
     });
     return (pollers ?? []).map(({ identity, lastAccessTime }) => ({
       identity: identity ?? '',

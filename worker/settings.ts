@@ -42,6 +42,11 @@ function duration(least: ms.StringValue, most: ms.StringValue) {
   });
 }
 
+function queueNames(text: string): readonly string[] | null {
+  const names = text.split(',').map((name) => name.trim());
+  return names.includes('') || new Set(names).size < names.length ? null : names;
+}
+
 function listenAddress() {
   return variable('use host:port, as in 127.0.0.1:9464 or 0.0.0.0:9464', (text): ListenAddress | null => {
     const [, host, port] = /^(\[[0-9a-f:.]+\]|[\w.-]+):(\d{1,5})$/i.exec(text) ?? [];
@@ -62,6 +67,11 @@ const LEVELS = ['trace', 'debug', 'info', 'warn', 'error'] as const;
  * account leaves room for the others; a submit holds its slot for seconds; a cached workflow costs about 0.3 MB (measured).
  */
 export const WORKER_VARIABLES = z.object({
+  UPLIFT_QUEUES: variable("use main and accounts' queues, as in main,prod", queueNames)
+    .default(['main'])
+    .describe(
+      'What it serves, with commas: `main` (workflows, and accounts without a `queue`), and queues that accounts name.',
+    ),
   UPLIFT_READ_SLOTS: slots(20_000).default(2_000).describe('Prechecks and other short reads at a time.'),
   UPLIFT_SUBMIT_SLOTS: slots(1_000).default(50).describe('Submits at a time.'),
   UPLIFT_WAIT_SLOTS: slots(20_000).default(2_000).describe('Operations that are followed at a time.'),

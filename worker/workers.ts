@@ -9,7 +9,7 @@ import {
 } from '@temporalio/worker';
 import { createActivities } from '../activities/index.js';
 import type { StepDeps } from '../activities/step.js';
-import { QUEUES } from '../workflows/contracts/queues.js';
+import { queueOf } from '../workflows/contracts/queues.js';
 import { builtBundle, WORKFLOWS_PATH } from './bundle.js';
 import { scrubbing, scrubbingInterceptor } from './scrubbing.js';
 import { type WorkerSettings, workerSettings } from './settings.js';
@@ -40,7 +40,7 @@ export interface Workers {
   states(): WorkerState[];
 }
 
-/** The workers for all three queues. */
+/** The workers for all three queues of each name that is served. */
 export async function createWorkers(options: WorkersOptions): Promise<Workers> {
   const { settings = workerSettings({}, () => {}), deployment = null } = options;
   const activities = createActivities(options.deps);
@@ -67,32 +67,39 @@ export async function createWorkers(options: WorkersOptions): Promise<Workers> {
   // Encryption brings a failure converter along, which the build's bundle does not hold.
   const isPlain = options.dataConverter?.failureConverterPath === undefined;
   const bundle = options.workflowBundle ?? (isPlain ? builtBundle() : null);
-  const workers = await Promise.all([
-    Worker.create({
+  const all: WorkerOptions[] = settings.UPLIFT_QUEUES.flatMap((name) => {
+    const own = name === 'main' ? undefined : name;
+    const reads = {
       ...common,
-      taskQueue: QUEUES.main,
-      ...(bundle === null ? { workflowsPath: WORKFLOWS_PATH } : { workflowBundle: bundle }),
+      taskQueue: queueOf('main', own),
       activities: { ...activities.reads },
       maxConcurrentActivityTaskExecutions: settings.UPLIFT_READ_SLOTS,
+    };
+    const workflows = {
+      ...(bundle === null ? { workflowsPath: WORKFLOWS_PATH } : { workflowBundle: bundle }),
       maxConcurrentWorkflowTaskExecutions: settings.UPLIFT_WORKFLOW_SLOTS,
       maxCachedWorkflows: settings.UPLIFT_CACHED_WORKFLOWS,
       // How long a workflow task waits for the worker that has the workflow in memory before any other may take it: a dead
       // one costs this once; a live one takes it within milliseconds. Another one replays the history, which is safe.
       stickyQueueScheduleToStartTimeout: '2s',
-    }),
-    Worker.create({
-      ...common,
-      taskQueue: QUEUES.submit,
-      activities: { ...activities.submits },
-      maxConcurrentActivityTaskExecutions: settings.UPLIFT_SUBMIT_SLOTS,
-    }),
-    Worker.create({
-      ...common,
-      taskQueue: QUEUES.wait,
-      activities: { ...activities.waits },
-      maxConcurrentActivityTaskExecutions: settings.UPLIFT_WAIT_SLOTS,
-    }),
-  ]);
+    } satisfies Partial<WorkerOptions>;
+    return [
+      own === undefined ? { ...reads, ...workflows } : reads,
+      {
+        ...common,
+        taskQueue: queueOf('submit', own),
+        activities: { ...activities.submits },
+        maxConcurrentActivityTaskExecutions: settings.UPLIFT_SUBMIT_SLOTS,
+      },
+      {
+        ...common,
+        taskQueue: queueOf('wait', own),
+        activities: { ...activities.waits },
+        maxConcurrentActivityTaskExecutions: settings.UPLIFT_WAIT_SLOTS,
+      },
+    ];
+  });
+  const workers = await Promise.all(all.map((one) => Worker.create(one)));
   const shutdown = () => {
     for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
   };

@@ -5,7 +5,7 @@
  */
 import { ActivityCancellationType, proxyActivities, type ActivityOptions } from '@temporalio/workflow';
 import type { Durations } from './contracts/durations.js';
-import { QUEUES } from './contracts/queues.js';
+import { QUEUES, queueOf } from './contracts/queues.js';
 import type { Freeze } from './contracts/freezes.js';
 import type { NoticeSteps, OpeningSteps } from './contracts/notices.js';
 import type { Quarantine } from './contracts/quarantine.js';
@@ -79,11 +79,13 @@ function waitAt(scale: number): ActivityOptions {
   };
 }
 
-export function stepsAt(scale: number): (summary: string) => Steps {
+/** @param queue of the account, where it has queues of its own */
+export function stepsAt(scale: number, queue?: string): (summary: string) => Steps {
   const { ms, retry } = boundsAt(scale);
 
   // A precheck ends with the account's turn to submit, so it may take hours.
   const read: ActivityOptions = {
+    ...(queue === undefined ? {} : { taskQueue: queueOf('main', queue) }),
     startToCloseTimeout: ms(24 * 3_600_000),
     heartbeatTimeout: ms(STEP_BOUNDS.precheckHeartbeatMs),
     // Cancelling is stopping, and nothing has been sent: no need to wait for the step.
@@ -92,13 +94,13 @@ export function stepsAt(scale: number): (summary: string) => Steps {
   };
   // A submit looks, sends and settles (activities/bounds.ts).
   const submit: ActivityOptions = {
-    taskQueue: QUEUES.submit,
+    taskQueue: queueOf('submit', queue),
     startToCloseTimeout: ms(600_000),
     heartbeatTimeout: ms(STEP_BOUNDS.submitHeartbeatMs),
     cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
     retry,
   };
-  const wait = waitAt(scale);
+  const wait: ActivityOptions = { ...waitAt(scale), taskQueue: queueOf('wait', queue) };
   return (summary) => ({
     reads: proxyActivities<ReadSteps>({ ...read, summary }),
     submits: proxyActivities<SubmitSteps>({ ...submit, summary }),

@@ -134,7 +134,7 @@ class UpgradeRun {
       spec: input.spec,
       timing: input.timing,
     };
-    this.steps = stepsAt(input.timing.scale);
+    this.steps = stepsAt(input.timing.scale, input.spec.queue);
     this.fromVersion = input.spec.plannedFrom;
     this.show('Precheck', 'submit, if nothing speaks against it', 'checks run first');
   }

@@ -53,8 +53,8 @@ export interface SessionOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Multiplies the pauses after a throttled answer: 1 is production, as in `Timing.scale`. */
   readonly scale?: number;
-  /** This process's turn among those that share the accounts' rates; left out: alone. */
-  readonly turn?: () => Turn;
+  /** This process's turn among those that share an account's rates; left out: alone. */
+  readonly turn?: (account: Account) => Turn;
   /** One line, for operators, and the account that it is about. */
   readonly log?: (line: string, account: string) => void;
   /** A cloud asked for fewer calls of an account. */
@@ -84,7 +84,7 @@ export function openSessions(options: SessionOptions): Sessions {
   const pacerOf = (account: Account, use: 'reads' | 'writes' | 'admissions', pause: Pause): Pacer =>
     kept(pacers, `${use} ${account.name}`, () => {
       const rate = use === 'reads' ? account.rates.reads : account.rates.writes;
-      return new Pacer({ clock, rate, pause, turn: options.turn ?? (() => ALONE) });
+      return new Pacer({ clock, rate, pause, turn: () => options.turn?.(account) ?? ALONE });
     });
 
   const circuitOf = (account: Account, { family }: CloudApi): Circuit => {

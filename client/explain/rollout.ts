@@ -19,7 +19,10 @@ export const noWorker: FindCauses = ({ view, queues }) => {
       who: 'worker',
       what: all ? 'no worker is there' : `no worker serves ${idle.map(({ name }) => name).join(', ')}`,
       nextAt: null,
-      changes: 'start one: uplift worker',
+      changes:
+        all || !idle.some(({ name }) => name.includes('@'))
+          ? 'start one: uplift worker'
+          : 'start one whose UPLIFT_QUEUES names what follows the @: uplift worker',
     },
   ];
 };

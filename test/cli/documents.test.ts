@@ -60,6 +60,7 @@ const PREPARED: PreparedPlan = {
     minSuccess: { count: 2, shown: '50 % of 3 = 2' },
     approval: null,
     accountLimits: { 'graphs-prod': 2 },
+    accountQueues: {},
     drift: {},
     onLocked: 'skip',
     onOtherTarget: 'fail',

@@ -16,6 +16,7 @@ function objection(env: Record<string, string>): string {
 describe('the variables of a worker', () => {
   it('have presets, of which endpoints and versioning are off', () => {
     expect(workerSettings({}, quiet)).toEqual({
+      UPLIFT_QUEUES: ['main'],
       UPLIFT_READ_SLOTS: 2_000,
       UPLIFT_SUBMIT_SLOTS: 50,
       UPLIFT_WAIT_SLOTS: 2_000,
@@ -49,6 +50,8 @@ describe('the variables of a worker', () => {
     ['UPLIFT_SHUTDOWN_TIMEOUT', '2h', 'use a number and a unit from 1s to 10m, as in 90s'],
     ['UPLIFT_METRICS_ADDRESS', '9464', 'use host:port, as in 127.0.0.1:9464 or 0.0.0.0:9464'],
     ['UPLIFT_HEALTH_ADDRESS', 'localhost:99999', 'use host:port, as in 127.0.0.1:9464 or 0.0.0.0:9464'],
+    ['UPLIFT_QUEUES', 'main,', "use main and accounts' queues, as in main,prod"],
+    ['UPLIFT_QUEUES', 'prod,prod', "use main and accounts' queues, as in main,prod"],
     ['UPLIFT_DEPLOYMENT', '', 'leave it out, or give it a value'],
     ['UPLIFT_LOG_LEVEL', 'loud', 'use one of: trace, debug, info, warn, error'],
   ])('%s=%s is refused with its name and the remedy', (name, value, remedy) => {

@@ -8,3 +8,8 @@ export const QUEUES = {
   submit: 'uplift-submit',
   wait: 'uplift-wait',
 } as const;
+
+/** The queue where it is an account's own (`uplift-submit@prod`), or else everybody's. */
+export function queueOf(kind: keyof typeof QUEUES, own?: string): string {
+  return own === undefined ? QUEUES[kind] : `${QUEUES[kind]}@${own}`;
+}

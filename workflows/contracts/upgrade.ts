@@ -40,6 +40,8 @@ export interface UpgradeSpec {
   readonly planned?: Snapshot;
   /** The gate of its rollout that it waits at, by number; left out: it may start at any time. */
   readonly gate?: number;
+  /** Of its account when it was planned: its steps run on the queues of this name, not on everybody's. */
+  readonly queue?: string;
   /** All tags that it had when it was planned, for freezes by tag. */
   readonly tags?: Readonly<Record<string, string>>;
   /** What follows when it is not so any more, where that is not the default. */
