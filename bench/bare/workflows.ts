@@ -24,7 +24,11 @@ export interface BareResult {
 const RETRY_MS = 1_000;
 const AGAIN: readonly string[] = ['deferred', 'busy', 'unknown'];
 
-const steps = proxyActivities<ReadSteps & SubmitSteps & WaitSteps>({ startToCloseTimeout: '10 minutes' });
+// On a busy machine a task may get lost between the server and a worker, and nothing beats here.
+const steps = proxyActivities<ReadSteps & SubmitSteps & Pick<WaitSteps, 'verify'>>({
+  startToCloseTimeout: '30 seconds',
+});
+const waits = proxyActivities<Pick<WaitSteps, 'awaitOperation'>>({ startToCloseTimeout: '3 minutes' });
 
 export async function bareRollout({ name, specs, concurrency, timing }: BareInput): Promise<BareResult[]> {
   const results: BareResult[] = [];
@@ -65,7 +69,7 @@ export async function bareUpgrade(step: StepInput): Promise<BareResult> {
   }
   const { operation } = submitted;
   // Nobody is to be told that it takes long.
-  const ended = await steps.awaitOperation({ ...step, operation, stuck: true, overdue: false });
+  const ended = await waits.awaitOperation({ ...step, operation, stuck: true, overdue: false });
   const { verdict } = await steps.verify({ ...step, operation });
   return { resource: step.spec.resource.id, verdict, polls: ended.polls, endedAt: Date.now() };
 }
