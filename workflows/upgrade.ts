@@ -523,6 +523,7 @@ class UpgradeRun {
         state: `**${state}** since ${new Date().toISOString()}`,
         next,
         why: reason,
+        more: this.evidence(),
         tables: [
           {
             head: ['resource', 'service', 'account', 'region', 'from', 'target'],
@@ -548,6 +549,30 @@ class UpgradeRun {
         ],
       }),
     );
+  }
+
+  /** What a person tells the cloud's support: where it failed, the operation, and the latest call that was to change something. */
+  private evidence(): (readonly [label: string, text: string])[] {
+    const failedIn = failureClass(this.outcome, this.calls.length > 0, this.verdict);
+    const sent = this.calls.at(-1);
+    return [
+      ...(failedIn === null
+        ? []
+        : [
+            [
+              'Failed in:',
+              [failedIn, ...(this.operation === null ? [] : [nameOf(this.operation)])].join(', '),
+            ] as const,
+          ]),
+      ...(sent === undefined
+        ? []
+        : [
+            [
+              'Sent:',
+              `${sent.method} at ${sent.at}: ${sent.answer}, ${sent.status === null ? 'no answer' : `HTTP ${sent.status}`}, request id ${sent.requestId ?? 'not told'}`,
+            ] as const,
+          ]),
+    ];
   }
 
   private get title(): string {

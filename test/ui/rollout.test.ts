@@ -1,12 +1,13 @@
 /** A rollout with one failing upgrade, read in the Temporal UI as a person reads it who was woken up. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { parse, stringify } from 'yaml';
 import type * as StackModule from '../../client/stack.js';
 import type * as BinaryModule from '../../temporal/binary.js';
 import { launchBrowser, TemporalUi } from './browser.js';
@@ -16,7 +17,14 @@ const DIST = new URL('../../dist/', import.meta.url);
 const { startStack } = (await import(new URL('client/stack.js', DIST).href)) as typeof StackModule;
 const { findServerBinary } = (await import(new URL('temporal/binary.js', DIST).href)) as typeof BinaryModule;
 
+/** Of a plan, what is changed here. */
+interface Plan {
+  metadata: { name: string };
+  spec: { targets: { service: string }[]; waves: unknown[] };
+}
+
 let directory: string;
+let rehearsal: string;
 let stack: StackModule.Stack;
 let browser: Browser;
 let ui: TemporalUi;
@@ -32,7 +40,7 @@ beforeAll(async () => {
   const binary = await findServerBinary({ report });
 
   directory = await mkdtemp(join(tmpdir(), 'uplift-ui-'));
-  const rehearsal = join(directory, 'simulator');
+  rehearsal = join(directory, 'simulator');
   const accounts = join(rehearsal, 'accounts.yaml');
   stack = await startStack({
     temporal: { kind: 'embedded', binary },
@@ -124,6 +132,8 @@ it('finds what failed by its search attributes, and says why on its own page', a
   await ui.picture('failed');
   expect(said).toMatch(/Next: nothing: this is the end/);
   expect(said).toMatch(/Why: not at its target: version \S+, status 200; the provider said: job failed: The graph/);
+  expect(said).toMatch(/Failed in: upgrade, operation [0-9a-f-]{36}/);
+  expect(said).toMatch(/Sent: POST at \S+Z: accepted, HTTP 200, request id [0-9a-f]{8}/);
 
   const attributes = await ui.text(`${upgrade}search-attributes`, /UpliftOutcome/);
   await ui.picture('search-attributes');
@@ -141,6 +151,29 @@ it('finds what failed by its search attributes, and says why on its own page', a
   expect(attributes).toMatch(/"UpliftService": "ges-v[12]"/);
   expect(attributes).toMatch(/"UpliftTarget": "\d/);
   expect(attributes).toMatch(/"UpliftRegion": "\S+"/);
+});
+
+it('lists the rollouts that match a filter on their search attributes, and no other', async () => {
+  const plan = parse(await readFile(join(rehearsal, 'rollout.yaml'), 'utf8')) as Plan;
+  plan.metadata.name = 'graphs-again';
+  plan.spec.targets = plan.spec.targets.filter(({ service }) => service.startsWith('ges'));
+  plan.spec.waves = [{ name: 'all', rest: true }];
+  // What was rolled back is left of it: this one has something to do.
+  const file = join(rehearsal, 'graphs.yaml');
+  await writeFile(file, stringify(plan));
+  const other = await apply(file, join(rehearsal, 'accounts.yaml'));
+
+  const rollouts = ui.page.getByRole('link', { name: /^rollout\// });
+  await ui.find('WorkflowType="rollout"');
+  await rollouts.nth(1).waitFor();
+  expect((await rollouts.allInnerTexts()).toSorted()).toEqual([other.workflowId, workflowId].toSorted());
+
+  await ui.find('WorkflowType="rollout" AND UpliftRollout STARTS_WITH "quarterly-"');
+  await ui.page.getByText('1 Workflow', { exact: true }).waitFor();
+  await ui.picture('rollouts');
+  expect(await rollouts.allInnerTexts()).toEqual([workflowId]);
+  expect(await ui.page.locator('main').innerText()).toMatch(/UpliftRollout.*"quarterly-"/s);
+  await other.rolledOut;
 });
 
 /** `uplift apply`, and `uplift watch` to its end. */
