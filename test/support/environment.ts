@@ -36,9 +36,13 @@ export interface RealEnvironment {
  */
 export async function timeSkippingEnvironment(): Promise<TestWorkflowEnvironment> {
   const server = { executable: { type: 'existing-path', path: usable(inject('testServer')) } } as const;
-  // The SDK gives it 5 s to start, which Java may miss several times on a machine that is busy with other tests.
-  const start = () => TestWorkflowEnvironment.createTimeSkipping({ server });
-  const environment = await start().catch(start).catch(start).catch(start).catch(start);
+  // The SDK gives it 5 s to start, which Java may miss again and again on a machine that is busy with other tests.
+  const start = (triesLeft: number): Promise<TestWorkflowEnvironment> =>
+    TestWorkflowEnvironment.createTimeSkipping({ server }).catch((error: unknown) => {
+      if (triesLeft === 0) throw error;
+      return start(triesLeft - 1);
+    });
+  const environment = await start(20);
   await environment.connection.operatorService.addSearchAttributes({
     namespace: environment.client.options.namespace,
     searchAttributes: Object.fromEntries(Object.values(ATTRIBUTES).map((key) => [key.name, KEYWORD])),

@@ -2,7 +2,7 @@
 import type { WorkflowFailedError } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import type { TestWorkflowEnvironment } from '@temporalio/testing';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { recurrenceOf } from '../../calendar/forms.js';
 import { Gates } from '../../calendar/gate.js';
 import type { RolloutWindows } from '../../workflows/contracts/calendar.js';
@@ -21,11 +21,13 @@ let env: TestWorkflowEnvironment;
 /** In whole minutes, as windows are. */
 let now: number;
 
-beforeEach(async () => {
+beforeAll(async () => {
   env = await timeSkippingEnvironment();
+});
+beforeEach(async () => {
   now = Math.ceil((await env.currentTimeMs()) / MINUTE) * MINUTE;
 });
-afterEach(async () => {
+afterAll(async () => {
   await env.teardown();
 });
 
