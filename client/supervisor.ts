@@ -55,6 +55,8 @@ export async function supervise<T extends Running>(
           report(`${name} does not start: ${error instanceof Error ? error.message : String(error)}`);
         }
       }
+      // Asked to stop while it was starting: the one that was stopped then is not this one.
+      if (stopping) return running.stop();
       report(`${name} runs again, pid ${running.pid}`);
     }
   };
