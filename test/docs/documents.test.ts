@@ -77,6 +77,8 @@ function objection(line: string): string | null {
     const word = words[0];
     // `uplift freeze` as a whole, `uplift schedule …`, `uplift --help`.
     if (word === undefined || word === '…' || word === '--help' || word === '--version') return null;
+    // A group that does something itself: `uplift worker --accounts …`.
+    if (OPTION.test(word) && takes(command, word.split('=')[0] ?? '')) break;
     const next = command.commands.find((one) => one.name() === word);
     if (next === undefined) return `no command ${word}`;
     [parent, command] = [command, next];
