@@ -60,7 +60,7 @@ export function zoneObjection(timezone: string): Objection | null {
   // POSIX turns their sign round (Etc/GMT+5 is west), and none of them changes its clocks.
   if (/^Etc\/GMT[+-]?\d/i.test(timezone))
     return { message: `"${timezone}" is an offset with the sign turned round`, remedy };
-  if (/^(CET|MET|EET|WET|EST|MST|HST|[A-Z]{3}\d[A-Z]{3})$/.test(timezone)) {
+  if (/^(CET|MET|EET|WET|EST|MST|HST|[A-Z]{3}\d[A-Z]{3}|SystemV\/.*)$/i.test(timezone)) {
     return { message: `"${timezone}" is an abbreviation, not a place`, remedy };
   }
   try {
@@ -176,6 +176,8 @@ export function ruleObjection(rrule: string, start: string): Objection | null {
   if (parts.has('COUNT') && parts.has('UNTIL')) {
     return { message: 'the rule has both COUNT and UNTIL', remedy: 'keep one of the two' };
   }
+  const misplaced = misplacedPart(frequency, parts);
+  if (misplaced !== null) return misplaced;
   if (!TIME.test(start)) return null;
   const counts = ['COUNT', 'INTERVAL'].find(
     (name) => Number(parts.get(name) ?? 1) > 1 || (name === 'COUNT' && parts.has(name)),
@@ -192,6 +194,34 @@ export function ruleObjection(rrule: string, start: string): Objection | null {
     : { message: 'the rule does not say on which days', remedy: 'add BYDAY or BYMONTHDAY, or a date to start' };
 }
 
+/**
+ * A part that RFC 5545, 3.3.10, does not allow with the others, and that programs read each in their own way; `null` when
+ * there is none.
+ */
+function misplacedPart(frequency: string, parts: ReadonlyMap<string, string>): Objection | null {
+  const refuse = (part: string, remedy: string): Objection => ({ message: `${part} is not accepted`, remedy });
+  if (/\d/.test(parts.get('BYDAY') ?? '')) {
+    const numbered = `BYDAY=${parts.get('BYDAY')} with`;
+    const plain = 'leave out the numbers before the days';
+    if (frequency === 'DAILY' || frequency === 'WEEKLY') {
+      return refuse(`${numbered} FREQ=${frequency}`, `${plain}, or use FREQ=MONTHLY`);
+    }
+    if (parts.has('BYWEEKNO')) return refuse(`${numbered} BYWEEKNO`, `${plain}, or remove BYWEEKNO`);
+  }
+  const ofYear = ['BYWEEKNO', 'BYYEARDAY'].find((name) => parts.has(name));
+  if (ofYear !== undefined && frequency !== 'YEARLY') {
+    return refuse(`${ofYear} with FREQ=${frequency}`, 'use FREQ=YEARLY, or remove it');
+  }
+  if (parts.has('BYMONTHDAY') && frequency === 'WEEKLY') {
+    return refuse('BYMONTHDAY with FREQ=WEEKLY', 'use FREQ=MONTHLY, or remove it');
+  }
+  const isAlone = ![...parts.keys()].some((name) => LISTS.test(name) && name !== 'BYSETPOS');
+  if (parts.has('BYSETPOS') && isAlone) {
+    return refuse('BYSETPOS without another BY part', 'add BYDAY, for example, or remove it');
+  }
+  return null;
+}
+
 function partObjection(name: string, value: string): Objection | null {
   const one = (remedy: string): Objection => ({ message: `${name}=${value} is not accepted`, remedy });
   switch (name) {
@@ -205,7 +235,7 @@ function partObjection(name: string, value: string): Objection | null {
         value,
       )
         ? null
-        : one('use MO to SU, with a number before it for the n-th of a month: 2SA, -1SU');
+        : one('use MO to SU; with FREQ=MONTHLY also with a number for the n-th of a month: 2SA, -1SU');
     case 'UNTIL':
       return untilIsReal(value) ? null : one('write 20261231, 20261231T235959 or 20261231T225959Z');
     default: {

@@ -106,12 +106,22 @@ function recurrenceOfEvent(
   if (start === undefined) throw new EventError('has no DTSTART', 'give it a beginning');
   const zone = start.isDate ? timezone : zoneOf(start, timezone, zones);
   const wall = wallIn(start, zone, zones);
-  const rule = event.getFirstProperty('rrule');
-  const rrule = rule === null ? null : rule.toICALString().replace(/^RRULE[^:]*:/, '');
+  const [rule, ...more] = event.getAllProperties('rrule');
+  if (more.length > 0) {
+    throw new EventError(`has ${more.length + 1} rules (RRULE)`, 'make an event of its own of each of them');
+  }
+  if (event.getFirstProperty('recurrence-id')?.getParameter('range') !== undefined) {
+    throw new EventError(
+      'changes all occurrences from one on (RECURRENCE-ID with RANGE)',
+      'end the series there, and make another of the rest',
+    );
+  }
+  const rrule = rule === undefined ? null : rule.toICALString().replace(/^RRULE[^:]*:/, '');
   const objection = rrule === null ? null : ruleObjection(rrule, wall);
   if (objection !== null) throw new EventError(objection.message, objection.remedy);
   const starts = (name: string): string[] => timesOf(event, name).map((time) => wallIn(time, zone, zones));
-  const [except, also] = [starts('exdate'), starts('rdate')];
+  // RFC 5545, 3.8.5.3: DTSTART is the first of them, also where the rule does not have it.
+  const [except, also] = [starts('exdate'), [...(rrule === null ? [] : [wall]), ...starts('rdate')]];
   return {
     start: wall,
     timezone: zone,

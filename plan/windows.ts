@@ -25,6 +25,7 @@ import { suggest } from './problems.js';
 import type { Path, Source } from './source.js';
 import type { Scope, WindowSpec } from './windows-schema.js';
 
+const DAY_MS = 86_400_000;
 const MOST_ICS_BYTES = 4 * 1024 * 1024;
 /** So many of a window's openings are tried when it is asked whether an upgrade fits into any. */
 const OPENINGS_TRIED = 5;
@@ -206,7 +207,8 @@ function blackoutsOf(source: Source, { blackouts = [] }: WindowSpec, complain: C
     if (isBad) return [];
     if (dates !== undefined) return dates.map((day) => of(dayOf(day, timezone)));
     if (from !== undefined && to !== undefined) {
-      if (from < to || (from === to && DATE.test(to))) return [of(rangeOf(from, to, timezone))];
+      const range = of(rangeOf(from, to, timezone));
+      if (occurs(range)) return [range];
       complain([...path, 'to'], { message: 'is not after `from`', remedy: 'give the later one as `to`' });
       return [];
     }
@@ -226,8 +228,20 @@ function blackoutsOf(source: Source, { blackouts = [] }: WindowSpec, complain: C
     const { start: begins, duration: length } = entry;
     if (begins === undefined || length === undefined) return [];
     const form = { days: entry.days, rrule: entry.rrule, start: begins, duration: length, timezone };
-    return isSound(form, path, complain) ? [of(recurrenceOf(form))] : [];
+    if (!isSound(form, path, complain)) return [];
+    const recurring = of(recurrenceOf(form));
+    if (occurs(recurring)) return [recurring];
+    complain(path, { message: `blackout "${reason}" never occurs`, remedy: 'correct its rule, or remove it' });
+    return [];
   });
+}
+
+/** Whether there is any instant to it, also a past one: within ten years of its start. */
+function occurs(entry: CalendarEntry): boolean {
+  const alone = new OpenCalendar({ windows: [entry], blackouts: [] });
+  // No zone is further from UTC than a day.
+  const before = Date.parse(`${entry.recurrence.start}Z`) - DAY_MS;
+  return alone.isOpen(before) || alone.nextEdge(before) !== null;
 }
 
 function isSound(form: Parameters<typeof recurrenceOf>[0], path: Path, complain: Complain): boolean {

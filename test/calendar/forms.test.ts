@@ -19,6 +19,11 @@ it.each([
   'CET',
   'EST',
   'EST5EDT',
+  'cet',
+  'est',
+  'mst',
+  'est5edt',
+  'SystemV/EST5',
   'Europe/Berln',
   '',
   'W. Europe Standard Time',
@@ -51,8 +56,32 @@ it.each([
   ['FREQ=DAILY;FREQ=WEEKLY', 'keep one'],
   ['FREQ=DAILY;BYEASTER=1', 'remove it'],
   ['FREQ=DAILY;', 'NAME=VALUE'],
+  ['FREQ=WEEKLY;BYDAY=2SA', 'use FREQ=MONTHLY'],
+  ['FREQ=DAILY;BYDAY=MO,-1SA', 'use FREQ=MONTHLY'],
+  ['FREQ=YEARLY;BYWEEKNO=20;BYDAY=2SA', 'remove BYWEEKNO'],
+  ['FREQ=WEEKLY;BYDAY=XX', 'with FREQ=MONTHLY also with a number'],
+  ['FREQ=MONTHLY;BYWEEKNO=20;BYDAY=SA', 'use FREQ=YEARLY'],
+  ['FREQ=DAILY;BYYEARDAY=100', 'use FREQ=YEARLY'],
+  ['FREQ=WEEKLY;BYYEARDAY=100', 'use FREQ=YEARLY'],
+  ['FREQ=MONTHLY;BYYEARDAY=100', 'use FREQ=YEARLY'],
+  ['FREQ=WEEKLY;BYMONTHDAY=13;BYDAY=FR', 'use FREQ=MONTHLY'],
+  ['FREQ=DAILY;BYSETPOS=2', 'add BYDAY'],
 ])('refuses the rule %s', (rule, remedy) => {
   expect(ruleObjection(rule, '22:00')?.remedy).toContain(remedy);
+});
+
+it.each([
+  'FREQ=MONTHLY;BYDAY=2SA,-1SU',
+  'FREQ=YEARLY;BYDAY=20MO',
+  'FREQ=YEARLY;BYMONTH=11;BYDAY=4TH',
+  'FREQ=YEARLY;BYWEEKNO=20;BYDAY=SA',
+  'FREQ=YEARLY;BYYEARDAY=-1',
+  'FREQ=MONTHLY;BYMONTHDAY=13;BYDAY=FR',
+  'FREQ=DAILY;BYMONTHDAY=13',
+  'FREQ=MONTHLY;BYDAY=MO,TU,WE,TH,FR;BYSETPOS=-1',
+  'FREQ=WEEKLY;BYDAY=SA,SU;BYSETPOS=1',
+])('takes the rule %s', (rule) => {
+  expect(ruleObjection(rule, '22:00')).toBeNull();
 });
 
 it('takes a rule that counts from a first day when start has one', () => {

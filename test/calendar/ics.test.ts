@@ -94,6 +94,18 @@ it('expands what recurs: exceptions, additions, and occurrences that were moved 
   ]);
 });
 
+it('denies the time that an event itself names, also where its rule does not have it', () => {
+  const thursdays = ['DTSTART:20260203T100000Z', 'DTEND:20260203T120000Z', 'RRULE:FREQ=WEEKLY;COUNT=2;BYDAY=TH'];
+  expect(shut(file(thursdays))).toEqual([
+    '2026-02-03T10:00/2026-02-03T12:00',
+    '2026-02-05T10:00/2026-02-05T12:00',
+    '2026-02-12T10:00/2026-02-12T12:00',
+  ]);
+  expect(shut(file([...thursdays, 'EXDATE:20260203T100000Z']), berlin, 1)).toEqual([
+    '2026-02-05T10:00/2026-02-05T12:00',
+  ]);
+});
+
 it('takes zones by other names where the plan says what they are', () => {
   const text = file(['DTSTART;TZID=W. Europe Standard Time:20260701T100000', 'DURATION:PT1H']);
   expect(entriesOfIcs(text, berlin).objections).toEqual([
@@ -120,6 +132,18 @@ it.each([
     'FREQ=MINUTELY is not accepted',
   ],
   [file(['SUMMARY:x', 'DURATION:PT1H']), 'has no DTSTART'],
+  [
+    file(['SUMMARY:x', 'DTSTART:20260106T100000Z', 'RRULE:FREQ=WEEKLY;BYDAY=TU', 'RRULE:FREQ=WEEKLY;BYDAY=TH']),
+    'event "x": has 2 rules (RRULE)',
+  ],
+  [
+    file(['SUMMARY:x', 'RECURRENCE-ID;RANGE=THISANDFUTURE:20260106T100000Z', 'DTSTART:20260107T100000Z']),
+    'event "x": changes all occurrences from one on',
+  ],
+  [
+    file(['SUMMARY:x', 'DTSTART:20260106T100000Z', 'DURATION:PT1H', 'RRULE:FREQ=WEEKLY;BYDAY=2SA']),
+    'BYDAY=2SA with FREQ=WEEKLY is not accepted',
+  ],
   [file(['SUMMARY:x', 'DTSTART:20261301T100000Z', 'DURATION:PT1H']), 'event "x"'],
 ])('refuses %j', (text, message) => {
   expect(entriesOfIcs(text, berlin).objections[0]?.message).toContain(message);

@@ -108,6 +108,18 @@ durations: { balloon: 30m }`),
     expect(plan.waves[0]?.targets.map(({ gate }) => gate)).toEqual([0, 1, 0]);
   });
 
+  it('take a blackout until the end of the day on which it begins, and one that is over', () => {
+    const plan = planOf(
+      source(`blackouts:
+  - { reason: eve, from: 2026-12-24T18:00, to: 2026-12-24, timezone: Europe/Berlin }
+  - { reason: once, rrule: FREQ=DAILY;COUNT=3, start: 2026-01-01T22:00, duration: 4h, timezone: Europe/Berlin }`),
+      context,
+    );
+    const [eve, once] = plan.windows?.calendars[0]?.blackouts ?? [];
+    expect(eve?.recurrence).toMatchObject({ start: '2026-12-24T18:00:00', end: '2026-12-25T00:00:00' });
+    expect(once?.name).toBe('once');
+  });
+
   it('change the digest, and none changes nothing', () => {
     const digests = ['', `windows: [{ ${SATURDAY} }]`, `windows: [{ ${SATURDAY} }]\nmargin: 5m`].map(
       (text) => planOf(source(text), context).digest,
@@ -214,6 +226,21 @@ const ROWS: readonly Row[] = [
     'an end before its start',
     blackouts('reason: x, from: 2026-12-24, to: 2026-12-20, timezone: UTC'),
     'plan.yaml:9: spec.blackouts[0].to: is not after `from` (give the later one as `to`)',
+  ],
+  [
+    'a range that ends as it begins',
+    blackouts('reason: x, from: 2026-12-24, to: 2026-12-24T00:00, timezone: UTC'),
+    'plan.yaml:9: spec.blackouts[0].to: is not after `from` (give the later one as `to`)',
+  ],
+  [
+    'a range that ends as it begins, in seconds',
+    blackouts('reason: x, from: 2026-12-24T18:00, to: 2026-12-24T18:00:00, timezone: UTC'),
+    'plan.yaml:9: spec.blackouts[0].to: is not after `from` (give the later one as `to`)',
+  ],
+  [
+    'a blackout that never occurs',
+    blackouts('reason: x, rrule: FREQ=MONTHLY;BYDAY=6SA, start: "00:00", duration: 1d, timezone: UTC'),
+    'plan.yaml:9: spec.blackouts[0]: blackout "x" never occurs (correct its rule, or remove it)',
   ],
   [
     'half a range',
