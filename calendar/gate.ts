@@ -62,7 +62,11 @@ export class Gates {
     const from = Math.max(at, notBefore === undefined ? 0 : Date.parse(notBefore));
     const openings = this.calendars
       .flatMap((calendar) => calendar.openings(from, 1))
-      .flatMap(({ opens, ...rest }) => (opens === null ? [] : [{ opens, ...rest }]))
+      .flatMap(({ opens, closes, windows }) => {
+        // Shut neither before nor ever after: nobody needs to be told.
+        if (opens === null && closes === null) return [];
+        return [{ opens: opens ?? iso(from), closes, windows: windows.length === 0 ? ['between blackouts'] : windows }];
+      })
       .toSorted((a, b) => Date.parse(a.opens) - Date.parse(b.opens));
     const [first, ...others] = openings;
     if (first === undefined || (expireAt !== undefined && Date.parse(first.opens) >= Date.parse(expireAt))) return null;

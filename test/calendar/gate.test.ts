@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { recurrenceOf } from '../../calendar/forms.js';
+import { rangeOf, recurrenceOf } from '../../calendar/forms.js';
 import { Gates } from '../../calendar/gate.js';
 import type { RolloutWindows } from '../../workflows/contracts/calendar.js';
 
@@ -91,4 +91,15 @@ it('tells the openings that come, those that are long enough and not too late', 
   expect(gates(expires).next(0, at('2026-08-01T22:00:00Z'), 3)).toEqual(saturdays.slice(0, 1));
   const scheduled = { notBefore: '2026-08-15T22:00:00.000Z' };
   expect(gates(scheduled).next(0, at('2026-08-01T22:00:00Z'), 1)).toEqual(saturdays.slice(1, 2));
+});
+
+it('has openings to tell of where only blackouts are, from the instant on that is asked for', () => {
+  const yearEnd = { name: 'year end', recurrence: rangeOf('2026-12-19', '2027-01-03', 'UTC') };
+  const asked = '2026-12-01T00:00:00.000Z';
+  const windows = ['between blackouts'];
+  const shutOnce = gates({ calendars: [{ windows: [], blackouts: [yearEnd] }] });
+  expect(shutOnce.openingFrom(at(asked))).toEqual({ opens: asked, closes: '2026-12-19T00:00:00.000Z', windows });
+  const after = { opens: '2027-01-04T00:00:00.000Z', closes: null, windows };
+  expect(shutOnce.openingFrom(at('2026-12-19T00:00:00Z'))).toEqual(after);
+  expect(gates({ calendars: [{ windows: [], blackouts: [] }] }).openingFrom(at(asked))).toBeNull();
 });
