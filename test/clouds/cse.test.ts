@@ -84,9 +84,21 @@ describe('an engine', () => {
       version: '2.3.4',
       tags: { env: 'prod', empty: '' },
     });
-    engineIs({ tags: { env: 'prod' } });
-    expect((await cse.describe(reader, ID)).tags).toEqual({});
+    for (const none of [[], null, undefined]) {
+      engineIs({ tags: none });
+      expect((await cse.describe(reader, ID)).tags).toEqual({});
+    }
   });
+
+  it.each([[{ env: 'prod' }], ['env=prod'], [[{ name: 'env', value: 'prod' }]]])(
+    'whose tags are %j is an answer that cannot be used, and none without tags: a freeze may go by them',
+    async (tags) => {
+      engineIs({ tags });
+      await expect(cse.describe(reader, ID)).rejects.toThrow('tags');
+      cloud.answers[`GET ${ROOT}`] = { body: { total: 1, data: [engine({ tags })] } };
+      await expect(cse.list(reader, 0)).rejects.toThrow('tags');
+    },
+  );
 
   it.each([
     ['Available', 'ready'],

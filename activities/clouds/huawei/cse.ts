@@ -109,8 +109,9 @@ const listedEngine = z.object({
   latestJobId: z.number().nullish(),
   type: optionalText,
   flavor: sizeField,
-  // In no document, and read by Terraform's provider: nothing may depend on its shape.
-  tags: tagsField.catch([]),
+  // In no document, and read by Terraform's provider. In another shape the answer cannot be used: read as none at all,
+  // the tags would let through what a freeze or a blackout by tags holds.
+  tags: tagsField,
 });
 const engine = listedEngine.extend({ version: z.string() });
 type Engine = z.infer<typeof listedEngine>;
