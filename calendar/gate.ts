@@ -39,13 +39,17 @@ export class Gates {
 
     const state = calendar.state(at);
     const closes = Math.min(state.until === null ? Infinity : Date.parse(state.until), limit);
-    const until = Math.min(closes - needsMs, limit);
+    const first = hasStarted || startBy === undefined ? Infinity : Date.parse(startBy);
+    const until = Math.min(closes - needsMs, limit, first);
     if (state.open && at < until) {
       return { open: true, until: isoOrNull(until), closes: isoOrNull(closes), reason: state.reason, over: false };
     }
     const next = this.nextOpening(gate, at);
     if (next === null) return over(`${state.reason}, and no opening follows`);
-    const last = Math.min(limit, hasStarted || startBy === undefined ? Infinity : Date.parse(startBy));
+    const last = Math.min(limit, first);
+    if (next < limit && next >= first && this.opensBefore(first, at)) {
+      return { open: false, until: iso(first), closes: null, reason: state.reason, over: false };
+    }
     if (next >= last) return over(`${state.reason}, and the next opening, ${iso(next)}, is too late for ${iso(last)}`);
     const reason = state.open ? `too little is left of ${state.reason}: it closes at ${iso(closes)}` : state.reason;
     return { open: false, until: iso(next), closes: null, reason, over: false };
@@ -115,6 +119,15 @@ export class Gates {
       found.push(opening);
     }
     return found;
+  }
+
+  /** Whether something else of the rollout may yet start in time: then its later openings count as well. */
+  private opensBefore(instant: number, at: number): boolean {
+    return this.windows.gates.some(({ calendar, needsMs }, gate) => {
+      const { open, until } = this.calendars[calendar]?.state(at) ?? { open: false, until: null };
+      const isOpen = open && (until === null || Date.parse(until) - needsMs > at);
+      return isOpen || (this.nextOpening(gate, at) ?? Infinity) < instant;
+    });
   }
 
   /** When the next opening begins that is long enough; the one that `at` lies in has been judged already. */

@@ -128,7 +128,7 @@ export function forecast({ seed, now, waves, kinds, windows, hasStarted }: Forec
       const upgrades = waves[index]?.upgrades ?? [];
       const ended = model.play({
         startsAt: at,
-        startBy: offset === 0 ? startBy : Infinity,
+        startBy: starts[run]?.subarray(0, offset).some((start) => start !== Infinity) === true ? Infinity : startBy,
         takes: (task) => takes(upgrades[task], curves, now, random),
         starts: starts[run] ?? new Float64Array(),
         ends: ends[run] ?? new Float64Array(),

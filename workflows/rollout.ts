@@ -13,7 +13,7 @@ import {
   upsertSearchAttributes,
 } from '@temporalio/workflow';
 import { FAILURES } from './contracts/errors.js';
-import { addCounts, countOf, rolloutOutcome } from './contracts/outcome.js';
+import { addCounts, countOf, hasBegun, rolloutOutcome } from './contracts/outcome.js';
 import {
   sizeOf,
   type Counts,
@@ -260,7 +260,7 @@ class RolloutRun {
 
   private async runWave(wave: WaveState, index: number): Promise<WaveResult> {
     const { state } = this;
-    const { rollout, budget, accountLimits, timing, quarantineAfter } = state.input;
+    const { rollout, budget, accountLimits, timing, quarantineAfter, windows } = state.input;
     try {
       const options = {
         workflowId: wave.workflowId,
@@ -280,6 +280,7 @@ class RolloutRun {
             missed: [...state.missed],
             hold: this.people.hold,
             skips: [...wave.skips],
+            ...(windows?.startBy === undefined ? {} : { hasStarted: hasBegun(state.counts) }),
           },
         ] satisfies [WaveInput],
         parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,

@@ -13,6 +13,7 @@ import type { Shut } from './contracts/calendar.js';
 import type { SkipOrder } from './contracts/control.js';
 import { durationClass, type Durations, learn, workedMs } from './contracts/durations.js';
 import { upgradeWorkflowId } from './contracts/ids.js';
+import { hasBegun } from './contracts/outcome.js';
 import type {
   Limits,
   Share,
@@ -136,7 +137,7 @@ class ShardRun {
     this.windows = new ShardWindows({
       rollout: { rollout: input.rollout, rolloutRun: input.rolloutRun },
       waiting: () => [...this.queue, ...this.inFlight.values()].map(({ spec }) => spec),
-      hasStarted: () => input.index > 1 || input.shard > 1 || this.inFlight.size + this.ends.all.length > 0,
+      hasStarted: () => this.hasRolloutStarted,
       isOver: () => this.whyOver() !== null,
       beforeOpening: () => this.freezes.ask(),
       news: () => {
@@ -373,6 +374,16 @@ class ShardRun {
     };
   }
 
+  /** Whether anything of it has been under way; what a person holds back has not been. */
+  private get hasStarted(): boolean {
+    return this.inFlight.size > this.heldBack.size || hasBegun(this.ends.counts());
+  }
+
+  private get hasRolloutStarted(): boolean {
+    // Of an older release's waves, only the very first shard asked itself.
+    return this.hasStarted || (this.share.hasStarted ?? (this.input.index > 1 || this.input.shard > 1));
+  }
+
   /** The window that all that is left waits for. */
   private get shut(): Shut | null {
     return this.inFlight.size > 0 ? null : this.windows.shut(this.queue.map(({ spec }) => spec));
@@ -468,6 +479,7 @@ class ShardRun {
       uses: Object.fromEntries(names.map((name) => [name, uses[name] ?? 0])),
       failures: this.ends.failures,
       isStuck: this.inFlight.size === 0 && this.queue.length > 0,
+      hasStarted: this.hasStarted,
     });
   }
 

@@ -118,13 +118,16 @@ export class WaveShares {
   private stop: string | null = null;
   private skipped = false;
   private hold: string | null = null;
+  private hasStarted: boolean | undefined;
   private news = true;
 
   /**
    * @param limits of the whole wave, shared ones only
    * @param draws for each shard, how many of its upgrades draw on each limit
+   * @param hasStarted as `WaveInput.hasStarted`
    */
-  constructor(limits: Limits, failuresLeft: number, draws: readonly Limits[]) {
+  constructor(limits: Limits, failuresLeft: number, draws: readonly Limits[], hasStarted?: boolean) {
+    this.hasStarted = hasStarted;
     this.limits = limits;
     this.failuresLeft = failuresLeft;
     this.step = draws.length / WORDS_PER_WAVE;
@@ -193,12 +196,14 @@ export class WaveShares {
     const known = this.shards[shard - 1];
     if (known === undefined || word.number <= known.sharing.word.number) return;
     this.news = true;
+    this.noteStart(word.hasStarted);
     known.sharing = { word, grants: known.sharing.grants.filter(({ number }) => number >= word.heard) };
   }
 
-  end(shard: number, failures: number): void {
+  end(shard: number, failures: number, hasBegun = false): void {
     const known = this.shards[shard - 1];
     if (known === undefined) return;
+    this.noteStart(hasBegun);
     known.state = 'ended';
     this.news = true;
     this.failuresOfEnded += failures;
@@ -249,6 +254,7 @@ export class WaveShares {
     const latest = sharing.grants.at(-1);
     if ((latest?.stop ?? null) !== this.whyStopped || (latest?.hold ?? null) !== this.hold) return true;
     if (this.isStopped) return false;
+    if (latest?.hasStarted !== this.hasStarted) return true;
     const now = granted(sharing, Object.keys(limits));
     return (
       this.tellAfter() * 2 <= (latest?.tellAfter ?? 1) ||
@@ -265,7 +271,12 @@ export class WaveShares {
       stop: this.whyStopped,
       ...(this.skipped ? { skipped: true } : {}),
       ...(this.hold === null ? {} : { hold: this.hold }),
+      ...(this.hasStarted === undefined ? {} : { hasStarted: this.hasStarted }),
     };
+  }
+
+  private noteStart(hasStarted = false): void {
+    if (this.hasStarted === false) this.hasStarted = hasStarted;
   }
 
   private get whyStopped(): string | null {
@@ -284,6 +295,7 @@ export interface ShardStanding {
   readonly uses: Limits;
   readonly failures: number;
   readonly isStuck: boolean;
+  readonly hasStarted?: boolean;
 }
 
 /** The share of a shard that shares its wave's limits with nobody. */
@@ -298,6 +310,7 @@ export class ShardShare {
   private last: Omit<ShardWord, 'shard'> = { number: 0, heard: 0, wants: {}, uses: {}, failures: 0 };
   private unanswered: { readonly number: number; readonly wants: Limits }[] = [];
   private owesAnswer = false;
+  private hasToldStart = false;
 
   constructor({ grant, step }: Share) {
     this.grant = grant;
@@ -319,6 +332,11 @@ export class ShardShare {
     return this.grant.hold ?? null;
   }
 
+  /** Whether anything of the rollout has been under way, as far as the wave knows; `undefined` where it does not matter. */
+  get hasStarted(): boolean | undefined {
+    return this.grant.hasStarted;
+  }
+
   hear(grant: Grant): void {
     if (grant.number <= this.grant.number) return;
     const before = this.limits();
@@ -337,14 +355,22 @@ export class ShardShare {
   word(now: ShardStanding): Omit<ShardWord, 'shard'> | null {
     if (this.step === null || !this.isDue(now)) return null;
     const { wants, uses, failures } = now;
-    this.last = { number: this.last.number + 1, heard: this.grant.number, wants, uses, failures };
+    const started = this.isFirstStart(now) ? { hasStarted: true } : {};
+    this.hasToldStart ||= 'hasStarted' in started;
+    this.last = { number: this.last.number + 1, heard: this.grant.number, wants, uses, failures, ...started };
     this.unanswered.push(this.last);
     this.owesAnswer = false;
     return this.last;
   }
 
-  private isDue({ wants, uses, failures, isStuck }: ShardStanding): boolean {
-    if (this.owesAnswer || failures - this.last.failures >= this.grant.tellAfter) return true;
+  /** The wave counts on hearing of it. */
+  private isFirstStart({ hasStarted = false }: ShardStanding): boolean {
+    return hasStarted && this.grant.hasStarted === false && !this.hasToldStart;
+  }
+
+  private isDue(now: ShardStanding): boolean {
+    const { wants, uses, failures, isStuck } = now;
+    if (this.isFirstStart(now) || this.owesAnswer || failures - this.last.failures >= this.grant.tellAfter) return true;
     const first = this.last.number === 0;
     const isNews = (step: (name: string, limit: number) => number) =>
       Object.entries(this.limits()).some(([name, limit]) => {

@@ -14,7 +14,7 @@ import {
 import type { SkipOrder, WaveOrder } from './contracts/control.js';
 import { FAILURES } from './contracts/errors.js';
 import { shardWorkflowId } from './contracts/ids.js';
-import { addCounts, addFailures, countOf, tally } from './contracts/outcome.js';
+import { addCounts, addFailures, countOf, hasBegun, tally } from './contracts/outcome.js';
 import {
   SHARD_SIZE,
   sizeOf,
@@ -78,6 +78,7 @@ class WaveRun {
       sharedAmong(limits, this.parts),
       input.failuresLeft,
       this.parts.map(({ draws }) => draws),
+      input.hasStarted,
     );
     this.shares.setHold(input.hold ?? null);
     this.show();
@@ -197,7 +198,7 @@ class WaveRun {
     }
     const failures = told.failures ?? countOf(counts, FAILED_OUTCOMES);
     this.endOfShard.set(number, { counts, failures, byClass: told.byClass ?? {}, missed: told.missed ?? [] });
-    this.shares.end(number, failures);
+    this.shares.end(number, failures, hasBegun(counts));
   }
 
   private stop(why: string): void {

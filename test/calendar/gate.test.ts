@@ -59,6 +59,34 @@ it('ends at startBy unless it has started, and at expireAt', () => {
   );
 });
 
+it('asks again at startBy while nothing has started', () => {
+  const bounded = gates({ startBy: '2026-08-01T23:00:00.000Z' }, 0);
+  expect(bounded.state(0, at('2026-08-01T22:30:00Z'), false)).toMatchObject({
+    open: true,
+    until: '2026-08-01T23:00:00.000Z',
+    closes: '2026-08-02T02:00:00.000Z',
+  });
+  expect(bounded.state(0, at('2026-08-01T22:30:00Z'), true)).toMatchObject({ until: '2026-08-02T02:00:00.000Z' });
+});
+
+it('waits with a later opening for what may start by startBy elsewhere', () => {
+  const of = (name: string, recurrence: typeof saturday) => ({ windows: [{ name, recurrence }], blackouts: [] });
+  const both = gates({
+    startBy: '2026-08-06T00:00:00.000Z',
+    calendars: [of('saturday', saturday), of('thursday', thursday)],
+    gates: [
+      { calendar: 0, needsMs: 0 },
+      { calendar: 1, needsMs: 0 },
+    ],
+  });
+  expect(both.state(1, at('2026-08-01T12:00:00Z'), false)).toMatchObject({
+    open: false,
+    over: false,
+    until: '2026-08-06T00:00:00.000Z',
+  });
+  expect(both.state(1, at('2026-08-03T00:00:00Z'), false)).toMatchObject({ over: true });
+});
+
 it('leaves what the first opening left, where the plan says so', () => {
   const once = gates({ missedWindow: 'expire' });
   expect(once.state(0, at('2026-08-01T13:00:00Z'), false)).toMatchObject({ open: false, over: false });

@@ -106,6 +106,14 @@ it('says how many do not fit, and until when they would have had to', () => {
   expect(none.ends).toEqual({ p50: null, p90: null });
 });
 
+it('starts nothing of any wave past startBy, once the first has come too late', () => {
+  const { waves, ends } = of({ windows: { ...WINDOWS, startBy: '2026-08-01T20:00:00.000Z' } });
+  expect(waves.map(({ unfit }) => unfit?.never.length)).toEqual([1, 8]);
+  expect(ends).toEqual({ p50: null, p90: null });
+  const inTime = of({ windows: { ...WINDOWS, startBy: '2026-08-01T22:10:00.000Z' } });
+  expect(inTime.waves.map(({ unfit }) => unfit)).toEqual([null, null]);
+});
+
 it('starts at once without windows, and takes no time for what is at its target', () => {
   const [wave] = of({
     windows: null,

@@ -258,3 +258,33 @@ describe('shards that share', () => {
     expect(keyed.messages * 4.5 + 25 * 7).toBeLessThan(4_000);
   });
 });
+
+it('tells every shard once something of one has been under way, where startBy bounds the rollout', () => {
+  const wants = { [SLOTS]: 400 };
+  const wave = new WaveShares({ [SLOTS]: 401 }, 0, [wants, { [SLOTS]: 1 }], false);
+  const [first, second] = [wave.nextToOpen(), wave.nextToOpen()].map((opened) => {
+    if (opened === null) throw new Error('not opened');
+    return new ShardShare(opened.share);
+  });
+  expect([first?.hasStarted, second?.hasStarted]).toEqual([false, false]);
+  const standing = { wants, uses: wants, failures: 0, isStuck: false };
+  expect(first?.word({ ...standing, hasStarted: false })).toBeNull();
+  const word = first?.word({ ...standing, hasStarted: true });
+  expect(word).toMatchObject({ hasStarted: true });
+  // Once is enough.
+  expect(first?.word({ ...standing, hasStarted: true })).toBeNull();
+  if (word != null) wave.hear({ shard: 1, ...word });
+  for (const { shard, grant } of wave.grants()) (shard === 1 ? first : second)?.hear(grant);
+  expect([first?.hasStarted, second?.hasStarted]).toEqual([true, true]);
+});
+
+it('opens a later shard with what the end of an earlier one says of it', () => {
+  const waveOf = () => new WaveShares({ [SLOTS]: 1 }, 0, [{ [SLOTS]: 1 }, { [SLOTS]: 1 }], false);
+  const secondAfter = (hasBegun: boolean) => {
+    const wave = waveOf();
+    wave.nextToOpen();
+    wave.end(1, 0, hasBegun);
+    return wave.nextToOpen()?.share.grant.hasStarted;
+  };
+  expect([secondAfter(false), secondAfter(true)]).toEqual([false, true]);
+});

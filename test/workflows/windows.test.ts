@@ -8,7 +8,7 @@ import { Gates } from '../../calendar/gate.js';
 import type { RolloutWindows } from '../../workflows/contracts/calendar.js';
 import { rolloutWorkflowId, shardWorkflowId } from '../../workflows/contracts/ids.js';
 import { QUEUES } from '../../workflows/contracts/queues.js';
-import type { RolloutInput, RolloutResult, ShardResult } from '../../workflows/contracts/rollout.js';
+import type { RolloutInput, RolloutResult, ShardResult, UpgradeEnd } from '../../workflows/contracts/rollout.js';
 import type { GateSteps } from '../../workflows/contracts/steps.js';
 import type { rollout } from '../../workflows/rollout.js';
 import { timeSkippingEnvironment } from '../support/environment.js';
@@ -41,8 +41,13 @@ interface Ended {
   readonly reasons: readonly string[];
 }
 
-/** Three upgrades, one at a time, each of which takes so long. */
-async function run(name: string, lasts: number, windows: Partial<RolloutWindows>, needsMs = 0): Promise<Ended> {
+/** Upgrades wave by wave, one at a time, each of which takes so long. */
+async function run(
+  name: string,
+  lasts: number,
+  windows: Partial<RolloutWindows>,
+  { needsMs = 0, waves: ids = [['w1', 'w2', 'w3']] }: { needsMs?: number; waves?: readonly (readonly string[])[] } = {},
+): Promise<Ended> {
   const given: RolloutWindows = {
     calendars: [{ windows: [], blackouts: [] }],
     gates: [{ calendar: 0, needsMs }],
@@ -51,12 +56,16 @@ async function run(name: string, lasts: number, windows: Partial<RolloutWindows>
     ...windows,
   };
   const gates = new Gates(given);
-  const planned = rolloutInput(name, { ids: ['w1', 'w2', 'w3'], concurrency: 1 }, { max: 0, mode: 'strict' });
-  const waves = planned.waves.map((wave) => ({
-    ...wave,
-    upgrades: (wave.upgrades ?? []).map((spec) => ({ ...spec, gate: 0 })),
-  }));
-  const input: RolloutInput = { ...planned, waves, windows: given };
+  const planned = ids.map((some) => rolloutInput(name, { ids: some, concurrency: 1 }, { max: 0, mode: 'strict' }));
+  const waves = planned.flatMap((one) =>
+    one.waves.map((wave) => ({
+      ...wave,
+      upgrades: (wave.upgrades ?? []).map((spec) => ({ ...spec, gate: 0 })),
+    })),
+  );
+  const [first] = planned;
+  if (first === undefined) throw new Error('no wave');
+  const input: RolloutInput = { ...first, waves, windows: given };
 
   const began = new Map<string, number>();
   const steps = scriptedSteps({
@@ -86,8 +95,11 @@ async function run(name: string, lasts: number, windows: Partial<RolloutWindows>
       if (cause instanceof ApplicationFailure) return cause.details?.[0] as RolloutResult;
       throw error;
     });
-    const shard = env.client.workflow.getHandle(shardWorkflowId(name, handle.firstExecutionRunId, 1, 1));
-    const { ends } = (await shard.result()) as ShardResult;
+    const ends: UpgradeEnd[] = [];
+    for (const wave of ids.keys()) {
+      const shard = env.client.workflow.getHandle(shardWorkflowId(name, handle.firstExecutionRunId, wave + 1, 1));
+      ends.push(...((await shard.result()) as ShardResult).ends);
+    }
     return {
       result,
       submitted: Object.fromEntries([...began].map(([id, at]) => [id, Math.floor((at - now) / MINUTE)])),
@@ -122,6 +134,22 @@ it('starts nothing at all when its first opening is too late for startBy', async
   expect(reasons[0]).toContain(`the next opening, ${iso(opens)}, is too late for ${startBy}`);
 });
 
+it('starts nothing of a later wave either once startBy has passed', async () => {
+  const startBy = iso(now + 2 * HOUR);
+  const windows = { ...daily(now + 5 * HOUR, '2h'), startBy };
+  const { result, submitted, reasons } = await run('late-waves', HOUR, windows, { waves: [['w1'], ['w2']] });
+  expect(submitted).toEqual({});
+  expect(result.counts).toEqual({ NotStarted: 2 });
+  expect(reasons).toHaveLength(2);
+});
+
+it('starts later waves after startBy once the first has started by it', async () => {
+  const windows = { ...daily(now, '2h'), startBy: iso(now + HOUR) };
+  const { result, submitted } = await run('later-waves', 3 * HOUR, windows, { waves: [['w1'], ['w2']] });
+  expect(result.counts).toEqual({ Succeeded: 2 });
+  expect(submitted['w2']).toBeGreaterThanOrEqual(24 * 60);
+});
+
 it('goes on in later openings once it has started by startBy', async () => {
   const startBy = iso(now + HOUR);
   const { result, submitted } = await run('started', 3 * HOUR, { ...daily(now, '2h'), startBy });
@@ -132,7 +160,7 @@ it('goes on in later openings once it has started by startBy', async () => {
 });
 
 it('starts only what still fits before the edge', async () => {
-  const { result, submitted } = await run('fits', HOUR, daily(now, '4h'), 2 * HOUR);
+  const { result, submitted } = await run('fits', HOUR, daily(now, '4h'), { needsMs: 2 * HOUR });
   expect(result.counts).toEqual({ Succeeded: 3 });
   const [first = 0, second = 0, third = 0] = Object.values(submitted);
   expect(first).toBeLessThan(120);

@@ -53,6 +53,12 @@ export function failureClass(
   }
 }
 
+/** Whether anything of these was under way: what was left out or came too late was not. */
+export function hasBegun(counts: Counts): boolean {
+  const { Skipped = 0, NotStarted = 0 } = counts;
+  return countOf(counts) > Skipped + NotStarted;
+}
+
 /** Adds two tallies of failures. */
 export function addFailures(a: FailureCounts, b: FailureCounts): FailureCounts {
   const sum: Partial<Record<FailureClass, number>> = { ...a };

@@ -115,6 +115,8 @@ export interface WaveInput {
   readonly hold?: string | null;
   /** Upgrades that a person has left out before they could start. */
   readonly skips?: readonly SkipOrder[];
+  /** Whether anything of the rollout has been under way; left out where no `startBy` bounds it. */
+  readonly hasStarted?: boolean;
 }
 
 export interface ShardInput extends Omit<WaveInput, 'wave'> {
@@ -153,6 +155,8 @@ export interface Grant {
   readonly skipped?: boolean;
   /** Why nothing is started for now. */
   readonly hold?: string | null;
+  /** As `WaveInput.hasStarted`, by now. */
+  readonly hasStarted?: boolean;
 }
 
 /**
@@ -169,6 +173,8 @@ export interface ShardWord {
   readonly uses: Limits;
   /** Failures so far. */
   readonly failures: number;
+  /** Something of it has been under way. */
+  readonly hasStarted?: boolean;
 }
 
 /** One upgrade as its shard saw it end: short, since a shard answers with up to 400 of them. */
