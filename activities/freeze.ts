@@ -15,7 +15,7 @@ const FRESH_MS = 1_000;
 const LOOK_EVERY_MS = 2_000;
 const BEAT_MS = 8_000;
 
-/** The freezes that hold now. */
+/** All freezes that the ledger knows, also those that have ended: whoever asks has his own clock. */
 export type FreezesOf = () => Promise<readonly Freeze[]>;
 
 /** @throws the server's error: who cannot ask may not send, and no older answer stands in for one */
@@ -33,13 +33,16 @@ export function freezesReader(clock: Clock, clientOf: () => Client = () => Conte
         if (latest === asked) latest = null;
       });
     }
-    const all = await latest.answer;
-    return all.filter((freeze) => isActive(freeze, clock.now()));
+    return latest.answer;
   };
 }
 
-export function freezeSteps(freezesOf: FreezesOf): FreezeSteps {
-  return { readFreezes: freezesOf };
+async function holding(clock: Clock, freezesOf: FreezesOf): Promise<readonly Freeze[]> {
+  return (await freezesOf()).filter((freeze) => isActive(freeze, clock.now()));
+}
+
+export function freezeSteps(clock: Clock, freezesOf: FreezesOf): FreezeSteps {
+  return { readFreezes: () => holding(clock, freezesOf) };
 }
 
 export function freezeWaits(clock: Clock, freezesOf: FreezesOf): FreezeWaits {
@@ -51,8 +54,8 @@ export function freezeWaits(clock: Clock, freezesOf: FreezesOf): FreezeWaits {
         () => ids,
         async () => {
           for (;;) {
-            const holding = await freezesOf();
-            if (ids.some((id) => holding.every((freeze) => freeze.id !== id))) return holding;
+            const left = await holding(clock, freezesOf);
+            if (ids.some((id) => left.every((freeze) => freeze.id !== id))) return left;
             await clock.sleep(LOOK_EVERY_MS, signal);
           }
         },

@@ -59,7 +59,7 @@ export function createActivities(deps: StepDeps): {
       ...learningSteps,
       ...gateSteps(deps.clock, gatesOf),
       ...scheduleSteps(deps),
-      ...freezeSteps(freezesOf),
+      ...freezeSteps(deps.clock, freezesOf),
     },
     submits: { submit: (input) => submit({ holdOf: rolloutHold, gatesOf, freezesOf, ...deps }, input) },
     waits: {

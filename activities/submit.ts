@@ -4,7 +4,7 @@
  */
 import { activityInfo, Context } from '@temporalio/activity';
 import type { Gates } from '../calendar/gate.js';
-import { freezeLabel, freezeOf } from '../workflows/contracts/freezes.js';
+import { endOf, freezeLabel, freezeOf, isActive } from '../workflows/contracts/freezes.js';
 import type { SubmitInput, SubmitResult } from '../workflows/contracts/steps.js';
 import type { SentCall } from '../workflows/contracts/upgrade.js';
 import { submitBounds, type SubmitBounds } from './bounds.js';
@@ -278,16 +278,24 @@ class SubmitAttempt {
     }
     if (!first.open) return later("it has just opened, and not yet by the cloud's clock", most - least);
     const until = last.until === null ? Infinity : Date.parse(last.until) - most;
-    return { sendBy: Math.min(sendBy, until - 1), timeoutMs: Math.min(timeoutMs, closes - now) };
+    const guard = EDGE_GUARD_MS * this.input.timing.scale;
+    return { sendBy: Math.min(sendBy, until - 1, closes - guard), timeoutMs, answerBy: closes };
   }
 
   /** Whether a freeze covers it, by its tags as they are now. */
   private async freeze(): Promise<SubmitResult | null> {
     const { spec, rollout } = this.input;
     try {
-      const holding = (await this.deps.freezesOf?.()) ?? [];
+      const known = (await this.deps.freezesOf?.()) ?? [];
+      const now = this.deps.clock.now();
+      // As a window's edge: ours and the cloud's clock both have to be past its end.
+      const behind = Math.min(this.sender?.clockOffset()?.least ?? 0, 0);
+      const holding = known.filter((freeze) => isActive(freeze, now + behind));
       const freeze = freezeOf(holding, { resource: spec.resource, rollout, tags: this.tags });
-      return freeze === null ? null : this.result('closed', freezeLabel(freeze), { over: false, freeze });
+      if (freeze === null) return null;
+      if (isActive(freeze, now)) return this.result('closed', freezeLabel(freeze), { over: false, freeze });
+      const retryInMs = (endOf(freeze) - now - behind) / this.input.timing.scale;
+      return this.result('deferred', `${freezeLabel(freeze)}, by the cloud's clock`, { retryInMs });
     } catch (error) {
       return this.untold('it is frozen', error);
     }

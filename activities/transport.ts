@@ -18,6 +18,8 @@ export interface HttpCall {
   readonly ca?: string;
   /** Milliseconds from the socket write to the whole answer. Default 15 s for a read, 30 s for a send. */
   readonly timeoutMs?: number;
+  /** Epoch ms: the whole answer has to be there by then, where that is sooner. */
+  readonly answerBy?: number;
   readonly signal?: AbortSignal;
 }
 
@@ -174,9 +176,10 @@ async function exchange(
         }
         sentAt = now;
         clearTimeout(timer);
+        const timeoutMs = Math.min(call.timeoutMs, Math.max((call.answerBy ?? Infinity) - now, 0));
         timer = setTimeout(() => {
-          fail(new TransportError(`no whole answer within ${seconds(call.timeoutMs)}`, sentAt));
-        }, call.timeoutMs);
+          fail(new TransportError(`no whole answer within ${seconds(timeoutMs)}`, sentAt));
+        }, timeoutMs);
       },
       // Again for the real answer when an informational one came first.
       onResponseStart(_controller, statusCode, received) {

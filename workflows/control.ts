@@ -1,18 +1,20 @@
 /** People's hands on a running rollout: each act is recorded, changes what is to come, and is passed on to its waves. */
-import { CancellationScope, upsertMemo } from '@temporalio/workflow';
+import { CancellationScope, patched, upsertMemo } from '@temporalio/workflow';
 import {
   HOLD_MEMO,
+  isControlRequest,
   type ConcurrencyRequest,
   type ControlRequest,
   type DecisionRequest,
   type SkipRequest,
   type WaiveRequest,
   type WaveOrder,
+  wordsOf,
 } from './contracts/control.js';
 import { allowedInFlight } from './contracts/outcome.js';
 import { sizeOf, type WaveInput, type WavePlan } from './contracts/rollout.js';
 import { waveOrderSignal } from './messages.js';
-import { type RolloutState, type WaveState, wordsOf } from './rollout-state.js';
+import type { RolloutState, WaveState } from './rollout-state.js';
 import type { Soak } from './soak.js';
 import { mustBeInTime } from './timely.js';
 
@@ -20,26 +22,39 @@ export class Control {
   private readonly rollout: RolloutState;
   /** Orders to waves, one after the other. */
   private orders: Promise<void> = Promise.resolve();
+  /** Why nothing is sent any more, whoever resumes it. */
+  private forbidden: string | null = null;
 
   constructor(rollout: RolloutState) {
     this.rollout = rollout;
   }
 
-  /** Pause, resume or stop. One that was heard before, or changes nothing, is recorded and changes nothing. */
-  control({ requestId, act, actor, reason }: ControlRequest): void {
+  /** Pause, resume or stop. One that was heard before, or is none, changes nothing. */
+  control(request: ControlRequest): void {
     const { rollout } = this;
+    if (!isControlRequest(request)) return;
+    const { requestId, act, actor, reason } = request;
     if (rollout.acts.some((one) => one.requestId === requestId)) return;
     const done = rollout.record({ requestId, act, what: 'the rollout', actor, reason });
     if (rollout.result !== null) return;
     if (act === 'stop') {
       rollout.stop ??= done;
+      this.forbidSending(wordsOf(rollout.stop));
       rollout.running.cancel();
     } else {
       rollout.hold = act === 'pause' ? (rollout.hold ?? done) : null;
       const why = this.hold;
-      upsertMemo({ [HOLD_MEMO]: why });
+      upsertMemo({ [HOLD_MEMO]: this.forbidden ?? why });
       for (const wave of rollout.waves) this.order(wave, { hold: why });
     }
+  }
+
+  /** Nobody starts anything any more, and no submit that is queued already may send. */
+  forbidSending(why: string): void {
+    // Rollouts of older releases did not say it to what was queued.
+    if (!patched('stop-holds')) return;
+    this.forbidden ??= why;
+    upsertMemo({ [HOLD_MEMO]: this.forbidden });
   }
 
   /** @throws Error saying why it cannot be left out */

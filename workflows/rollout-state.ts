@@ -2,7 +2,7 @@
 import { CancellationScope, type ChildWorkflowHandle, workflowInfo } from '@temporalio/workflow';
 import { Approvals } from './approvals.js';
 import { type GateState, type Shut, soonest } from './contracts/calendar.js';
-import type { Act, SkipOrder } from './contracts/control.js';
+import { type Act, type SkipOrder, wordsOf } from './contracts/control.js';
 import { waveWorkflowId } from './contracts/ids.js';
 import { addCounts, addFailures } from './contracts/outcome.js';
 import type {
@@ -183,19 +183,4 @@ function frozenIn({ shards }: WaveState): string | null {
   const told = [...shards.values()].flatMap(({ frozen }) => frozen ?? []);
   const [first] = told;
   return first === undefined ? null : `${told.reduce((sum, { count }) => sum + count, 0)} ${first.why}`;
-}
-
-/** `paused by ana at …: a customer complained`. */
-export function wordsOf({ act, actor, reason, at }: Act): string {
-  const done = {
-    pause: 'paused',
-    resume: 'resumed',
-    stop: 'stopped',
-    skip: 'skipped',
-    concurrency: 'set',
-    approve: 'approved',
-    reject: 'rejected',
-    waive: 'waived',
-  }[act];
-  return `${done} by ${actor} at ${at}: ${reason}`;
 }

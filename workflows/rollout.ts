@@ -12,6 +12,7 @@ import {
   startChild,
   upsertSearchAttributes,
 } from '@temporalio/workflow';
+import { wordsOf } from './contracts/control.js';
 import { FAILURES } from './contracts/errors.js';
 import { addCounts, countOf, hasBegun, rolloutOutcome } from './contracts/outcome.js';
 import {
@@ -38,7 +39,7 @@ import {
 } from './messages.js';
 import { Notices } from './notices.js';
 import { detailsOf, statusOf, wavesOf } from './rollout-details.js';
-import { RolloutState, type WaveState, wordsOf } from './rollout-state.js';
+import { RolloutState, type WaveState } from './rollout-state.js';
 import type { wave as waveWorkflow } from './wave.js';
 
 export async function rollout(input: RolloutInput): Promise<RolloutResult> {
@@ -81,6 +82,9 @@ class RolloutRun {
   /** Every message that a rollout understands; whatever it changes is shown. */
   listen(): void {
     const { people } = this;
+    void CancellationScope.current().cancelRequested.catch(() => {
+      people.forbidSending('the rollout was cancelled');
+    });
     const shown = <T>(answer: T): T => {
       this.show();
       return answer;

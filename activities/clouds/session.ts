@@ -31,6 +31,8 @@ export interface SendBounds {
   readonly mayGo?: () => Promise<boolean>;
   /** From the socket write to the whole answer; past it the answer is `unanswered`. */
   readonly timeoutMs: number;
+  /** Epoch ms by our clock: given up then at the latest, however late it left. */
+  readonly answerBy?: number;
 }
 
 /** After a connection that could not be made. */
@@ -136,7 +138,7 @@ export class Session {
     return this.parts.cloudTime.offset();
   }
 
-  async send(request: MutatingRequest, { sendBy, isLate, mayGo, timeoutMs }: SendBounds): Promise<Sent> {
+  async send(request: MutatingRequest, { sendBy, isLate, mayGo, timeoutMs, answerBy }: SendBounds): Promise<Sent> {
     const { writes, transport, authenticator, circuit } = this.parts;
     let call: HttpCall;
     let proof: Proof;
@@ -147,7 +149,7 @@ export class Session {
         return { kind: 'not-sent', reason, retryInMs: grant.waitMs };
       }
       proof = await authenticator.prove();
-      call = { ...this.prepare(request, proof), timeoutMs };
+      call = { ...this.prepare(request, proof), timeoutMs, ...(answerBy === undefined ? {} : { answerBy }) };
     } catch (error) {
       if (error instanceof AccountError) return { kind: 'not-sent', reason: error.message, retryInMs: MEND_MS };
       if (error instanceof CloudError) return { kind: 'not-sent', reason: error.message, retryInMs: RECONNECT_MS };

@@ -1,12 +1,13 @@
 /** Right before a send: nothing goes out to what a freeze covers, and nothing where the freezes cannot be read. */
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { afterEach, expect, it } from 'vitest';
-import { systemClock } from '../../activities/clock.js';
+import { type Clock, systemClock } from '../../activities/clock.js';
 import type { StepDeps } from '../../activities/step.js';
 import { submit } from '../../activities/submit.js';
 import type { Cover, Freeze } from '../../workflows/contracts/freezes.js';
 import type { SubmitResult } from '../../workflows/contracts/steps.js';
 import { type Clouds, simulatedClouds } from '../support/clouds.js';
+import { VirtualClock } from '../support/virtual-clock.js';
 
 let clouds: Clouds;
 afterEach(() => clouds.close());
@@ -23,8 +24,11 @@ function freeze(scope: readonly Cover[], except: readonly Cover[] = []): Freeze 
   };
 }
 
-async function submitted(freezesOf: NonNullable<StepDeps['freezesOf']>): Promise<SubmitResult> {
-  clouds = await simulatedClouds({ clock: systemClock, graphs: 1 });
+async function submitted(
+  freezesOf: NonNullable<StepDeps['freezesOf']>,
+  clocks: { readonly clock: Clock; readonly cloudClock?: Clock } = { clock: systemClock },
+): Promise<SubmitResult> {
+  clouds = await simulatedClouds({ ...clocks, graphs: 1 });
   const [spec] = clouds.specs('ges');
   if (spec === undefined) throw new Error('no graph');
   const input = {
@@ -36,7 +40,7 @@ async function submitted(freezesOf: NonNullable<StepDeps['freezesOf']>): Promise
     knownOperations: [],
     submission: 1,
     unresolvedSince: null,
-    startedAt: new Date().toISOString(),
+    startedAt: new Date(clocks.clock.now()).toISOString(),
   };
   return new MockActivityEnvironment({ scheduledTimestampMs: Date.now() }).run(() =>
     submit({ ...clouds.deps, freezesOf }, input),
@@ -88,4 +92,25 @@ it('sends nothing when nobody can tell what is frozen', async () => {
   expect(result).toMatchObject({ verdict: 'deferred', calls: [] });
   expect(result.reason).toBe('cannot tell whether it is frozen: no server');
   expect(submits()).toEqual([]);
+});
+
+it("holds until the freeze is over by the cloud's clock as well", async () => {
+  const until = Date.parse('2026-12-01T06:00:00Z');
+  const clock = new VirtualClock({ startsAt: until + 60_000 });
+  const cloudClock = {
+    now: () => clock.now() - 600_000,
+    sleep: (ms: number, signal?: AbortSignal) => clock.sleep(ms, signal),
+  };
+  const held = { ...freeze([{}]), until: new Date(until).toISOString() };
+  const result = await submitted(() => Promise.resolve([held]), { clock, cloudClock });
+  expect(result).toMatchObject({ verdict: 'deferred', calls: [] });
+  expect(result.reason).toContain("by the cloud's clock");
+  // Nine minutes are left there; a cloud's date shows whole seconds.
+  expect(Math.abs(result.retryInMs - 540_000)).toBeLessThanOrEqual(2_000);
+  expect(submits()).toEqual([]);
+});
+
+it('sends once the freeze has been lifted', async () => {
+  const held = { ...freeze([{}]), lifted: { by: 'ben', reason: 'over', at: '2026-11-28T13:00:00.000Z' } };
+  expect((await submitted(() => Promise.resolve([held]))).verdict).toBe('submitted');
 });

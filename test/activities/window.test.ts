@@ -1,6 +1,7 @@
 /** Right before a send: the window is asked once more, by our clock and by the cloud's. */
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { afterEach, expect, it } from 'vitest';
+import type { SendBounds } from '../../activities/clouds/session.js';
 import type { StepDeps } from '../../activities/step.js';
 import { submit } from '../../activities/submit.js';
 import { rangeOf } from '../../calendar/forms.js';
@@ -37,9 +38,11 @@ interface Try {
   /** Whether the cloud's answers have one; they do. */
   readonly hasDate?: boolean;
   readonly deps?: Partial<StepDeps>;
+  /** Takes its time before the send, as the account's write rate does. */
+  readonly late?: (clock: VirtualClock, bounds: SendBounds) => Promise<void>;
 }
 
-async function submitted({ at, cloudAheadMs = 0, hasDate = true, deps }: Try): Promise<SubmitResult> {
+async function submitted({ at, cloudAheadMs = 0, hasDate = true, deps, late }: Try): Promise<SubmitResult> {
   const clock = new VirtualClock({ startsAt: at });
   const cloudClock = {
     now: () => clock.now() + cloudAheadMs,
@@ -64,9 +67,23 @@ async function submitted({ at, cloudAheadMs = 0, hasDate = true, deps }: Try): P
     ...sessions,
     sender: async (...of) => ({ ...(await sessions.sender(...of)), clockOffset: () => null }),
   };
+  const slow = (wait: NonNullable<typeof late>): StepDeps['sessions'] => ({
+    ...sessions,
+    sender: async (...of) => {
+      const sender = await sessions.sender(...of);
+      return {
+        ...sender,
+        clockOffset: () => sender.clockOffset(),
+        send: async (request, bounds) => {
+          await wait(clock, bounds);
+          return sender.send(request, bounds);
+        },
+      };
+    },
+  });
   const all = {
     ...clouds.deps,
-    sessions: hasDate ? sessions : silent,
+    sessions: late === undefined ? (hasDate ? sessions : silent) : slow(late),
     gatesOf: () => Promise.resolve(gates()),
     ...deps,
   };
@@ -125,4 +142,26 @@ it('refuses to send when the windows cannot be read', async () => {
   const result = await submitted({ at: OPENS + 5_000, deps });
   expect(result).toMatchObject({ verdict: 'deferred', calls: [] });
   expect(result.reason).toBe('cannot tell whether its window is open: no server');
+});
+
+it('gives a request up at the edge, however long it waited for its turn', async () => {
+  const bounds: SendBounds[] = [];
+  await submitted({
+    at: CLOSES - 20_000,
+    late: async (clock, sent) => {
+      await clock.sleep(15_000);
+      bounds.push(sent);
+    },
+  });
+  const [bound] = bounds;
+  // The cloud's date shows whole seconds: its clock may be one ahead of what it says.
+  expect(bound?.answerBy).toBeLessThanOrEqual(CLOSES);
+  expect(bound?.answerBy).toBeGreaterThan(CLOSES - 2_000);
+  expect(bound?.sendBy).toBeLessThanOrEqual(CLOSES - 2_000);
+});
+
+it('does not send in the last seconds either when its turn came late', async () => {
+  const result = await submitted({ at: CLOSES - 20_000, late: (clock) => clock.sleep(18_500) });
+  expect(result).toMatchObject({ verdict: 'deferred', calls: [] });
+  expect(times()).toEqual([]);
 });

@@ -116,3 +116,26 @@ export interface SkipOrder {
 
 /** Key of the rollout's memo: its value is why nothing may be sent now. A submit reads it right before its send. */
 export const HOLD_MEMO = 'upliftHold';
+
+/** `paused by ana at …: a customer complained`. */
+export function wordsOf({ act, actor, reason, at }: Pick<Act, 'act' | 'actor' | 'reason' | 'at'>): string {
+  const done = {
+    pause: 'paused',
+    resume: 'resumed',
+    stop: 'stopped',
+    skip: 'skipped',
+    concurrency: 'set',
+    approve: 'approved',
+    reject: 'rejected',
+    waive: 'waived',
+  }[act];
+  return `${done} by ${actor} at ${at}: ${reason}`;
+}
+
+/** Whether a signal's argument is one: anybody may send anything, and what it is not changes nothing. */
+export function isControlRequest(request: unknown): request is ControlRequest {
+  if (typeof request !== 'object' || request === null) return false;
+  const { requestId, act, actor, reason } = request as Readonly<Record<string, unknown>>;
+  const isWord = (word: unknown) => typeof word === 'string' && word !== '';
+  return [requestId, actor, reason].every(isWord) && (act === 'pause' || act === 'resume' || act === 'stop');
+}

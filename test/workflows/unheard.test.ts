@@ -1,0 +1,136 @@
+/** A person's word holds from when the server has it: also for submits that were queued before, and with no worker up. */
+import { Worker } from '@temporalio/worker';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { learningSteps } from '../../activities/durations.js';
+import { inventorySteps } from '../../activities/inventory.js';
+import { rolloutHold } from '../../activities/hold.js';
+import { lockSteps } from '../../activities/locks.js';
+import { rolloutWorkflowId, upgradeWorkflowId } from '../../workflows/contracts/ids.js';
+import { MESSAGES } from '../../workflows/contracts/messages.js';
+import { QUEUES } from '../../workflows/contracts/queues.js';
+import type { RolloutResult, RolloutStatus } from '../../workflows/contracts/rollout.js';
+import type { rollout } from '../../workflows/rollout.js';
+import { type RealEnvironment, realEnvironment, workflowBundle } from '../support/environment.js';
+import { rolloutInput, scriptedSteps } from './scripted-steps.js';
+
+let env: RealEnvironment;
+beforeAll(async () => {
+  env = await realEnvironment();
+});
+afterAll(async () => {
+  await env.teardown();
+});
+
+const UPGRADES = 20;
+const eventually = async (met: () => boolean | Promise<boolean>): Promise<void> => {
+  while (!(await met())) await new Promise((resolve) => setTimeout(resolve, 100));
+};
+
+it.each(['pause', 'stop', 'cancel'] as const)('%s reaches submits that wait for a worker', async (act) => {
+  const sent: string[] = [];
+  const heldBack: string[] = [];
+  const steps = scriptedSteps({
+    submit: async (input) => {
+      const { id } = input.spec.resource;
+      const hold = await rolloutHold(input);
+      if (hold === null) {
+        sent.push(id);
+        return {};
+      }
+      heldBack.push(hold);
+      return { verdict: 'held-back', reason: hold, operation: null };
+    },
+  });
+  const common = { connection: env.nativeConnection, namespace: env.namespace };
+  const workflows = async () =>
+    Worker.create({
+      ...common,
+      taskQueue: QUEUES.main,
+      workflowBundle: await workflowBundle(),
+      activities: { ...steps.reads, ...inventorySteps, ...learningSteps, ...lockSteps },
+    });
+  const ids = Array.from({ length: UPGRADES }, (_, at) => `${act}-${at}`);
+  const input = rolloutInput(`unheard-${act}`, { ids, concurrency: UPGRADES }, { max: UPGRADES, mode: 'loose' });
+  const start = () =>
+    env.client.workflow.start<typeof rollout>('rollout', {
+      workflowId: rolloutWorkflowId(input.rollout),
+      taskQueue: QUEUES.main,
+      args: [input],
+    });
+  // All have been prechecked, and nobody serves the queue of submits.
+  const first = await workflows();
+  const handle = await first.runUntil(async () => {
+    const started = await start();
+    for (const { resource } of input.waves[0]?.upgrades ?? []) {
+      const upgrade = env.client.workflow.getHandle(upgradeWorkflowId(resource));
+      await eventually(async () => {
+        const told = await upgrade.describe().catch(() => null);
+        return told?.raw.pendingActivities?.some(({ activityType }) => activityType?.name === 'submit') === true;
+      });
+    }
+    return started;
+  });
+  if (act === 'cancel') await handle.cancel();
+  else await handle.signal(MESSAGES.control, { requestId: 'once', act, actor: 'ana', reason: 'a customer complained' });
+
+  // First those that send, with nobody who could hear the word meanwhile.
+  const submits = await Worker.create({ ...common, taskQueue: QUEUES.submit, activities: { ...steps.submits } });
+  await submits.runUntil(async () => {
+    await eventually(() => heldBack.length + sent.length >= UPGRADES);
+    expect([sent, new Set(heldBack).size]).toEqual([[], 1]);
+    expect(heldBack[0]).toMatch(
+      act === 'cancel' ? /^the rollout was cancelled$/ : /^(paused|stopped) by ana at \S+: a customer complained$/,
+    );
+    const [main, waits] = [
+      await workflows(),
+      await Worker.create({ ...common, taskQueue: QUEUES.wait, activities: { ...steps.waits } }),
+    ];
+    await main.runUntil(() =>
+      waits.runUntil(async () => {
+        if (act === 'pause') {
+          await eventually(async () => (await handle.query<RolloutStatus>(MESSAGES.rolloutStatus)).state === 'Paused');
+          expect(sent).toEqual([]);
+          await handle.signal(MESSAGES.control, { requestId: 'again', act: 'resume', actor: 'ana', reason: 'over' });
+          expect(await handle.result()).toMatchObject({ outcome: 'Succeeded', counts: { Succeeded: UPGRADES } });
+        } else {
+          const result = (await handle.result()) as RolloutResult;
+          expect(result).toMatchObject({ outcome: 'Stopped', counts: { NotStarted: UPGRADES } });
+          expect(sent).toEqual([]);
+        }
+      }),
+    );
+  });
+});
+
+it('takes no notice of a signal that is no request', async () => {
+  const steps = scriptedSteps();
+  const common = { connection: env.nativeConnection, namespace: env.namespace };
+  const main = await Worker.create({
+    ...common,
+    taskQueue: QUEUES.main,
+    workflowBundle: await workflowBundle(),
+    activities: { ...steps.reads, ...inventorySteps, ...learningSteps, ...lockSteps },
+  });
+  const input = rolloutInput('odd', { ids: ['odd-1'], concurrency: 1 }, { max: 0, mode: 'strict' });
+  await main.runUntil(async () => {
+    const handle = await env.client.workflow.start<typeof rollout>('rollout', {
+      workflowId: rolloutWorkflowId('odd'),
+      taskQueue: QUEUES.main,
+      args: [input],
+    });
+    await handle.signal(MESSAGES.control, { requestId: 'a', act: 'pause', actor: 'ana', reason: 'x' });
+    for (const odd of [
+      { act: 'Pause' },
+      { requestId: 'b', act: 'resume', actor: '', reason: 'x' },
+      { requestId: '', act: 'resume', actor: 'ana', reason: 'x' },
+      'resume',
+      null,
+    ]) {
+      await handle.signal(MESSAGES.control, odd);
+    }
+    await handle.signal(MESSAGES.control);
+    const status = await handle.query<RolloutStatus>(MESSAGES.rolloutStatus);
+    expect([status.state, status.acts?.length]).toEqual(['Paused', 1]);
+    await handle.terminate();
+  });
+});
