@@ -1,6 +1,6 @@
 /** The steps of a schedule's run: what it is for, whether the last rollout still runs, and the plan, resolved afresh. */
 import { activityInfo, Context } from '@temporalio/activity';
-import type { Client } from '@temporalio/client';
+import { type Client, ScheduleNotFoundError } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import { occurrenceOf } from '../calendar/occurrences.js';
 import { InputError } from '../plan/errors.js';
@@ -58,7 +58,12 @@ export function scheduleSteps({ clock }: Pick<StepDeps, 'clock'>): ScheduleSteps
     },
 
     pauseSchedule: async ({ schedule, note }) => {
-      await Context.current().client.schedule.getHandle(scheduleId(schedule)).pause(note);
+      try {
+        await Context.current().client.schedule.getHandle(scheduleId(schedule)).pause(note);
+      } catch (error) {
+        // One that has been deleted meanwhile creates nothing more.
+        if (!(error instanceof ScheduleNotFoundError)) throw error;
+      }
     },
   };
 }
