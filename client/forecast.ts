@@ -6,12 +6,12 @@ import type { InputProblem } from '../plan/errors.js';
 import { durationClass } from '../workflows/contracts/durations.js';
 import { covers, isActive } from '../workflows/contracts/freezes.js';
 import { upgradeWorkflowId } from '../workflows/contracts/ids.js';
-import type { RolloutInput } from '../workflows/contracts/rollout.js';
+import type { RolloutInput, WavePlan } from '../workflows/contracts/rollout.js';
 import type { StateOf } from '../workflows/contracts/sections.js';
 import type { UpgradeSpec } from '../workflows/contracts/upgrade.js';
 import { drawsOf, groupLimits, limitsOf } from '../workflows/limits.js';
 import { count } from './render/text.js';
-import { hasEnded, type ResourceRow, type RolloutView } from './views.js';
+import { hasEnded, type ResourceRow, type RolloutView, type WaveView } from './views.js';
 
 /** What the ledger knows. */
 export interface Learned {
@@ -47,8 +47,9 @@ export function forecastPlan(prepared: PreparedPlan, learned: Learned, now: numb
     learned,
     failuresLeft: input.budget.max,
     hasStarted: false,
-    waves: input.waves.map(({ concurrency, upgrades = [] }) => ({
+    waves: input.waves.map(({ concurrency, soak, upgrades = [] }) => ({
       concurrency,
+      soakMs: soak?.forMs ?? 0,
       upgrades: upgrades.map((spec) => ({
         spec,
         startedAt: null,
@@ -82,6 +83,7 @@ export function forecastRollout(
     hasStarted: rows.some(({ runId }) => runId !== null),
     waves: lists.map((list, at) => ({
       concurrency: view.waves[at]?.concurrency ?? input.waves[at]?.concurrency ?? 1,
+      soakMs: soakLeft(input.waves[at], view.waves[at]),
       upgrades: list.filter(open).map((spec) => {
         const row = byId.get(upgradeWorkflowId(spec.resource));
         const runs = row !== undefined && row.runId !== null;
@@ -123,7 +125,22 @@ interface OpenRollout {
   readonly learned: Learned;
   readonly failuresLeft: number;
   readonly hasStarted: boolean;
-  readonly waves: readonly { readonly concurrency: number; readonly upgrades: readonly OpenUpgrade[] }[];
+  readonly waves: readonly OpenWave[];
+}
+
+interface OpenWave {
+  readonly concurrency: number;
+  /** Milliseconds of its soak that are left. */
+  readonly soakMs: number;
+  readonly upgrades: readonly OpenUpgrade[];
+}
+
+/** As long as nothing is seen to fail. A plan's soak has its time scale applied, as these durations have. */
+function soakLeft(plan: WavePlan | undefined, told: WaveView | undefined): number {
+  const { forMs = 0 } = plan?.soak ?? {};
+  const { state = 'Pending', progress = null } = told?.soak ?? {};
+  if (told?.state === 'Skipped' || (state !== 'Pending' && state !== 'Running')) return 0;
+  return Math.max(forMs - (progress?.healthyMs ?? 0), 0);
 }
 
 function forecastOf({ input, now, learned, failuresLeft, hasStarted, waves }: OpenRollout): RolloutForecast {
@@ -154,11 +171,11 @@ function forecastOf({ input, now, learned, failuresLeft, hasStarted, waves }: Op
     hasStarted,
     kinds,
     waves: input.waves.map(({ name, limits, maxFailures }, at) => {
-      const { concurrency, upgrades } = waves[at] ?? { concurrency: 1, upgrades: [] };
+      const { concurrency, soakMs, upgrades } = waves[at] ?? { concurrency: 1, soakMs: 0, upgrades: [] };
       const left = Math.min(failuresLeft, maxFailures ?? Infinity);
       return {
         name,
-        soakMs: 0,
+        soakMs,
         limits: {
           ...groupLimits(upgrades.map(({ spec }) => spec)),
           ...limitsOf({

@@ -135,7 +135,8 @@ export function forecast({ seed, now, waves, kinds, windows, hasStarted }: Forec
         offset,
       });
       offset += model.size;
-      at = model.size === 0 ? at : ended + (waves[index]?.soakMs ?? 0);
+      // Of a wave that has ended, the soak may be all that is left.
+      at = ended + (waves[index]?.soakMs ?? 0);
     }
   }
 
