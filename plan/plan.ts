@@ -18,7 +18,7 @@ import { parseWith, suggest } from './problems.js';
 import { resolveBudget, resolveMax, resolveMinSuccess, type Resolved } from './budget.js';
 import type { ApprovalEntry } from './schema.js';
 import { planSchema, targetHead, targetSchema } from './schema.js';
-import { resolveSoak } from './soak.js';
+import { msOf, resolveSoak } from './soak.js';
 import type { Choices, PlannedSelector } from './selectors.js';
 import type { Path, Source } from './source.js';
 import { formatPath } from './source.js';
@@ -470,13 +470,10 @@ function accountLimitsOf(
   );
 }
 
-const UNIT_MS = { m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
-
 function approvalOf(entry: ApprovalEntry | undefined): Approval | null {
   if (entry === undefined) return null;
   const { approvers, quorum = 1, expiresAfter = '7d' } = entry;
-  const unit = UNIT_MS[expiresAfter.slice(-1) as keyof typeof UNIT_MS];
-  return { quorum, approvers: [...new Set(approvers)], expiresAfterMs: Number.parseInt(expiresAfter, 10) * unit };
+  return { quorum, approvers: [...new Set(approvers)], expiresAfterMs: msOf(expiresAfter) };
 }
 
 /** What a lower concurrency costs, where that is worth a word. */

@@ -4,7 +4,7 @@ import type { CloudApi } from '../activities/clouds/port.js';
 import { QUARANTINE_AFTER } from '../workflows/contracts/quarantine.js';
 import { notifyField, overrunField } from './notify-schema.js';
 import { selectorSchema } from './selectors.js';
-import { soakSchema } from './soak.js';
+import { msOf, soakSchema } from './soak.js';
 import { windowFields } from './windows-schema.js';
 
 const API_VERSION = 'uplift/v1';
@@ -105,6 +105,9 @@ const group = z
   })
   .meta({ oneOf: [{ required: ['targets'] }, { required: ['tag'] }] });
 
+/** An approval that is waited for stays below the year for which the server keeps the rollout's list. */
+const LONGEST_WAIT_MS = msOf('180d');
+
 const approval = z
   .strictObject({
     approvers: z
@@ -118,9 +121,13 @@ const approval = z
       .describe('How many of them; default 1. Who starts the rollout may not approve it.'),
     expiresAfter: z
       .string()
-      .regex(/^[1-9]\d*(m|h|d)$/, 'use a number and a unit, as in 30m, 24h or 7d')
+      .regex(/^[1-9]\d{0,6}(m|h|d)$/, 'use a number and a unit, as in 30m, 24h or 7d')
+      .refine((text) => !(msOf(text) > LONGEST_WAIT_MS), {
+        error: 'is longer than 180 d',
+        params: { remedy: 'shorten it' },
+      })
       .optional()
-      .describe('So long it is waited for, then the rollout ends; default 7d.'),
+      .describe('So long it is waited for, then the rollout ends; default 7d, at most 180d.'),
   })
   .refine(({ approvers, quorum = 1 }) => quorum <= new Set(approvers).size, {
     error: 'has fewer approvers than its quorum',

@@ -98,7 +98,8 @@ function httpOf({ url: address, expect = {} }: z.infer<typeof http>, timeoutMs: 
   return { url: new URL(address).href, timeoutMs, ...expect };
 }
 
-function msOf(text: string): number {
+/** Milliseconds of `90s`, `30m`, `24h` or `7d`. */
+export function msOf(text: string): number {
   return Number.parseInt(text, 10) * UNITS[text.slice(-1) as keyof typeof UNITS];
 }
 

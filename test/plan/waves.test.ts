@@ -239,6 +239,7 @@ describe('approvals', () => {
       { approvers: ['ana'], expiresAfter: 'soon' },
       'spec.approval.expiresAfter: "soon" does not have the right form (use a number and a unit, as in 30m, 24h or 7d)',
     ],
+    [{ approvers: ['ana'], expiresAfter: '181d' }, 'spec.approval.expiresAfter: is longer than 180 d (shorten it)'],
   ])('are refused: %o', (approval, message) => {
     expect(problems(() => plan([kite([1])], { approval }))).toEqual([message]);
   });
