@@ -17,7 +17,7 @@ import {
 } from '../workflows/contracts/rollout.js';
 import { ATTRIBUTES } from '../workflows/contracts/search-attributes.js';
 import type { InventorySteps } from '../workflows/contracts/steps.js';
-import { drawn, drawsOf, limitsOf } from '../workflows/limits.js';
+import { drawn, drawsOf, limitsOf, providesOf } from '../workflows/limits.js';
 
 /** @throws ApplicationFailure that is not retried when the server no longer has it. */
 export const inventorySteps: InventorySteps = {
@@ -50,7 +50,7 @@ export async function keepInventory(
   const planned = input.waves.map((wave) => {
     const shards = inShards(wave.upgrades ?? [], size);
     const parted = Object.entries(partedGroups(shards)).map(([name, max]) => [`group:${name}`, max] as const);
-    const provides = [...new Set((wave.upgrades ?? []).flatMap((one) => one.provides ?? []))];
+    const provides = providesOf(wave.upgrades ?? []);
     const limits = { ...wave.limits, ...Object.fromEntries(parted) };
     return { wave: { ...wave, limits, ...(provides.length === 0 ? {} : { provides }) }, shards };
   });
@@ -70,7 +70,8 @@ export async function keepInventory(
     const limits = limitsOf({ ...input, ...wave, failuresLeft: input.budget.max, mode: input.budget.mode });
     const drawing = upgrades.map((spec) => ({ draws: drawsOf(spec) }));
     const inventory = { workflowId, runId: firstExecutionRunId };
-    return { inventory, total: upgrades.length, draws: drawn(Object.keys(limits), drawing) };
+    const draws = drawn(Object.keys(limits), drawing);
+    return { inventory, total: upgrades.length, draws, provides: providesOf(upgrades) };
   });
   const waves = planned.map(({ wave }, wanted) => ({
     ...wave,

@@ -25,6 +25,10 @@ export interface SoakDeps extends StepDeps {
   readonly probes: Transport;
 }
 
+/** Of a wave whose every upgrade failed. */
+const NOTHING_TO_OBSERVE =
+  'nothing of the wave reached its target, so this does not end by itself: waive it, or stop the rollout';
+
 interface Finding {
   readonly verdict: SoakVerdict;
   readonly reason: string;
@@ -121,7 +125,7 @@ async function probed(
     };
     await Promise.all(Array.from({ length: Math.min(AT_ONCE, sample.length) }, reader));
     findings.push(...found.map(({ finding }) => finding));
-    if (members.length === 0) findings.push({ verdict: 'unread', reason: 'nothing of it is at its target' });
+    if (members.length === 0) findings.push({ verdict: 'unread', reason: NOTHING_TO_OBSERVE });
     following = after_;
     stillSuspect = found.filter(({ finding }) => finding.verdict !== 'passing').map(({ id }) => id);
   }

@@ -24,7 +24,7 @@ export class Approvals {
   }
 
   /** @throws Error saying why this person's word is not taken, now or at all */
-  mayDecide({ wave, planDigest, actor, reason }: DecisionRequest, waiting: number | null | undefined): void {
+  mayDecide({ decision, wave, planDigest, actor, reason }: DecisionRequest, waiting: number | null | undefined): void {
     if (!actor || !reason) throw new Error('it has an actor and a reason');
     const gate = this.gateOf(wave, waiting);
     if (planDigest !== this.planDigest) {
@@ -35,7 +35,8 @@ export class Approvals {
     }
     if (actor === this.requester) throw new Error(`${actor} started this rollout and may not approve it`);
     if (this.isGiven(gate.wave)) throw new Error(`${gate.title} is approved already`);
-    if (this.of(gate.wave).some((one) => one.actor === actor)) {
+    // Who has approved may think better of it while others have not.
+    if (decision === 'approve' && this.of(gate.wave).some((one) => one.actor === actor)) {
       throw new Error(`${actor} has approved ${gate.title} already`);
     }
   }

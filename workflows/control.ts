@@ -63,7 +63,9 @@ export class Control {
     mustBeSigned(actor, reason);
     const wave = this.rollout.openWave(index);
     if (upgrade === null && wave.state === 'Skipped') throw new Error(`wave ${wave.plan.name} is skipped already`);
-    if (wave.skips.length >= 500) throw new Error('500 resources of a wave are skipped: skip the wave, or plan anew');
+    if (upgrade !== null && wave.skips.length >= 500) {
+      throw new Error('500 resources of a wave are skipped: skip the wave, or plan anew');
+    }
   }
 
   skip({ wave: index, upgrade, actor, reason }: SkipRequest): string {
@@ -77,12 +79,14 @@ export class Control {
       return `${what} is left out, unless it has started already`;
     }
     if (wave.state === 'Running') {
+      wave.skipRest = why;
       this.order(wave, { skipRest: why });
       return `${what}: what has not started of it is left out`;
     }
     wave.counts = { Skipped: sizeOf(wave.plan) };
     for (const name of wave.plan.provides ?? []) this.rollout.missed.add(name);
     wave.state = 'Skipped';
+    if (this.rollout.gate === index && patched('skip-ends-gate')) this.rollout.gate = undefined;
     return `${what}: is left out`;
   }
 
@@ -120,14 +124,23 @@ export class Control {
   mayDecide(request: DecisionRequest): void {
     const { approvals, result, gate } = this.rollout;
     mustBeInTime(request);
-    if (result !== null || approvals.rejection !== null) throw new Error('the rollout has ended');
+    if (result !== null) throw new Error('the rollout has ended');
+    const { rejection } = approvals;
+    if (rejection !== null) {
+      const { title, actor, reason } = rejection;
+      throw new Error(`${title} was rejected by ${actor} already: ${reason}`);
+    }
     approvals.mayDecide(request, gate);
   }
 
   decide(request: DecisionRequest): string {
     const { decision, actor, reason } = request;
-    const answer = this.rollout.approvals.decide(request, this.rollout.gate, new Date().toISOString());
+    const { approvals, gate, runningWave, soaking } = this.rollout;
+    const decided = approvals.decide(request, gate, new Date().toISOString());
+    const isLater = decision === 'reject' && runningWave !== null;
+    const answer = isLater ? `${decided} once wave ${runningWave.plan.name} has ended` : decided;
     this.rollout.record({ requestId: null, act: decision, what: answer, actor, reason });
+    if (decision === 'reject' && soaking !== null && patched('reject-ends-soak')) soaking.soak?.stop();
     return answer;
   }
 
@@ -157,6 +170,7 @@ export class Control {
   catchUp(wave: WaveState, given: WaveInput): void {
     if (this.hold !== given.hold) this.order(wave, { hold: this.hold });
     if (wave.concurrency !== given.wave.concurrency) this.order(wave, { concurrency: wave.concurrency });
+    if (wave.skipRest !== null && patched('skip-rest-at-start')) this.order(wave, { skipRest: wave.skipRest });
     for (const skip of wave.skips.slice(given.skips?.length ?? 0)) this.order(wave, { skip });
   }
 

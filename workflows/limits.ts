@@ -30,6 +30,11 @@ export function groupLimits(upgrades: Iterable<Pick<UpgradeSpec, 'groups'>>): Li
   return Object.fromEntries(limits);
 }
 
+/** Names that others wait for, of all of these. */
+export function providesOf(upgrades: Iterable<Pick<UpgradeSpec, 'provides'>>): string[] {
+  return [...new Set([...upgrades].flatMap(({ provides = [] }) => provides))];
+}
+
 /** Names that others wait for: of what is still open, and of what did not reach its target. */
 export interface Awaited {
   readonly open: ReadonlyMap<string, number>;

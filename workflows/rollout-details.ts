@@ -35,8 +35,8 @@ export function wavesOf(state: RolloutState): readonly WaveStatus[] {
 /** Markdown for the UI's current details. */
 export function detailsOf(rollout: RolloutState): string {
   const { state, reason } = rollout.standing();
-  const running = rollout.waves.find((wave) => wave.state === 'Running');
-  const shut = state === 'Waiting' && running !== undefined ? shutIn(running) : null;
+  const running = rollout.runningWave;
+  const shut = state === 'Waiting' && running !== null ? shutIn(running) : null;
   const pending = rollout.waves.find((wave) => wave.state === 'Pending');
   const { budget } = rollout.input;
   return markdown({
@@ -46,7 +46,7 @@ export function detailsOf(rollout: RolloutState): string {
         ? 'nothing: this is the end'
         : shut !== null
           ? `the opening of its window, ${shut.until}`
-          : pending === undefined
+          : pending === undefined || rollout.isOver
             ? 'the report'
             : `wave ${pending.plan.name}`,
     why: `failure budget ${budget.max} (${budget.mode}), ${rollout.failures} used`,

@@ -31,6 +31,8 @@ export interface WaveState {
   concurrency: number;
   /** Upgrades that people left out before they could start. */
   readonly skips: SkipOrder[];
+  /** Why what had not started of it was left out, once a person said so. */
+  skipRest: string | null;
   readonly soak: Soak | null;
   /** While it runs: where orders go. */
   child: ChildWorkflowHandle<typeof waveWorkflow> | null;
@@ -84,6 +86,7 @@ export class RolloutState {
       shards: new Map(),
       concurrency: plan.concurrency,
       skips: [],
+      skipRest: null,
       soak: plan.soak === undefined ? null : new Soak(plan.soak),
       child: null,
     }));
@@ -110,6 +113,11 @@ export class RolloutState {
   /** The wave that soaks just now. */
   get soaking(): WaveState | null {
     return this.waves.find(({ soak }) => soak?.isRunning === true) ?? null;
+  }
+
+  /** The wave whose upgrades are under way. */
+  get runningWave(): WaveState | null {
+    return this.waves.find(({ state }) => state === 'Running') ?? null;
   }
 
   get isStopping(): boolean {
@@ -141,6 +149,17 @@ export class RolloutState {
   }
 
   standing(): Pick<RolloutStatus, 'state' | 'reason'> {
+    const now = this.now();
+    const { rejection } = this.approvals;
+    if (this.result !== null || rejection === null) return now;
+    const { runningWave } = this;
+    const { title, actor, reason } = rejection;
+    const ends =
+      runningWave === null ? 'the rollout ends' : `the rollout ends once wave ${runningWave.plan.name} has ended`;
+    return { ...now, reason: `${now.reason}; ${title} was rejected by ${actor}: ${reason}: ${ends}` };
+  }
+
+  private now(): Pick<RolloutStatus, 'state' | 'reason'> {
     if (this.result !== null) return { state: this.result.outcome, reason: this.result.reason };
     if (this.stopped || this.isStopping) {
       const by = this.stop === null ? '' : ` (${wordsOf(this.stop)})`;
@@ -155,17 +174,19 @@ export class RolloutState {
       const { plan, soak } = soaking;
       return { state: 'Waiting', reason: `soak of wave ${plan.name}: ${soak?.label}` };
     }
-    const running = this.waves.find(({ state }) => state === 'Running');
-    const shut = running === undefined ? null : shutIn(running);
+    const running = this.runningWave;
+    const shut = running === null ? null : shutIn(running);
     if (shut !== null) {
       return { state: 'Waiting', reason: `waits for its window, which opens ${shut.until}: ${shut.reason}` };
     }
-    const frozen = running === undefined ? null : frozenIn(running);
+    const frozen = running === null ? null : frozenIn(running);
     return {
       state: 'Running',
       reason:
-        running === undefined
-          ? 'about to start'
+        running === null
+          ? this.isOver
+            ? 'nothing more begins'
+            : 'about to start'
           : `wave ${running.plan.name} is running${frozen === null ? '' : `; ${frozen}`}`,
     };
   }

@@ -7,6 +7,7 @@ import {
   getExternalWorkflowHandle,
   isCancellation,
   ParentClosePolicy,
+  patched,
   setCurrentDetails,
   setHandler,
   startChild,
@@ -124,7 +125,8 @@ class RolloutRun {
     state.gateSince = Date.now();
     this.show();
     if (this.notices.isWanted) await this.notices.tell('approval-wanted', state.approvals.whyWaiting(wave));
-    const isDecided = () => state.approvals.isGiven(wave) || state.approvals.rejection !== null;
+    // A wave that is skipped meanwhile is not waited for any more.
+    const isDecided = () => state.gate !== wave || state.approvals.isGiven(wave) || state.approvals.rejection !== null;
     try {
       const inTime = await state.running.run(() =>
         condition(isDecided, gate.rule.expiresAfterMs, { summary: `Approval of ${gate.title}` }),
@@ -138,12 +140,13 @@ class RolloutRun {
     this.show();
   }
 
-  /** While a person has it on hold, no wave begins. */
+  /** While a person has it on hold, no wave begins; a rollout that is over needs nobody to resume it. */
   async untilGoOn(): Promise<void> {
     const { state } = this;
     if (state.hold === null) return;
+    const endsHeld = patched('over-ends-hold');
     try {
-      await state.running.run(() => condition(() => state.hold === null));
+      await state.running.run(() => condition(() => state.hold === null || (endsHeld && state.isOver)));
     } catch (error) {
       if (!isCancellation(error)) throw error;
       state.stopped = true;
@@ -204,7 +207,7 @@ class RolloutRun {
   conclude(): RolloutResult {
     const { state } = this;
     for (const wave of state.waves) {
-      wave.soak?.close();
+      wave.soak?.close(wave.state === 'Skipped');
       if (wave.state !== 'Pending') continue;
       wave.state = 'NotStarted';
       wave.counts = { NotStarted: sizeOf(wave.plan) };

@@ -2,7 +2,7 @@
  * After a wave, its soak: the next one begins, or the rollout ends, once its resources were observed to be healthy for as
  * long as the plan says. Nothing but that, a person's word or the rollout's stop ends it.
  */
-import { CancellationScope, isCancellation } from '@temporalio/workflow';
+import { CancellationScope, isCancellation, patched } from '@temporalio/workflow';
 import { countOf } from './contracts/outcome.js';
 import { SHARD_SIZE, sizeOf, type Counts, type WavePlan } from './contracts/rollout.js';
 import { soakLabel, span, type SoakPlan, type SoakStatus } from './contracts/soak.js';
@@ -61,7 +61,9 @@ export class Soak {
    */
   async untilSoaked({ plan, counts, wave, rollout, rolloutRun, scale }: SoakedWave, show: () => void): Promise<void> {
     if (this.status.state !== 'Pending') return;
-    if (countOf(counts, ['Skipped']) === countOf(counts)) {
+    const total = countOf(counts);
+    const isUntouched = countOf(counts, ['Skipped', 'NotStarted']) === total;
+    if (countOf(counts, ['Skipped']) === total || (isUntouched && patched('soak-not-started'))) {
       this.end('Skipped');
       return;
     }
@@ -83,7 +85,7 @@ export class Soak {
       this.end('Done');
     } catch (error) {
       if (!isCancellation(error)) throw error;
-      // Waived, it has ended already.
+      // Ended by a person's word.
       if (!this.isRunning) return;
       this.end('Stopped');
       throw error;
@@ -96,9 +98,15 @@ export class Soak {
     this.observing?.cancel();
   }
 
+  /** Ends it since the rollout does, with a word that is no stop. */
+  stop(): void {
+    this.end('Stopped');
+    this.observing?.cancel();
+  }
+
   /** The rollout ends: what has not begun never does. */
-  close(): void {
-    if (this.status.state === 'Pending') this.status = { ...this.status, state: 'NotStarted' };
+  close(wasSkipped: boolean): void {
+    if (this.status.state === 'Pending') this.status = { ...this.status, state: wasSkipped ? 'Skipped' : 'NotStarted' };
   }
 
   private end(state: SoakStatus['state']): void {

@@ -25,6 +25,7 @@ import {
   type ShardInput,
   type ShardResult,
   type WaveInput,
+  type WavePart,
   type WavePlan,
   type WaveResult,
 } from './contracts/rollout.js';
@@ -32,7 +33,7 @@ import { ATTRIBUTES } from './contracts/search-attributes.js';
 import { FAILED_OUTCOMES } from './contracts/upgrade.js';
 import { markdown } from './details.js';
 import { failureType, rootReason } from './failures.js';
-import { drawn, drawsOf, limitsOf, SLOTS } from './limits.js';
+import { drawn, drawsOf, limitsOf, providesOf, SLOTS } from './limits.js';
 import { grantSignal, shardWordSignal, skipOrderSignal, waveOrderSignal } from './messages.js';
 import type { shard } from './shard.js';
 import { WaveShares } from './sharing.js';
@@ -52,7 +53,7 @@ export async function wave(input: WaveInput): Promise<WaveResult> {
 }
 
 /** What one shard is made of. */
-type Part = Pick<ShardInput, 'upgrades' | 'inventory'> & { readonly total: number; readonly draws: Limits };
+type Part = Pick<ShardInput, 'upgrades' | 'inventory'> & Pick<Required<WavePart>, 'total' | 'draws' | 'provides'>;
 
 class WaveRun {
   readonly shares: WaveShares;
@@ -134,7 +135,7 @@ class WaveRun {
 
   end(): WaveResult {
     this.stopped ||= CancellationScope.current().consideredCancelled;
-    const shards = this.parts.map(({ total }, at) => this.endOfShard.get(at + 1) ?? this.notOpened(total));
+    const shards = this.parts.map((part, at) => this.endOfShard.get(at + 1) ?? this.notOpened(part));
     this.show();
     return {
       counts: shards.reduce<Counts>((sum, { counts }) => addCounts(sum, counts), {}),
@@ -146,9 +147,9 @@ class WaveRun {
   }
 
   /** What became of a shard that was never opened. */
-  private notOpened(total: number): Pick<WaveResult, 'counts' | 'failures' | 'byClass' | 'missed'> {
+  private notOpened({ total, provides }: Part): Pick<WaveResult, 'counts' | 'failures' | 'byClass' | 'missed'> {
     const outcome = this.skipped && !this.stopped ? 'Skipped' : 'NotStarted';
-    return { counts: { [outcome]: total }, failures: 0, missed: this.input.wave.provides ?? [] };
+    return { counts: { [outcome]: total }, failures: 0, missed: provides };
   }
 
   private async open(number: number, share: Share): Promise<void> {
@@ -235,13 +236,14 @@ class WaveRun {
 }
 
 /** The shards of a wave: as its inventory is kept, or from the list that came with it. */
-function partsOf({ parts, upgrades = [] }: WavePlan, names: readonly string[]): Part[] {
-  if (parts !== undefined) return [...parts];
+function partsOf({ parts, upgrades = [], provides = [] }: WavePlan, names: readonly string[]): Part[] {
+  // Parts that an older release has kept do not say what is whose.
+  if (parts !== undefined) return parts.map((part) => ({ ...part, provides: part.provides ?? provides }));
   const cut: Part[] = [];
   for (let start = 0; start < upgrades.length; start += SHARD_SIZE) {
     const some = upgrades.slice(start, start + SHARD_SIZE);
     const drawing = some.map((spec) => ({ draws: drawsOf(spec) }));
-    cut.push({ upgrades: some, total: some.length, draws: drawn(names, drawing) });
+    cut.push({ upgrades: some, total: some.length, draws: drawn(names, drawing), provides: providesOf(some) });
   }
   return cut;
 }

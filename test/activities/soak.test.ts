@@ -126,7 +126,7 @@ describe('the clock', () => {
       soaked: false,
       healthyMs: 0,
       verdict: 'unread',
-      reason: 'nothing of it is at its target',
+      reason: 'nothing of the wave reached its target, so this does not end by itself: waive it, or stop the rollout',
     });
     expect(elapsedMs).toBeGreaterThanOrEqual(6 * HOUR);
   });

@@ -4,14 +4,15 @@ import { ApplicationFailure } from '@temporalio/common';
 import { WorkflowFailedError, type WorkflowHandle, WorkflowUpdateFailedError } from '@temporalio/client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Approvals } from '../../workflows/approvals.js';
-import type { Approval, ControlRequest, DecisionRequest } from '../../workflows/contracts/control.js';
+import type { Approval, ControlRequest, DecisionRequest, SkipRequest } from '../../workflows/contracts/control.js';
 import { rolloutWorkflowId } from '../../workflows/contracts/ids.js';
 import { MESSAGES } from '../../workflows/contracts/messages.js';
 import { QUEUES } from '../../workflows/contracts/queues.js';
 import type { RolloutInput, RolloutResult, RolloutStatus } from '../../workflows/contracts/rollout.js';
+import type { UpgradeSpec } from '../../workflows/contracts/upgrade.js';
 import type { rollout } from '../../workflows/rollout.js';
 import { timeSkippingEnvironment } from '../support/environment.js';
-import { scriptedSteps, spec } from './scripted-steps.js';
+import { type Script, scriptedSteps, spec } from './scripted-steps.js';
 import { withScriptedWorkers } from './scripted-workers.js';
 
 const HOUR = 3_600_000;
@@ -51,6 +52,7 @@ describe('who may decide', () => {
       'waits for approval of the rollout: 1 of 2 given (ben); cem may',
     );
     expect(() => approvals.mayDecide(word(), null)).toThrow('ben has approved the rollout already');
+    expect(() => approvals.mayDecide(word({ decision: 'reject' }), null)).not.toThrow();
     expect(approvals.isGiven(null)).toBe(false);
     approvals.mayDecide(word({ actor: 'cem' }), null);
     expect(approvals.decide(word({ actor: 'cem' }), null, 'now')).toBe('the rollout is approved');
@@ -74,11 +76,15 @@ describe('a rollout that needs approval', () => {
   type Handle = WorkflowHandle<typeof rollout>;
 
   async function run(
-    gates: Pick<RolloutInput, 'approval'> & { wave?: Approval },
+    gates: Pick<RolloutInput, 'approval'> & {
+      wave?: Approval;
+      after?: readonly UpgradeSpec[];
+      verify?: Script['verify'];
+    },
     meanwhile: (handle: Handle) => Promise<void>,
   ) {
     const id = `a-${(number += 1)}`;
-    const steps = scriptedSteps();
+    const steps = scriptedSteps(gates.verify && { verify: gates.verify });
     return withScriptedWorkers(env, steps, async () => {
       const handle = await env.client.workflow.start<typeof rollout>('rollout', {
         workflowId: rolloutWorkflowId(id),
@@ -96,6 +102,7 @@ describe('a rollout that needs approval', () => {
                 upgrades: [spec(`${id}-2`)],
                 ...(gates.wave && { approval: gates.wave }),
               },
+              ...(gates.after === undefined ? [] : [{ name: 'after', concurrency: 1, upgrades: gates.after }]),
             ],
             budget: { max: 0, mode: 'strict' },
             accountLimits: {},
@@ -111,7 +118,7 @@ describe('a rollout that needs approval', () => {
         }
         throw error;
       });
-      return { result, called: steps.called, status: await handle.query<RolloutStatus>(MESSAGES.rolloutStatus) };
+      return { result, called: steps.called, status: await statusOf(handle) };
     });
   }
 
@@ -120,12 +127,19 @@ describe('a rollout that needs approval', () => {
       if (error instanceof WorkflowUpdateFailedError) return error.cause?.message;
       throw error;
     });
-  async function waiting(handle: Handle): Promise<RolloutStatus> {
+  const statusOf = (handle: Handle) => handle.query<RolloutStatus>(MESSAGES.rolloutStatus);
+  async function until(handle: Handle, holds: (status: RolloutStatus) => boolean): Promise<RolloutStatus> {
     for (;;) {
-      const status = await handle.query<RolloutStatus>(MESSAGES.rolloutStatus);
-      if (status.state === 'Waiting') return status;
+      const status = await statusOf(handle);
+      if (holds(status)) return status;
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
+  }
+  const waiting = (handle: Handle) => until(handle, ({ state }) => state === 'Waiting');
+  function gate() {
+    let open = () => {};
+    const opened = new Promise<void>((resolve) => (open = resolve));
+    return { opened, open: () => open() };
   }
 
   it('begins nothing before its quorum, and says for whom it waits', async () => {
@@ -157,6 +171,74 @@ describe('a rollout that needs approval', () => {
     expect(result).toMatchObject({ outcome: 'Rejected', counts: { NotStarted: 2 } });
     expect(result.reason).toBe('rejected: 0 of 2 at target, 0 failed; the rollout by ben: not this week');
     expect(called).toEqual([]);
+  });
+
+  it('does not wait for the approval of a wave that is skipped meanwhile, and goes on', async () => {
+    const { result } = await run({ wave: rule, after: [spec('a-after')] }, async (handle) => {
+      await waiting(handle);
+      await handle.executeUpdate<string, [SkipRequest]>(MESSAGES.skip, {
+        args: [{ wave: 2, upgrade: null, actor: 'ana', reason: 'not needed' }],
+      });
+    });
+    expect(result).toMatchObject({ outcome: 'SucceededWithFailures', counts: { Succeeded: 2, Skipped: 1 } });
+    expect(result.waves?.map(({ state }) => state)).toEqual(['Done', 'Skipped', 'Done']);
+  });
+
+  const pause: ControlRequest = { requestId: 'pause', act: 'pause', actor: 'ana', reason: 'lunch' };
+
+  it('ends though it is paused, when it is rejected', async () => {
+    const { result } = await run({ wave: rule }, async (handle) => {
+      await waiting(handle);
+      await handle.signal(MESSAGES.control, pause);
+      expect(await decide(handle, { decision: 'reject' })).toBe('wave rest is rejected: the rollout ends');
+    });
+    expect(result).toMatchObject({ outcome: 'Rejected', counts: { Succeeded: 1, NotStarted: 1 } });
+  });
+
+  it('ends though it is paused, when a wave ahead is rejected after that', async () => {
+    const [verifying, release] = [gate(), gate()];
+    const verify = () => {
+      verifying.open();
+      return release.opened.then(() => ({}));
+    };
+    const { result } = await run({ wave: rule, verify }, async (handle) => {
+      await verifying.opened;
+      await handle.signal(MESSAGES.control, pause);
+      await until(handle, ({ state }) => state === 'Paused');
+      release.open();
+      await until(handle, ({ waves }) => waves[0]?.state === 'Done');
+      await decide(handle, { wave: 2, decision: 'reject' });
+    });
+    expect(result).toMatchObject({ outcome: 'Rejected', counts: { Succeeded: 1, NotStarted: 1 } });
+  });
+
+  it('ends though it is paused, when nobody approves in time', async () => {
+    const { result } = await run({ wave: rule }, async (handle) => {
+      await waiting(handle);
+      await handle.signal(MESSAGES.control, pause);
+    });
+    expect(result).toMatchObject({ outcome: 'Stopped', counts: { Succeeded: 1, NotStarted: 1 } });
+    expect(result.reason).toContain('the approval of wave rest did not come in time');
+  });
+
+  it('rejected ahead, ends once what runs has ended, and says so; another word comes too late', async () => {
+    const release = gate();
+    const { result } = await run({ wave: rule, verify: () => release.opened.then(() => ({})) }, async (handle) => {
+      await until(handle, ({ waves }) => waves[0]?.state === 'Running');
+      expect(await decide(handle, { wave: 2, decision: 'reject', reason: 'too soon' })).toBe(
+        'wave rest is rejected: the rollout ends once wave canary has ended',
+      );
+      expect(await statusOf(handle)).toMatchObject({
+        state: 'Running',
+        reason:
+          'wave canary is running; wave rest was rejected by ben: too soon: the rollout ends once wave canary has ended',
+      });
+      expect(await decide(handle, { wave: 2, decision: 'reject', actor: 'cem' })).toBe(
+        'wave rest was rejected by ben already: too soon',
+      );
+      release.open();
+    });
+    expect(result).toMatchObject({ outcome: 'Rejected', counts: { Succeeded: 1, NotStarted: 1 } });
   });
 
   it('ends when nobody approves in time', async () => {

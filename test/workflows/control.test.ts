@@ -11,6 +11,8 @@ import { MESSAGES } from '../../workflows/contracts/messages.js';
 import { QUEUES } from '../../workflows/contracts/queues.js';
 import type { RolloutInput, RolloutResult, RolloutStatus } from '../../workflows/contracts/rollout.js';
 import type { UpgradeSpec } from '../../workflows/contracts/upgrade.js';
+import { Control } from '../../workflows/control.js';
+import type { RolloutState } from '../../workflows/rollout-state.js';
 import type { rollout } from '../../workflows/rollout.js';
 import { timeSkippingEnvironment } from '../support/environment.js';
 import { type Script, scriptedSteps, spec } from './scripted-steps.js';
@@ -307,6 +309,50 @@ describe('skip', () => {
       },
     );
     expect(result).toMatchObject({ outcome: 'SucceededWithFailures', counts: { Succeeded: 2, Skipped: 4 } });
+  });
+});
+
+describe('skip of a running wave', () => {
+  it('leaves alone what waits for a name that was reached', async () => {
+    const [engine, other, client] = specs(3) as [UpgradeSpec, UpgradeSpec, UpgradeSpec];
+    const submitted = gate();
+    const release = gate();
+    const { result } = await run(
+      {
+        waves: [
+          [
+            { ...engine, provides: ['engine'] },
+            { ...other, provides: ['other'] },
+          ],
+          [{ ...client, after: ['engine'] }],
+        ],
+        shardSize: 1,
+      },
+      {
+        awaitOperation: async () => {
+          submitted.open();
+          await release.opened;
+          return {};
+        },
+      },
+      async (handle) => {
+        await submitted.opened;
+        await skip(handle, { wave: 1, upgrade: null });
+        release.open();
+      },
+    );
+    expect(result.counts).toEqual({ Succeeded: 2, Skipped: 1 });
+  });
+
+  it('is taken after as many resources were skipped as may be', () => {
+    const wave = { plan: { name: 'first' }, state: 'Running', skips: Array.from({ length: 500 }) };
+    const control = new Control({ openWave: () => wave } as unknown as RolloutState);
+    const request: SkipRequest = { wave: 1, upgrade: null, actor: 'ana', reason: 'broken' };
+    const upgrade = { shard: 1, workflowId: 'upgrade/x', title: 'x' };
+    expect(() => control.maySkip({ ...request, upgrade })).toThrow(
+      '500 resources of a wave are skipped: skip the wave',
+    );
+    expect(() => control.maySkip(request)).not.toThrow();
   });
 });
 

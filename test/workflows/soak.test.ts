@@ -3,7 +3,13 @@ import type { TestWorkflowEnvironment } from '@temporalio/testing';
 import { ApplicationFailure } from '@temporalio/common';
 import { WorkflowFailedError, type WorkflowHandle, WorkflowUpdateFailedError } from '@temporalio/client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { ControlRequest, WaiveRequest } from '../../workflows/contracts/control.js';
+import type {
+  Approval,
+  ControlRequest,
+  DecisionRequest,
+  SkipRequest,
+  WaiveRequest,
+} from '../../workflows/contracts/control.js';
 import { rolloutWorkflowId } from '../../workflows/contracts/ids.js';
 import { MESSAGES } from '../../workflows/contracts/messages.js';
 import { QUEUES } from '../../workflows/contracts/queues.js';
@@ -249,6 +255,68 @@ describe('a wave with a soak', () => {
       waves: [{ soak: { state: 'Stopped' } }],
     });
     expect(result.reason).toMatch(/^stopped: 1 of 1 at target, 0 failed, and wave all has not soaked; stopped by ana/);
+  });
+
+  it('is ended by a rejection of what comes after it', async () => {
+    const approval: Approval = { quorum: 1, approvers: ['ben'], expiresAfterMs: 1_440 * MINUTE };
+    const { result } = await run(
+      { soak: never },
+      async (handle) => {
+        await until(handle, isSoaking);
+        await handle.executeUpdate<string, [DecisionRequest]>(MESSAGES.decide, {
+          args: [{ decision: 'reject', wave: 2, planDigest: 'digest', actor: 'ben', reason: 'not this week' }],
+        });
+        await until(handle, ({ state }) => state === 'Rejected');
+      },
+      {
+        waves: [
+          { name: 'canary', concurrency: 1, upgrades: [spec('s-reject-1')], soak: SOAK },
+          { name: 'rest', concurrency: 1, upgrades: [spec('s-reject-2')], approval },
+        ],
+      },
+    );
+    expect(result).toMatchObject({ outcome: 'Rejected', waves: [{ soak: { state: 'Stopped' } }, {}] });
+  });
+
+  it('does not come after a wave of which nothing was started', async () => {
+    const { result, called } = await run(
+      {
+        submit: ({ spec: { resource } }) =>
+          resource.id.endsWith('-1') ? { verdict: 'closed', over: true, reason: 'too late', operation: null } : {},
+        soak: never,
+      },
+      (handle) => until(handle, ({ waves }) => waves[1]?.state === 'Done').then(() => undefined),
+    );
+    expect(result).toMatchObject({
+      counts: { NotStarted: 1, Succeeded: 1 },
+      waves: [{ soak: { state: 'Skipped' } }, {}],
+    });
+    expect(called).not.toContain('soak 1');
+  });
+
+  it('is not missed of a wave that a person skipped', async () => {
+    let release = () => {};
+    const released = new Promise<void>((resolve) => (release = resolve));
+    const { result } = await run(
+      { verify: () => released.then(() => ({})) },
+      async (handle) => {
+        await until(handle, ({ waves }) => waves[0]?.state === 'Running');
+        await handle.executeUpdate<string, [SkipRequest]>(MESSAGES.skip, {
+          args: [{ wave: 2, upgrade: null, actor: 'ana', reason: 'not needed' }],
+        });
+        await control(handle, 'stop');
+        await until(handle, ({ state }) => state === 'Stopping');
+        release();
+      },
+      {
+        waves: [
+          { name: 'canary', concurrency: 1, upgrades: [spec('s-skip-1')] },
+          { name: 'rest', concurrency: 1, upgrades: [spec('s-skip-2')], soak: SOAK },
+        ],
+      },
+    );
+    expect(result).toMatchObject({ outcome: 'Stopped', waves: [{}, { soak: { state: 'Skipped' } }] });
+    expect(result.reason).toMatch(/^stopped: 1 of 2 at target, 0 failed; stopped by ana/);
   });
 
   it('is ended by a cancel as by a stop', async () => {
