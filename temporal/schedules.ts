@@ -6,6 +6,7 @@ import { type CalendarSpec, type Client, ScheduleNotFoundError, type ScheduleSpe
 import { type Occurrence, occurrencesFrom } from '../calendar/occurrences.js';
 import { scheduleId } from '../workflows/contracts/ids.js';
 import type { OccurrenceInput } from '../workflows/contracts/schedule.js';
+import { lineOf } from './errors.js';
 
 /** So many instants a schedule has at a time. */
 export const INSTANTS = 10;
@@ -77,5 +78,34 @@ export async function renewSchedule(client: Client, name: string, now: number): 
     });
   } catch (error) {
     if (!(error instanceof ScheduleNotFoundError)) throw error;
+  }
+}
+
+/**
+ * Gives those that have run out of instants their next ones: a server that was away past the last of them starts no run
+ * that would. One that has instants left is renewed by its next run.
+ *
+ * @param now epoch milliseconds
+ */
+export async function renewSchedules(client: Client, now: number): Promise<void> {
+  const prefix = scheduleId('');
+  for await (const { scheduleId: id, info } of client.schedule.list()) {
+    if (!id.startsWith(prefix) || info.nextActionTimes.some((at) => at.getTime() > now)) continue;
+    await renewSchedule(client, id.slice(prefix.length), now);
+  }
+}
+
+/** The same at once and daily, until `signal` is aborted. What fails is told, and tried again the next day. */
+export async function keepSchedules(
+  client: Client,
+  clock: { now(): number; sleep(ms: number, signal: AbortSignal): Promise<void> },
+  warn: (line: string) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  while (!signal.aborted) {
+    await renewSchedules(client, clock.now()).catch((error: unknown) => {
+      warn(`schedules could not be given their next instants: ${lineOf(error)}`);
+    });
+    await clock.sleep(KEPT_MS, signal).catch(() => {});
   }
 }

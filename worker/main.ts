@@ -15,6 +15,7 @@ import { type Account, loadAccounts, loadWebhooks } from '../plan/accounts.js';
 import { connectWorker, type ServerTarget } from '../temporal/connection.js';
 import { dataConverterFrom } from '../temporal/data-converter.js';
 import { lineOf } from '../temporal/errors.js';
+import { keepSchedules } from '../temporal/schedules.js';
 import { METRICS } from '../workflows/contracts/metrics.js';
 import { queueOf } from '../workflows/contracts/queues.js';
 import { ApiKeyFile, withApiKey } from './api-key.js';
@@ -147,6 +148,16 @@ export async function runWorker(options: WorkerProcessOptions): Promise<void> {
       },
     });
     if (apiKey !== null) meanwhile.push(apiKey.follow(connection, systemClock, log, ending.signal));
+    meanwhile.push(
+      keepSchedules(
+        client,
+        systemClock,
+        (line) => {
+          log.warn(line);
+        },
+        ending.signal,
+      ),
+    );
     if (settings.UPLIFT_METRICS_ADDRESS !== undefined) {
       meanwhile.push(watchState(client, meter, systemClock, ending.signal));
     }
