@@ -97,7 +97,13 @@ const group = z
     name: label,
     targets: z.array(z.string()).min(1).optional().describe('Names or ids of its members.'),
     tag: z.string().min(1).optional().describe('Name of a tag: resources with the same value are one group.'),
-    maxUnavailable: z.int().positive().optional().describe('The most members in flight at a time; default 1.'),
+    maxUnavailable: z
+      .int()
+      .positive()
+      .optional()
+      .describe(
+        'The most members unavailable at a time: in flight, upgraded by others, or ended failed or held; default 1.',
+      ),
   })
   .refine((one) => (one.targets === undefined) !== (one.tag === undefined), {
     error: 'must have exactly one of `targets` and `tag`',

@@ -27,6 +27,8 @@ export class ShardLeases<T extends Leased> {
   private readonly conflicts: T[] = [];
   /** Those that wait for others, and why. */
   private readonly locked = new Map<T, string>();
+  /** Those whose groups others keep a place of, also when their own plan does not let them wait. */
+  private readonly binding = new Set<T>();
   private watches = false;
   /** ISO 8601: when it is looked who holds them; `null` while nobody waits. */
   nextLook: string | null = null;
@@ -37,8 +39,22 @@ export class ShardLeases<T extends Leased> {
     this.news = news;
   }
 
-  conflict(next: T): void {
+  /** @param binds while others upgrade it, it takes its place in its groups */
+  conflict(next: T, binds: boolean): void {
     this.conflicts.push(next);
+    if (binds) this.binding.add(next);
+  }
+
+  /** Those whose places in their groups others have. */
+  get bound(): readonly T[] {
+    return [...this.binding];
+  }
+
+  /** Why a member of a group waits for the end of another member, which others upgrade; `null` when it does not. */
+  whyBound({ spec: { groups = {} } }: T): string | null {
+    const other = this.bound.find(({ spec }) => Object.keys(spec.groups ?? {}).some((name) => name in groups));
+    const why = other === undefined ? undefined : this.locked.get(other);
+    return why === undefined ? null : `waits for a member of its group: ${why}`;
   }
 
   /** Why it waits for somebody else; `undefined` when it does not. */
@@ -53,7 +69,7 @@ export class ShardLeases<T extends Leased> {
 
   /** It does not wait any more. */
   forget(next: T): void {
-    this.locked.delete(next);
+    if (!this.binding.has(next)) this.locked.delete(next);
   }
 
   get hasConflicts(): boolean {
@@ -62,17 +78,21 @@ export class ShardLeases<T extends Leased> {
 
   /** Looks who holds what was found held, and names the owners. */
   async judge(): Promise<Judged<T>[]> {
-    const conflicts = this.conflicts.splice(0);
+    const conflicts = [...this.conflicts];
     // Shards of older releases skipped them without a look.
     const owners = patched('lock-owners') ? await lockOwners(conflicts.map(leaseOf)) : [];
+    this.conflicts.length = 0;
     return conflicts.map((next, at) => {
       const owner = owners[at];
       // It has ended meanwhile.
-      if (owner === null) return { next, verdict: 'again', reason: '' };
+      if (owner === null) {
+        this.binding.delete(next);
+        return { next, verdict: 'again', reason: '' };
+      }
       const reason = `another upgrade of this resource is running: ${leaseOf(next)}${owner === undefined ? '' : ` of ${describeOwner(owner)}`}`;
       const { onLocked } = next.spec;
+      if (onLocked === 'wait' || this.binding.has(next)) this.locked.set(next, reason);
       if (onLocked !== 'wait') return { next, verdict: onLocked === 'fail' ? 'fail' : 'skip', reason };
-      this.locked.set(next, reason);
       return { next, verdict: 'again', reason };
     });
   }
@@ -93,7 +113,9 @@ export class ShardLeases<T extends Leased> {
         await sleep(wait, { summary: `${waiting.length} resources are upgraded by others` });
         const owners = await lockOwners(waiting.map(leaseOf));
         for (const [at, next] of waiting.entries()) {
-          if (owners[at] === null) this.locked.delete(next);
+          if (owners[at] !== null) continue;
+          this.locked.delete(next);
+          this.binding.delete(next);
         }
         this.news();
       }

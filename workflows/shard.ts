@@ -45,6 +45,7 @@ import {
 } from './messages.js';
 import { endFrom, endOf, ShardEnds } from './shard-ends.js';
 import { ShardFreezes } from './shard-freezes.js';
+import { bindsGroups, ShardGroups } from './shard-groups.js';
 import { ShardQuarantine } from './shard-quarantine.js';
 import { ShardLeases } from './shard-leases.js';
 import { ShardWindows } from './shard-windows.js';
@@ -101,6 +102,7 @@ class ShardRun {
   private readonly inFlight = new Map<string, InFlight>();
   private readonly ends: ShardEnds;
   private readonly leases: ShardLeases<Queued>;
+  private readonly groups: ShardGroups;
   private readonly words: ShardWords;
   readonly windows: ShardWindows;
   readonly freezes: ShardFreezes;
@@ -125,6 +127,7 @@ class ShardRun {
     this.leases = new ShardLeases(input.timing, () => {
       this.news();
     });
+    this.groups = new ShardGroups(input.missed ?? [], (name) => name in this.share.limits() && !this.share.isAlone);
     this.quarantine = new ShardQuarantine(input);
     this.freezes = new ShardFreezes({
       rollout: input.rollout,
@@ -212,7 +215,7 @@ class ShardRun {
     }
     this.show();
     const { all: ends, failures, byClass } = this.ends;
-    return { ends, stopped: this.stopped, failures, byClass, missed: [...this.awaited.missed] };
+    return { ends, stopped: this.stopped, failures, byClass, missed: [...this.awaited.missed, ...this.groups.missed] };
   }
 
   hear(grant: Share['grant']): void {
@@ -233,7 +236,9 @@ class ShardRun {
         const locked = this.leases.whyLocked(next);
         if (locked !== undefined) return [{ workflowId, why: locked, nextAt: this.leases.nextLook }];
         const names = this.awaited.openOf(next.spec);
-        return names.length === 0 ? [] : [{ workflowId, why: `waits for ${names.join(', ')}`, nextAt: null }];
+        if (names.length > 0) return [{ workflowId, why: `waits for ${names.join(', ')}`, nextAt: null }];
+        const why = this.leases.whyBound(next);
+        return why === null ? [] : [{ workflowId, why, nextAt: this.leases.nextLook }];
       }),
     };
   }
@@ -287,7 +292,7 @@ class ShardRun {
       this.inFlight.delete(workflowId);
       if (isCancellation(error)) this.queue.unshift(next);
       if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
-      this.leases.conflict(next);
+      this.leases.conflict(next, bindsGroups(spec));
     }
   }
 
@@ -354,6 +359,7 @@ class ShardRun {
     this.ends.add(end, spec.resource.id, failedIn);
     this.awaited.ended(spec, GOOD_OUTCOMES.includes(end.outcome));
     this.quarantine.ended(end, failedIn);
+    this.groups.ended(spec, end, failedIn);
     this.news();
     if (FAILED_OUTCOMES.includes(end.outcome)) this.words.tellSoon(() => this.progress());
     await this.words.tellProgress(this.ends.all.length, this.total ?? 0, () => this.progress());
@@ -427,6 +433,8 @@ class ShardRun {
     if (out !== null) return out;
     const gate = this.windows.stateFor(spec);
     if (gate?.over === true) return gate.reason;
+    const full = this.groups.whyOut(spec, this.share.full);
+    if (full !== null) return full;
     const lacking = requirement(spec, this.awaited);
     return typeof lacking === 'object' ? `it waits for ${lacking.missed}, which did not reach its target` : null;
   }
@@ -453,7 +461,8 @@ class ShardRun {
   }
 
   private uses(): Limits {
-    const uses = drawn(Object.keys(this.limits), this.inFlight.values());
+    const taken = this.groups.taken(this.leases.bound.map(({ spec }) => spec));
+    const uses = drawn(Object.keys(this.limits), [...this.inFlight.values(), ...taken]);
     if (!(RISK in uses)) return uses;
     // One that was charged for being overdue can fail the budget no second time.
     const charged = [...this.inFlight.keys()].filter((workflowId) => this.ends.wasCharged(workflowId)).length;
@@ -474,12 +483,14 @@ class ShardRun {
     const uses = this.uses();
     // Slots and risk are the wave's to bound: this is all that could be used, if it gave enough.
     const own = Object.fromEntries(Object.entries(this.limits).filter(([name]) => name.includes(':')));
+    const lost = this.groups.lostOf(names);
     return this.share.word({
       wants: drawn(names, startable(this.ready(), uses, own), uses),
       uses: Object.fromEntries(names.map((name) => [name, uses[name] ?? 0])),
       failures: this.ends.failures,
       isStuck: this.inFlight.size === 0 && this.queue.length > 0,
       hasStarted: this.hasStarted,
+      ...(lost === undefined ? {} : { lost }),
     });
   }
 

@@ -42,8 +42,10 @@ function granted({ word, grants }: Sharing, names: readonly string[]): Limits {
  * What each shard shall be granted, first come, first served, so that upgrades start in the wave's order. What is granted
  * together with what others may still be using never exceeds a limit.
  */
-function shareOut(limits: Limits, shards: readonly Sharing[]): Limits[] {
+function shareOut(limits: Limits, shards: readonly Sharing[], full: readonly string[]): Limits[] {
   const names = Object.keys(limits);
+  // Whoever lacks what nobody gets any more has to hear of it, and needs a slot for the rest.
+  const scarce = names.filter((name) => !full.includes(name));
   const bounds = shards.map((shard) => mostInUse(shard, names));
   const next = shards.map((shard) => ({ ...granted(shard, names) }));
   const free: Record<string, number> = {};
@@ -70,7 +72,7 @@ function shareOut(limits: Limits, shards: readonly Sharing[]): Limits[] {
     };
     for (const name of names) if (name !== SLOTS && name !== RISK) take(name, Infinity);
     // Slots that a shard could not fill, for want of something else, are another's.
-    let usable = Math.min(reach(SLOTS), (word.wants[SLOTS] ?? 0) - shortage(names, word.wants, mine));
+    let usable = Math.min(reach(SLOTS), (word.wants[SLOTS] ?? 0) - shortage(scarce, word.wants, mine));
     if (names.includes(RISK)) usable = Math.min(usable, reach(RISK) - word.failures);
     take(SLOTS, usable);
     if (names.includes(RISK)) {
@@ -242,10 +244,16 @@ export class WaveShares {
 
   private shareOut(): readonly Limits[] {
     const { [RISK]: risk } = this.limits;
-    const limits = risk === undefined ? this.limits : { ...this.limits, [RISK]: risk - this.failuresOfEnded };
+    const limits: Record<string, number> = { ...this.limits };
+    if (risk !== undefined) limits[RISK] = risk - this.failuresOfEnded;
+    for (const { state, sharing } of this.shards) {
+      if (state !== 'ended') continue;
+      for (const [name, lost] of Object.entries(sharing.word.lost ?? {})) limits[name] = (limits[name] ?? 0) - lost;
+    }
     const shares = shareOut(
       limits,
       this.shards.filter(({ state }) => state !== 'ended').map(({ sharing }) => sharing),
+      this.full,
     ).values();
     return this.shards.map(({ state }) => (state === 'ended' ? {} : (shares.next().value ?? {})));
   }
@@ -255,6 +263,7 @@ export class WaveShares {
     if ((latest?.stop ?? null) !== this.whyStopped || (latest?.hold ?? null) !== this.hold) return true;
     if (this.isStopped) return false;
     if (latest?.hasStarted !== this.hasStarted) return true;
+    if ((latest?.full?.length ?? 0) !== this.full.length) return true;
     const now = granted(sharing, Object.keys(limits));
     return (
       this.tellAfter() * 2 <= (latest?.tellAfter ?? 1) ||
@@ -270,6 +279,7 @@ export class WaveShares {
       tellAfter: this.tellAfter(),
       stop: this.whyStopped,
       ...(this.skipped ? { skipped: true } : {}),
+      ...(this.full.length === 0 ? {} : { full: this.full }),
       ...(this.hold === null ? {} : { hold: this.hold }),
       ...(this.hasStarted === undefined ? {} : { hasStarted: this.hasStarted }),
     };
@@ -277,6 +287,14 @@ export class WaveShares {
 
   private noteStart(hasStarted = false): void {
     if (this.hasStarted === false) this.hasStarted = hasStarted;
+  }
+
+  /** Limits of which no place is left for good. */
+  private get full(): readonly string[] {
+    const lostOf = (name: string) => sum(this.shards.map(({ sharing }) => sharing.word.lost?.[name] ?? 0));
+    return Object.entries(this.limits)
+      .filter(([name, limit]) => lostOf(name) > 0 && lostOf(name) >= limit)
+      .map(([name]) => name);
   }
 
   private get whyStopped(): string | null {
@@ -296,6 +314,7 @@ export interface ShardStanding {
   readonly failures: number;
   readonly isStuck: boolean;
   readonly hasStarted?: boolean;
+  readonly lost?: Limits;
 }
 
 /** The share of a shard that shares its wave's limits with nobody. */
@@ -327,6 +346,16 @@ export class ShardShare {
     return this.grant.skipped ?? false;
   }
 
+  /** Limits of which no place is left for good. */
+  get full(): readonly string[] {
+    return this.grant.full ?? [];
+  }
+
+  /** Whether it shares its wave's limits with nobody. */
+  get isAlone(): boolean {
+    return this.step === null;
+  }
+
   /** Why nothing is started for now. */
   get hold(): string | null {
     return this.grant.hold ?? null;
@@ -354,10 +383,18 @@ export class ShardShare {
   /** The word that is due, if one is; it counts as sent. */
   word(now: ShardStanding): Omit<ShardWord, 'shard'> | null {
     if (this.step === null || !this.isDue(now)) return null;
-    const { wants, uses, failures } = now;
+    const { wants, uses, failures, lost } = now;
     const started = this.isFirstStart(now) ? { hasStarted: true } : {};
     this.hasToldStart ||= 'hasStarted' in started;
-    this.last = { number: this.last.number + 1, heard: this.grant.number, wants, uses, failures, ...started };
+    this.last = {
+      number: this.last.number + 1,
+      heard: this.grant.number,
+      wants,
+      uses,
+      failures,
+      ...started,
+      ...(lost === undefined ? {} : { lost }),
+    };
     this.unanswered.push(this.last);
     this.owesAnswer = false;
     return this.last;
@@ -369,7 +406,8 @@ export class ShardShare {
   }
 
   private isDue(now: ShardStanding): boolean {
-    const { wants, uses, failures, isStuck } = now;
+    const { wants, uses, failures, isStuck, lost = {} } = now;
+    if (Object.entries(lost).some(([name, count]) => count > (this.last.lost?.[name] ?? 0))) return true;
     if (this.isFirstStart(now) || this.owesAnswer || failures - this.last.failures >= this.grant.tellAfter) return true;
     const first = this.last.number === 0;
     const isNews = (step: (name: string, limit: number) => number) =>

@@ -262,6 +262,30 @@ describe('rollout', () => {
     expect(called.indexOf(`precheck ${client}`)).toBeGreaterThan(called.indexOf(`verify ${engine}`));
   });
 
+  it('keeps the place in its group of one that ended held, and skips the others, also those of a later wave', async () => {
+    const [left, right, alone, late] = ids('held', 4) as [string, string, string, string];
+    const pair = { groups: { pair: 1 } };
+    const { result, called, ends } = await run(
+      {
+        waves: [
+          { ids: [left, right, alone], concurrency: 3 },
+          { ids: [late], concurrency: 1 },
+        ],
+        budget: { max: 3, mode: 'loose' },
+        more: { [left]: pair, [right]: pair, [late]: pair },
+      },
+      {
+        verify: ({ spec: { resource } }) =>
+          resource.id === left ? { verdict: 'unhealthy', reason: 'status 500' } : { verdict: 'at-target' },
+      },
+    );
+    expect(result.counts).toEqual({ Failed: 1, Skipped: 2, Succeeded: 1 });
+    expect(called.filter((call) => call.startsWith('submit'))).toEqual([`submit ${left}`, `submit ${alone}`]);
+    expect(ends.find(({ outcome }) => outcome === 'Skipped')?.reason).toBe(
+      `no more than 1 of group pair may be unavailable, and ${left} ended failed or held`,
+    );
+  });
+
   it('skips what waits in vain, in this wave and in the next', async () => {
     const [engine, client, late] = ids('h', 3) as [string, string, string];
     const { result, called } = await run(
@@ -407,5 +431,51 @@ describe('rollout', () => {
       expect(result).toMatchObject({ outcome: 'Succeeded', counts: { Succeeded: 2 } });
       expect(called.filter((entry) => entry.startsWith('submit'))).toEqual([`submit ${second}`, `submit ${first}`]);
     });
+
+    it.each(['wait', 'skip'] as const)(
+      'takes its place in its group while it is held, where the plan says %s',
+      async (onLocked) => {
+        const { resources, handle } = await locked('pair');
+        const [first = '', second = ''] = resources;
+        const pair = { groups: { pair: 1 }, onLocked };
+        let wasHeld: readonly string[] = [];
+        const { result, called } = await run(
+          { waves: [{ ids: resources, concurrency: 2 }], more: { [first]: pair, [second]: pair } },
+          {
+            submit: async () => {
+              const others = env.client.workflow.getHandle(handle.workflowId, handle.firstExecutionRunId);
+              const { status } = await others.describe();
+              if (status.name === 'RUNNING') wasHeld = [...wasHeld, 'submitted while another of its pair is upgraded'];
+              return {};
+            },
+          },
+          async (rolloutHandle) => {
+            const shard = shardWorkflowId(
+              rolloutHandle.workflowId.replace('rollout/', ''),
+              (await rolloutHandle.describe()).runId,
+              1,
+              1,
+            );
+            const standing = () => env.client.workflow.getHandle(shard).query<ShardStatus>(MESSAGES.shardStatus);
+            for (;;) {
+              const told = await standing().catch(() => null);
+              const isMoving =
+                (told?.inFlight.length ?? 0) > 0 || told?.ends.some(({ outcome }) => outcome === 'Succeeded');
+              const waits = told?.waits?.find(({ workflowId }) => workflowId.endsWith(second));
+              if (
+                isMoving === true ||
+                waits?.why.startsWith('waits for a member of its group: another upgrade') === true
+              )
+                break;
+              await new Promise((resolve) => setTimeout(resolve, 50));
+            }
+            await handle.terminate();
+          },
+        );
+        expect(wasHeld).toEqual([]);
+        expect(result.counts).toEqual(onLocked === 'wait' ? { Succeeded: 2 } : { Skipped: 1, Succeeded: 1 });
+        expect(called).toContain(`submit ${second}`);
+      },
+    );
   });
 });

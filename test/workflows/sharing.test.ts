@@ -288,3 +288,31 @@ it('opens a later shard with what the end of an earlier one says of it', () => {
   };
   expect([secondAfter(false), secondAfter(true)]).toEqual([false, true]);
 });
+
+it('places that ends of several shards keep for good are no others, and members that can never start hear of it', () => {
+  const group = 'group:pool';
+  const draws = { [SLOTS]: 1, [group]: 1 };
+  const wave = new WaveShares({ [SLOTS]: 9, [group]: 2 }, 9, [draws, draws, draws]);
+  const [first, second] = [wave.nextToOpen(), wave.nextToOpen()];
+  expect(first?.share.grant.full).toBeUndefined();
+  const word = { number: 1, heard: 1, failures: 0, wants: { [group]: 1 }, uses: { [group]: 1 }, lost: { [group]: 1 } };
+  wave.hear({ shard: 1, ...word });
+  wave.end(1, 0);
+  wave.grants();
+  wave.hear({ shard: second?.shard ?? 2, ...word });
+  expect(wave.grants().find(({ shard }) => shard === second?.shard)?.grant.full).toEqual([group]);
+  wave.end(2, 0);
+  const third = wave.nextToOpen();
+  expect(third?.share.grant).toMatchObject({ full: [group] });
+  expect(third?.share.grant.limits[group] ?? 0).toBeLessThanOrEqual(0);
+});
+
+it('a place that is lost is worth a word', () => {
+  const limits = { [SLOTS]: 2, 'group:pool': 2 };
+  const share = new ShardShare({ grant: { number: 1, answers: 0, limits, tellAfter: 9, stop: null }, step: 1 });
+  const standing = { wants: limits, uses: limits, failures: 0, isStuck: false };
+  share.word(standing);
+  expect(share.word(standing)).toBeNull();
+  expect(share.word({ ...standing, lost: { 'group:pool': 1 } })).toMatchObject({ lost: { 'group:pool': 1 } });
+  expect(share.word({ ...standing, lost: { 'group:pool': 1 } })).toBeNull();
+});

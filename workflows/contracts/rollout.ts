@@ -155,6 +155,8 @@ export interface Grant {
   readonly stop: string | null;
   /** With `stop`: what is not started was skipped by a person. */
   readonly skipped?: boolean;
+  /** Limits of which no place is left for good: ends of some shards keep them all. */
+  readonly full?: readonly string[];
   /** Why nothing is started for now. */
   readonly hold?: string | null;
   /** As `WaveInput.hasStarted`, by now. */
@@ -177,6 +179,8 @@ export interface ShardWord {
   readonly failures: number;
   /** Something of it has been under way. */
   readonly hasStarted?: boolean;
+  /** Of `uses`, places that ends keep for good. */
+  readonly lost?: Limits;
 }
 
 /** One upgrade as its shard saw it end: short, since a shard answers with up to 400 of them. */

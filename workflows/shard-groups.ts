@@ -1,0 +1,82 @@
+/** Places in groups that stay taken though nothing of this rollout is in flight there. */
+import { patched } from '@temporalio/workflow';
+import type { Limits, UpgradeEnd } from './contracts/rollout.js';
+import type { FailureClass, UpgradeSpec } from './contracts/upgrade.js';
+import { drawn, type Drawing } from './limits.js';
+
+/** Failures after which a member may serve nobody; one that was refused was never touched. */
+const UNWELL_AFTER: readonly (FailureClass | null)[] = ['upgrade', 'verify', 'timeout'];
+/** Before a group's name, as limits have it. */
+const GROUP = 'group:';
+/** Between a group's name and the resource that keeps a place, in names that later waves are told. */
+const OF = ' of ';
+
+/** Whether its groups bind others while it is not in flight here; shards of older releases let others start. */
+export function bindsGroups({ groups = {} }: UpgradeSpec): boolean {
+  return Object.keys(groups).length > 0 && patched('group-places');
+}
+
+/** Members that ended failed or held: their clouds may still work on them, or they serve nobody. */
+export class ShardGroups {
+  private readonly lost: { readonly id: string; readonly draws: readonly string[] }[] = [];
+  /** Of earlier waves. */
+  private readonly lostBefore: typeof this.lost;
+  private readonly isShared: (name: string) => boolean;
+
+  /**
+   * @param missed as earlier waves tell it
+   * @param isShared whether a limit is one of several shards, whose wave knows what all of them have lost
+   */
+  constructor(missed: readonly string[], isShared: (name: string) => boolean) {
+    this.lostBefore = missed
+      .filter((name) => name.startsWith(GROUP) && name.includes(OF))
+      .map((name) => {
+        const at = name.lastIndexOf(OF);
+        return { id: name.slice(at + OF.length), draws: [name.slice(0, at)] };
+      });
+    this.isShared = isShared;
+  }
+
+  ended(spec: UpgradeSpec, { outcome, runId }: UpgradeEnd, failedIn: FailureClass | null): void {
+    const isUnwell = outcome === 'Held' || (outcome === 'Failed' && UNWELL_AFTER.includes(failedIn));
+    if (runId === null || !isUnwell || !bindsGroups(spec)) return;
+    this.lost.push({ id: spec.resource.id, draws: groupsOf(spec) });
+  }
+
+  /** What is taken for good, and by those that others upgrade now. */
+  taken(elsewhere: readonly UpgradeSpec[]): readonly Drawing[] {
+    const before = this.lostBefore.filter(({ draws }) => !draws.some(this.isShared));
+    return [...before, ...this.lost, ...elsewhere.map((spec) => ({ draws: groupsOf(spec) }))];
+  }
+
+  /** Places of the named limits that ends of this shard keep for good; `undefined` when there are none. */
+  lostOf(names: readonly string[]): Limits | undefined {
+    const lost = Object.entries(drawn(names, this.lost)).filter(([, count]) => count > 0);
+    return lost.length === 0 ? undefined : Object.fromEntries(lost);
+  }
+
+  /** For later waves, beside the names that they wait for. */
+  get missed(): string[] {
+    return this.lost.flatMap(({ id, draws }) => draws.map((name) => `${name}${OF}${id}`));
+  }
+
+  /**
+   * Why a member can never start; `null` while it may.
+   *
+   * @param full limits of several shards of which no place is left for good
+   */
+  whyOut({ groups = {} }: UpgradeSpec, full: readonly string[]): string | null {
+    for (const [group, max] of Object.entries(groups)) {
+      const name = `${GROUP}${group}`;
+      const lost = [...this.lostBefore, ...this.lost].filter(({ draws }) => draws.includes(name));
+      if (lost.length < max && !full.includes(name)) continue;
+      const who = lost.length === 0 ? 'others' : lost.map(({ id }) => id).join(', ');
+      return `no more than ${max} of group ${group} may be unavailable, and ${who} ended failed or held`;
+    }
+    return null;
+  }
+}
+
+function groupsOf({ groups = {} }: UpgradeSpec): string[] {
+  return Object.keys(groups).map((name) => `${GROUP}${name}`);
+}
