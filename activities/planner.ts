@@ -19,6 +19,7 @@ import { type Listing, resolveSelectors } from '../plan/selectors.js';
 import type { Source } from '../plan/source.js';
 import { upgradeWorkflowId } from '../workflows/contracts/ids.js';
 import type { Durations } from '../workflows/contracts/durations.js';
+import { whyNoQuorum } from '../workflows/contracts/control.js';
 import type { Json } from '../workflows/contracts/json.js';
 import type { RolloutInput } from '../workflows/contracts/rollout.js';
 import type { Finding, ResourceRef, Snapshot } from '../workflows/contracts/upgrade.js';
@@ -297,9 +298,8 @@ function quorumProblems(plan: RolloutPlan, startedBy: string): InputProblem[] {
     ...plan.waves.map(({ approval }, at) => ({ path: `spec.waves[${at}].approval`, approval })),
   ];
   return gates.flatMap(({ path, approval }) => {
-    const others = approval?.approvers.filter((name) => name !== startedBy).length ?? 0;
-    if (approval === null || others >= approval.quorum) return [];
-    const message = `${startedBy} starts it and may not approve it, so ${others} of a quorum of ${approval.quorum} are left`;
+    const message = approval === null ? null : whyNoQuorum(approval, startedBy);
+    if (message === null) return [];
     return [
       { file: plan.file, line: null, path, message, remedy: 'name another approver, or let somebody else apply it' },
     ];

@@ -3,12 +3,13 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Client } from '@temporalio/client';
 import { inputOf, mapAtOnce } from '../temporal/reads.js';
-import type {
-  ConcurrencyRequest,
-  ControlRequest,
-  DecisionRequest,
-  SkipRequest,
-  WaiveRequest,
+import {
+  type ConcurrencyRequest,
+  type ControlRequest,
+  type DecisionRequest,
+  type SkipRequest,
+  type WaiveRequest,
+  whyNoQuorum,
 } from '../workflows/contracts/control.js';
 import { rolloutWorkflowId, shardWorkflowId, upgradeWorkflowId } from '../workflows/contracts/ids.js';
 import { MESSAGES } from '../workflows/contracts/messages.js';
@@ -184,7 +185,8 @@ export const RETRIED: Readonly<Record<'failed' | 'skipped', readonly Outcome[]>>
  * Starts a new rollout of what did not go well in one that has ended: the same plan, the same pinned targets, linked to
  * its parent.
  *
- * @throws UnknownRolloutError; NotTakenError when it still runs, or nothing is left to try
+ * @throws UnknownRolloutError; NotTakenError when it still runs, nothing is left to try, what is tried waits for what is
+ *   not, or nobody is left who may approve it
  */
 export async function retry(
   client: Client,
@@ -212,6 +214,9 @@ export async function retry(
   const waves = input.waves
     .map(({ parts: _parts, ...wave }, at) => ({ ...wave, upgrades: (lists[at] ?? []).filter(isWanted) }))
     .filter(({ upgrades }) => upgrades.length > 0);
+  checkApprovals([input, ...waves], actor);
+  const isGoodNow = new Set(rows.filter(({ outcome }) => isGood(outcome)).map((row) => row.workflowId));
+  checkProviders(lists.flat(), (id) => (wanted.has(id) ? 'wanted' : isGoodNow.has(id) ? 'good' : 'missed'));
   const started = await startRollout(client, {
     ...input,
     rollout: await freeName(client, rollout),
@@ -222,6 +227,34 @@ export async function retry(
     retryOf: { rollout, runId: run.runId, reason },
   });
   return { ...started, upgrades: wanted.size };
+}
+
+/** @throws NotTakenError when too few are left who may approve what needs approval */
+function checkApprovals(gated: readonly Pick<RolloutInput, 'approval'>[], actor: string): void {
+  for (const { approval } of gated) {
+    const why = approval === undefined ? null : whyNoQuorum(approval, actor);
+    if (why !== null) throw new NotTakenError(`${why}: let somebody else retry it`);
+  }
+}
+
+/** @throws NotTakenError when something is wanted before what it waits for has reached its target */
+function checkProviders(
+  specs: readonly UpgradeSpec[],
+  standing: (workflowId: string) => 'wanted' | 'good' | 'missed',
+): void {
+  const missed = new Map<string, UpgradeSpec>();
+  for (const spec of specs) {
+    if (standing(upgradeWorkflowId(spec.resource)) !== 'missed') continue;
+    for (const name of spec.provides ?? []) missed.set(name, spec);
+  }
+  for (const { resource, after = [] } of specs) {
+    if (standing(upgradeWorkflowId(resource)) !== 'wanted') continue;
+    const provider = after.map((name) => missed.get(name)).find((one) => one !== undefined);
+    if (provider !== undefined) {
+      const { id } = provider.resource;
+      throw new NotTakenError(`${resource.id} waits for ${id}, which did not reach its target: retry it as well`);
+    }
+  }
 }
 
 /** `spring-1a2b3c4d-retry-1`, or the next number that no rollout has. */

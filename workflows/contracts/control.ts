@@ -53,6 +53,13 @@ export interface Approval {
   readonly expiresAfterMs: number;
 }
 
+/** Why an approval can never be given, since its starter may not; `null` where enough others may. */
+export function whyNoQuorum({ approvers, quorum }: Approval, startedBy: string): string | null {
+  const others = approvers.filter((name) => name !== startedBy).length;
+  if (others >= quorum) return null;
+  return `${startedBy} starts it and may not approve it, so ${others} of a quorum of ${quorum} are left`;
+}
+
 /** An update: a named person's word on a wave, or on the rollout as a whole. */
 export interface DecisionRequest extends Timely {
   readonly decision: 'approve' | 'reject';

@@ -1,0 +1,86 @@
+/** What a retry of an ended rollout refuses before it starts anything, on a real server. */
+import { WorkflowFailedError } from '@temporalio/client';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { keepInventory } from '../../activities/inventory.js';
+import { retry } from '../../client/control.js';
+import { rolloutWorkflowId } from '../../workflows/contracts/ids.js';
+import { MESSAGES } from '../../workflows/contracts/messages.js';
+import { QUEUES } from '../../workflows/contracts/queues.js';
+import type { RolloutInput, RolloutStatus, WavePlan } from '../../workflows/contracts/rollout.js';
+import type { rollout } from '../../workflows/rollout.js';
+import { type RealEnvironment, realEnvironment } from '../support/environment.js';
+import { rolloutInput, scriptedSteps, spec } from './scripted-steps.js';
+import { withScriptedWorkers } from './scripted-workers.js';
+
+let env: RealEnvironment;
+
+beforeAll(async () => {
+  env = await realEnvironment();
+});
+afterAll(async () => {
+  await env.teardown();
+});
+
+/** A rollout of one wave. */
+async function begin(id: string, wave: Partial<WavePlan>) {
+  const input: RolloutInput = rolloutInput(id, { ids: [], concurrency: 2 }, { max: 9, mode: 'loose' });
+  return env.client.workflow.start<typeof rollout>('rollout', {
+    workflowId: rolloutWorkflowId(id),
+    taskQueue: QUEUES.main,
+    args: [await keepInventory(env.client, { ...input, waves: input.waves.map((one) => ({ ...one, ...wave })) })],
+  });
+}
+
+/** Also of one that failed. */
+async function ended(handle: { result(): Promise<unknown> }): Promise<void> {
+  await handle.result().catch((error: unknown) => {
+    if (!(error instanceof WorkflowFailedError)) throw error;
+  });
+}
+
+const ana = { actor: 'ana', reason: 'a test' };
+const ben = { actor: 'ben', reason: 'a test' };
+
+it('what waits for another is not tried again without it', async () => {
+  let isMended = false;
+  const steps = scriptedSteps({
+    precheck: ({ spec: { resource } }) =>
+      resource.id === 'engine' && !isMended ? { verdict: 'refused', reason: 'no space' } : {},
+  });
+  await withScriptedWorkers(env, steps, async () => {
+    const upgrades = [
+      { ...spec('engine'), provides: ['engines'] },
+      { ...spec('client'), after: ['engines'] },
+      spec('fine'),
+    ];
+    await ended(await begin('dag', { upgrades }));
+    await expect(retry(env.client, 'dag', ['skipped'], ana)).rejects.toThrow(
+      'client waits for engine, which did not reach its target: retry it as well',
+    );
+    expect(steps.called).not.toContain('submit client');
+
+    isMended = true;
+    const both = await retry(env.client, 'dag', ['failed', 'skipped'], ana);
+    await ended(env.client.workflow.getHandle(both.workflowId));
+    const submits = steps.called.filter((call) => call.startsWith('submit'));
+    expect(submits).toEqual(['submit fine', 'submit engine', 'submit client']);
+  });
+});
+
+it('nobody retries what then nobody may approve', async () => {
+  const steps = scriptedSteps({ precheck: () => ({ verdict: 'refused', reason: 'no space' }) });
+  await withScriptedWorkers(env, steps, async () => {
+    const approval = { quorum: 1, approvers: ['ben'], expiresAfterMs: 86_400_000 };
+    const handle = await begin('approved', { upgrades: [spec('alone')], approval });
+    await expect
+      .poll(async () => (await handle.query<RolloutStatus>(MESSAGES.rolloutStatus)).state, { timeout: 60_000 })
+      .toBe('Waiting');
+    await handle.executeUpdate(MESSAGES.decide, { args: [{ ...ben, decision: 'approve', planDigest: 'digest' }] });
+    await ended(handle);
+    await expect(retry(env.client, 'approved', ['failed'], ben)).rejects.toThrow(
+      'ben starts it and may not approve it, so 0 of a quorum of 1 are left: let somebody else retry it',
+    );
+    const again = await retry(env.client, 'approved', ['failed'], ana);
+    await env.client.workflow.getHandle(again.workflowId).terminate();
+  });
+});
