@@ -1,12 +1,15 @@
 /** What holds a rollout as a whole: each kind of cause is one function, and finds nothing where it does not hold. */
 import { Gates } from '../../calendar/gate.js';
 import type { GateState } from '../../workflows/contracts/calendar.js';
+import type { Limits } from '../../workflows/contracts/rollout.js';
+import { FAILED_OUTCOMES } from '../../workflows/contracts/upgrade.js';
+import { drawn, drawsOf, groupLimits, limitsOf, RISK, SLOTS, startable } from '../../workflows/limits.js';
 import { allowedInFlight } from '../../workflows/contracts/outcome.js';
 import { soakedAt, soakLabel } from '../../workflows/contracts/soak.js';
 import { unservedBy } from '../deployments.js';
 import { budgetUsed } from '../render/report.js';
 import { count } from '../render/text.js';
-import { endedIn, hasEnded, heldBy, heldLabel, type RolloutView, type WaveView } from '../views.js';
+import { endedIn, hasEnded, heldBy, heldLabel, type ResourceRow, type RolloutView, type WaveView } from '../views.js';
 import { type Cause, type FindCauses, isInFlight, isPending, type Scene } from './scene.js';
 
 /** A queue that nobody serves: all its steps stand still. */
@@ -49,7 +52,8 @@ export const paused: FindCauses = ({ view }) =>
 /** Whose approval it waits for, how many there are, and when it is too late. */
 export const wantsApproval: FindCauses = ({ view }) => {
   const { approval, rollout } = view;
-  if (view.state !== 'Waiting' || approval === null) return [];
+  // Its time runs out while it is paused, too.
+  if (hasEnded(view) || approval === null) return [];
   const { title, quorum, given, may, expiresAt } = approval;
   const by = given.length === 0 ? '' : ` (${given.join(', ')})`;
   return [
@@ -123,15 +127,25 @@ export const standing: FindCauses = ({ view }) =>
     ? []
     : [{ who: view.rollout, what: `${view.state}: ${view.reason}`, nextAt: null, changes: view.next }];
 
-/** What the failure budget has taken, as soon as anything failed. */
-export const budget: FindCauses = ({ view }) => {
+/** What the failure budget has taken, as soon as anything failed; and that of a wave of its own. */
+export const budget: FindCauses = ({ view, input }) => {
   const { charged, failures } = view;
-  const { max } = view.budget;
+  const { max, mode } = view.budget;
   if (hasEnded(view) || Math.max(charged, failures) === 0) return [];
-  const changes =
-    charged > max ? 'nothing: it is spent' : charged === max ? 'one more failure ends it' : 'another failure';
-  return [{ who: view.rollout, what: `failure budget: ${budgetUsed(view)}`, nextAt: null, changes }];
+  const ofWaves = view.waves.flatMap((wave, at): Cause[] => {
+    const own = input.waves[at]?.maxFailures;
+    const failed = chargedIn(wave);
+    if (own === undefined || failed === 0 || wave.state !== 'Running') return [];
+    const what = `failure budget of wave ${wave.name}: ${failed} of ${own} failed, ${mode}`;
+    return [{ who: wave.name, what, nextAt: null, changes: nextFailure(failed, own) }];
+  });
+  const what = `failure budget: ${budgetUsed(view)}`;
+  return [{ who: view.rollout, what, nextAt: null, changes: nextFailure(charged, max) }, ...ofWaves];
 };
+
+function nextFailure(used: number, max: number): string {
+  return used > max ? 'nothing: it is spent' : used === max ? 'one more failure ends it' : 'another failure';
+}
 
 /** Why more of the running wave is not started: the room that the budget or a limit leaves. */
 export const room: FindCauses = (scene) => {
@@ -143,7 +157,7 @@ export const room: FindCauses = (scene) => {
   return [
     {
       who: wave.name,
-      what: `${waiting} not started, ${inFlight} in flight: ${narrowest(view, wave, inFlight)}`,
+      what: `${waiting} not started, ${inFlight} in flight: ${narrowest(wave, scene)}`,
       nextAt: null,
       changes: 'the end of one that is in flight',
     },
@@ -156,12 +170,74 @@ function placesIn(wave: WaveView, { view, rows }: Scene): { readonly waiting: nu
   return { inFlight, waiting: wave.total - endedIn(wave.counts) - inFlight };
 }
 
-function narrowest({ budget: { max, mode }, charged }: RolloutView, { concurrency }: WaveView, inFlight: number) {
-  const allowed = allowedInFlight(concurrency, max, charged, mode);
-  if (allowed < concurrency)
-    return `the strict failure budget (${charged} of ${max} used) leaves room for ${allowed} at a time`;
-  if (inFlight >= concurrency) return `its concurrency is ${concurrency}`;
-  return 'windows, leases of others, or a limit of an account, service, region or group leave no more room';
+/** The limit that lets most others in if it were not there; of several, the first. */
+function narrowest(wave: WaveView, { view, input, rows, specs }: Scene): string {
+  const index = view.waves.indexOf(wave) + 1;
+  const { left, words } = budgetOf(wave, view, input.waves[index - 1]?.maxFailures);
+  const { concurrency } = wave;
+  const { mode } = view.budget;
+  const members = rows
+    .filter((row) => row.waveIndex === index)
+    .map((row) => ({ row, spec: specs.get(row.workflowId) }));
+  const drawing = (is: (row: ResourceRow) => boolean) =>
+    members.flatMap(({ row, spec }) => (spec !== undefined && is(row) ? [{ draws: drawsOf(spec) }] : []));
+  const limits: Limits = {
+    ...groupLimits(members.flatMap(({ spec }) => spec ?? [])),
+    ...limitsOf({
+      concurrency,
+      failuresLeft: left,
+      mode,
+      accountLimits: input.accountLimits,
+      limits: input.waves[index - 1]?.limits,
+    }),
+  };
+  // What waits for somebody, or for the end of a freeze, has a cause of its own.
+  const pending = drawing((row) => isPending(row) && row.reason === '');
+  const uses = drawn(Object.keys(limits), drawing(isInFlight));
+  const without = (name: string | null) =>
+    startable(pending, uses, Object.fromEntries(Object.entries(limits).filter(([one]) => one !== name))).length;
+  const now = without(null);
+  const [binding] = Object.keys(limits)
+    .map((name) => ({ name, gain: without(name) - now }))
+    .filter(({ gain }) => gain > 0)
+    .toSorted((a, b) => b.gain - a.gain);
+  const limit = binding === undefined ? 0 : (limits[binding.name] ?? 0);
+  if (binding === undefined) {
+    const allowed = allowedInFlight(concurrency, left, 0, mode);
+    const full = Object.entries(limits).filter(([name, max]) => name.includes(':') && (uses[name] ?? 0) >= max);
+    if ((uses[SLOTS] ?? 0) >= Math.min(allowed, concurrency)) {
+      return allowed < concurrency
+        ? `${words} leaves room for ${allowed} at a time`
+        : `its concurrency is ${concurrency}`;
+    }
+    return full.length === 0
+      ? 'what is left waits for windows, leases of others, or other upgrades'
+      : `${full.map(([name, max]) => labelOf(name, max)).join(', and ')}`;
+  }
+  if (binding.name === RISK) return `${words} leaves room for ${limit} at a time`;
+  return binding.name === SLOTS ? `its concurrency is ${concurrency}` : labelOf(binding.name, limit);
+}
+
+/** `the limit of account prod is 2` */
+function labelOf(name: string, max: number): string {
+  const at = name.indexOf(':');
+  return `the limit of ${name.slice(0, at)} ${name.slice(at + 1)} is ${max}`;
+}
+
+/** What the wave may yet fail: of the rollout's budget, or of its own where that is less. */
+function budgetOf(wave: WaveView, { budget: { max, mode }, charged }: RolloutView, own = Infinity) {
+  const failed = chargedIn(wave);
+  const left = Math.max(Math.min(max - charged, own - failed), 0);
+  const words =
+    own - failed < max - charged
+      ? `the ${mode} failure budget of wave ${wave.name} (${failed} of ${own} used)`
+      : `the ${mode} failure budget (${charged} of ${max} used)`;
+  return { left, words };
+}
+
+/** As far as counts tell: failures of a wave that are not charged to a budget are among them. */
+function chargedIn({ counts }: WaveView): number {
+  return FAILED_OUTCOMES.reduce((sum, outcome) => sum + (counts[outcome] ?? 0), 0);
 }
 
 /** What a resource that is asked for rests on, when it is not in flight. */
