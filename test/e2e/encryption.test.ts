@@ -52,7 +52,10 @@ interface Found {
   readonly failures: string[];
 }
 
-/** All payloads and failure messages anywhere below, but for search attributes: the server has to read those. */
+/**
+ * All payloads and failure messages anywhere below, but for search attributes, which the server has to read, and markers of
+ * `patched()`, in which the SDK writes nothing but the patch's name, past any codec.
+ */
 function look(value: unknown, found: Found, path = ''): Found {
   if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return found;
   const encoding = (value as { metadata?: { encoding?: Uint8Array } }).metadata?.encoding;
@@ -66,9 +69,22 @@ function look(value: unknown, found: Found, path = ''): Found {
     found.failures.push(String((value as { message?: unknown }).message));
   }
   for (const [name, inner] of Object.entries(value)) {
-    if (name !== 'searchAttributes') look(inner, found, `${path}.${name}`);
+    if (name === 'patch-data') expect(patchOf(inner)).toMatch(/^[a-z-]+$/);
+    else if (name !== 'searchAttributes') look(inner, found, `${path}.${name}`);
   }
   return found;
+}
+
+/** The name of the change that a marker stands for. */
+function patchOf(marker: unknown): string {
+  const [payload] = (marker as { payloads: readonly { data: Uint8Array }[] }).payloads;
+  const { deprecated: _deprecated, ...told } = JSON.parse(Buffer.from(payload?.data ?? []).toString()) as {
+    id: string;
+  } & {
+    deprecated?: boolean;
+  };
+  expect(Object.keys(told)).toEqual(['id']);
+  return told.id;
 }
 
 async function lookAtAll(): Promise<Found & { workflows: number }> {
