@@ -5,18 +5,24 @@ import { writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { bundleWorkflowCode, DefaultLogger, type WorkflowBundleOption } from '@temporalio/worker';
+import { bundleWorkflowCode, DefaultLogger } from '@temporalio/worker';
 import { release } from '../temporal/release.js';
 
 const WORKFLOWS = new URL('../workflows/', import.meta.url);
 
-/** The source of the workflows, beside this file: TypeScript under test, JavaScript when built. */
-export const WORKFLOWS_PATH = fileURLToPath(new URL(`index${extname(import.meta.url)}`, WORKFLOWS));
+/** TypeScript under test, JavaScript when built. */
+const EXTENSION = extname(import.meta.url);
+
+/** The source of the workflows, beside this file. */
+export const WORKFLOWS_PATH = fileURLToPath(new URL(`index${EXTENSION}`, WORKFLOWS));
+
+/** Tests have what was built last, in a folder below. */
+const BUILT = new URL(EXTENSION === '.js' ? '../' : '../dist/', import.meta.url);
 
 const { version: SDK } = createRequire(import.meta.url)('@temporalio/worker/package.json') as { version: string };
 
 /** A bundle holds the SDK's own half, which must be of the worker's very version: so the name says for which it is. */
-const BUNDLE_PATH = fileURLToPath(new URL(`../workflow-bundle-${SDK}.js`, import.meta.url));
+const BUNDLE_PATH = fileURLToPath(new URL(`workflow-bundle-${SDK}.js`, BUILT));
 
 /** Makes the file; part of the build. */
 export async function writeWorkflowBundle(): Promise<void> {
@@ -28,7 +34,7 @@ export async function writeWorkflowBundle(): Promise<void> {
  * The file; `null` when there is none for this version of the SDK, or it is older than what it was made of: then a worker
  * bundles for itself.
  */
-export function builtBundle(): WorkflowBundleOption | null {
+export function builtBundle(): { readonly codePath: string } | null {
   const madeAt = statSync(BUNDLE_PATH, { throwIfNoEntry: false })?.mtimeMs;
   if (madeAt === undefined) return null;
   const sources = readdirSync(WORKFLOWS, { recursive: true, encoding: 'utf8' });

@@ -98,9 +98,11 @@ describe('what is set up', () => {
   });
 
   it('shares the shards between its two history nodes, as Prometheus sees', async () => {
-    const shards = async (): Promise<number[]> => Promise.all(cluster.nodes('temporal-history').map(shardsOf));
-    await expect.poll(async () => (await shards()).reduce((sum, owned) => sum + owned, 0)).toBe(64);
-    expect((await shards()).every((owned) => owned > 0)).toBe(true);
+    const nodes = cluster.nodes('temporal-history');
+    const total = async () => (await Promise.all(nodes.map(shardsOf))).reduce((sum, owned) => sum + owned, 0);
+    // They take their shards one after another, and look once a minute for those that were missed.
+    await expect.poll(total, { timeout: 150_000, interval: 500 }).toBe(64);
+    expect((await Promise.all(nodes.map(shardsOf))).every((owned) => owned > 0)).toBe(true);
   });
 });
 

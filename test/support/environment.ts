@@ -2,13 +2,19 @@
 import { fileURLToPath } from 'node:url';
 import type { Client } from '@temporalio/client';
 import { TestWorkflowEnvironment } from '@temporalio/testing';
-import type { NativeConnection, WorkerOptions, WorkflowBundleWithSourceMap } from '@temporalio/worker';
+import type {
+  NativeConnection,
+  WorkerOptions,
+  WorkflowBundleOption,
+  WorkflowBundleWithSourceMap,
+} from '@temporalio/worker';
 import { DefaultLogger, Runtime, Worker, bundleWorkflowCode } from '@temporalio/worker';
 import { inject } from 'vitest';
 import { connectClient, connectWorker, localTarget } from '../../temporal/connection.js';
 import { startDevServer } from '../../temporal/dev-server.js';
 import type { DevServer, DevServerOptions } from '../../temporal/dev-server.js';
 import { freePorts } from '../../temporal/ports.js';
+import { builtBundle, WORKFLOWS_PATH } from '../../worker/bundle.js';
 import { ATTRIBUTES } from '../../workflows/contracts/search-attributes.js';
 import type { Program } from './global-setup.js';
 
@@ -88,19 +94,19 @@ export async function withWorker<T>(options: WorkerOptions, body: () => Promise<
 /** Today's workflows, whose steps may be silent for hours: for a clock that skips them. */
 export function patientBundle(): Promise<WorkflowBundleWithSourceMap> {
   return bundleWorkflowCode({
-    workflowsPath: fileURLToPath(new URL('../../workflows/index.ts', import.meta.url)),
+    workflowsPath: WORKFLOWS_PATH,
     workflowInterceptorModules: [fileURLToPath(new URL('patient-workflows.ts', import.meta.url))],
     logger,
   });
 }
 
-const bundles = new Map<string, Promise<WorkflowBundleWithSourceMap>>();
+const bundles = new Map<string, Promise<WorkflowBundleOption>>();
 
-/** The bundle of today's workflows, or of another entry file, made once in a file of tests. */
-export function workflowBundle(
-  entry = new URL('../../workflows/index.ts', import.meta.url),
-): Promise<WorkflowBundleWithSourceMap> {
-  const workflowsPath = fileURLToPath(entry);
+/** Today's workflows as they were built; another entry file, or sources newer than that, bundled once in a file of tests. */
+export async function workflowBundle(entry?: URL): Promise<WorkflowBundleOption> {
+  const built = entry === undefined ? builtBundle() : null;
+  if (built !== null) return built;
+  const workflowsPath = entry === undefined ? WORKFLOWS_PATH : fileURLToPath(entry);
   const known = bundles.get(workflowsPath);
   if (known !== undefined) return known;
   const bundle = bundleWorkflowCode({ workflowsPath, logger });

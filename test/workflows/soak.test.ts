@@ -297,10 +297,17 @@ describe('a wave with a soak', () => {
   it('is not missed of a wave that a person skipped', async () => {
     let release = () => {};
     const released = new Promise<void>((resolve) => (release = resolve));
+    let isVerifying = false;
     const { result } = await run(
-      { verify: () => released.then(() => ({})) },
+      {
+        verify: () => {
+          isVerifying = true;
+          return released.then(() => ({}));
+        },
+      },
       async (handle) => {
-        await until(handle, ({ waves }) => waves[0]?.state === 'Running');
+        // A stop before its submit would leave it out.
+        await expect.poll(() => isVerifying, { timeout: 60_000 }).toBe(true);
         await handle.executeUpdate<string, [SkipRequest]>(MESSAGES.skip, {
           args: [{ wave: 2, upgrade: null, actor: 'ana', reason: 'not needed' }],
         });
