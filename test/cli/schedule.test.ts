@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type Client, ScheduleOverlapPolicy } from '@temporalio/client';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { parse, stringify } from 'yaml';
-import type { ScheduleRun, ScheduleView } from '../../client/schedules.js';
+import { describeSchedule, type ScheduleRun, type ScheduleView } from '../../client/schedules.js';
 import { connectClient, localTarget } from '../../temporal/connection.js';
 import type { DevServer } from '../../temporal/dev-server.js';
 import { scheduleId } from '../../workflows/contracts/ids.js';
@@ -164,11 +164,9 @@ it('a rollout that fails pauses the schedule where that is asked for, and its ru
   expect(triggered.stderr).toMatch(
     /^fails-\d{4}-\d\d-\d\d is created \(follow it by `uplift watch fails-\d{4}-\d\d-\d\d`\)\n$/,
   );
-  let told = await view('fails');
-  while (!told.paused || told.runs[0]?.state !== 'Failed') {
-    await delay(200);
-    told = await view('fails');
-  }
+  const hasFailed = ({ paused, runs }: ScheduleView) => paused && runs[0]?.state === 'Failed';
+  while (!hasFailed(await describeSchedule(client, 'fails'))) await delay(200);
+  const told = await view('fails');
   const [failed] = told.runs as [ScheduleRun];
   expect(told.note).toBe(`rollout ${failed.rollout} ended as Failed: ${failed.reason}`);
   expect((await run('list')).stdout).toMatch(/^ *fails +paused .* Failed: /m);

@@ -10,7 +10,7 @@ import type { Client } from '@temporalio/client';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { parse, stringify } from 'yaml';
 import { systemClock } from '../../activities/clock.js';
-import type { ScheduleView } from '../../client/schedules.js';
+import { describeSchedule, type ScheduleView } from '../../client/schedules.js';
 import { connectClient, localTarget } from '../../temporal/connection.js';
 import type { DevServer } from '../../temporal/dev-server.js';
 import { rolloutWorkflowId } from '../../workflows/contracts/ids.js';
@@ -80,10 +80,7 @@ async function run(...args: string[]) {
   return uplift(['schedule', ...args], { ...CLOUD_ENV, TEMPORAL_ADDRESS: server.address, UPLIFT_ACCOUNTS: accounts });
 }
 
-async function view(): Promise<ScheduleView> {
-  const { stdout } = await run('describe', 'nightly', '-o', 'json');
-  return (JSON.parse(stdout) as { schedule: ScheduleView }).schedule;
-}
+const view = (): Promise<ScheduleView> => describeSchedule(client, 'nightly');
 
 async function until(isSo: () => boolean | Promise<boolean>): Promise<void> {
   while (!(await isSo())) await delay(200);
