@@ -9,7 +9,8 @@ export default defineConfig({
     globalSetup: ['test/support/global-setup.ts'],
     reporters: ['default', new SummaryReporter()],
     pool: 'forks',
-    maxWorkers: 2,
+    // Many wait for servers most of the time: more files at a time than a small machine has cores.
+    maxWorkers: 4,
     testTimeout: 120_000,
     hookTimeout: 600_000,
   },

@@ -112,7 +112,8 @@ it('is renewed silently, by one login for all who wait', async () => {
     for await (const { workflowId, runId } of env.client.workflow.list()) {
       const history = await env.client.workflow.getHandle(workflowId, runId).fetchHistory();
       const text = historyText(history);
-      expect(text, workflowId).toContain(`\\"region\\":\\"eu-west-101\\"`);
+      // The durations are learned by service and size, wherever.
+      if (!workflowId.startsWith('ledger/')) expect(text, workflowId).toContain(`\\"region\\":\\"eu-west-101\\"`);
       expect(text, workflowId).not.toMatch(secrets);
       histories += 1;
     }

@@ -129,7 +129,7 @@ describe.each(vectors)('$name', (vector) => {
         return (await own.precheck?.(input, call)) ?? {};
       },
     });
-    const result = await withScriptedWorkers(env, steps, async () => {
+    const body = async (): Promise<RolloutResult> => {
       const handle = await env.client.workflow.start<typeof rollout>('rollout', {
         workflowId: rolloutWorkflowId(id),
         taskQueue: QUEUES.main,
@@ -156,7 +156,9 @@ describe.each(vectors)('$name', (vector) => {
         }
         throw error;
       });
-    });
+    };
+    // What is asked here is who starts; that workflows replay alike is asked by the others.
+    const result = await withScriptedWorkers(env, steps, body, false);
     const failed = Object.values(result.byClass ?? {}).reduce((sum, count) => sum + count, 0);
     expect({ failed, started: started.size, outcome: result.outcome }).toEqual({
       failed: wanted.failed,
