@@ -5,7 +5,7 @@
 import { activityInfo, Context } from '@temporalio/activity';
 import type { Gates } from '../calendar/gate.js';
 import { endOf, freezeLabel, freezeOf, isActive } from '../workflows/contracts/freezes.js';
-import type { SubmitInput, SubmitResult } from '../workflows/contracts/steps.js';
+import type { SubmitHeartbeat, SubmitInput, SubmitResult } from '../workflows/contracts/steps.js';
 import type { SentCall } from '../workflows/contracts/upgrade.js';
 import { submitBounds, type SubmitBounds } from './bounds.js';
 import { iso, Stopwatch } from './clock.js';
@@ -37,7 +37,7 @@ export async function submit(deps: StepDeps, input: SubmitInput): Promise<Submit
     const attempt = new SubmitAttempt(deps, api, target, input);
     return await beating(
       BEAT_MS * input.timing.scale,
-      () => attempt.seen,
+      () => attempt.beat,
       () => attempt.run(),
     );
   } catch (error) {
@@ -56,6 +56,12 @@ function isReplay(): boolean {
   return info.attempt > 1 || isLate || info.heartbeatDetails !== undefined;
 }
 
+/** What an attempt before this one has sent; one of an older release beat a line of text. */
+function beatenCalls(): readonly SentCall[] {
+  const beat = activityInfo().heartbeatDetails as SubmitHeartbeat | string | undefined;
+  return typeof beat === 'string' ? [] : (beat?.calls ?? []);
+}
+
 /** One attempt of the activity: its bounds are fixed when it begins. */
 class SubmitAttempt {
   /** What a person sees under Pending Activities. */
@@ -68,7 +74,8 @@ class SubmitAttempt {
   private sender: CloudSender | null = null;
   private readonly beganAt: number;
   private readonly age: Stopwatch;
-  private readonly calls: SentCall[] = [];
+  /** With those that an attempt before this one has beaten. */
+  private readonly calls: SentCall[] = [...beatenCalls()];
   /** What a send asks for: the target, or what the resource still lacks of it by the last look. */
   private asked: unknown;
   /** The time after which no earlier send can arrive or be invisible any more; `null` when none can be out. */
@@ -96,6 +103,10 @@ class SubmitAttempt {
     ];
     const settlesAt = Math.max(...mayBeOut) + this.bounds.settlingMs;
     this.settling = mayBeOut.length === 0 ? null : { since: this.age, ms: settlesAt - this.beganAt };
+  }
+
+  get beat(): SubmitHeartbeat {
+    return { waits: this.seen, until: null, calls: this.calls };
   }
 
   async run(): Promise<SubmitResult> {
@@ -239,6 +250,8 @@ class SubmitAttempt {
         this.unresolvedSince = iso(sentAt(sent, this.deps));
         this.settling = { since: new Stopwatch(this.deps.clock), ms: this.bounds.settlingMs };
         this.seen = answer.reason;
+        // At once: the request's id must outlive this worker.
+        Context.current().heartbeat(this.beat);
         return null;
     }
   }

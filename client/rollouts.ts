@@ -23,7 +23,7 @@ import type { Outcome } from '../workflows/contracts/upgrade.js';
 import { dropInventory, keepInventory } from '../activities/inventory.js';
 import { upgradesOf } from './inventory.js';
 import { inputOf, mapAtOnce } from '../temporal/reads.js';
-import { ask, describeRun, endOf, findRuns, quoted } from './server-reads.js';
+import { ask, describeRun, endOf, findRuns, latestRuns, quoted } from './server-reads.js';
 import { liveSoak, type LiveSoak, serversSoak, withLiveSoak } from './soaks.js';
 import { failedIn, nextChange, type RolloutView, whyNow } from './views.js';
 
@@ -161,8 +161,8 @@ export async function describeRollout(client: Client, rollout: string): Promise<
   return run;
 }
 
-/** The upgrades that were started since the rollout's run began, by workflow id, as visibility has them. */
-export async function upgradeRuns(client: Client, run: Pick<WorkflowExecutionDescription, 'workflowId' | 'startTime'>) {
+/** The upgrades that were started since the rollout's run began, as visibility has them; one that came again has several runs. */
+export function upgradeRuns(client: Client, run: Pick<WorkflowExecutionDescription, 'workflowId' | 'startTime'>) {
   const rollout = run.workflowId.slice(rolloutWorkflowId('').length);
   return findRuns(
     client,
@@ -178,7 +178,7 @@ async function wavesFromServer(
   isRunning: boolean,
   live: LiveSoak | null,
 ): Promise<readonly WaveStatus[]> {
-  const runs = await upgradeRuns(client, run);
+  const runs = latestRuns(await upgradeRuns(client, run));
   return mapAtOnce(
     input.waves.map((wave, at) => ({ wave, at, workflowId: waveWorkflowId(input.rollout, run.runId, at + 1) })),
     async ({ wave, at, workflowId }): Promise<WaveStatus> => {
@@ -199,7 +199,7 @@ async function waveState(
   client: Client,
   workflowId: string,
   upgrades: readonly string[],
-  runs: Awaited<ReturnType<typeof upgradeRuns>>,
+  runs: ReturnType<typeof latestRuns>,
   rolloutRuns: boolean,
 ): Promise<Pick<WaveStatus, 'state' | 'counts'>> {
   const wave = await describeRun(client, workflowId);

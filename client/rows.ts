@@ -17,10 +17,11 @@ import { ATTRIBUTES } from '../workflows/contracts/search-attributes.js';
 import type { AwaitHeartbeat } from '../workflows/contracts/steps.js';
 import type { Outcome, Phase, UpgradeResult, UpgradeSpec } from '../workflows/contracts/upgrade.js';
 import { describeRollout, rolloutStatus, upgradeRuns } from './rollouts.js';
+import { callsOf } from './calls.js';
 import { freezesDuring, listFreezes } from './freezes.js';
 import { upgradesOf } from './inventory.js';
 import { inputOf, mapAtOnce } from '../temporal/reads.js';
-import { ask, decoded, describeRun, endOf } from './server-reads.js';
+import { ask, decoded, describeRun, endOf, latestRuns } from './server-reads.js';
 import { isFailed, type ResourceRow, type RolloutReport, withRows } from './views.js';
 
 /** How long one shard's worker may take to answer. */
@@ -97,8 +98,11 @@ export async function rolloutReport(client: Client, rollout: string): Promise<Ro
     freezesDuring(client, rollout),
   ]);
   const ended = rows.filter((row) => row.outcome !== null && row.runId !== null);
-  const results = await mapAtOnce(ended, (row) => resultOf(client, row));
-  return { view: withRows(view, rows), rows, results: results.filter((result) => result !== null), freezes };
+  const read = await mapAtOnce(ended, async (row) => ({ runId: row.runId, result: await resultOf(client, row) }));
+  const results = read.flatMap(({ result }) => result ?? []);
+  const told = new Map(read.flatMap(({ runId, result }) => (result === null ? [] : [[runId, result.calls] as const])));
+  const calls = await callsOf(client, await describeRollout(client, rollout), rows, told);
+  return { view: withRows(view, rows), rows, results, calls, freezes };
 }
 
 async function resultOf(client: Client, { workflowId, runId }: ResourceRow): Promise<UpgradeResult | null> {
@@ -123,7 +127,7 @@ async function knownUpgrades(
 
   const known = new Map<string, Known>();
   if (told.includes('silent')) {
-    for (const [workflowId, info] of await upgradeRuns(client, run)) {
+    for (const [workflowId, info] of latestRuns(await upgradeRuns(client, run))) {
       known.set(workflowId, { kind: 'started', runId: info.runId, info });
     }
   }

@@ -50,20 +50,27 @@ export async function decoded(client: Client, payloads: Payload[] | null | undef
 }
 
 /**
- * Runs that visibility finds, by workflow id; of several runs of one id the latest. Visibility lags behind by about a
- * second, and a namespace without our search attributes finds nothing.
+ * Runs that visibility finds. It lags behind by about a second, and a namespace without our search attributes finds
+ * nothing.
  */
-export async function findRuns(client: Client, query: string): Promise<Map<string, WorkflowExecutionInfo>> {
-  const runs = new Map<string, WorkflowExecutionInfo>();
+export async function findRuns(client: Client, query: string): Promise<WorkflowExecutionInfo[]> {
+  const runs: WorkflowExecutionInfo[] = [];
   try {
-    for await (const run of client.workflow.list({ query })) {
-      const seen = runs.get(run.workflowId);
-      if (seen === undefined || seen.startTime < run.startTime) runs.set(run.workflowId, run);
-    }
+    for await (const run of client.workflow.list({ query })) runs.push(run);
   } catch (error) {
     if (!isGrpcServiceError(error) || Number(error.code) !== INVALID_ARGUMENT) throw error;
   }
   return runs;
+}
+
+/** By workflow id; of several runs of one id the latest. */
+export function latestRuns(runs: readonly WorkflowExecutionInfo[]): Map<string, WorkflowExecutionInfo> {
+  const latest = new Map<string, WorkflowExecutionInfo>();
+  for (const run of runs) {
+    const seen = latest.get(run.workflowId);
+    if (seen === undefined || seen.startTime < run.startTime) latest.set(run.workflowId, run);
+  }
+  return latest;
 }
 
 /** A string inside a visibility query. */

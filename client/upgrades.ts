@@ -10,7 +10,7 @@ import { MESSAGES } from '../workflows/contracts/messages.js';
 import { ATTRIBUTES } from '../workflows/contracts/search-attributes.js';
 import type { Resolution } from '../workflows/contracts/upgrade.js';
 import { isNotFound } from '../temporal/reads.js';
-import { describeRun, findRuns, quoted } from './server-reads.js';
+import { describeRun, findRuns, latestRuns, quoted } from './server-reads.js';
 
 /** How long a worker may take to record a person's word. */
 const WORKER_PATIENCE_MS = 10_000;
@@ -34,9 +34,11 @@ export async function runningUpgrade(client: Client, resource: string): Promise<
     if (run?.status.name === 'RUNNING') return resource;
     throw new NotTakenError(`no upgrade runs as ${resource} (check the id, --address and --namespace)`);
   }
-  const running = await findRuns(
-    client,
-    `WorkflowType = 'upgrade' AND ExecutionStatus = 'Running' AND ${ATTRIBUTES.resource.name} = ${quoted(resource)}`,
+  const running = latestRuns(
+    await findRuns(
+      client,
+      `WorkflowType = 'upgrade' AND ExecutionStatus = 'Running' AND ${ATTRIBUTES.resource.name} = ${quoted(resource)}`,
+    ),
   );
   const [workflowId, ...more] = running.keys();
   if (workflowId === undefined) {

@@ -10,6 +10,7 @@ import {
   GOOD_OUTCOMES,
   type Outcome,
   type Phase,
+  type SentCall,
   type UpgradeResult,
 } from '../workflows/contracts/upgrade.js';
 
@@ -99,11 +100,18 @@ export interface ResourceRow {
   readonly freeze?: Freeze;
 }
 
+/** A mutating call as it was really sent, and for what. */
+export interface ResourceCall extends SentCall {
+  readonly resourceId: string;
+}
+
 export interface RolloutReport {
   readonly view: RolloutView;
   readonly rows: readonly ResourceRow[];
   /** Of every upgrade that ended with a result, in the plan's order. */
   readonly results: readonly UpgradeResult[];
+  /** Every mutating call, in order of time, whatever became of its upgrade. */
+  readonly calls: readonly ResourceCall[];
   /** Those that held something of it while it ran. */
   readonly freezes: readonly Freeze[];
 }

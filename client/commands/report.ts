@@ -45,7 +45,14 @@ function rendered(told: RolloutReport, output: ReportOptions['output']): string 
   switch (output) {
     case 'json':
       return JSON.stringify(
-        { version: 1, rollout: told.view, resources: told.rows, results: told.results, freezes: told.freezes },
+        {
+          version: 1,
+          rollout: told.view,
+          resources: told.rows,
+          results: told.results,
+          calls: told.calls,
+          freezes: told.freezes,
+        },
         null,
         2,
       );

@@ -1,5 +1,5 @@
 /** Every call that may have changed something, as reports list them: whatever became of its upgrade, in order of time. */
-import type { UpgradeResult } from '../../workflows/contracts/upgrade.js';
+import type { ResourceCall } from '../views.js';
 
 export const CALLS_HEAD: readonly string[] = ['sent', 'resource', 'call', 'answer', 'HTTP', "cloud's request id"];
 
@@ -18,17 +18,13 @@ export interface ReportedCall {
 
 export const NO_REQUEST_ID = 'none read';
 
-export function reportedCalls(results: readonly UpgradeResult[]): ReportedCall[] {
-  return results
-    .flatMap(({ resource, calls }) =>
-      calls.map(({ at, method, path, answer, status, requestId }) => ({
-        at,
-        resourceId: resource.id,
-        call: `${method} ${path}`,
-        answer,
-        http: status === null ? 'no answer' : String(status),
-        requestId,
-      })),
-    )
-    .toSorted((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : 0));
+export function reportedCalls(calls: readonly ResourceCall[]): ReportedCall[] {
+  return calls.map(({ at, resourceId, method, path, answer, status, requestId }) => ({
+    at,
+    resourceId,
+    call: `${method} ${path}`,
+    answer,
+    http: status === null ? 'no answer' : String(status),
+    requestId,
+  }));
 }

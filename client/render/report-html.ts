@@ -8,6 +8,7 @@ import {
   hasEnded,
   isFailed,
   isGood,
+  type ResourceCall,
   type ResourceRow,
   type RolloutReport,
   type RolloutView,
@@ -62,7 +63,7 @@ function frozen({ since, until, owner, reason, lifted }: Freeze): string {
 }
 
 /** @param now milliseconds since the epoch, for what still runs */
-export function renderHtmlReport({ view, rows, results, freezes }: RolloutReport, now: number): string {
+export function renderHtmlReport({ view, rows, results, calls, freezes }: RolloutReport, now: number): string {
   const byUpgrade = new Map(results.map((result) => [upgradeWorkflowId(result.resource), result]));
   const resultOf = (row: ResourceRow) => byUpgrade.get(row.workflowId) ?? null;
   const span = { from: Date.parse(view.startedAt), to: view.endedAt === null ? now : Date.parse(view.endedAt) };
@@ -103,7 +104,7 @@ export function renderHtmlReport({ view, rows, results, freezes }: RolloutReport
       ? []
       : [`<h2>Failures (${failed.length})</h2>`, ...failed.map((row) => failure(row, resultOf(row)))]),
     acts(view),
-    calls(results),
+    callSection(calls),
     `<footer>Temporal run ${text(view.runId)}. All times UTC.</footer>`,
   ]);
 }
@@ -190,8 +191,8 @@ function acts({ acts: done }: RolloutView): string {
   return `<h2>What people did (${done.length})</h2><ol class="acts">${items.join('\n')}</ol>`;
 }
 
-function calls(results: readonly UpgradeResult[]): string {
-  const rows = reportedCalls(results).map(({ at, resourceId, call, answer, http, requestId }) => [
+function callSection(calls: readonly ResourceCall[]): string {
+  const rows = reportedCalls(calls).map(({ at, resourceId, call, answer, http, requestId }) => [
     at,
     resourceId,
     call,

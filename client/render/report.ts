@@ -8,6 +8,7 @@ import {
   hasEnded,
   isFailed,
   isGood,
+  type ResourceCall,
   type ResourceRow,
   type RolloutReport,
   type RolloutView,
@@ -17,7 +18,7 @@ import { CALLS_HEAD, NO_REQUEST_ID, reportedCalls } from './calls.js';
 import { count, duration, moment, oneLine, percentOf } from './text.js';
 
 /** @param now milliseconds since the epoch, for the duration of what still runs */
-export function renderReport({ view, rows, results, freezes }: RolloutReport, now: number): string {
+export function renderReport({ view, rows, results, calls, freezes }: RolloutReport, now: number): string {
   const byUpgrade = new Map(results.map((result) => [upgradeWorkflowId(result.resource), result]));
   const resultOf = (row: ResourceRow) => byUpgrade.get(row.workflowId) ?? null;
   const failed = rows.filter((row) => isFailed(row.outcome));
@@ -39,7 +40,7 @@ export function renderReport({ view, rows, results, freezes }: RolloutReport, no
     ...actSection(view),
     ...freezeSection(freezes),
     ...(failed.length === 0 ? [] : ['', '## Failures', ...failed.flatMap((row) => failure(row, resultOf(row)))]),
-    ...calls(results),
+    ...callSection(calls),
     '',
   ].join('\n');
 }
@@ -180,8 +181,8 @@ function checks(findings: readonly Finding[]): string[] {
   return ['', ...table(['check', 'status', 'error type', 'error code', 'message'], rows)];
 }
 
-function calls(results: readonly UpgradeResult[]): string[] {
-  const sent = reportedCalls(results);
+function callSection(calls: readonly ResourceCall[]): string[] {
+  const sent = reportedCalls(calls);
   const title = `## Mutating calls (${sent.length})`;
   if (sent.length === 0) return ['', title, '', 'None was sent.'];
   const cells = sent.map(({ at, resourceId, call, answer, http, requestId }) => [

@@ -8,7 +8,7 @@ import type { StepDeps } from '../../activities/step.js';
 import { precheck } from '../../activities/precheck.js';
 import { submit } from '../../activities/submit.js';
 import type { FaultRule } from '../../simulator/faults.js';
-import type { PrecheckResult, SubmitInput, SubmitResult } from '../../workflows/contracts/steps.js';
+import type { PrecheckResult, SubmitHeartbeat, SubmitInput, SubmitResult } from '../../workflows/contracts/steps.js';
 import type { UpgradeSpec } from '../../workflows/contracts/upgrade.js';
 import { type Clouds, simulatedClouds } from '../support/clouds.js';
 import { VirtualClock } from '../support/virtual-clock.js';
@@ -249,6 +249,23 @@ describe.each(['ges', 'cse', 'dcs', 'elasticsearch'])('submit to %s', (family) =
     await attempt(input);
     const again = await attempt(input, 2);
     expect(again).toMatchObject({ verdict: 'submitted', calls: [] });
+    expect(accepted()).toBe(1);
+  });
+
+  it('tells the calls of an attempt that died after it had heard an answer', async () => {
+    const input = await inputFor(await resource(family));
+    clouds.simulator.faults.add({ fault: { kind: 'status', status: 502, processed: true }, calls: ['submit'] });
+    const beats: unknown[] = [];
+    const first = new MockActivityEnvironment({ scheduledTimestampMs: Date.now() });
+    first.on('heartbeat', (beat) => beats.push(structuredClone(beat)));
+    const { calls } = (await first.run(() => submit(clouds.deps, input))) as SubmitResult;
+    expect(calls).toMatchObject([{ answer: 'unknown', status: 502, requestId: expect.any(String) as string }]);
+
+    // As the server has it from the first beat after the answer, whatever the worker heard after that.
+    const beat = beats.find((one) => (one as SubmitHeartbeat).calls.length > 0);
+    const next = { attempt: 2, scheduledTimestampMs: Date.now(), heartbeatDetails: beat };
+    const again = (await new MockActivityEnvironment(next).run(() => submit(clouds.deps, input))) as SubmitResult;
+    expect(again).toMatchObject({ verdict: 'submitted', calls });
     expect(accepted()).toBe(1);
   });
 

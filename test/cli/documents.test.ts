@@ -217,6 +217,7 @@ describe('a report', () => {
     startedAt: '2026-11-21T05:20:00.000Z',
     endedAt: '2026-11-21T05:21:05.000Z',
   };
+  const calls = failed.calls.map((call) => ({ ...call, resourceId: failed.resource.id }));
   const rows = [
     row(1, { outcome: 'RolledBack', to: '2.3.10', reason: 'cut' }),
     row(2, { phase: 'Pending', outcome: null, to: null, runId: null }),
@@ -231,7 +232,7 @@ describe('a report', () => {
       { phase: 'Ended', at: '2026-11-21T05:22:06.000Z' },
     ] as const;
     const result = { ...failed, phases, endedAt: '2026-11-21T05:22:06.000Z', reason: '</style><script>alert("x")' };
-    const html = renderHtmlReport({ view, rows, results: [result], freezes: [] }, NOW);
+    const html = renderHtmlReport({ view, rows, results: [result], calls, freezes: [] }, NOW);
     // From 05:20:00 until now, 252 s.
     expect(html).toContain('<i class="check" style="left:0.000%;width:25.000%" title="Precheck: 1 m 03 s');
     expect(html).toContain('<i class="run" style="left:25.000%;width:25.000%" title="Await: 1 m 03 s');
@@ -264,20 +265,20 @@ describe('a report', () => {
       charged: 1,
       budget: { max: 2, mode: 'loose', counts: ['upgrade'] } as const,
     };
-    const html = renderHtmlReport({ view: told, rows, results: [], freezes: [] }, NOW);
+    const html = renderHtmlReport({ view: told, rows, results: [], calls: [], freezes: [] }, NOW);
     expect(html).toContain('What people did (2)');
     expect(html).toContain(
       '<time>2026-11-21 05:20:30 UTC</time><b>ben</b><span class="act good">approve</span><span>wave canary is approved</span><q>looked at &lt;it&gt;</q>',
     );
     const uncharged = '1 of 2 charged, loose; 2 more failed and were not charged: it counts upgrade';
     expect(html).toContain(`<dt>failure budget</dt><dd>${uncharged}</dd>`);
-    const markdown = renderReport({ view: told, rows, results: [], freezes: [] }, NOW);
+    const markdown = renderReport({ view: told, rows, results: [], calls: [], freezes: [] }, NOW);
     expect(markdown).toContain(`| Failure budget | ${uncharged} |`);
     expect(markdown).toContain('| 2026-11-21 05:20:30 UTC | pause | the rollout | ana | a customer \\| complained |');
   });
 
   it('has every resource, failure and call, and breaks on no text of a cloud', () => {
-    expect(renderReport({ view, rows, results: [failed], freezes: [] }, NOW)).toMatchInlineSnapshot(`
+    expect(renderReport({ view, rows, results: [failed], calls, freezes: [] }, NOW)).toMatchInlineSnapshot(`
       "# Rollout spring-1a2b3c4d: Running
 
       **0 of 2 at target (0 %), 1 failed.** Wave main is running.
@@ -323,7 +324,7 @@ describe('a report', () => {
 
   it('shows the checks of a refused upgrade', () => {
     const findings = PREPARED.waves[1]?.targets[0]?.findings ?? [];
-    const text = renderReport({ view, rows, results: [{ ...failed, findings, calls: [] }], freezes: [] }, NOW);
+    const text = renderReport({ view, rows, results: [{ ...failed, findings }], calls: [], freezes: [] }, NOW);
     expect(text).toContain('| checkClusterHealth | success |  |  |  |');
     expect(text).toContain(
       '| checkClusterSnapshot | failed | clusterSnapshot | ClusterSnapshotNotAvaild | no snapshot within the last hour |',

@@ -79,12 +79,17 @@ export interface AwaitInput extends StepInput {
   readonly overdue: boolean;
 }
 
-/** What a `precheck` beats to the server while it waits for something. */
+/** What a `precheck` or a `submit` beats to the server while it waits for something. */
 export interface StepWait {
   /** For what: one line. */
   readonly waits: string;
   /** ISO 8601, UTC: when that ends; `null` where nobody can tell. */
   readonly until: string | null;
+}
+
+/** What a `submit` beats: where the next attempt goes on, should its worker die, with the calls that were sent. */
+export interface SubmitHeartbeat extends StepWait {
+  readonly calls: readonly SentCall[];
 }
 
 /** What an `await` beats to the server: shown under Pending Activities, and where the next attempt goes on. */

@@ -1,0 +1,76 @@
+/** Every mutating call of a rollout, also of upgrades that have no result to tell them. */
+import type { Client } from '@temporalio/client';
+import type { Payload } from '@temporalio/common';
+import type { SubmitHeartbeat, SubmitResult, SubmitSteps } from '../workflows/contracts/steps.js';
+import type { SentCall } from '../workflows/contracts/upgrade.js';
+import { isNotFound, mapAtOnce } from '../temporal/reads.js';
+import { upgradeRuns } from './rollouts.js';
+import { decoded, describeRun } from './server-reads.js';
+import type { ResourceCall, ResourceRow } from './views.js';
+
+const SUBMIT = 'submit' satisfies keyof SubmitSteps;
+
+/**
+ * Of all runs of a rollout's upgrades: one that found its window closed comes again in a later run, and one that still
+ * runs or was terminated has calls, but no result.
+ *
+ * @param rolloutRun the rollout's
+ * @param told the calls of runs whose results were read already, by run id
+ */
+export async function callsOf(
+  client: Client,
+  rolloutRun: Parameters<typeof upgradeRuns>[1],
+  rows: readonly ResourceRow[],
+  told: ReadonlyMap<string | null, readonly SentCall[]>,
+): Promise<ResourceCall[]> {
+  const runs = new Map<string, string[]>();
+  for (const { workflowId, runId } of await upgradeRuns(client, rolloutRun)) {
+    runs.set(workflowId, [...(runs.get(workflowId) ?? []), runId]);
+  }
+  // Visibility lags behind: what the rows know of counts as well.
+  const wanted = rows.flatMap(({ workflowId, runId, resourceId }) =>
+    [...new Set([...(runs.get(workflowId) ?? []), ...(runId === null ? [] : [runId])])].map((one) => ({
+      workflowId,
+      resourceId,
+      runId: one,
+    })),
+  );
+  const calls = await mapAtOnce(wanted, async ({ workflowId, resourceId, runId }) => {
+    const sent = told.get(runId) ?? (await callsSoFar(client, workflowId, runId));
+    return sent.map((call): ResourceCall => ({ resourceId, ...call }));
+  });
+  // A run that an operator has reset shares its beginning with the one that follows it.
+  const each = new Map(calls.flat().map((call) => [`${call.resourceId} ${call.at} ${call.requestId}`, call]));
+  return [...each.values()].toSorted((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : 0));
+}
+
+/** What a run's submits have told, and what the one that is under way has beaten; nothing once its history is gone. */
+async function callsSoFar(client: Client, workflowId: string, runId: string): Promise<readonly SentCall[]> {
+  // First, so that a submit that ends meanwhile is seen twice rather than not at all.
+  const run = await describeRun(client, workflowId, runId);
+  const pending = run?.raw.pendingActivities?.find(({ activityType }) => activityType?.name === SUBMIT);
+  const beaten = await callsIn(client, pending?.heartbeatDetails?.payloads);
+  return [...(await callsInHistory(client, workflowId, runId)), ...beaten];
+}
+
+async function callsInHistory(client: Client, workflowId: string, runId: string): Promise<readonly SentCall[]> {
+  const submits = new Set<string>();
+  const calls: SentCall[] = [];
+  try {
+    const { events } = await client.workflow.getHandle(workflowId, runId).fetchHistory();
+    for (const event of events ?? []) {
+      const { activityTaskScheduledEventAttributes: scheduled, activityTaskCompletedEventAttributes: done } = event;
+      if (scheduled?.activityType?.name === SUBMIT) submits.add(String(event.eventId));
+      if (submits.has(String(done?.scheduledEventId))) calls.push(...(await callsIn(client, done?.result?.payloads)));
+    }
+  } catch (error) {
+    if (!isNotFound(error)) throw error;
+  }
+  return calls;
+}
+
+/** Of a submit's result or heartbeat; a worker of an older release beats none. */
+async function callsIn(client: Client, payloads: Payload[] | null | undefined): Promise<readonly SentCall[]> {
+  const told = (await decoded(client, payloads)) as SubmitResult | SubmitHeartbeat | string | undefined;
+  return typeof told === 'string' ? [] : (told?.calls ?? []);
+}
