@@ -249,7 +249,7 @@ export function planOf(
       { concurrency: wave.concurrency, limits: lower(ofAccounts, limits) },
       members.map(({ resource, expectedMs, relations: { groups, after } }) => ({
         resource,
-        expectedMs,
+        expectedMs: expectedMs * timeScale,
         groups,
         after,
       })),
@@ -481,9 +481,10 @@ function costs({ takesMs, askedMs }: EffectiveConcurrency): string {
   return takesMs < askedMs + 60_000 ? '' : `: about ${roughly(takesMs)} instead of ${roughly(askedMs)}`;
 }
 
-/** `45 min`, `6 h 30 min`, `3 d 4 h`. */
+/** `40 s`, `45 min`, `6 h 30 min`, `3 d 4 h`. */
 export function roughly(durationMs: number): string {
-  const minutes = Math.max(Math.round(durationMs / 60_000), 1);
+  if (durationMs < 59_500) return `${Math.max(Math.round(durationMs / 1000), 1)} s`;
+  const minutes = Math.round(durationMs / 60_000);
   const [days, hours] = [Math.floor(minutes / 1440), Math.floor((minutes % 1440) / 60)];
   if (days > 0) return hours === 0 ? `${days} d` : `${days} d ${hours} h`;
   if (hours === 0) return `${minutes} min`;

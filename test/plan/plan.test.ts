@@ -131,7 +131,17 @@ describe('a plan', () => {
   });
 
   it('may rehearse faster against an endpoint that is no real cloud', () => {
-    expect(kites(2, { timeScale: 0.01 }, 'rehearsal').timeScale).toBe(0.01);
+    const waves = [{ name: 'a', concurrency: 2, rest: true }];
+    const plan = kites(4, { waves, timeScale: 0.01 }, 'rehearsal');
+    expect(plan.timeScale).toBe(0.01);
+    // What a strict budget costs is told in the rehearsal's own time.
+    const real = kites(4, { waves }).waves[0]?.effective;
+    expect(real).toMatchObject({ concurrency: 1, takesMs: 2 * (real?.askedMs ?? 0) });
+    expect(plan.waves[0]?.effective).toEqual({
+      ...real,
+      takesMs: (real?.takesMs ?? 0) / 100,
+      askedMs: (real?.askedMs ?? 0) / 100,
+    });
   });
 
   it('shares settings by anchor', () => {
@@ -194,7 +204,9 @@ describe('effective concurrency', () => {
   });
 
   it('tells what it costs in words that a person plans by', () => {
-    expect([1, 45 * 60_000, 6.5 * 3_600_000, 7 * 3_600_000, 76 * 3_600_000].map(roughly)).toEqual([
+    expect([1, 36_000, 59_600, 45 * 60_000, 6.5 * 3_600_000, 7 * 3_600_000, 76 * 3_600_000].map(roughly)).toEqual([
+      '1 s',
+      '36 s',
       '1 min',
       '45 min',
       '6 h 30 min',
