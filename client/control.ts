@@ -214,7 +214,8 @@ export async function retry(
   const waves = input.waves
     .map(({ parts: _parts, ...wave }, at) => ({ ...wave, upgrades: (lists[at] ?? []).filter(isWanted) }))
     .filter(({ upgrades }) => upgrades.length > 0);
-  checkApprovals([input, ...waves], actor);
+  const startedBy = [...new Set([input.startedBy, ...(input.retryOf?.startedBy ?? [])])];
+  checkApprovals([input, ...waves], actor, startedBy);
   const isGoodNow = new Set(rows.filter(({ outcome }) => isGood(outcome)).map((row) => row.workflowId));
   checkProviders(lists.flat(), (id) => (wanted.has(id) ? 'wanted' : isGoodNow.has(id) ? 'good' : 'missed'));
   const started = await startRollout(client, {
@@ -224,15 +225,19 @@ export async function retry(
     waves,
     ...(input.minSuccess === undefined ? {} : { minSuccess: Math.max(input.minSuccess - goodIn(view.counts), 1) }),
     ...(input.windows === undefined ? {} : { windows: { ...input.windows, since: new Date().toISOString() } }),
-    retryOf: { rollout, runId: run.runId, reason },
+    retryOf: { rollout, runId: run.runId, reason, startedBy },
   });
   return { ...started, upgrades: wanted.size };
 }
 
 /** @throws NotTakenError when too few are left who may approve what needs approval */
-function checkApprovals(gated: readonly Pick<RolloutInput, 'approval'>[], actor: string): void {
+function checkApprovals(
+  gated: readonly Pick<RolloutInput, 'approval'>[],
+  actor: string,
+  before: readonly string[],
+): void {
   for (const { approval } of gated) {
-    const why = approval === undefined ? null : whyNoQuorum(approval, actor);
+    const why = approval === undefined ? null : whyNoQuorum(approval, actor, before);
     if (why !== null) throw new NotTakenError(`${why}: let somebody else retry it`);
   }
 }

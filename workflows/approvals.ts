@@ -1,5 +1,6 @@
 /** Who may let a rollout or a wave begin, and whether they have: pure, so that every case stands in a table of tests. */
 import type { Approval, ApprovalState, Decision, DecisionRequest } from './contracts/control.js';
+import type { RolloutInput } from './contracts/rollout.js';
 
 /** Something that does not begin without its approval. */
 export interface Gate {
@@ -13,14 +14,19 @@ export interface Gate {
 export class Approvals {
   private readonly gates: readonly Gate[];
   private readonly planDigest: string;
-  /** Who started the rollout: the one person who may not approve it. */
-  private readonly requester: string;
+  /** Who started the rollout, and who started what it tries again: they may not approve it. */
+  private readonly startedBy: string;
+  private readonly startedBefore: readonly string[];
   private readonly decisions: Decision[] = [];
 
-  constructor(gates: readonly Gate[], { planDigest, startedBy }: { planDigest: string; startedBy: string }) {
+  constructor(
+    gates: readonly Gate[],
+    { planDigest, startedBy, retryOf }: Pick<RolloutInput, 'planDigest' | 'startedBy' | 'retryOf'>,
+  ) {
     this.gates = gates;
     this.planDigest = planDigest;
-    this.requester = startedBy;
+    this.startedBy = startedBy;
+    this.startedBefore = retryOf?.startedBy ?? [];
   }
 
   /** @throws Error saying why this person's word is not taken, now or at all */
@@ -33,7 +39,10 @@ export class Approvals {
     if (!gate.rule.approvers.includes(actor)) {
       throw new Error(`${actor} is no approver of ${gate.title} (${gate.rule.approvers.join(', ')} are)`);
     }
-    if (actor === this.requester) throw new Error(`${actor} started this rollout and may not approve it`);
+    if (actor === this.startedBy) throw new Error(`${actor} started this rollout and may not approve it`);
+    if (this.startedBefore.includes(actor)) {
+      throw new Error(`${actor} started what this rollout tries again and may not approve it`);
+    }
     if (this.isGiven(gate.wave)) throw new Error(`${gate.title} is approved already`);
     // Who has approved may think better of it while others have not.
     if (decision === 'approve' && this.of(gate.wave).some((one) => one.actor === actor)) {
@@ -79,7 +88,7 @@ export class Approvals {
     if (gate === null) return null;
     const { quorum, approvers, expiresAfterMs } = gate.rule;
     const given = this.of(wave).map(({ actor }) => actor);
-    const may = approvers.filter((name) => name !== this.requester && !given.includes(name));
+    const may = approvers.filter((name) => ![this.startedBy, ...this.startedBefore, ...given].includes(name));
     return { title: gate.title, quorum, given, may, expiresAt: new Date(since + expiresAfterMs).toISOString() };
   }
 

@@ -4,7 +4,13 @@ import { ApplicationFailure } from '@temporalio/common';
 import { WorkflowFailedError, type WorkflowHandle, WorkflowUpdateFailedError } from '@temporalio/client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Approvals } from '../../workflows/approvals.js';
-import type { Approval, ControlRequest, DecisionRequest, SkipRequest } from '../../workflows/contracts/control.js';
+import {
+  whyNoQuorum,
+  type Approval,
+  type ControlRequest,
+  type DecisionRequest,
+  type SkipRequest,
+} from '../../workflows/contracts/control.js';
 import { rolloutWorkflowId } from '../../workflows/contracts/ids.js';
 import { MESSAGES } from '../../workflows/contracts/messages.js';
 import { QUEUES } from '../../workflows/contracts/queues.js';
@@ -60,6 +66,32 @@ describe('who may decide', () => {
     expect(() => approvals.mayDecide(word(), null)).toThrow('the rollout is approved already');
     expect(approvals.decide(word({ wave: 2 }), undefined, 'now')).toBe('wave rest is approved');
     expect([approvals.isGiven(1), approvals.isGiven(2)]).toEqual([true, true]);
+  });
+});
+
+describe('a retry', () => {
+  const asked: Approval = rule;
+  const of = (more: Partial<RolloutInput>) =>
+    new Approvals([{ wave: null, title: 'the rollout', rule: asked }], {
+      planDigest: 'digest',
+      startedBy: 'eve',
+      ...more,
+    } as RolloutInput);
+
+  it('is approved by none of those who started it, or what it tries again', () => {
+    const retryOf = { rollout: 'r', runId: 'run', reason: 'again', startedBy: ['ana', 'zoe'] };
+    const retried = of({ retryOf, startedBy: 'ben' });
+    expect(() => retried.mayDecide(word({ actor: 'ana' }), null)).toThrow(
+      'ana started what this rollout tries again and may not approve it',
+    );
+    expect(() => retried.mayDecide(word({ actor: 'ben' }), null)).toThrow(
+      'ben started this rollout and may not approve it',
+    );
+    expect(retried.state(null, 0)?.may).toEqual(['cem']);
+    expect(whyNoQuorum(asked, 'ben', retryOf.startedBy)).toBe(
+      'ben starts it and may not approve it any more than ana, who started what it tries again, so 1 of a quorum of 2 are left',
+    );
+    expect(whyNoQuorum({ ...asked, quorum: 1 }, 'ben', retryOf.startedBy)).toBeNull();
   });
 });
 

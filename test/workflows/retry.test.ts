@@ -1,5 +1,5 @@
 /** What a retry of an ended rollout refuses before it starts anything, on a real server. */
-import { WorkflowFailedError } from '@temporalio/client';
+import { WorkflowFailedError, WorkflowUpdateFailedError } from '@temporalio/client';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { keepInventory } from '../../activities/inventory.js';
 import { retry } from '../../client/control.js';
@@ -82,5 +82,47 @@ it('nobody retries what then nobody may approve', async () => {
     );
     const again = await retry(env.client, 'approved', ['failed'], ana);
     await env.client.workflow.getHandle(again.workflowId).terminate();
+  });
+});
+
+it('who started what is tried again may not approve the retry, nor a retry of that', async () => {
+  const steps = scriptedSteps({ precheck: () => ({ verdict: 'refused', reason: 'no space' }) });
+  await withScriptedWorkers(env, steps, async () => {
+    const approval = { quorum: 1, approvers: ['test', 'ana', 'ben'], expiresAfterMs: 86_400_000 };
+    const waiting = async (workflowId: string): Promise<void> => {
+      await expect
+        .poll(() => env.client.workflow.getHandle(workflowId).query<RolloutStatus>(MESSAGES.rolloutStatus), {
+          timeout: 60_000,
+        })
+        .toMatchObject({ state: 'Waiting' });
+    };
+    const decide = (workflowId: string, actor: string) =>
+      env.client.workflow
+        .getHandle(workflowId)
+        .executeUpdate(MESSAGES.decide, { args: [{ ...ben, actor, decision: 'approve', planDigest: 'digest' }] })
+        .catch((error: unknown) => (error instanceof WorkflowUpdateFailedError ? error.cause?.message : error));
+
+    const first = await begin('chain', { upgrades: [spec('chained')], approval });
+    await waiting(first.workflowId);
+    expect(await decide(first.workflowId, 'ben')).toBe('wave one is approved');
+    await ended(first);
+
+    const { workflowId: second, rollout: again } = await retry(env.client, 'chain', ['failed'], ana);
+    await waiting(second);
+    expect(await decide(second, 'test')).toBe('test started what this rollout tries again and may not approve it');
+    expect(await decide(second, 'ben')).toBe('wave one is approved');
+    await ended(env.client.workflow.getHandle(second));
+
+    // The starter of the first of the three is known to the third one as well.
+    await expect(retry(env.client, again, ['failed'], ben)).rejects.toThrow(
+      'ben starts it and may not approve it any more than ana, test, who started what it tries again, so 0 of a quorum of 1 are left',
+    );
+    const { workflowId: third } = await retry(env.client, again, ['failed'], { ...ana, actor: 'dan' });
+    await waiting(third);
+    for (const actor of ['test', 'ana']) {
+      expect(await decide(third, actor)).toBe(`${actor} started what this rollout tries again and may not approve it`);
+    }
+    expect(await decide(third, 'ben')).toBe('wave one is approved');
+    await ended(env.client.workflow.getHandle(third));
   });
 });

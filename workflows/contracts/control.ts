@@ -53,11 +53,21 @@ export interface Approval {
   readonly expiresAfterMs: number;
 }
 
-/** Why an approval can never be given, since its starter may not; `null` where enough others may. */
-export function whyNoQuorum({ approvers, quorum }: Approval, startedBy: string): string | null {
-  const others = approvers.filter((name) => name !== startedBy).length;
+/**
+ * Why an approval can never be given, since its starter may not; `null` where enough others may.
+ *
+ * @param before who started what a retry tries again: they may not either
+ */
+export function whyNoQuorum(
+  { approvers, quorum }: Approval,
+  startedBy: string,
+  before: readonly string[] = [],
+): string | null {
+  const others = approvers.filter((name) => name !== startedBy && !before.includes(name)).length;
   if (others >= quorum) return null;
-  return `${startedBy} starts it and may not approve it, so ${others} of a quorum of ${quorum} are left`;
+  const barred = before.filter((name) => name !== startedBy && approvers.includes(name));
+  const too = barred.length === 0 ? '' : ` any more than ${barred.join(', ')}, who started what it tries again`;
+  return `${startedBy} starts it and may not approve it${too}, so ${others} of a quorum of ${quorum} are left`;
 }
 
 /** An update: a named person's word on a wave, or on the rollout as a whole. */

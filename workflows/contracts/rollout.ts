@@ -55,6 +55,14 @@ export interface WavePlan {
   readonly upgrades?: readonly UpgradeSpec[];
 }
 
+export interface RetryOf {
+  readonly rollout: string;
+  readonly runId: string;
+  readonly reason: string;
+  /** Who started it, and what it tried again in turn: they may approve no retry either. */
+  readonly startedBy?: readonly string[];
+}
+
 export interface RolloutInput {
   readonly rollout: string;
   readonly planDigest: string;
@@ -79,7 +87,7 @@ export interface RolloutInput {
   /** How long upgrades of a service take, by the plan or the cloud's documents: for forecasts. */
   readonly usual?: Readonly<Record<string, Usual>>;
   /** The run whose failed or skipped upgrades this one tries again. */
-  readonly retryOf?: { readonly rollout: string; readonly runId: string; readonly reason: string };
+  readonly retryOf?: RetryOf;
 }
 
 /** What an inventory workflow keeps: it is read from the workflow's input, so that no worker is needed. */
