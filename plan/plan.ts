@@ -10,15 +10,15 @@ import type { ResourceRef, UpgradeSpec } from '../workflows/contracts/upgrade.js
 import type { NoticeRule } from '../workflows/contracts/notices.js';
 import { lower } from '../workflows/limits.js';
 import type { Account } from './accounts.js';
+import { resolveApproval } from './approvals.js';
 import { digest, rolloutId } from './digest.js';
 import type { InputProblem } from './errors.js';
 import { InputError, splitRemedy } from './errors.js';
 import { resolveNotify } from './notify-schema.js';
 import { parseWith, suggest } from './problems.js';
 import { resolveBudget, resolveMax, resolveMinSuccess, type Resolved } from './budget.js';
-import type { ApprovalEntry } from './schema.js';
 import { planSchema, targetHead, targetSchema } from './schema.js';
-import { msOf, resolveSoak } from './soak.js';
+import { resolveSoak } from './soak.js';
 import type { Choices, PlannedSelector } from './selectors.js';
 import type { Path, Source } from './source.js';
 import { formatPath } from './source.js';
@@ -219,6 +219,10 @@ export function planOf(
   const soaks = entries.map((entry, at) =>
     entry.soak === undefined ? null : resolveSoak(source, ['spec', 'waves', at, 'soak'], entry.soak, timeScale),
   );
+  const begin = resolveApproval(source, ['spec', 'approval'], spec.approval, spec.roles);
+  const approvals = entries.map((entry, at) =>
+    resolveApproval(source, ['spec', 'waves', at, 'approval'], entry.approval, spec.roles),
+  );
   const minSuccess = resolveMinSuccess(source, spec.minSuccess, targets.length);
   const gateOf = new Map(candidates.map((candidate, at) => [candidate, windowed.gates[at]]));
   const found = [
@@ -229,6 +233,7 @@ export function planOf(
     ...(relationProblems.length > 0 ? [] : waitProblems(source, waves, relations)),
     ...unique(limited.flatMap(({ problems }) => problems)),
     ...soaks.flatMap((one) => one?.problems ?? []),
+    ...[begin, ...approvals].flatMap(({ problems }) => problems),
     ...minSuccess.problems,
     ...timeScaleProblems(source, timeScale, targets, context.accounts),
   ];
@@ -255,14 +260,14 @@ export function planOf(
       })),
       ownBudget,
     );
-    const approval = approvalOf(entries[at]?.approval);
+    const approval = approvals[at]?.approval ?? null;
     const soak = soaks[at]?.soak ?? null;
     return { ...wave, limits, maxFailures, approval, soak, effective, targets: members };
   });
   const planned = all.filter((wave) => wave.targets.length > 0);
   const content = {
     name: metadata.name,
-    ...(spec.approval === undefined ? {} : { approval: jsonOf(approvalOf(spec.approval)) }),
+    ...(begin.approval === null ? {} : { approval: jsonOf(begin.approval) }),
     waves: planned.map(({ name, concurrency, limits, maxFailures, approval, soak, targets: members }) => ({
       name,
       concurrency,
@@ -293,7 +298,7 @@ export function planOf(
     file: source.file,
     rollout: rolloutId(plan),
     waves: planned,
-    approval: approvalOf(spec.approval),
+    approval: begin.approval,
     budget: budget.budget,
     budgetShown: budget.shown,
     minSuccess: minSuccess.resolved,
@@ -468,12 +473,6 @@ function accountLimitsOf(
   return Object.fromEntries(
     [...accounts.values()].filter(({ name }) => used.has(name)).map(({ name, concurrency }) => [name, concurrency]),
   );
-}
-
-function approvalOf(entry: ApprovalEntry | undefined): Approval | null {
-  if (entry === undefined) return null;
-  const { approvers, quorum = 1, expiresAfter = '7d' } = entry;
-  return { quorum, approvers: [...new Set(approvers)], expiresAfterMs: msOf(expiresAfter) };
 }
 
 /** What a lower concurrency costs, where that is worth a word. */

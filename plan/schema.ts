@@ -111,34 +111,45 @@ const group = z
   })
   .meta({ oneOf: [{ required: ['targets'] }, { required: ['tag'] }] });
 
+/** Before the name of a role, where people are named. */
+export const ROLE = 'role:';
+
+const PERSON_REMEDY = 'name people: a role holds no other role';
+
+const roles = z
+  .record(
+    z
+      .string()
+      .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$/, 'use letters, digits, dots, underscores and hyphens, at most 40'),
+    z.array(z.string().regex(/^(?!role:)[^]/, PERSON_REMEDY)).min(1),
+  )
+  .describe('People by the role that they have, for `approvers` to name as role:NAME. They are pinned with the plan.');
+
 /** An approval that is waited for stays below the year for which the server keeps the rollout's list. */
 const LONGEST_WAIT_MS = msOf('180d');
 
-const approval = z
-  .strictObject({
-    approvers: z
-      .array(z.string().min(1))
-      .min(1)
-      .describe('Names, as `uplift` tells them: UPLIFT_ACTOR, the user of a CI, or user@host.'),
-    quorum: z
-      .int()
-      .positive()
-      .optional()
-      .describe('How many of them; default 1. Who starts the rollout may not approve it.'),
-    expiresAfter: z
-      .string()
-      .regex(/^[1-9]\d{0,6}(m|h|d)$/, 'use a number and a unit, as in 30m, 24h or 7d')
-      .refine((text) => !(msOf(text) > LONGEST_WAIT_MS), {
-        error: 'is longer than 180 d',
-        params: { remedy: 'shorten it' },
-      })
-      .optional()
-      .describe('So long it is waited for, then the rollout ends; default 7d, at most 180d.'),
-  })
-  .refine(({ approvers, quorum = 1 }) => quorum <= new Set(approvers).size, {
-    error: 'has fewer approvers than its quorum',
-    params: { remedy: 'name more of them, or lower the quorum' },
-  });
+const approval = z.strictObject({
+  approvers: z
+    .array(z.string().min(1))
+    .min(1)
+    .describe(
+      'Names, as `uplift` tells them: UPLIFT_ACTOR, the user of a CI, or user@host; or role:NAME, for those who have it.',
+    ),
+  quorum: z
+    .int()
+    .positive()
+    .optional()
+    .describe('How many of them; default 1. Who starts the rollout may not approve it.'),
+  expiresAfter: z
+    .string()
+    .regex(/^[1-9]\d{0,6}(m|h|d)$/, 'use a number and a unit, as in 30m, 24h or 7d')
+    .refine((text) => !(msOf(text) > LONGEST_WAIT_MS), {
+      error: 'is longer than 180 d',
+      params: { remedy: 'shorten it' },
+    })
+    .optional()
+    .describe('So long it is waited for, then the rollout ends; default 7d, at most 180d.'),
+});
 
 const wave = z
   .strictObject({
@@ -214,6 +225,7 @@ export function planSchema(apis: readonly CloudApi[]) {
         .optional()
         .describe('Members of an HA pair or of an application: so many of them at a time.'),
       limits: limits.optional(),
+      roles: roles.optional(),
       approval: approval.optional().describe('Named people let the rollout begin.'),
       failureBudget: failureBudget.optional(),
       minSuccess: minSuccess.optional(),
@@ -251,6 +263,7 @@ export function planSchema(apis: readonly CloudApi[]) {
 export type WaveEntry = z.infer<typeof wave>;
 export type BudgetEntry = z.infer<typeof failureBudget>;
 export type ApprovalEntry = z.infer<typeof approval>;
+export type RolesEntry = z.infer<typeof roles>;
 export type GroupEntry = z.infer<typeof group>;
 export type LimitsEntry = z.infer<typeof limits>;
 export type WaveSelectEntry = z.infer<typeof waveSelect>;

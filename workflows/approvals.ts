@@ -1,5 +1,12 @@
 /** Who may let a rollout or a wave begin, and whether they have: pure, so that every case stands in a table of tests. */
-import type { Approval, ApprovalState, Decision, DecisionRequest } from './contracts/control.js';
+import {
+  approvalLabel,
+  peopleLabel,
+  type Approval,
+  type ApprovalState,
+  type Decision,
+  type DecisionRequest,
+} from './contracts/control.js';
 import type { RolloutInput } from './contracts/rollout.js';
 
 /** Something that does not begin without its approval. */
@@ -37,7 +44,10 @@ export class Approvals {
       throw new Error(`it is for plan ${planDigest.slice(0, 12)}, and this is ${this.planDigest.slice(0, 12)}`);
     }
     if (!gate.rule.approvers.includes(actor)) {
-      throw new Error(`${actor} is no approver of ${gate.title} (${gate.rule.approvers.join(', ')} are)`);
+      const { quorum, approvers, roles } = gate.rule;
+      throw new Error(
+        `${actor} is no approver of ${gate.title}: it needs ${quorum} of ${peopleLabel(approvers, roles)}`,
+      );
     }
     if (actor === this.startedBy) throw new Error(`${actor} started this rollout and may not approve it`);
     if (this.startedBefore.includes(actor)) {
@@ -77,19 +87,18 @@ export class Approvals {
   whyWaiting(wave: number | null): string {
     const state = this.state(wave, 0);
     if (state === null) return '';
-    const { title, quorum, given, may } = state;
-    const by = given.length === 0 ? '' : ` (${given.join(', ')})`;
-    return `waits for approval of ${title}: ${given.length} of ${quorum} given${by}; ${may.join(', ')} may`;
+    return `waits for approval of ${state.title}: ${approvalLabel(state)}`;
   }
 
   /** What is waited for at a gate since an instant, in epoch milliseconds. */
   state(wave: number | null, since: number): ApprovalState | null {
     const gate = this.gate(wave);
     if (gate === null) return null;
-    const { quorum, approvers, expiresAfterMs } = gate.rule;
+    const { quorum, approvers, roles, expiresAfterMs } = gate.rule;
     const given = this.of(wave).map(({ actor }) => actor);
     const may = approvers.filter((name) => ![this.startedBy, ...this.startedBefore, ...given].includes(name));
-    return { title: gate.title, quorum, given, may, expiresAt: new Date(since + expiresAfterMs).toISOString() };
+    const expiresAt = new Date(since + expiresAfterMs).toISOString();
+    return { title: gate.title, quorum, given, may, ...(roles === undefined ? {} : { roles }), expiresAt };
   }
 
   private of(wave: number | null): Decision[] {

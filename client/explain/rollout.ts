@@ -2,6 +2,7 @@
 import { Gates } from '../../calendar/gate.js';
 import type { GateState } from '../../workflows/contracts/calendar.js';
 import type { Limits } from '../../workflows/contracts/rollout.js';
+import { approvalLabel } from '../../workflows/contracts/control.js';
 import { FAILED_OUTCOMES } from '../../workflows/contracts/upgrade.js';
 import { drawn, drawsOf, groupLimits, limitsOf, RISK, SLOTS, startable } from '../../workflows/limits.js';
 import { allowedInFlight } from '../../workflows/contracts/outcome.js';
@@ -54,12 +55,11 @@ export const wantsApproval: FindCauses = ({ view }) => {
   const { approval, rollout } = view;
   // Its time runs out while it is paused, too.
   if (hasEnded(view) || approval === null) return [];
-  const { title, quorum, given, may, expiresAt } = approval;
-  const by = given.length === 0 ? '' : ` (${given.join(', ')})`;
+  const { title, expiresAt } = approval;
   return [
     {
       who: rollout,
-      what: `${title} waits for approval: ${given.length} of ${quorum} given${by}; ${may.join(', ')} may; without it the rollout ends`,
+      what: `${title} waits for approval: ${approvalLabel(approval)}; without it the rollout ends`,
       nextAt: expiresAt,
       changes: `uplift approve ${rollout}`,
     },

@@ -8,7 +8,7 @@ import {
   type PreparedWave,
   type Verdict,
 } from '../../activities/planner.js';
-import type { Approval } from '../../workflows/contracts/control.js';
+import { type Approval, peopleLabel } from '../../workflows/contracts/control.js';
 import type { Resolved } from '../../plan/budget.js';
 import { span, type SoakPlan } from '../../workflows/contracts/soak.js';
 import { type PlannedWave, type RolloutPlan, roughly } from '../../plan/plan.js';
@@ -140,8 +140,8 @@ function bindings(wave: PlannedWave | undefined): string[] {
   return lines.map((line) => `  ${line}`);
 }
 
-function approvalWords({ quorum, approvers, expiresAfterMs }: Approval): string {
-  return `${quorum} of ${approvers.join(', ')} ${quorum === 1 ? 'has' : 'have'} approved, within ${roughly(expiresAfterMs)}`;
+function approvalWords({ quorum, approvers, roles, expiresAfterMs }: Approval): string {
+  return `${quorum} of ${peopleLabel(approvers, roles)} ${quorum === 1 ? 'has' : 'have'} approved, within ${roughly(expiresAfterMs)}`;
 }
 
 function soakWords({ forMs, everyMs, health, http }: SoakPlan): string {

@@ -33,9 +33,13 @@ const approve = (as: string, rollout: string, ...more: string[]) =>
 
 it('begins once two of three have approved, and tells who has, who may and until when', async () => {
   const plan = parse(readFileSync(place.plan, 'utf8')) as { spec: Record<string, unknown> };
-  const approval = { approvers: ['ana', 'ben', 'cem'], quorum: 2, expiresAfter: '2h' };
+  const roles = { dba: ['ana', 'ben'] };
+  const approval = { approvers: ['role:dba', 'cem'], quorum: 2, expiresAfter: '2h' };
   const file = join(place.directory, 'approved.yaml');
-  writeFileSync(file, stringify({ ...plan, spec: { ...plan.spec, approval } }));
+  writeFileSync(file, stringify({ ...plan, spec: { ...plan.spec, roles, approval } }));
+  expect((await run('ana', 'plan', file, '--accounts', place.accounts)).stdout).toContain(
+    'It begins when 2 of role dba (ana, ben), cem have approved, within 2 h.',
+  );
   const [rollout = ''] = linesOf((await run('ana', 'apply', file, '--accounts', place.accounts)).stdout);
 
   const explained = async () =>
@@ -44,7 +48,7 @@ it('begins once two of three have approved, and tells who has, who may and until
   while (cause?.nextAt == null) [cause] = await explained();
   expect(cause).toEqual({
     who: rollout,
-    what: 'the rollout waits for approval: 0 of 2 given; ben, cem may; without it the rollout ends',
+    what: 'the rollout waits for approval: 0 of 2 given; role dba (ben), cem may; without it the rollout ends',
     nextAt: expect.stringMatching(/^\d{4}-.*Z$/) as string,
     changes: `uplift approve ${rollout}`,
   });
@@ -55,7 +59,15 @@ it('begins once two of three have approved, and tells who has, who may and until
     code: 1,
     stderr: 'uplift: ana started this rollout and may not approve it\n',
   });
-  expect(await approve('dan', rollout)).toMatchObject({ code: 1 });
+  expect(await approve('dan', rollout)).toMatchObject({
+    code: 1,
+    stderr: 'uplift: dan is no approver of the rollout: it needs 2 of role dba (ana, ben), cem\n',
+  });
+  const { stdout: status } = await run('ana', 'status', rollout, '-o', 'json');
+  expect((JSON.parse(status) as { rollout: RolloutView }).rollout).toMatchObject({
+    reason: 'waits for approval of the rollout: 0 of 2 given; role dba (ben), cem may',
+    approval: { may: ['ben', 'cem'], roles },
+  });
   expect(await approve('ben', rollout)).toMatchObject({
     code: 0,
     stderr: 'waits for approval of the rollout: 1 of 2 given (ben); cem may\n',

@@ -148,6 +148,11 @@ it('an approval runs out while the rollout is paused, too', async () => {
   const expiresAt = '2026-11-22T10:00:00Z';
   const approval = { title: 'the rollout', quorum: 1, given: [], may: ['ben'], expiresAt };
   const paused = { specs: plain, inFlight: 0, more: { state: 'Paused' as const, approval } };
+  const roles = { dba: ['ana', 'ben'] };
+  const ofRole = { ...approval, may: ['ben', 'cem'], roles };
+  expect(await wantsApproval(scene({ ...paused, more: { ...paused.more, approval: ofRole } }))).toMatchObject([
+    { what: 'the rollout waits for approval: 0 of 1 given; role dba (ben), cem may; without it the rollout ends' },
+  ]);
   expect(await wantsApproval(scene(paused))).toEqual([
     {
       who: 'r',

@@ -363,6 +363,7 @@ describe('what is committed', () => {
     expect(idsOf(plan).map((ids) => ids.length)).toEqual([2, 1, 1, 3]);
     expect(plan.budget).toMatchObject({ max: 1, counts: ['submit', 'upgrade', 'verify', 'timeout'] });
     expect(plan.waves[3]?.effective).toMatchObject({ concurrency: 2 });
+    expect(plan.waves[3]?.approval).toMatchObject({ approvers: ['ana', 'ben', 'cem'], roles: { dba: ['ana', 'ben'] } });
   });
 
   it.each(['rollout', 'accounts'])('examples/%s.yaml tells editors its schema', (name) => {

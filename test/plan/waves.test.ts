@@ -230,6 +230,55 @@ describe('approvals', () => {
     expect(of.approval).toEqual({ quorum: 2, approvers: ['ana', 'ben'], expiresAfterMs: 36 * 3_600_000 });
     expect(of.waves[0]?.approval).toEqual({ quorum: 1, approvers: ['ana'], expiresAfterMs: 7 * 86_400_000 });
   });
+  it('have roles that become the people who have them, as a part of what is approved', () => {
+    const roles = { dba: ['alice', 'bob', 'alice'], ops: ['carol'] };
+    const approval = { approvers: ['role:dba', 'carol'], quorum: 2 };
+    const of = plan([kite([1])], { roles, approval });
+    expect(of.approval).toEqual({
+      quorum: 2,
+      approvers: ['alice', 'bob', 'carol'],
+      roles: { dba: ['alice', 'bob'] },
+      expiresAfterMs: 7 * 86_400_000,
+    });
+    const digestOf = (given: Record<string, string[]>) => plan([kite([1])], { roles: given, approval }).digest;
+    expect(digestOf({ ...roles, dba: ['alice', 'mallory'] })).not.toBe(of.digest);
+    // A role that nobody is asked by decides nothing.
+    expect(digestOf({ dba: ['alice', 'bob'] })).toBe(of.digest);
+    // Nor does a person twice make two.
+    expect(
+      problems(() => plan([kite([1])], { roles, approval: { approvers: ['role:ops', 'carol'], quorum: 2 } })),
+    ).toEqual(['spec.approval: has fewer approvers than its quorum (name more of them, or lower the quorum)']);
+  });
+  it.each([
+    [
+      { dba: ['alice'] },
+      ['role:dbas'],
+      'spec.approval.approvers[0]: "dbas" is no role of this plan (did you mean dba?)',
+    ],
+    [
+      undefined,
+      ['ana', 'role:dba'],
+      'spec.approval.approvers[1]: "dba" is no role of this plan (list who has it under spec.roles)',
+    ],
+    [{ dba: [] }, ['role:dba'], 'spec.roles.dba: is empty (give at least one)'],
+    [
+      { dba: ['role:ops'], ops: ['carol'] },
+      ['role:dba'],
+      'spec.roles.dba[0]: "role:ops" does not have the right form (name people: a role holds no other role)',
+    ],
+    [
+      { 'a b': ['carol'] },
+      ['carol'],
+      'spec.roles.a b: is not a usable name (use letters, digits, dots, underscores and hyphens, at most 40)',
+    ],
+  ])('roles %o of approvers %o are refused', (roles, approvers, message) => {
+    const spec = {
+      ...(roles === undefined ? {} : { roles }),
+      waves: [{ name: 'all', rest: true, approval: { approvers } }],
+    };
+    const placed = message.startsWith('spec.roles') ? message : message.replace('spec.', 'spec.waves[0].');
+    expect(problems(() => plan([kite([1])], spec))).toEqual([placed]);
+  });
   it.each([
     [
       { approvers: ['ana', 'ana'], quorum: 2 },

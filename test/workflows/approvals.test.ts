@@ -38,7 +38,7 @@ describe('who may decide', () => {
   ];
   const fresh = () => new Approvals(gates, { planDigest: 'digest', startedBy: 'ana' });
   it.each([
-    ['no approver', word({ actor: 'dan' }), null, 'dan is no approver of the rollout (ana, ben, cem are)'],
+    ['no approver', word({ actor: 'dan' }), null, 'dan is no approver of the rollout: it needs 2 of ana, ben, cem'],
     ['the requester', word({ actor: 'ana' }), null, 'ana started this rollout and may not approve it'],
     ['another plan', word({ planDigest: 'other' }), null, 'it is for plan other, and this is digest'],
     ['no reason', word({ reason: '' }), null, 'it has an actor and a reason'],
@@ -69,8 +69,9 @@ describe('who may decide', () => {
   });
 });
 
-describe('a retry', () => {
-  const asked: Approval = rule;
+describe('roles', () => {
+  const roles = { dba: ['ana', 'ben'] };
+  const asked: Approval = { ...rule, approvers: ['ana', 'ben', 'cem'], roles };
   const of = (more: Partial<RolloutInput>) =>
     new Approvals([{ wave: null, title: 'the rollout', rule: asked }], {
       planDigest: 'digest',
@@ -78,7 +79,22 @@ describe('a retry', () => {
       ...more,
     } as RolloutInput);
 
-  it('is approved by none of those who started it, or what it tries again', () => {
+  it('are named with those who have them, to whom is refused and to whom waits', () => {
+    expect(() => of({}).mayDecide(word({ actor: 'dan' }), null)).toThrow(
+      'dan is no approver of the rollout: it needs 2 of role dba (ana, ben), cem',
+    );
+    const waits = of({});
+    expect(waits.whyWaiting(null)).toBe(
+      'waits for approval of the rollout: 0 of 2 given; role dba (ana, ben), cem may',
+    );
+    expect(waits.decide(word(), null, 'now')).toBe(
+      'waits for approval of the rollout: 1 of 2 given (ben); role dba (ana), cem may',
+    );
+    expect(waits.state(null, 0)).toMatchObject({ may: ['ana', 'cem'], roles });
+    expect(waits.decide(word({ actor: 'ana' }), null, 'now')).toBe('the rollout is approved');
+  });
+
+  it('let none of those in who started it, or what it tries again', () => {
     const retryOf = { rollout: 'r', runId: 'run', reason: 'again', startedBy: ['ana', 'zoe'] };
     const retried = of({ retryOf, startedBy: 'ben' });
     expect(() => retried.mayDecide(word({ actor: 'ana' }), null)).toThrow(

@@ -43,12 +43,27 @@ export interface WaiveRequest extends Timely {
   readonly reason: string;
 }
 
+/** People by the role that they have: `{ dba: ['alice', 'bob'] }`. */
+export type Roles = Readonly<Record<string, readonly string[]>>;
+
+/** `role dba (alice, bob), carol`: people, those of a role together. */
+export function peopleLabel(people: readonly string[], roles: Roles = {}): string {
+  const inRoles = new Set(Object.values(roles).flat());
+  const named = Object.entries(roles)
+    .map(([role, members]) => ({ role, members: members.filter((name) => people.includes(name)) }))
+    .filter(({ members }) => members.length > 0)
+    .map(({ role, members }) => `role ${role} (${members.join(', ')})`);
+  return [...named, ...people.filter((name) => !inRoles.has(name))].join(', ');
+}
+
 /** Whose approval something needs before it begins. */
 export interface Approval {
   /** How many of them. */
   readonly quorum: number;
-  /** As the client names them: `UPLIFT_ACTOR`, a CI's user, or user@host. */
+  /** As the client names them: `UPLIFT_ACTOR`, a CI's user, or user@host; with those whom its roles name. */
   readonly approvers: readonly string[];
+  /** Whom the plan's roles named when it was made, of those that this one asks for; left out where it asks for none. */
+  readonly roles?: Roles;
   /** So long it is waited for; then the rollout ends. Milliseconds. */
   readonly expiresAfterMs: number;
 }
@@ -90,8 +105,16 @@ export interface ApprovalState {
   readonly given: readonly string[];
   /** Who else may. */
   readonly may: readonly string[];
+  /** As the approval's. */
+  readonly roles?: Roles;
   /** ISO 8601, UTC: then the rollout ends. */
   readonly expiresAt: string;
+}
+
+/** `1 of 2 given (ben); role dba (alice, bob), carol may` */
+export function approvalLabel({ quorum, given, may, roles }: ApprovalState): string {
+  const by = given.length === 0 ? '' : ` (${given.join(', ')})`;
+  return `${given.length} of ${quorum} given${by}; ${peopleLabel(may, roles)} may`;
 }
 
 export interface Decision {

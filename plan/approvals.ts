@@ -1,0 +1,39 @@
+/** Whose approval something needs: roles become the people who have them when the plan is made. */
+import type { Approval } from '../workflows/contracts/control.js';
+import type { InputProblem } from './errors.js';
+import { suggest } from './problems.js';
+import { type ApprovalEntry, ROLE, type RolesEntry } from './schema.js';
+import { msOf } from './soak.js';
+import type { Path, Source } from './source.js';
+
+/** @param path of the approval, for messages */
+export function resolveApproval(
+  source: Source,
+  path: Path,
+  entry: ApprovalEntry | undefined,
+  roles: RolesEntry = {},
+): { readonly approval: Approval | null; readonly problems: readonly InputProblem[] } {
+  if (entry === undefined) return { approval: null, problems: [] };
+  const { approvers: words, quorum = 1, expiresAfter = '7d' } = entry;
+  const known = new Map(Object.entries(roles));
+  const asked = new Map<string, readonly string[]>();
+  const problems: InputProblem[] = [];
+  const people = words.flatMap((word, at) => {
+    if (!word.startsWith(ROLE)) return [word];
+    const name = word.slice(ROLE.length);
+    const members = known.get(name);
+    if (members === undefined) {
+      const remedy = known.size === 0 ? 'list who has it under spec.roles' : suggest(name, [...known.keys()]);
+      problems.push(source.problem([...path, 'approvers', at], `"${name}" is no role of this plan`, remedy));
+    }
+    asked.set(name, [...new Set(members)]);
+    return members ?? [];
+  });
+  const approvers = [...new Set(people)];
+  if (problems.length === 0 && quorum > approvers.length) {
+    const remedy = 'name more of them, or lower the quorum';
+    problems.push(source.problem(path, 'has fewer approvers than its quorum', remedy));
+  }
+  const named = asked.size === 0 ? {} : { roles: Object.fromEntries(asked) };
+  return { approval: { quorum, approvers, ...named, expiresAfterMs: msOf(expiresAfter) }, problems };
+}
