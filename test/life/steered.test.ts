@@ -23,7 +23,8 @@ const ENDLESS_MS = 600_000;
 
 let life: Installation;
 let worker: WorkerProcess;
-let kills = 0;
+/** How the worker ended that was there at each act: none of them sees the next one. */
+const killed: { readonly after: string; readonly pid: number; readonly end: number | NodeJS.Signals }[] = [];
 let graphs: string[];
 let clusters: readonly UpgradeSpec[];
 const ids = { first: '', second: '', unapproved: '', again: '' };
@@ -48,18 +49,31 @@ function run(as: string, ...args: string[]): Promise<Ended> {
   return uplift(args, { ...CLOUD_ENV, TEMPORAL_ADDRESS: life.env.server.address, UPLIFT_ACTOR: as });
 }
 
-/** An act of ana's; afterwards the worker is killed, and another one takes over. */
-async function act(name: string, ...args: string[]): Promise<Ended> {
-  const ended = await run('ana', name, ...args, '--reason', `to ${name}`);
-  await kill();
+/** An act of a person; afterwards the worker is killed, and another one takes over. */
+async function act(as: string, name: string, ...args: string[]): Promise<Ended> {
+  const signed = [name, ...args, '--reason', `to ${name}`];
+  let ended = await run(as, ...signed);
+  // The word was too late for a worker that has just come, and nothing was recorded: as its sender was told.
+  while (ended.stderr.includes('no worker answered')) ended = await run(as, ...signed);
+  await kill(name);
   return ended;
 }
 
-async function kill(): Promise<void> {
+async function kill(after: string): Promise<void> {
+  const { pid } = worker;
+  expect([after, isThere(pid)]).toEqual([after, true]);
   worker.signal('SIGKILL');
-  expect(await worker.ended).toBe('SIGKILL');
-  kills += 1;
+  killed.push({ after, pid, end: await worker.ended });
+  expect([after, isThere(pid)]).toEqual([after, false]);
   worker = await life.worker();
+}
+
+function isThere(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
 }
 
 interface Wave {
@@ -101,6 +115,7 @@ async function apply(
   writeFileSync(file, stringify(plan));
   const { stdout, stderr, code } = await run('ana', 'apply', file, '--accounts', life.accounts);
   expect(`${code} ${stderr}`).toMatch(/^0 /);
+  await kill('apply');
   return linesOf(stdout)[0] ?? '';
 }
 
@@ -187,12 +202,12 @@ async function conflicts(): Promise<void> {
     );
     expect(Date.parse(cause?.nextAt ?? '')).toBeGreaterThan(0);
   }
-  await kill();
+  await kill('both wait');
 }
 
 /** A pause holds over the death of the worker: what was submitted goes on, and nothing else is. */
 async function pauses(): Promise<void> {
-  expect(await act('pause', ids.first)).toMatchObject({ code: 0 });
+  expect(await act('ana', 'pause', ids.first)).toMatchObject({ code: 0 });
   finish(graphs.slice(0, 2));
   await until(
     () => rows(ids.first),
@@ -210,9 +225,9 @@ async function pauses(): Promise<void> {
 
 /** A concurrency, a skip of a resource and one of a wave are taken while it is paused. */
 async function changes(): Promise<void> {
-  expect(await act('concurrency', ids.first, '3', '--wave', 'graphs')).toMatchObject({ code: 0 });
-  expect(await act('skip', ids.first, graphs[5] ?? '')).toMatchObject({ code: 0 });
-  expect(await act('skip', ids.first, '--wave', 'last')).toMatchObject({ code: 0 });
+  expect(await act('ana', 'concurrency', ids.first, '3', '--wave', 'graphs')).toMatchObject({ code: 0 });
+  expect(await act('ana', 'skip', ids.first, graphs[5] ?? '')).toMatchObject({ code: 0 });
+  expect(await act('ana', 'skip', ids.first, '--wave', 'last')).toMatchObject({ code: 0 });
 }
 
 /** A rollout that is rejected has submitted nothing. */
@@ -226,11 +241,12 @@ async function rejects(): Promise<void> {
     ({ state }) => state === 'Waiting',
   );
   expect(waits.approval).toMatchObject({ title: 'the rollout', quorum: 1, given: [], may: ['ben', 'cem'] });
-  await kill();
-  const signed = ['--reason', 'not in this quarter'];
-  expect((await run('ana', 'approve', ids.unapproved, ...signed)).code).toBe(1);
-  expect(await run('ben', 'reject', ids.unapproved, ...signed)).toMatchObject({ code: 0 });
-  await kill();
+  await kill('an approval is waited for');
+  expect(await act('ana', 'approve', ids.unapproved)).toMatchObject({
+    code: 1,
+    stderr: 'uplift: ana is no approver of the rollout: it needs 1 of ben, cem\n',
+  });
+  expect(await act('ben', 'reject', ids.unapproved)).toMatchObject({ code: 0 });
   expect(await ended(ids.unapproved)).toMatchObject({ state: 'Rejected', counts: { NotStarted: 2 } });
   expect((await run('ana', 'watch', ids.unapproved)).code).toBe(7);
   expect(accepted(graphs.slice(10, 12))).toEqual([]);
@@ -240,12 +256,12 @@ async function rejects(): Promise<void> {
 async function resumes(): Promise<void> {
   // Nothing of the first was sent since its pause.
   expect(accepted(graphs.slice(2, 6))).toEqual([]);
-  expect(await act('resume', ids.first)).toMatchObject({ code: 0 });
+  expect(await act('ana', 'resume', ids.first)).toMatchObject({ code: 0 });
   await until(
     () => rows(ids.first),
     (seen) => seen.some((row) => inFlight(row) && row.phase === 'Await'),
   );
-  await kill();
+  await kill('some are in flight');
   expect(await ended(ids.first)).toMatchObject({
     state: 'SucceededWithFailures',
     counts: { Succeeded: 7, Refused: 1, Skipped: 3 },
@@ -258,7 +274,7 @@ async function retries(): Promise<void> {
   const [failed] = (await rows(ids.first)).filter(({ outcome }) => outcome === 'Refused');
   expect(accepted([failed?.resourceId ?? ''])).toEqual([]);
   changeChecks([]);
-  const { code, stdout } = await act('retry', ids.first, '--only', 'failed');
+  const { code, stdout } = await act('ana', 'retry', ids.first, '--only', 'failed');
   expect(code).toBe(0);
   ids.again = linesOf(stdout)[0] ?? '';
   const told = await ended(ids.again);
@@ -269,8 +285,14 @@ async function retries(): Promise<void> {
 async function ends(): Promise<void> {
   const { submits, violations } = life.clouds.simulator.truth();
   expect(violations).toEqual([]);
+  expect(killed.map(({ after }) => after).join(', ')).toBe(
+    'apply, apply, both wait, pause, concurrency, skip, skip, ' +
+      'apply, an approval is waited for, approve, reject, resume, some are in flight, retry',
+  );
+  expect(new Set(killed.map(({ end }) => end))).toEqual(new Set(['SIGKILL']));
+  expect(new Set(killed.map(({ pid }) => pid)).size).toBe(killed.length);
   const reports = await Promise.all(Object.values(ids).map((id) => rolloutReport(life.env.client, id)));
-  const told = reports.flatMap(({ results }) => results.flatMap(({ calls }) => calls));
+  const told = reports.flatMap(({ calls }) => calls);
   const resources = [...graphs, ...clusters.map(({ resource }) => resource.id)];
   for (const id of resources) expect([id, accepted([id]).length <= 1]).toEqual([id, true]);
   // Every accepted call stands in a report, unless the worker that heard the answer was killed; none is invented.
@@ -278,13 +300,18 @@ async function ends(): Promise<void> {
     expect([answer, submits.some((one) => one.requestId === requestId)]).toEqual([answer, true]);
   }
   for (const report of reports) await mustBeTrue(report);
+  // Each act was recorded, once.
+  const acts = reports.flatMap(({ view }) => view.acts.map(({ act: done, actor }) => `${done} by ${actor}`));
+  expect(acts.join(', ')).toBe(
+    'pause by ana, concurrency by ana, skip by ana, skip by ana, resume by ana, reject by ben',
+  );
   const running = await until(
     () => runningWorkflows(),
     (seen) => seen.every((id) => !id.startsWith('upgrade/')),
   );
   console.log(
     `${reports.length} rollouts, ${resources.length} resources: ${submits.length} accepted submits, ` +
-      `at most ${Math.max(...resources.map((id) => accepted([id]).length))} of one; ${kills} kills; ` +
+      `at most ${Math.max(...resources.map((id) => accepted([id]).length))} of one; ${killed.length} kills; ` +
       `${reports.flatMap(({ view }) => view.acts).length} acts; ${told.length} calls told; still running: ${running.join(', ') || 'nothing'}`,
   );
 }
