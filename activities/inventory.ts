@@ -7,7 +7,7 @@ import { inShards, partedGroups } from '../plan/shards.js';
 import { inputOf, isNotFound, mapAtOnce } from '../temporal/reads.js';
 import { FAILURES } from '../workflows/contracts/errors.js';
 import { inventoryWorkflowId } from '../workflows/contracts/ids.js';
-import { QUEUES } from '../workflows/contracts/queues.js';
+import { commonQueue, QUEUES } from '../workflows/contracts/queues.js';
 import {
   SHARD_SIZE,
   type InventoryInput,
@@ -52,7 +52,9 @@ export async function keepInventory(
     const parted = Object.entries(partedGroups(shards)).map(([name, max]) => [`group:${name}`, max] as const);
     const provides = providesOf(wave.upgrades ?? []);
     const limits = { ...wave.limits, ...Object.fromEntries(parted) };
-    return { wave: { ...wave, limits, ...(provides.length === 0 ? {} : { provides }) }, shards };
+    const queue = commonQueue((wave.upgrades ?? []).map((spec) => spec.queue));
+    const more = { ...(provides.length === 0 ? {} : { provides }), ...(queue === undefined ? {} : { queue }) };
+    return { wave: { ...wave, limits, ...more }, shards };
   });
   const cuts = planned.flatMap(({ wave, shards }, at) => shards.map((upgrades) => ({ at, wave, upgrades })));
   const parts = await mapAtOnce(cuts, async ({ wave, upgrades }, number): Promise<WavePart> => {

@@ -4,12 +4,14 @@ import { type Client, ScheduleNotFoundError } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import { occurrenceOf } from '../calendar/occurrences.js';
 import { InputError } from '../plan/errors.js';
+import { accountsNamed } from '../plan/plan.js';
 import { parseSource } from '../plan/source.js';
 import { readLedger } from '../temporal/ledger.js';
 import { inputOf } from '../temporal/reads.js';
 import { renewSchedule } from '../temporal/schedules.js';
 import { FAILURES } from '../workflows/contracts/errors.js';
 import { isOfSchedule, rolloutWorkflowId, scheduledRolloutId, scheduleId } from '../workflows/contracts/ids.js';
+import { commonQueue } from '../workflows/contracts/queues.js';
 import { SHARD_SIZE, type RolloutInput } from '../workflows/contracts/rollout.js';
 import type {
   OccurrenceBegin,
@@ -29,7 +31,7 @@ const BEAT_MS = 5_000;
 /** A failure's message names so many problems. */
 const MOST_PROBLEMS = 3;
 
-export function scheduleSteps({ clock }: Pick<StepDeps, 'clock'>): ScheduleSteps {
+export function scheduleSteps({ clock, accounts }: Pick<StepDeps, 'clock' | 'accounts'>): ScheduleSteps {
   return {
     beginOccurrence: async ({ due }) => {
       const { client } = Context.current();
@@ -54,7 +56,8 @@ export function scheduleSteps({ clock }: Pick<StepDeps, 'clock'>): ScheduleSteps
       }
       const last = await runningRollout(client, input.schedule);
       if (last !== null) return begin('skipped', `rollout ${last.rollout} still runs, since ${last.since}`);
-      return begin('plan', `its opening begins at ${opens}`);
+      const queue = readerQueue(input, accounts);
+      return { ...begin('plan', `its opening begins at ${opens}`), ...(queue === undefined ? {} : { queue }) };
     },
 
     pauseSchedule: async ({ schedule, note }) => {
@@ -66,6 +69,11 @@ export function scheduleSteps({ clock }: Pick<StepDeps, 'clock'>): ScheduleSteps
       }
     },
   };
+}
+
+/** Of the accounts that the plan names, for its targets or its windows. */
+function readerQueue({ plan: { file, text, files } }: OccurrenceInput, accounts: StepDeps['accounts']) {
+  return commonQueue(accountsNamed(parseSource(text, file, files)).map((name) => accounts?.get(name)?.queue));
 }
 
 export function planningSteps(deps: StepDeps): PlanningSteps {
@@ -84,7 +92,7 @@ async function planOccurrence(deps: StepDeps, begin: OccurrenceBegin): Promise<O
   const { client } = Context.current();
   const input = await ownInput(client);
   try {
-    const prepared = await prepare(deps, input);
+    const prepared = await prepare(deps, input, begin);
     const { counts, plan } = prepared;
     if (plan.waves.length === 0) return { input: null, reason: 'its selectors choose nothing: nothing lags behind' };
     if (!hasChanges(prepared)) {
@@ -102,9 +110,11 @@ async function planOccurrence(deps: StepDeps, begin: OccurrenceBegin): Promise<O
   }
 }
 
-async function prepare(deps: StepDeps, { plan: { file, text, files } }: OccurrenceInput) {
+async function prepare(deps: StepDeps, { plan: { file, text, files } }: OccurrenceInput, { queue }: OccurrenceBegin) {
   const { apis, sessions, clock, accounts = new Map() } = deps;
-  const webhooks = deps.webhooks === undefined ? {} : { webhooks: [...deps.webhooks.keys()] };
+  // A worker close to an account tells nobody anything, and need not know how.
+  const checksWebhooks = deps.webhooks !== undefined && queue === undefined;
+  const webhooks = checksWebhooks ? { webhooks: [...deps.webhooks.keys()] } : {};
   const { cancellationSignal: signal } = Context.current();
   const reading = { apis, sessions, clock, accounts, ...webhooks, signal, mayBeEmpty: true };
   return preparePlan({ ...reading, plan: await resolvePlan(parseSource(text, file, files), reading) });

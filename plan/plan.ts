@@ -145,6 +145,17 @@ export function tagsKey({ account, service, id }: Pick<ResourceRef, 'account' | 
   return `${account} ${service} ${id}`;
 }
 
+/** The accounts that a plan names, for targets, windows and blackouts: whoever resolves it has to know all of them. */
+export function accountsNamed({ data }: Source): string[] {
+  const spec = (data as { spec?: { windows?: unknown; blackouts?: unknown } } | null)?.spec;
+  const scopes = [spec?.windows, spec?.blackouts].flatMap((list) => (Array.isArray(list) ? (list as unknown[]) : []));
+  const named = [
+    ...rawTargets(data).map((target) => (target as { account?: unknown } | null)?.account),
+    ...scopes.flatMap((one) => (one as { for?: { accounts?: unknown } } | null)?.for?.accounts),
+  ];
+  return [...new Set(named.filter((name) => typeof name === 'string'))];
+}
+
 /** Whether waves, groups or windows of a plan go by tags, which only the clouds know. */
 export function usesTags(source: Source): boolean {
   const spec = (source.data as { spec?: { waves?: unknown; groups?: unknown } } | null)?.spec;

@@ -177,7 +177,7 @@ export async function runWorker(options: WorkerProcessOptions): Promise<void> {
 }
 
 /**
- * The accounts whose steps may come here. Workflows plan, and look at what soaks, in any account: with `main`, all of them.
+ * The accounts whose steps may come here. With `main` all of them: for plans and soaks of accounts that have no queue in common.
  *
  * @throws SettingsError for a queue that no account names
  */

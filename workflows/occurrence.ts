@@ -28,7 +28,7 @@ import { markdown } from './details.js';
 import { failedRollout, rootReason } from './failures.js';
 import { releaseInventorySignal } from './messages.js';
 import type { rollout } from './rollout.js';
-import { scheduleSteps } from './steps.js';
+import { planningSteps, scheduleSteps } from './steps.js';
 
 export async function occurrence(input: OccurrenceInput): Promise<OccurrenceNote> {
   const run = new OccurrenceRun(input);
@@ -42,19 +42,17 @@ export async function occurrence(input: OccurrenceInput): Promise<OccurrenceNote
 
 class OccurrenceRun {
   private readonly input: OccurrenceInput;
-  private readonly steps: ReturnType<typeof scheduleSteps>;
   private note: OccurrenceNote = { state: 'Planning', rollout: null, opens: null, closes: null, reason: 'begins' };
 
   constructor(input: OccurrenceInput) {
     this.input = input;
-    this.steps = scheduleSteps(input.timing.scale);
   }
 
   /** Which opening it is for, and whether the last rollout has ended. */
   async begin(): Promise<OccurrenceBegin> {
     const { startTime, typedSearchAttributes } = workflowInfo();
     const due = typedSearchAttributes.get(SCHEDULED_FOR) ?? startTime;
-    const begin = await this.steps.begin.beginOccurrence({ due: due.toISOString() });
+    const begin = await scheduleSteps.beginOccurrence({ due: due.toISOString() });
     const { rollout, opens, closes, reason } = begin;
     this.tell({ state: 'Planning', rollout, opens, closes, reason });
     return begin;
@@ -63,7 +61,7 @@ class OccurrenceRun {
   /** @throws ApplicationFailure when the plan cannot be made: the schedule is paused before, where that is asked for. */
   async plan(begin: OccurrenceBegin) {
     try {
-      return await this.steps.planning.planOccurrence(begin);
+      return await planningSteps(this.input.timing.scale, begin.queue).planOccurrence(begin);
     } catch (error) {
       if (isCancellation(error)) throw error;
       const reason = rootReason(error);
@@ -115,7 +113,7 @@ class OccurrenceRun {
 
   private async pause(note: string): Promise<void> {
     if (!this.input.pauseOnFailure) return;
-    await this.steps.begin.pauseSchedule({ schedule: this.input.schedule, note: note.slice(0, 500) });
+    await scheduleSteps.pauseSchedule({ schedule: this.input.schedule, note: note.slice(0, 500) });
   }
 
   private tell(note: OccurrenceNote): void {

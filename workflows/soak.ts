@@ -71,13 +71,15 @@ export class Soak {
     this.status = { ...this.status, state: 'Running', startedAt: now() };
     show();
     const shards = plan.parts?.length ?? Math.ceil(sizeOf(plan) / SHARD_SIZE);
+    // No credentials are needed for a plain GET.
+    const queue = this.plan.health === undefined ? undefined : plan.queue;
     const summary = `Soak of wave ${plan.name}: ${span(this.plan.forMs)} healthy`;
     try {
       for (let look = 0, soaked = false; !soaked; look += 1) {
         const quietMs = pauseAt(scale, growing(TOLD, look));
         const before = this.status.progress;
         const input = { rollout, rolloutRun, wave, shards, soak: this.plan, scale, before, quietMs };
-        const { soaked: isSoaked, ...progress } = await this.observing.run(() => observeSoak(input, summary));
+        const { soaked: isSoaked, ...progress } = await this.observing.run(() => observeSoak(input, queue, summary));
         soaked = isSoaked;
         this.status = { ...this.status, progress };
         show();

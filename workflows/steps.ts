@@ -108,10 +108,15 @@ export function stepsAt(scale: number, queue?: string): (summary: string) => Ste
   });
 }
 
-/** Nothing hangs on its end: whoever waives or stops it does not wait for the worker. */
-export function observeSoak(input: SoakInput, summary: string): Promise<SoakResult> {
+/**
+ * Nothing hangs on its end: whoever waives or stops it does not wait for the worker.
+ *
+ * @param queue of the accounts that it reads, where they have one in common
+ */
+export function observeSoak(input: SoakInput, queue: string | undefined, summary: string): Promise<SoakResult> {
+  const taskQueue = queueOf('wait', queue);
   const cancellationType = ActivityCancellationType.TRY_CANCEL;
-  return proxyActivities<SoakSteps>({ ...waitAt(input.scale), cancellationType, summary }).soak(input);
+  return proxyActivities<SoakSteps>({ ...waitAt(input.scale), taskQueue, cancellationType, summary }).soak(input);
 }
 
 /** One read of the server, of about 100 KB; a bound of its own, since no cloud is asked. */
@@ -163,26 +168,27 @@ export function noticeSteps(scale: number, text: string): NoticeSteps {
   });
 }
 
+/** Of a schedule's run. */
+export const scheduleSteps = proxyActivities<ScheduleSteps>({
+  startToCloseTimeout: '30s',
+  retry: { initialInterval: '1s', maximumInterval: '60s' },
+  summary: "The schedule's next instants, and whether the last rollout has ended",
+});
+
 /**
- * Of a schedule's run. Planning reads clouds, which may be away for a while: it is tried for a quarter of an hour, and then
- * a person has to look.
+ * Planning reads clouds, which may be away for a while: it is tried for a quarter of an hour, and then a person has to look.
+ *
+ * @param queue of the accounts that it reads, where they have one in common
  */
-export function scheduleSteps(scale: number): { readonly begin: ScheduleSteps; readonly planning: PlanningSteps } {
+export function planningSteps(scale: number, queue?: string): PlanningSteps {
   const ms = (atScaleOne: number) => Math.max(atScaleOne * scale, SHORTEST_RETRY_MS);
-  return {
-    begin: proxyActivities<ScheduleSteps>({
-      startToCloseTimeout: '30s',
-      retry: { initialInterval: '1s', maximumInterval: '60s' },
-      summary: "The schedule's next instants, and whether the last rollout has ended",
-    }),
-    planning: proxyActivities<PlanningSteps>({
-      taskQueue: QUEUES.wait,
-      startToCloseTimeout: '6 hours',
-      heartbeatTimeout: '20s',
-      retry: { initialInterval: ms(30_000), backoffCoefficient: 2, maximumInterval: ms(240_000), maximumAttempts: 6 },
-      summary: 'Choose and precheck the resources afresh',
-    }),
-  };
+  return proxyActivities<PlanningSteps>({
+    taskQueue: queueOf('wait', queue),
+    startToCloseTimeout: '6 hours',
+    heartbeatTimeout: '20s',
+    retry: { initialInterval: ms(30_000), backoffCoefficient: 2, maximumInterval: ms(240_000), maximumAttempts: 6 },
+    summary: 'Choose and precheck the resources afresh',
+  });
 }
 
 export function readGates(input: GatesInput): ReturnType<GateSteps['readGates']> {

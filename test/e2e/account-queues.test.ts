@@ -42,6 +42,27 @@ async function worker(name: string, accounts: string, served: string): Promise<v
   onTestFinished(async () => void (await running.stop()));
 }
 
+/** By workflow id: each of its steps, and which worker did it. */
+async function servers(query: string): Promise<Map<string, { readonly step: string; readonly worker: string }[]>> {
+  const served = new Map<string, { readonly step: string; readonly worker: string }[]>();
+  for await (const { workflowId, runId } of env.client.workflow.list({ query })) {
+    const { events } = await env.client.workflow.getHandle(workflowId, runId).fetchHistory();
+    const stepOf = new Map(
+      (events ?? []).map(({ eventId, activityTaskScheduledEventAttributes: scheduled }) => [
+        String(eventId),
+        scheduled?.activityType?.name ?? '',
+      ]),
+    );
+    const by = (events ?? []).flatMap(({ activityTaskStartedEventAttributes: started }) =>
+      started == null
+        ? []
+        : [{ step: stepOf.get(String(started.scheduledEventId)) ?? '', worker: started.identity ?? '' }],
+    );
+    served.set(workflowId, by);
+  }
+  return served;
+}
+
 it('each does its own account, and neither needs what the other has', { timeout: 240_000 }, async () => {
   const { 'huawei-sim': huawei = {}, 'alibaba-sim': alibaba = {} } = everything;
   const near = await write('near.yaml', {
@@ -68,15 +89,65 @@ it('each does its own account, and neither needs what the other has', { timeout:
 
   await worker('far', far, 'eu');
   expect((await uplift(['watch', rollout, '--timeout', '3m'], client)).code).toBe(0);
-  const served = new Map<string, Set<string>>();
-  for await (const { workflowId, runId } of env.client.workflow.list({ query: 'WorkflowType = "upgrade"' })) {
-    const { events } = await env.client.workflow.getHandle(workflowId, runId).fetchHistory();
-    const by = (events ?? []).flatMap(({ activityTaskStartedEventAttributes: started }) => started?.identity ?? []);
-    served.set(workflowId, new Set(by));
-  }
+  const served = await servers('WorkflowType = "upgrade"');
   expect(served.size).toBe(RESOURCES);
-  for (const [id, by] of served) expect([...by], id).toEqual([id.startsWith('upgrade/huawei/') ? 'far' : 'near']);
+  for (const [id, by] of served)
+    expect(
+      by.map(({ worker }) => worker),
+      id,
+    ).toEqual(by.map(() => (id.startsWith('upgrade/huawei/') ? 'far' : 'near')));
   const truth = (await (await fetch(`${fleet.url}/_simulator/truth`)).json()) as Truth;
   expect(truth.submits).toHaveLength(RESOURCES);
   expect([...duplicates(truth), ...truth.violations]).toEqual([]);
+});
+
+it('plans of a schedule and soaks are read there as well', { timeout: 240_000 }, async () => {
+  const graphs = await rehearsal(...'--graphs 2 --engines 0 --caches 0 --clusters 0 --min 1s --max 2s'.split(' '));
+  onTestFinished(() => graphs.dispose());
+  const { accounts } = parse(await readFile(graphs.accounts, 'utf8')) as { accounts: Accounts };
+  const { 'huawei-sim': huawei = {}, 'alibaba-sim': alibaba = {} } = accounts;
+  const near = await write('near-schedule.yaml', {
+    'alibaba-sim': { ...alibaba, credentials: { file: 'not-here.yaml' } },
+    'huawei-sim': { ...huawei, queue: 'eu', credentials: { file: 'not-here.yaml' } },
+  });
+  const far = join(graphs.directory, 'far.yaml');
+  await writeFile(far, stringify({ accounts: { 'huawei-sim': { ...huawei, queue: 'eu' } } }));
+  const plan = join(graphs.directory, 'nightly.yaml');
+  const account = 'huawei-sim';
+  // Open since an hour ago.
+  const start = new Date(Date.now() - 3_600_000).toISOString().slice(11, 19);
+  await writeFile(
+    plan,
+    stringify({
+      apiVersion: 'uplift/v1',
+      kind: 'Rollout',
+      metadata: { name: 'nightly' },
+      spec: {
+        targets: [{ service: 'ges-v2', account, select: { currentVersion: '<2.4.4' }, version: '2.4.4' }],
+        waves: [{ name: 'all', rest: true, soak: { for: '60s', probe: { health: true, every: '20s' } } }],
+        windows: [{ name: 'any', rrule: 'FREQ=DAILY', start, duration: '20h', timezone: 'UTC' }],
+        startOnlyIfFits: false,
+        timeScale: 0.05,
+      },
+    }),
+  );
+  const client = { TEMPORAL_ADDRESS: env.server.address };
+  await worker('near', near, 'main');
+  await worker('far', far, 'eu');
+
+  const created = await uplift(['schedule', 'create', 'nightly', plan, '--accounts', far], client);
+  expect(created.code, created.stderr).toBe(0);
+  expect((await uplift(['schedule', 'trigger', 'nightly'], client)).code).toBe(0);
+  const described = async () => {
+    const { stdout } = await uplift(['schedule', 'describe', 'nightly', '-o', 'json'], client);
+    return (JSON.parse(stdout) as { schedule: { runs: { state: string; reason: string }[] } }).schedule.runs[0];
+  };
+  await expect.poll(described, { timeout: 180_000, interval: 2_000 }).toMatchObject({ state: 'Succeeded' });
+  const did = async (type: string, step: string) =>
+    [...(await servers(`WorkflowType = "${type}"`)).values()].flat().filter((one) => one.step === step);
+  expect(await did('occurrence', 'planOccurrence')).toEqual([{ step: 'planOccurrence', worker: 'far' }]);
+  expect(await did('occurrence', 'beginOccurrence')).toEqual([{ step: 'beginOccurrence', worker: 'near' }]);
+  const soaks = await did('rollout', 'soak');
+  expect(soaks.length).toBeGreaterThan(0);
+  expect(new Set(soaks.map(({ worker: by }) => by))).toEqual(new Set(['far']));
 });

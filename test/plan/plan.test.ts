@@ -9,11 +9,12 @@ import { accountsOf, loadAccounts } from '../../plan/accounts.js';
 import { canonicalJson, digest, rolloutId } from '../../plan/digest.js';
 import { jsonSchemas } from '../../plan/json-schema.js';
 import type { RolloutPlan } from '../../plan/plan.js';
-import { planOf, roughly } from '../../plan/plan.js';
+import { accountsNamed, planOf, roughly } from '../../plan/plan.js';
 import { share } from '../../plan/schema.js';
 import { parseSource, readSource } from '../../plan/source.js';
 import { effectiveConcurrency } from '../../plan/waves.js';
 import { NOTICE_KINDS } from '../../workflows/contracts/notices.js';
+import { commonQueue } from '../../workflows/contracts/queues.js';
 import { ACCOUNTS, FAKE_APIS } from './fake-api.js';
 
 const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
@@ -369,5 +370,25 @@ describe('what is committed', () => {
   it.each(['rollout', 'accounts'])('examples/%s.yaml tells editors its schema', (name) => {
     const [hint] = readFileSync(join(ROOT, 'examples', `${name}.yaml`), 'utf8').split('\n');
     expect(hint).toBe(`# yaml-language-server: $schema=../plan/schema/${name}.schema.json`);
+  });
+});
+
+describe('whoever reads the accounts of a plan together', () => {
+  it('serves the queue that all of them have in common', () => {
+    expect(commonQueue(['eu', 'eu'])).toBe('eu');
+    expect(commonQueue(['eu', undefined])).toBeUndefined();
+    expect(commonQueue(['eu', 'us'])).toBeUndefined();
+    expect(commonQueue([])).toBeUndefined();
+  });
+
+  it('has to know those of its targets, windows and blackouts', () => {
+    const scoped = (account: string) => ({ for: { accounts: [account] } });
+    const spec = {
+      targets: [{ account: 'north' }, { account: 'south' }, { account: 'north' }, null],
+      windows: [scoped('east'), {}],
+      blackouts: [scoped('west')],
+    };
+    expect(accountsNamed(parseSource(stringify({ spec }), 'plan.yaml'))).toEqual(['north', 'south', 'east', 'west']);
+    expect(accountsNamed(parseSource('spec: 1', 'plan.yaml'))).toEqual([]);
   });
 });

@@ -48,6 +48,8 @@ export interface WavePlan {
   readonly approval?: Approval;
   /** Healthy time before the next wave begins, or the rollout ends. */
   readonly soak?: SoakPlan;
+  /** The queue that all of its accounts have in common: who serves it observes the soak. Left out: they have none. */
+  readonly queue?: string;
   /** Names that later waves wait for. */
   readonly provides?: readonly string[];
   /** Either its parts, in order, or the upgrades themselves where they are few. */

@@ -72,6 +72,8 @@ export interface OccurrenceBegin {
   readonly opens: string | null;
   readonly closes: string | null;
   readonly reason: string;
+  /** The queue that all accounts of its plan have in common: who serves it makes the plan. Left out: they have none. */
+  readonly queue?: string;
 }
 
 /** The rollout to be started; `null`: nothing has to be done. */
