@@ -62,7 +62,7 @@ function text() {
 const LEVELS = ['trace', 'debug', 'info', 'warn', 'error'] as const;
 
 /**
- * Every variable, with what it is for: docs/configuration.md is made from this table. Slots are fixed numbers: a precheck
+ * Every variable, with what it is for: docs/reference.md is made from this table. Slots are fixed numbers: a precheck
  * waits for its account's turn, and a wait is a timer and an occasional request, so a thousand are cheap, and one slow
  * account leaves room for the others; a submit holds its slot for seconds; a cached workflow costs about 0.3 MB (measured).
  */
