@@ -139,7 +139,7 @@ const PLANS: readonly Row[] = [
   [
     'unknown key',
     plan(`target: []\ntargets:\n  - ${KITE}`),
-    'plan.yaml:5: spec.target: is not a known key (did you mean targets? Known: targets, waves, groups, limits, approval, failureBudget, minSuccess, quarantineAfter, windows, blackouts, startBy, expireAt, …)',
+    'plan.yaml:5: spec.target: is not a known key (did you mean targets? Known: targets, waves, groups, limits, roles, approval, failureBudget, minSuccess, quarantineAfter, windows, blackouts, startBy, …)',
   ],
   [
     'unknown option',
