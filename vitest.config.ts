@@ -11,7 +11,7 @@ export default defineConfig({
     pool: 'forks',
     // Many wait for servers most of the time: more files at a time than a small machine has cores.
     maxWorkers: 4,
-    testTimeout: 120_000,
+    testTimeout: 300_000,
     hookTimeout: 600_000,
   },
 });
