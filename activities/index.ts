@@ -15,6 +15,7 @@ import type { NoticeSteps, OpeningSteps } from '../workflows/contracts/notices.j
 import type { PlanningSteps, ScheduleSteps } from '../workflows/contracts/schedule.js';
 import type { SoakSteps } from '../workflows/contracts/soak.js';
 import { awaitOperation } from './await.js';
+import { begunReader } from './begun.js';
 import { learningSteps } from './durations.js';
 import { freezesReader, freezeSteps, freezeWaits } from './freeze.js';
 import { gatesReader, gateSteps } from './gate.js';
@@ -47,6 +48,7 @@ export function createActivities(deps: StepDeps): {
   waits: WaitSteps & PlanningSteps & FreezeWaits & NoticeSteps & SoakSteps;
 } {
   const gatesOf = deps.gatesOf ?? gatesReader();
+  const begunOf = deps.begunOf ?? begunReader();
   const freezesOf = deps.freezesOf ?? freezesReader(deps.clock);
   const probes = deps.probes ?? createTransport({ clock: deps.clock, maxBodyBytes: MOST_PROBED_BYTES });
   const upgradedOf = deps.upgradedOf ?? upgradedOnServer;
@@ -61,7 +63,7 @@ export function createActivities(deps: StepDeps): {
       ...scheduleSteps(deps),
       ...freezeSteps(deps.clock, freezesOf),
     },
-    submits: { submit: (input) => submit({ holdOf: rolloutHold, gatesOf, freezesOf, ...deps }, input) },
+    submits: { submit: (input) => submit({ holdOf: rolloutHold, gatesOf, begunOf, freezesOf, ...deps }, input) },
     waits: {
       awaitOperation: (input) => awaitOperation(deps, input),
       verify: (input) => verify(deps, input),

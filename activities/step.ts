@@ -5,6 +5,7 @@ import { FAILURES } from '../workflows/contracts/errors.js';
 import type { Account } from '../plan/accounts.js';
 import type { StepInput } from '../workflows/contracts/steps.js';
 import type { Operation } from '../workflows/contracts/upgrade.js';
+import type { BegunOf } from './begun.js';
 import type { Clock } from './clock.js';
 import type { FreezesOf } from './freeze.js';
 import type { GatesOf } from './gate.js';
@@ -26,6 +27,8 @@ export interface StepDeps extends NotifyDeps {
   readonly terminations?: Terminations;
   /** The windows of a rollout that has some. */
   readonly gatesOf?: GatesOf;
+  /** Whether a rollout had begun by its `startBy`; a rollout that has one cannot send without it. */
+  readonly begunOf?: BegunOf;
   /** The freezes that hold; without it, there are none. */
   readonly freezesOf?: FreezesOf;
   /** What a wave has brought to its target; left out: as the server has it. */

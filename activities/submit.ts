@@ -28,6 +28,8 @@ const THROTTLED_RETRY_MS = 60_000;
 const EDGE_GUARD_MS = 2_000;
 /** An opening this near is waited for in place. */
 const SOON_MS = 60_000;
+/** For what was sent right before `startBy` to be seen on the server, once the cloud has answered. */
+const SEEN_WITHIN_MS = 10_000;
 /** The Temporal server could not be asked. */
 const HOLD_RETRY_MS = 5_000;
 
@@ -268,9 +270,15 @@ class SubmitAttempt {
       ended: this.result('deferred', reason, { retryInMs: inMs / this.input.timing.scale }),
     });
     let gates: Gates;
+    let hasBegun = true;
     try {
       if (this.deps.gatesOf === undefined) throw new RangeError('nobody can be asked');
       gates = await this.deps.gatesOf(this.input);
+      // One that sends long before `startBy` need not ask.
+      if (this.deps.clock.now() + this.bounds.sendWindowMs + SOON_MS * this.input.timing.scale >= gates.startBy) {
+        if (this.deps.begunOf === undefined) throw new RangeError('nobody can be asked');
+        hasBegun = await this.deps.begunOf(this.input, gates.startBy);
+      }
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
       return later(`cannot tell whether its window is open: ${why}`, HOLD_RETRY_MS);
@@ -281,7 +289,11 @@ class SubmitAttempt {
 
     const now = this.deps.clock.now();
     const [least, most] = [Math.min(offset.least, 0), Math.max(offset.most, 0)];
-    const [first, last] = [gates.state(gate, now + least, true), gates.state(gate, now + most, true)];
+    const [first, last] = [gates.state(gate, now + least, hasBegun), gates.state(gate, now + most, hasBegun)];
+    const seenBy = gates.startBy + timeoutMs + SEEN_WITHIN_MS;
+    if (last.over && !hasBegun && now < seenBy) {
+      return later(`${last.reason}; whether anything was under way by then is still to be seen`, seenBy - now);
+    }
     const closes = last.closes === null ? Infinity : Date.parse(last.closes) - most;
     if (!last.open || closes - now <= EDGE_GUARD_MS * this.input.timing.scale) {
       const opensIn = last.open || last.until === null ? Infinity : Date.parse(last.until) - now - least;

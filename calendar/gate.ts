@@ -18,6 +18,12 @@ export class Gates {
     this.calendars = windows.calendars.map((calendar) => new OpenCalendar(calendar));
   }
 
+  /** Epoch milliseconds; `Infinity` without one. */
+  get startBy(): number {
+    const { startBy } = this.windows;
+    return startBy === undefined ? Infinity : Date.parse(startBy);
+  }
+
   /**
    * @param gate `UpgradeSpec.gate`
    * @param at epoch milliseconds

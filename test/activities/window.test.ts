@@ -6,6 +6,7 @@ import type { StepDeps } from '../../activities/step.js';
 import { submit } from '../../activities/submit.js';
 import { rangeOf } from '../../calendar/forms.js';
 import { Gates } from '../../calendar/gate.js';
+import type { RolloutWindows } from '../../workflows/contracts/calendar.js';
 import type { SubmitResult } from '../../workflows/contracts/steps.js';
 import { type Clouds, simulatedClouds } from '../support/clouds.js';
 import { VirtualClock } from '../support/virtual-clock.js';
@@ -14,8 +15,9 @@ import { VirtualClock } from '../support/virtual-clock.js';
 const OPENS = Date.parse('2026-11-28T22:00:00Z');
 const CLOSES = Date.parse('2026-11-29T02:00:00Z');
 
-const gates = (needsMs = 0) =>
+const gates = (needsMs = 0, bounds: Pick<RolloutWindows, 'startBy' | 'expireAt'> = {}) =>
   new Gates({
+    ...bounds,
     calendars: [
       {
         windows: [{ name: 'night', recurrence: rangeOf('2026-11-28T22:00', '2026-11-29T02:00', 'UTC') }],
@@ -164,4 +166,48 @@ it('does not send in the last seconds either when its turn came late', async () 
   const result = await submitted({ at: CLOSES - 20_000, late: (clock) => clock.sleep(18_500) });
   expect(result).toMatchObject({ verdict: 'deferred', calls: [] });
   expect(times()).toEqual([]);
+});
+
+const START_BY = OPENS + 3_600_000;
+const startBy = (hasBegun: boolean): Partial<StepDeps> => ({
+  gatesOf: () => Promise.resolve(gates(0, { startBy: new Date(START_BY).toISOString() })),
+  begunOf: (_rollout, by) => Promise.resolve(by === START_BY && hasBegun),
+});
+
+it('sends nothing after startBy of a rollout that had not begun, although its window is open', async () => {
+  const result = await submitted({ at: START_BY + 600_000, deps: startBy(false) });
+  const reason = `startBy ${new Date(START_BY).toISOString()} has passed`;
+  expect(result).toMatchObject({ verdict: 'closed', over: true, reason, calls: [] });
+  expect(times()).toEqual([]);
+});
+
+it('sends after startBy what belongs to a rollout that had begun', async () => {
+  expect(await submitted({ at: START_BY + 600_000, deps: startBy(true) })).toMatchObject({ verdict: 'submitted' });
+});
+
+it('waits right after startBy, until what was sent before it can be seen', async () => {
+  const result = await submitted({ at: START_BY + 1_000, deps: startBy(false) });
+  expect(result).toMatchObject({ verdict: 'deferred', calls: [] });
+  expect(result.retryInMs).toBeGreaterThan(30_000);
+  expect(times()).toEqual([]);
+});
+
+it('gives a first send up at startBy, however long it waited for its turn', async () => {
+  const result = await submitted({ at: START_BY - 10_000, deps: startBy(false), late: (clock) => clock.sleep(11_000) });
+  expect(result).toMatchObject({ verdict: 'deferred', calls: [] });
+  expect(times()).toEqual([]);
+});
+
+it('sends nothing from expireAt on, although its window is open', async () => {
+  const expireAt = new Date(START_BY).toISOString();
+  const deps = { gatesOf: () => Promise.resolve(gates(0, { expireAt })) };
+  const result = await submitted({ at: START_BY, deps });
+  expect(result).toMatchObject({ verdict: 'closed', over: true, reason: `expireAt ${expireAt} has passed`, calls: [] });
+});
+
+it('sends nothing near startBy when nobody can tell whether the rollout has begun', async () => {
+  const begunOf = () => Promise.reject(new Error('no server'));
+  const result = await submitted({ at: START_BY + 600_000, deps: { ...startBy(false), begunOf } });
+  expect(result).toMatchObject({ verdict: 'deferred', calls: [] });
+  expect(result.reason).toBe('cannot tell whether its window is open: no server');
 });

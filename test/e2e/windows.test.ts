@@ -1,6 +1,10 @@
 /** A rollout that does not finish in its window goes on in the next one; nothing is ever accepted outside. */
+import { activityInfo } from '@temporalio/activity';
+import { WorkflowFailedError } from '@temporalio/client';
+import { ApplicationFailure } from '@temporalio/common';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { systemClock } from '../../activities/clock.js';
+import type { StepDeps } from '../../activities/step.js';
 import { type Cause, explain } from '../../client/explain.js';
 import { rolloutStatus } from '../../client/rollouts.js';
 import { createWorkers } from '../../worker/workers.js';
@@ -55,20 +59,30 @@ function windowOf({ opens, closes }: Span): CalendarEntry {
   return { name: 'w', recurrence: { start: wall(opens), end: wall(closes), duration: 'PT0S', timezone: 'UTC' } };
 }
 
+interface Only {
+  readonly id?: string;
+  readonly deps?: Partial<StepDeps>;
+  readonly resources?: number;
+}
+
 async function run(
   spans: readonly Span[],
   more: Partial<RolloutInput['windows']> = {},
   meanwhile: (rollout: string) => Promise<void> = async () => {},
+  { id = `windows-${spans.length}`, deps = {}, resources = RESOURCES }: Only = {},
 ): Promise<RolloutResult> {
   const workers = await createWorkers({
     connection: env.nativeConnection,
     namespace: env.namespace,
-    deps: clouds.deps,
+    deps: { ...clouds.deps, ...deps },
     workflowBundle: await workflowBundle(),
   });
   const running = workers.run();
+  const specs = clouds
+    .specs('ges')
+    .slice(0, resources)
+    .map((spec) => ({ ...spec, gate: 0 }));
   try {
-    const id = `windows-${spans.length}`;
     const handle = await env.client.workflow.start<typeof rollout>('rollout', {
       workflowId: rolloutWorkflowId(id),
       taskQueue: QUEUES.main,
@@ -77,7 +91,7 @@ async function run(
           rollout: id,
           planDigest: 'digest',
           startedBy: 'test',
-          waves: [{ name: 'all', concurrency: 2, upgrades: clouds.specs('ges').map((spec) => ({ ...spec, gate: 0 })) }],
+          waves: [{ name: 'all', concurrency: 2, upgrades: specs }],
           budget: { max: RESOURCES, mode: 'loose' },
           accountLimits: {},
           timing: { scale: SCALE },
@@ -92,7 +106,13 @@ async function run(
       ],
     });
     await meanwhile(id);
-    const result = await handle.result();
+    const result = await handle.result().catch((error: unknown) => {
+      // A rollout in which nothing was done fails its workflow, and says why.
+      if (error instanceof WorkflowFailedError && error.cause instanceof ApplicationFailure) {
+        return error.cause.details?.[0] as RolloutResult;
+      }
+      throw error;
+    });
     const shard = env.client.workflow.getHandle(shardWorkflowId(id, handle.firstExecutionRunId, 1, 1));
     const { events } = await shard.fetchHistory();
     asked = (events ?? []).filter(
@@ -180,4 +200,32 @@ it('starts nothing more where the plan lets what is left expire', async () => {
     ...(sent === 0 ? {} : { Succeeded: sent }),
     NotStarted: RESOURCES - sent,
   });
+});
+
+it('sends nothing after startBy of what a hold has kept across it', async () => {
+  const startBy = Date.now() + 8_000;
+  const asked = new Set<string>();
+  // Each is held at its first send, and let go once startBy has passed.
+  const holdOf: StepDeps['holdOf'] = async () => {
+    const { workflowId = '' } = activityInfo().workflowExecution ?? {};
+    if (asked.has(workflowId)) return null;
+    await systemClock.sleep(Math.max(startBy + 100 - Date.now(), 0));
+    asked.add(workflowId);
+    return 'paused by test';
+  };
+  const bounds = { startBy: new Date(startBy).toISOString() };
+  const result = await run([span(-1_000, 600_000)], bounds, undefined, { id: 'held', deps: { holdOf }, resources: 4 });
+  expect(asked.size).toBeGreaterThan(0);
+  expect(clouds.simulator.truth().submits).toEqual([]);
+  expect(result.counts).toEqual({ NotStarted: 4 });
+});
+
+it('goes on after startBy with what a rollout that began by it has left', async () => {
+  const startBy = Date.now() + 6_000;
+  const bounds = { startBy: new Date(startBy).toISOString() };
+  const result = await run([span(-1_000, 600_000)], bounds, undefined, { id: 'begun', resources: 6 });
+  expect(result.counts).toEqual({ Succeeded: 6 });
+  const sent = clouds.simulator.truth().submits.map(({ at }) => at);
+  expect(sent.filter((at) => at < startBy)).not.toEqual([]);
+  expect(sent.filter((at) => at >= startBy)).not.toEqual([]);
 });

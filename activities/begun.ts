@@ -1,0 +1,66 @@
+/** Whether a rollout had begun by an instant, as its upgrades' own histories tell: what `startBy` asks. */
+import { Context } from '@temporalio/activity';
+import type { Client } from '@temporalio/client';
+import { decodeFromPayloadsAtIndex } from '@temporalio/common/lib/internal-non-workflow/codec-helpers.js';
+import { tsToMs } from '@temporalio/common/lib/time.js';
+import { ATTRIBUTES } from '../workflows/contracts/search-attributes.js';
+import type { StepInput, SubmitResult } from '../workflows/contracts/steps.js';
+import type { Outcome, Phase } from '../workflows/contracts/upgrade.js';
+import { iso } from './clock.js';
+
+/** How long the server may take to answer. */
+const WITHIN_MS = 10_000;
+/** So many rollouts that have begun are known by heart: they never have not. */
+const KEPT = 500;
+
+/** What an upgrade shows once it was sent, or follows what was. */
+const SENT: readonly Phase[] = ['Await', 'Stuck', 'Overdue', 'Verify', 'Held'];
+const NOT_UNDER_WAY: readonly Outcome[] = ['NotStarted', 'Skipped'];
+/** A submit that ended so has sent nothing, and comes again or not at all. */
+const NOT_YET: readonly SubmitResult['verdict'][] = ['busy', 'deferred', 'held-back', 'closed'];
+
+/** @param by epoch milliseconds */
+export type BegunOf = (input: Pick<StepInput, 'rollout' | 'rolloutRun'>, by: number) => Promise<boolean>;
+
+/** @throws the server's error: who cannot ask may not send */
+export function begunReader(clientOf: () => Client = () => Context.current().client): BegunOf {
+  const begun = new Set<string>();
+  return async ({ rollout, rolloutRun }, by) => {
+    if (begun.has(rolloutRun)) return true;
+    const client = clientOf();
+    const found = await client.withDeadline(Date.now() + WITHIN_MS, () => anyBy(client, rollout, by));
+    if (!found) return false;
+    if (begun.size >= KEPT) begun.clear();
+    begun.add(rolloutRun);
+    return true;
+  };
+}
+
+/** Visibility says which upgrades may be it, and lags; when each of them was, its history tells. */
+async function anyBy(client: Client, rollout: string, by: number): Promise<boolean> {
+  const phases = [...SENT, 'Ended' satisfies Phase].map((phase) => `'${phase}'`).join(', ');
+  const query = `WorkflowType = 'upgrade' AND UpliftRollout = '${rollout}' AND StartTime < '${iso(by)}' AND UpliftPhase IN (${phases})`;
+  for await (const { workflowId, runId, closeTime, typedSearchAttributes } of client.workflow.list({ query })) {
+    const outcome = typedSearchAttributes.get(ATTRIBUTES.outcome);
+    if (NOT_UNDER_WAY.some((one) => one === outcome)) continue;
+    if (closeTime !== undefined && closeTime.getTime() < by) return true;
+    if (await wasSubmittedBy(client, workflowId, runId, by)) return true;
+  }
+  return false;
+}
+
+/** A submit that began in time asked for `startBy` again right before it sent. */
+async function wasSubmittedBy(client: Client, workflowId: string, runId: string, by: number): Promise<boolean> {
+  const { events } = await client.workflow.getHandle(workflowId, runId).fetchHistory();
+  const inTime = new Set<string>();
+  for (const event of events ?? []) {
+    const scheduled = event.activityTaskScheduledEventAttributes;
+    if (scheduled?.activityType?.name === 'submit' && tsToMs(event.eventTime) < by) inTime.add(String(event.eventId));
+    const { scheduledEventId, result } = event.activityTaskCompletedEventAttributes ?? {};
+    if (!inTime.has(String(scheduledEventId))) continue;
+    const { loadedDataConverter } = client.options;
+    const { verdict } = await decodeFromPayloadsAtIndex<SubmitResult>(loadedDataConverter, 0, result?.payloads);
+    if (!NOT_YET.includes(verdict)) return true;
+  }
+  return false;
+}
