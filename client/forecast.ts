@@ -10,7 +10,7 @@ import type { RolloutInput, WavePlan } from '../workflows/contracts/rollout.js';
 import type { StateOf } from '../workflows/contracts/sections.js';
 import type { UpgradeSpec } from '../workflows/contracts/upgrade.js';
 import { drawsOf, groupLimits, limitsOf } from '../workflows/limits.js';
-import { count } from './render/text.js';
+import { count, oneLine } from './render/text.js';
 import { hasEnded, type ResourceRow, type RolloutView, type WaveView } from './views.js';
 
 /** What the ledger knows. */
@@ -29,19 +29,30 @@ export interface RolloutForecast extends Forecast {
   readonly zone: string;
   /** Of each service, how many finished upgrades it was learned from. */
   readonly learnedFrom: Readonly<Record<string, number>>;
+  /** What it leaves out, since nothing can be told of it. */
+  readonly without: readonly Unforecast[];
 }
 
-/** As it would go if it were applied at `now`; `null` where nothing would. */
-export function forecastPlan(prepared: PreparedPlan, learned: Learned, now: number): RolloutForecast | null {
-  if (prepared.counts.error + prepared.counts.blocked > 0) return null;
+export interface Unforecast {
+  readonly id: string;
+  /** One line: why. */
+  readonly reason: string;
+}
+
+/**
+ * As it would go if it were applied at `now`. What is blocked or wrong, and what waits for that, is left out and named: the
+ * others go as they will once it is corrected.
+ */
+export function forecastPlan(prepared: PreparedPlan, learned: Learned, now: number): RolloutForecast {
   const input = rolloutInputOf(prepared, { startedBy: '', learned: learned.durations });
+  const without = unforecast(prepared, input);
   const idle = new Set(
     prepared.waves
       .flatMap(({ targets }) => targets)
       .filter(({ verdict }) => verdict === 'no-change')
       .map(({ resource }) => upgradeWorkflowId(resource)),
   );
-  return forecastOf({
+  const told = forecastOf({
     input,
     now,
     learned,
@@ -50,13 +61,34 @@ export function forecastPlan(prepared: PreparedPlan, learned: Learned, now: numb
     waves: input.waves.map(({ concurrency, soak, upgrades = [] }) => ({
       concurrency,
       soakMs: soak?.forMs ?? 0,
-      upgrades: upgrades.map((spec) => ({
-        spec,
-        startedAt: null,
-        isIdle: idle.has(upgradeWorkflowId(spec.resource)),
-      })),
+      upgrades: upgrades
+        .filter(({ resource }) => !without.has(upgradeWorkflowId(resource)))
+        .map((spec) => ({ spec, startedAt: null, isIdle: idle.has(upgradeWorkflowId(spec.resource)) })),
     })),
   });
+  return { ...told, without: [...without.values()] };
+}
+
+/** By workflow id: what cannot be upgraded as planned, and what waits for it, directly or not. */
+function unforecast(prepared: PreparedPlan, input: RolloutInput): ReadonlyMap<string, Unforecast> {
+  const out = new Map<string, Unforecast>();
+  for (const { resource, verdict, reason } of prepared.waves.flatMap(({ targets }) => targets)) {
+    if (verdict !== 'blocked' && verdict !== 'error') continue;
+    out.set(upgradeWorkflowId(resource), { id: resource.id, reason: oneLine(reason) });
+  }
+  const specs = input.waves.flatMap(({ upgrades = [] }) => upgrades);
+  for (let before = -1; before < out.size;) {
+    before = out.size;
+    const missing = new Set(
+      specs.flatMap(({ resource, provides = [] }) => (out.has(upgradeWorkflowId(resource)) ? provides : [])),
+    );
+    for (const { resource, after = [] } of specs) {
+      const name = after.find((one) => missing.has(one));
+      const key = upgradeWorkflowId(resource);
+      if (name !== undefined && !out.has(key)) out.set(key, { id: resource.id, reason: `it waits for ${name}` });
+    }
+  }
+  return out;
 }
 
 /**
@@ -94,8 +126,8 @@ export function forecastRollout(
 }
 
 /** Waves that can never start as planned, as problems of the plan. */
-export function forecastProblems({ plan }: PreparedPlan, forecasts: RolloutForecast | null): InputProblem[] {
-  return (forecasts?.waves ?? []).flatMap(({ name, unfit }) => {
+export function forecastProblems({ plan }: PreparedPlan, { waves }: RolloutForecast): InputProblem[] {
+  return waves.flatMap(({ name, unfit }) => {
     const [first, ...others] = unfit?.never ?? [];
     if (unfit === null || first === undefined) return [];
     const who = others.length === 0 ? first : `${first} and ${count(others.length, 'other')}`;
@@ -200,7 +232,7 @@ function forecastOf({ input, now, learned, failuresLeft, hasStarted, waves }: Op
     }),
   });
   const { recurrence } = windows?.calendars.flatMap((calendar) => calendar.windows)[0] ?? {};
-  return { ...told, zone: recurrence?.timezone ?? 'UTC', learnedFrom };
+  return { ...told, zone: recurrence?.timezone ?? 'UTC', learnedFrom, without: [] };
 }
 
 /** Of a rollout that an older release has started: it says nothing of how long its services take. */

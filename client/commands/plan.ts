@@ -47,7 +47,7 @@ export function addPlan(program: Command): void {
       const { learned, note } = await learnedIfAny(options);
       const forecast = forecastPlan(prepared, learned, Date.now());
       const problems = [...planProblems(prepared, ['error', 'blocked']), ...forecastProblems(prepared, forecast)];
-      if (forecast !== null && note !== null) say(`note: ${note}`);
+      if (note !== null) say(`note: ${note}`);
       if (problems.length > 0) errorLines(new InputError(problems)).forEach(say);
       const kept: KeptBack = {
         freezes: heldNow(prepared, learned.freezes),

@@ -16,6 +16,7 @@ import { calendarViews } from '../calendars.js';
 import { quarantineLabel } from '../../workflows/contracts/quarantine.js';
 import { heldLabel, type KeptBack } from '../views.js';
 import { localTime } from './calendar.js';
+import type { UpgradeForecast } from '../../forecast/forecast.js';
 import type { RolloutForecast } from '../forecast.js';
 import { renderForecast, upgradeCell } from './forecast.js';
 import type { Paint } from './paint.js';
@@ -172,19 +173,19 @@ const COLUMNS: readonly Column[] = [
 const EXPECTED: Column = { head: 'expected', fromWidth: 140 };
 
 function waveRows(wave: PreparedWave, paint: Paint, forecast: RolloutForecast | null, at: number): string[][] {
-  return wave.targets.map((target, index) => [
+  const expected = new Map(forecast?.waves[at]?.upgrades.map((upgrade) => [upgrade.id, upgrade]));
+  return wave.targets.map((target) => [
     target.resource.id,
     target.name ?? '',
     target.resource.service,
     fromTo(target.from, target.to),
     verdictColor(target.verdict, paint)(target.verdict),
-    ...(forecast === null ? [] : [expectedCell(forecast, at, index)]),
+    ...(forecast === null ? [] : [expectedCell(expected.get(target.resource.id), forecast.zone)]),
     reasonOf(target),
   ]);
 }
 
-function expectedCell({ waves, zone }: RolloutForecast, wave: number, target: number): string {
-  const upgrade = waves[wave]?.upgrades[target];
+function expectedCell(upgrade: UpgradeForecast | undefined, zone: string): string {
   return upgrade === undefined ? '' : upgradeCell(upgrade, zone);
 }
 

@@ -64,3 +64,27 @@ it('says what does not fit, and refuses what never can', async () => {
   expect(none.stderr).toMatch(/none\.yaml: spec: wave "rest": .* and 1 other can never start: .*lengthen the windows/);
   expect(none.code).toBe(1);
 });
+
+it('forecasts what can be upgraded, and names what cannot and what waits for it', async () => {
+  const gone = '00000000-0000-4000-8000-000000000000';
+  const document = parse(readFileSync(place.plan, 'utf8')) as { spec: { targets: { ids: string[] }[] } };
+  const [first, second] = document.spec.targets;
+  const more = {
+    windows: WINDOWS,
+    targets: [{ ...first, after: [gone] }, second, { ...second, ids: [gone] }],
+    waves: [{ name: 'all', rest: true, concurrency: 4 }],
+  };
+  const { stdout, code } = await planned('blocked', more);
+  expect(stdout).toMatch(/wave all: starts Tue 2030-01-01 22:00 CET/);
+  expect(stdout).toContain(`without ${gone}: `);
+  expect(code).toBe(1);
+
+  const { forecast } = JSON.parse((await planned('blocked', more, '-o', 'json')).stdout) as {
+    forecast: RolloutForecast;
+  };
+  expect(forecast.waves[0]?.upgrades.map(({ id }) => id)).toEqual(second?.ids);
+  const why = new Map(forecast.without.map(({ id, reason }) => [id, reason]));
+  expect([...why.keys()].toSorted()).toEqual([gone, ...(first?.ids ?? [])].toSorted());
+  expect(why.get(first?.ids[0] ?? '')).toBe(`it waits for ${gone}`);
+  expect(why.get(gone)).not.toBe('');
+});
