@@ -37,6 +37,8 @@ export interface PlanReading {
   readonly webhooks?: readonly string[];
   /** As `PlanContext.mayBeEmpty`. */
   readonly mayBeEmpty?: boolean;
+  /** As `PlanContext.mayBeOver`. */
+  readonly mayBeOver?: boolean;
 }
 
 export interface PlanRequest extends PlanReading {

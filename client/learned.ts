@@ -19,25 +19,22 @@ export async function readLearned(client: Client): Promise<Learned> {
   return { durations, freezes, quarantine };
 }
 
-/** Without a server: nothing; and why, where one was named. */
+/** Without a server: nothing; and `why`, where one was named. */
 export async function learnedIfAny(
   options: ServerOptions,
-): Promise<{ readonly learned: Learned; readonly note: string | null }> {
+): Promise<{ readonly learned: Learned; readonly why: string | null }> {
   const target = serverTarget(options);
-  const nothing = (why: string) => ({
-    learned: NOTHING_LEARNED,
-    note: `the forecast knows no learned durations, freezes or quarantine: ${why}`,
-  });
+  const nothing = (why: string) => ({ learned: NOTHING_LEARNED, why });
   if (!(await answers(target.address))) {
     const isNamed = options.address !== undefined || configuredTarget() !== null;
     return isNamed
       ? nothing(`no Temporal server answers at ${target.address}`)
-      : { learned: NOTHING_LEARNED, note: null };
+      : { learned: NOTHING_LEARNED, why: null };
   }
   try {
     const client = await connectClient(target);
     const read = () => readLearned(client);
-    return { learned: await client.withDeadline(Date.now() + ANSWERS_WITHIN_MS, read), note: null };
+    return { learned: await client.withDeadline(Date.now() + ANSWERS_WITHIN_MS, read), why: null };
   } catch (error) {
     return nothing((error as Error).message.split('\n')[0] ?? '');
   }

@@ -125,6 +125,8 @@ export interface PlanContext {
   readonly webhooks?: readonly string[];
   /** Whether it may come to nothing: that of a schedule is resolved again and again, and often nothing lags behind. */
   readonly mayBeEmpty?: boolean;
+  /** Whether `startBy` and `expireAt` may have passed: who asks for the calendar is told so there. */
+  readonly mayBeOver?: boolean;
 }
 
 const READING = { quoteValues: true } as const;
@@ -225,6 +227,7 @@ export function planOf(
   const windowed = resolveWindows(source, spec, windowedTargets, {
     now: context.now ?? Date.now(),
     accounts: [...context.accounts.keys()],
+    ...(context.mayBeOver === undefined ? {} : { mayBeOver: context.mayBeOver }),
   });
   const notify = resolveNotify(source, spec, context.webhooks);
   const soaks = entries.map((entry, at) =>

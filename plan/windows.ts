@@ -68,12 +68,13 @@ export interface ResolvedWindows {
 /**
  * @param now epoch milliseconds: whether a window still occurs depends on it
  * @param accounts names that there are
+ * @param mayBeOver as `PlanContext.mayBeOver`
  */
 export function resolveWindows(
   source: Source,
   spec: WindowSpec,
   targets: readonly WindowedTarget[],
-  { now, accounts }: { readonly now: number; readonly accounts: readonly string[] },
+  { now, accounts, mayBeOver = false }: { readonly now: number; readonly accounts: readonly string[]; readonly mayBeOver?: boolean },
 ): ResolvedWindows {
   const problems: InputProblem[] = [];
   const complain: Complain = (path, { message, remedy }, empty = false) => {
@@ -84,7 +85,7 @@ export function resolveWindows(
   const blackouts = blackoutsOf(source, spec, complain);
   scopeProblems(spec, accounts, complain);
   durationProblems(spec, targets, complain);
-  boundProblems(spec, now, complain);
+  boundProblems(spec, mayBeOver ? -Infinity : now, complain);
   if (problems.some(({ fromEmptiness }) => fromEmptiness !== true)) return { windows: null, gates: [], problems };
   const bounds = {
     ...(spec.startBy === undefined ? {} : { startBy: iso(spec.startBy) }),
@@ -115,7 +116,7 @@ export function resolveWindows(
       rule: rules[gates[at] ?? 0] ?? { calendar: 0, needsMs: 0 },
     }));
     const open = calendars.map((calendar) => new OpenCalendar(calendar));
-    const until = spec.expireAt === undefined ? Infinity : Date.parse(spec.expireAt);
+    const until = spec.expireAt === undefined || mayBeOver ? Infinity : Date.parse(spec.expireAt);
     windows.forEach((window) => {
       const of = members.filter(({ target }) => applies(window.scope, target));
       const objection = windowObjection(window, blackouts, of, open, { now, until });

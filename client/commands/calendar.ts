@@ -7,17 +7,21 @@ import {
   type OutputOptions,
   print,
   printJson,
+  say,
+  type ServerOptions,
   stdoutPaint,
   stdoutWidth,
   withAccountsOption,
   withClouds,
   withOutputOption,
+  withServerOptions,
 } from '../context.js';
 import { EXIT } from '../exit-codes.js';
+import { learnedIfAny } from '../learned.js';
 import { resolvePlan } from '../../activities/planner.js';
 import { renderCalendar } from '../render/calendar.js';
 
-interface CalendarOptions extends AccountsOptions, OutputOptions {
+interface CalendarOptions extends AccountsOptions, OutputOptions, ServerOptions {
   readonly at?: number;
   readonly next: number;
 }
@@ -34,22 +38,31 @@ export function addCalendar(program: Command): void {
     .action(async (file: string, options: CalendarOptions) => {
       process.exitCode = await calendar(file, options);
     });
-  withOutputOption(withAccountsOption(command));
+  withOutputOption(withServerOptions(withAccountsOption(command)));
 }
 
 /** Exit code 5 while anything is shut. */
-async function calendar(file: string, { accounts: accountsFile, at = Date.now(), next, output }: CalendarOptions) {
+async function calendar(file: string, options: CalendarOptions) {
+  const { accounts: accountsFile, at = Date.now(), next, output } = options;
   const plan = await withClouds(accountsFile, ({ accounts, sessions }) =>
-    resolvePlan(readSource(file), { accounts, sessions, apis: CLOUD_APIS }),
+    resolvePlan(readSource(file), { accounts, sessions, apis: CLOUD_APIS, mayBeOver: true }),
   );
-  const views = calendarViews(plan, at, next);
+  const { learned, why } = await learnedIfAny(options);
+  if (why !== null) say(`note: freezes are not known: ${why}`);
+  const views = calendarViews(plan, at, next, learned.freezes);
   if (output === 'json') {
-    const calendars = views.map(({ title, zone, state, openings }) => ({ for: title, zone, ...state, openings }));
+    const calendars = views.map(({ title, zone, state, openings, notes }) => ({
+      for: title,
+      zone,
+      ...state,
+      openings,
+      notes,
+    }));
     printJson({ version: 1, rollout: plan.rollout, calendars });
   } else {
     print(
       views.length === 0
-        ? 'no windows and no blackouts: open at any time'
+        ? 'no windows, no blackouts and no freeze: open at any time'
         : renderCalendar(views, stdoutWidth(), stdoutPaint()),
     );
   }

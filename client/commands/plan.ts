@@ -44,10 +44,10 @@ export function addPlan(program: Command): void {
     // Exit code 1 when something blocks, 2 when something would change, 0 when everything is at its target.
     .action(async (file: string, options: AccountsOptions & OutputOptions & ServerOptions) => {
       const prepared = await prepareFrom(file, options.accounts);
-      const { learned, note } = await learnedIfAny(options);
+      const { learned, why } = await learnedIfAny(options);
       const forecast = forecastPlan(prepared, learned, Date.now());
       const problems = [...planProblems(prepared, ['error', 'blocked']), ...forecastProblems(prepared, forecast)];
-      if (note !== null) say(`note: ${note}`);
+      if (why !== null) say(`note: the forecast knows no learned durations, freezes or quarantine: ${why}`);
       if (problems.length > 0) errorLines(new InputError(problems)).forEach(say);
       const kept: KeptBack = {
         freezes: heldNow(prepared, learned.freezes),

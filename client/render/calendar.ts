@@ -10,6 +10,8 @@ export interface CalendarView {
   readonly zone: string;
   readonly state: CalendarState;
   readonly openings: readonly Opening[];
+  /** What holds besides, one line each. */
+  readonly notes: readonly string[];
 }
 
 export function renderCalendar(views: readonly CalendarView[], width: number, paint: Paint): string {
@@ -28,7 +30,7 @@ function stateLine({ open, since, until, reason }: CalendarState, zone: string):
   return `${open ? 'Open' : 'Shut'}${from}${then} (${reason})`;
 }
 
-function renderView({ title, zone, state, openings }: CalendarView, width: number, paint: Paint): string {
+function renderView({ title, zone, state, openings, notes }: CalendarView, width: number, paint: Paint): string {
   const rows = openings.map(({ opens, closes, windows }) => [
     opens === null ? 'always' : localTime(opens, zone),
     closes === null ? 'never' : localTime(closes, zone),
@@ -40,6 +42,7 @@ function renderView({ title, zone, state, openings }: CalendarView, width: numbe
   return [
     paint.bold(title),
     color(stateLine(state, zone)),
+    ...notes.map(paint.yellow),
     ...(rows.length === 0 ? [] : [renderTable(columns, rows, width, paint)]),
   ].join('\n');
 }

@@ -290,11 +290,12 @@ export function planJson(
 }
 
 function calendarsJson(plan: RolloutPlan) {
-  return calendarViews(plan, Date.now(), NEXT_OPENINGS).map(({ title, zone, state, openings: next }) => ({
+  return calendarViews(plan, Date.now(), NEXT_OPENINGS).map(({ title, zone, state, openings: next, notes }) => ({
     for: title,
     zone,
     ...state,
     openings: next,
+    notes,
   }));
 }
 

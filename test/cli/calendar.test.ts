@@ -52,6 +52,17 @@ it('says what is shut, why, and the next openings, in the zone of the window', a
   expect(denied.stdout).toContain('(blackout: change freeze)');
 });
 
+it('says that startBy has passed, which no rollout could be applied with', async () => {
+  const document = parse(readFileSync(plan, 'utf8')) as { spec: Record<string, unknown> };
+  document.spec['startBy'] = '2020-01-01T00:00:00Z';
+  const late = join(place.directory, 'late.yaml');
+  writeFileSync(late, stringify(document));
+  const { code, stdout } = await uplift(['calendar', late, '--accounts', place.accounts]);
+  expect(stdout).toContain('and never opens (startBy 2020-01-01T00:00:00.000Z has passed');
+  expect(code).toBe(5);
+  expect((await uplift(['validate', late, '--accounts', place.accounts])).stderr).toContain('has passed');
+});
+
 it('refuses a time without an offset', async () => {
   const { code, stderr } = await uplift(['calendar', plan, '--accounts', place.accounts, '--at', '2031-01-01T22:30']);
   expect(stderr).toContain('2026-12-01T22:00+01:00');

@@ -6,7 +6,7 @@ import { QUEUES } from '../../workflows/contracts/queues.js';
 import type { Freeze } from '../../workflows/contracts/freezes.js';
 import { type RealEnvironment, realEnvironment } from '../support/environment.js';
 import { rolloutInput } from '../workflows/scripted-steps.js';
-import { type Ended, linesOf, uplift } from './cli.js';
+import { type Ended, linesOf, rehearsal, uplift } from './cli.js';
 
 let env: RealEnvironment;
 
@@ -103,4 +103,20 @@ it('holds, is told everywhere and is lifted by a second person, with no worker a
   );
   expect((await run('ben', 'freeze', 'list')).stderr).toBe('nothing is frozen\n');
   expect((await run('ben', 'freeze', 'list', '--all')).stdout).toContain('by ben: audit is over');
+});
+
+it('shuts the calendar of a plan', async () => {
+  const place = await rehearsal('--seed', 'frozen', '--graphs', '2', '--clusters', '0');
+  try {
+    const id = (await create({ '--scope': 'service=ges' })).stdout.trim();
+    const { code, stdout } = await run('ana', 'calendar', place.plan, '--accounts', place.accounts);
+    expect(stdout).toContain(`(frozen until 2098-12-31T23:00:00.000Z by ana because audit (${id}))`);
+    expect(code).toBe(5);
+    await run('ben', 'freeze', 'lift', id, '--reason', 'audit is over');
+    const after = await run('ana', 'calendar', place.plan, '--accounts', place.accounts);
+    expect(after.stdout).toContain('open at any time');
+    expect(after.code).toBe(0);
+  } finally {
+    await place.dispose();
+  }
 });
