@@ -38,7 +38,9 @@ const MOST_OF_A_KIND = 100;
 export class Notices {
   private readonly state: RolloutState;
   private readonly changed: () => void;
+  /** Of each kind, also those that were not sent. */
   private readonly numbers = new Map<NoticeKind, number>();
+  private hasMoreOpenings = false;
   private readonly failed: Gathered;
   private readonly stuck: Gathered;
 
@@ -66,12 +68,15 @@ export class Notices {
   }
 
   /** Who is to be told is told by a child; a failure to do so is kept in the state, and is nobody's hold-up. */
-  async tell(kind: NoticeKind, text: string): Promise<void> {
+  async tell(kind: NoticeKind, words: string): Promise<void> {
     const { rollout, schedule, notify = [], timing } = this.state.input;
     const to = notify.filter(({ events }) => events?.includes(kind) ?? true).map(({ webhook }) => webhook);
     const number = (this.numbers.get(kind) ?? 0) + 1;
-    if (to.length === 0 || number > MOST_OF_A_KIND) return;
+    if (to.length === 0) return;
     this.numbers.set(kind, number);
+    if (number > MOST_OF_A_KIND) return;
+    const isLast = number === MOST_OF_A_KIND;
+    const text = isLast ? `${words}; it is notice ${number} of this kind, and no further one is sent` : words;
     const id = noticeId(rollout, this.state.runId, kind, number);
     const at = new Date().toISOString();
     const notice: Notice = { id, kind, rollout, schedule: schedule?.name ?? null, at, text };
@@ -105,7 +110,7 @@ export class Notices {
   async done({ outcome, reason, counts }: RolloutResult): Promise<void> {
     if (!this.isWanted) return;
     const ends = (Object.entries(counts) as [Outcome, number][]).map(([name, count]) => `${count} ${name}`);
-    await this.tell('done', `${outcome}: ${reason} (${ends.join(', ')})`);
+    await this.tell('done', [`${outcome}: ${reason} (${ends.join(', ')})`, ...this.unsent()].join('; '));
   }
 
   /** Tells of each opening: ahead of it, at its edges, and what it left. */
@@ -113,6 +118,16 @@ export class Notices {
     if (!this.isWanted || this.state.input.windows === undefined) return;
     // Nothing depends on it: it ends with the rollout.
     void this.followOpenings().catch(() => undefined);
+  }
+
+  /** What was not told, since there was too much of it. */
+  private unsent(): string[] {
+    const over = [...this.numbers].filter(([, number]) => number > MOST_OF_A_KIND);
+    const kinds = over.map(([kind, number]) => `${number - MOST_OF_A_KIND} ${kind}`);
+    return [
+      ...(kinds.length === 0 ? [] : [`notices that were not sent: ${kinds.join(', ')}`]),
+      ...(this.hasMoreOpenings ? [`openings after the first ${MOST_OPENINGS} were not told of`] : []),
+    ];
   }
 
   private async followOpenings(): Promise<void> {
@@ -127,6 +142,7 @@ export class Notices {
       // An edge belongs to what follows it.
       at = Math.max(Date.parse(opening.closes), Date.now());
     }
+    this.hasMoreOpenings = true;
   }
 
   private async follow({ opens, closes, windows }: NextOpening): Promise<void> {

@@ -1,11 +1,12 @@
 /** What people are told of a rollout: when, how often, and that nothing waits for whoever is told. */
 import { ApplicationFailure } from '@temporalio/common';
 import { temporal } from '@temporalio/proto';
-import { WorkflowFailedError } from '@temporalio/client';
+import { WorkflowFailedError, type WorkflowHandle } from '@temporalio/client';
 import type { TestWorkflowEnvironment } from '@temporalio/testing';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { recurrenceOf } from '../../calendar/forms.js';
 import { Gates } from '../../calendar/gate.js';
+import type { SkipRequest } from '../../workflows/contracts/control.js';
 import { noticeWorkflowId, rolloutWorkflowId } from '../../workflows/contracts/ids.js';
 import { MESSAGES } from '../../workflows/contracts/messages.js';
 import type { Notice, NoticeSteps, OpeningSteps } from '../../workflows/contracts/notices.js';
@@ -15,7 +16,7 @@ import type { GateSteps, VerifyResult } from '../../workflows/contracts/steps.js
 import type { ResourceRef } from '../../workflows/contracts/upgrade.js';
 import type { rollout } from '../../workflows/rollout.js';
 import { timeSkippingEnvironment } from '../support/environment.js';
-import { rolloutInput, type Script, scriptedSteps } from './scripted-steps.js';
+import { rolloutInput, type Script, scriptedSteps, spec as upgradeSpec } from './scripted-steps.js';
 import { withScriptedWorkers } from './scripted-workers.js';
 
 const HOUR = 3_600_000;
@@ -42,6 +43,7 @@ interface Told {
 async function run(
   input: RolloutInput,
   { deliver = () => undefined, ...script }: Script & { deliver?: (notice: Notice, webhook: string) => void } = {},
+  meanwhile?: (handle: WorkflowHandle<typeof rollout>) => Promise<void>,
 ): Promise<Told> {
   const steps = scriptedSteps(script);
   const notices: Notice[] = [];
@@ -63,12 +65,13 @@ async function run(
       notices.push(notice);
     },
   };
-  return withScriptedWorkers(env, { ...steps, reads, waits }, async () => {
+  const body = async () => {
     const handle = await env.client.workflow.start<typeof rollout>('rollout', {
       workflowId: rolloutWorkflowId(input.rollout),
       taskQueue: QUEUES.main,
       args: [input],
     });
+    await meanwhile?.(handle);
     const result = await handle.result().catch((error: unknown) => {
       if (error instanceof WorkflowFailedError) return null;
       throw error;
@@ -84,7 +87,9 @@ async function run(
     }
     const { events } = await handle.fetchHistory();
     return { notices, result, status, events: (events ?? []).map(({ eventType }) => EventType[eventType ?? 0]) };
-  });
+  };
+  // A long history is not replayed at each of its tasks.
+  return withScriptedWorkers(env, { ...steps, reads, waits }, body, meanwhile === undefined);
 }
 
 const base = (name: string, ids: readonly string[], concurrency = 1): RolloutInput => ({
@@ -201,6 +206,31 @@ it('tells of one that is stuck, and who is asked for an approval; only what a we
   );
   expect(told.toSorted()).toEqual(['ops done', 'ops stuck', 'pager stuck']);
 });
+
+it('says which notice is the last of its kind, and in the end how many were not sent', async () => {
+  const planned = base('many', ['m0']);
+  const approval = { quorum: 1, approvers: ['ben'], expiresAfterMs: HOUR };
+  const waits = Array.from({ length: 102 }, (_, at) => ({
+    name: `w${at}`,
+    concurrency: 1,
+    upgrades: [upgradeSpec(`m-${at}`)],
+    approval,
+  }));
+  const input = { ...planned, waves: [...planned.waves, ...waits] };
+  const { notices } = await run(input, {}, async (handle) => {
+    for (let wave = 2; wave <= input.waves.length; wave += 1) {
+      const asks = async () => (await handle.query<RolloutStatus>(MESSAGES.rolloutStatus)).reason;
+      await expect.poll(asks, { timeout: 20_000, interval: 20 }).toContain(`approval of wave w${wave - 2}:`);
+      const skip: SkipRequest = { wave, upgrade: null, actor: 'ana', reason: 'not needed' };
+      await handle.executeUpdate<string, [SkipRequest]>(MESSAGES.skip, { args: [skip] });
+    }
+  });
+  const wanted = notices.filter(({ kind }) => kind === 'approval-wanted').map(({ text }) => text);
+  expect(wanted).toHaveLength(100);
+  const last = '; it is notice 100 of this kind, and no further one is sent';
+  expect(wanted.filter((text) => text.endsWith(last))).toHaveLength(1);
+  expect(notices.find(({ kind }) => kind === 'done')?.text).toMatch(/; notices that were not sent: 2 approval-wanted$/);
+}, 180_000);
 
 it('nobody who cannot be told holds anything, and it shows', async () => {
   let tries = 0;
