@@ -13,6 +13,7 @@ import { roughly } from '../plan/plan.js';
 import type { Source } from '../plan/source.js';
 import { filesOf, scheduleCalendar } from '../plan/windows.js';
 import { mapAtOnce } from '../temporal/reads.js';
+import { editSchedule } from '../temporal/schedule-edits.js';
 import { createdAt, INSTANTS, nextOccurrences, renewSchedule, scheduleSpec } from '../temporal/schedules.js';
 import { occurrenceWorkflowId, scheduledRolloutId, scheduleId } from '../workflows/contracts/ids.js';
 import { QUEUES } from '../workflows/contracts/queues.js';
@@ -177,8 +178,9 @@ export async function createSchedule(
  * @throws UnknownScheduleError
  */
 export async function updateSchedule(client: Client, made: ReturnType<typeof scheduleOf>): Promise<void> {
-  await known(client, made.input.schedule, (handle) =>
-    handle.update(({ state }) => ({ ...definition(made.input, made.catchUpMs), state })),
+  const { schedule } = made.input;
+  await known(client, schedule, () =>
+    editSchedule(client, schedule, ({ state }) => ({ ...definition(made.input, made.catchUpMs), state })),
   );
 }
 

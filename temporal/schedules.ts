@@ -7,6 +7,7 @@ import { type Occurrence, occurrencesFrom } from '../calendar/occurrences.js';
 import { scheduleId } from '../workflows/contracts/ids.js';
 import type { OccurrenceInput } from '../workflows/contracts/schedule.js';
 import { lineOf } from './errors.js';
+import { editSchedule } from './schedule-edits.js';
 
 /** So many instants a schedule has at a time. */
 export const INSTANTS = 10;
@@ -72,7 +73,7 @@ function instant(at: number, comment: string): CalendarSpec {
  */
 export async function renewSchedule(client: Client, name: string, now: number): Promise<void> {
   try {
-    await client.schedule.getHandle(scheduleId(name)).update((previous) => {
+    await editSchedule(client, name, (previous) => {
       const [input] = previous.action.args as [OccurrenceInput];
       return { ...previous, spec: scheduleSpec(input, now) };
     });

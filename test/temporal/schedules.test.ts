@@ -1,6 +1,8 @@
 /** Schedules' instants, on a real server. */
+import { ScheduleNotFoundError } from '@temporalio/client';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { recurrenceOf } from '../../calendar/forms.js';
+import { editSchedule } from '../../temporal/schedule-edits.js';
 import { renewSchedules } from '../../temporal/schedules.js';
 import { scheduleId } from '../../workflows/contracts/ids.js';
 import { QUEUES } from '../../workflows/contracts/queues.js';
@@ -76,4 +78,28 @@ it('renews schedules whose instants have all passed, and leaves the others as th
     )
     .toEqual([6, 22]);
   expect((await alive.describe()).info.nextActionTimes).toEqual(before);
+});
+
+it('loses none of several changes at a time, a pause neither', async () => {
+  const handle = await create('busy');
+  const words = ['a', 'b', 'c', 'd', 'e'];
+  const adds = (word: string) =>
+    editSchedule(env.client, 'busy', (previous) => {
+      const [input] = previous.action.args as [OccurrenceInput];
+      return { ...previous, action: { ...previous.action, args: [{ ...input, startedBy: `${input.startedBy} ${word}` }] } };
+    });
+  await Promise.all([...words.map(adds), handle.pause('hands off')]);
+  const { action, state } = await handle.describe();
+  const [input] = action.args as [OccurrenceInput];
+  expect(input.startedBy.split(' ').toSorted()).toEqual(['ana', ...words].toSorted());
+  expect(state).toMatchObject({ paused: true, note: 'hands off' });
+});
+
+it('says that a schedule which is gone is gone, and passes on what is wrong with a change', async () => {
+  await expect(editSchedule(env.client, 'gone', (previous) => previous)).rejects.toThrow(ScheduleNotFoundError);
+  await create('sound');
+  const wrong = editSchedule(env.client, 'sound', () => {
+    throw new RangeError('not this');
+  });
+  await expect(wrong).rejects.toThrow('not this');
 });
