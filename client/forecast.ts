@@ -1,6 +1,6 @@
 /** The forecast of a rollout: of one that is planned, and of one that runs. */
 import { rolloutInputOf, type PreparedPlan } from '../activities/planner.js';
-import { knowledgeOf, usualOf, type Knowledge } from '../forecast/durations.js';
+import { knowledgeOf, usualBy, usualOf, type Knowledge } from '../forecast/durations.js';
 import { forecast, type Forecast, type ForecastUpgrade } from '../forecast/forecast.js';
 import type { InputProblem } from '../plan/errors.js';
 import { durationClass } from '../workflows/contracts/durations.js';
@@ -13,15 +13,25 @@ import { drawsOf, groupLimits, limitsOf } from '../workflows/limits.js';
 import { count, oneLine } from './render/text.js';
 import { hasEnded, type ResourceRow, type RolloutView, type WaveView } from './views.js';
 
-/** What the ledger knows. */
+/** What the server knows: its ledger, and who upgrades what just now. */
 export interface Learned {
   readonly durations: StateOf<'durations'>;
   readonly freezes: StateOf<'freezes'>;
   readonly quarantine: StateOf<'quarantine'>;
+  readonly leases: readonly Lease[];
+}
+
+/** An upgrade that runs, of any rollout. */
+export interface Lease {
+  readonly workflowId: string;
+  /** Its rollout. */
+  readonly rollout: string;
+  /** Epoch milliseconds. */
+  readonly startedAt: number;
 }
 
 /** Nothing: of a namespace without a ledger, or without a server. */
-export const NOTHING_LEARNED: Learned = { durations: {}, freezes: [], quarantine: {} };
+export const NOTHING_LEARNED: Learned = { durations: {}, freezes: [], quarantine: {}, leases: [] };
 
 /** A rollout's forecast, and where its durations come from. */
 export interface RolloutForecast extends Forecast {
@@ -31,6 +41,16 @@ export interface RolloutForecast extends Forecast {
   readonly learnedFrom: Readonly<Record<string, number>>;
   /** What it leaves out, since nothing can be told of it. */
   readonly without: readonly Unforecast[];
+  /** What other rollouts upgrade just now. */
+  readonly locked: readonly Locked[];
+}
+
+export interface Locked {
+  /** The other rollout. */
+  readonly rollout: string;
+  readonly resources: number;
+  /** What the plan does with them. Only what is waited for is in the forecast. */
+  readonly onLocked: NonNullable<UpgradeSpec['onLocked']>;
 }
 
 export interface Unforecast {
@@ -195,6 +215,24 @@ function forecastOf({ input, now, learned, failuresLeft, hasStarted, waves }: Op
       .filter((freeze) => covers(freeze, { resource, rollout: input.rollout, tags }))
       .reduce((latest, { until }) => Math.max(latest, Date.parse(until)), 0);
   const { windows = null } = input;
+  const leases = new Map(
+    learned.leases.filter(({ rollout }) => rollout !== input.rollout).map((lease) => [lease.workflowId, lease]),
+  );
+  const locked = new Map<string, Locked>();
+  const p90s = new Map<number, number>();
+  /** Epoch milliseconds: by then nine of ten such upgrades have ended. */
+  const freeFrom = (spec: UpgradeSpec): number => {
+    const lease = leases.get(upgradeWorkflowId(spec.resource));
+    if (lease === undefined) return 0;
+    const { rollout, startedAt } = lease;
+    const { onLocked = 'skip' } = spec;
+    locked.set(rollout, { rollout, onLocked, resources: (locked.get(rollout)?.resources ?? 0) + 1 });
+    if (onLocked !== 'wait') return 0;
+    const kind = kindOf(spec);
+    const p90 = p90s.get(kind) ?? (kinds[kind] === undefined ? 0 : usualBy(kinds[kind]).p90);
+    p90s.set(kind, p90);
+    return startedAt + p90;
+  };
 
   const told = forecast({
     seed: input.rollout,
@@ -225,14 +263,14 @@ function forecastOf({ input, now, learned, failuresLeft, hasStarted, waves }: Op
           after: spec.after ?? [],
           provides: spec.provides ?? [],
           gate: isIdle ? null : (spec.gate ?? null),
-          notBefore: isIdle ? 0 : frozenUntil(spec),
+          notBefore: isIdle || startedAt !== null ? 0 : Math.max(frozenUntil(spec), freeFrom(spec)),
           startedAt,
         })),
       };
     }),
   });
   const { recurrence } = windows?.calendars.flatMap((calendar) => calendar.windows)[0] ?? {};
-  return { ...told, zone: recurrence?.timezone ?? 'UTC', learnedFrom, without: [] };
+  return { ...told, zone: recurrence?.timezone ?? 'UTC', learnedFrom, without: [], locked: [...locked.values()] };
 }
 
 /** Of a rollout that an older release has started: it says nothing of how long its services take. */

@@ -1,22 +1,35 @@
-/** What the ledger knows, for a plan that may be made without a server. */
+/** What the server knows, for a plan that may be made without one. */
 import { connect } from 'node:net';
 import type { Client } from '@temporalio/client';
 import { configuredTarget, connectClient } from '../temporal/connection.js';
 import { readLedger } from '../temporal/ledger.js';
 import { serverTarget, type ServerOptions } from './context.js';
-import { type Learned, NOTHING_LEARNED } from './forecast.js';
+import { ATTRIBUTES } from '../workflows/contracts/search-attributes.js';
+import { type Learned, type Lease, NOTHING_LEARNED } from './forecast.js';
 
 /** A server that is there takes a connection at once. */
 const CONNECTS_WITHIN_MS = 1_500;
 const ANSWERS_WITHIN_MS = 5_000;
 
 export async function readLearned(client: Client): Promise<Learned> {
-  const [durations, freezes, quarantine] = await Promise.all([
+  const [durations, freezes, quarantine, leases] = await Promise.all([
     readLedger(client, 'durations'),
     readLedger(client, 'freezes'),
     readLedger(client, 'quarantine'),
+    readLeases(client),
   ]);
-  return { durations, freezes, quarantine };
+  return { durations, freezes, quarantine, leases };
+}
+
+/** As visibility has them, about a second behind. */
+async function readLeases(client: Client): Promise<Lease[]> {
+  const leases: Lease[] = [];
+  const query = "WorkflowType = 'upgrade' AND ExecutionStatus = 'Running'";
+  for await (const { workflowId, startTime, typedSearchAttributes } of client.workflow.list({ query })) {
+    const rollout = typedSearchAttributes.get(ATTRIBUTES.rollout) ?? 'none';
+    leases.push({ workflowId, rollout, startedAt: startTime.getTime() });
+  }
+  return leases;
 }
 
 /** Without a server: nothing; and `why`, where one was named. */

@@ -74,7 +74,11 @@ export function resolveWindows(
   source: Source,
   spec: WindowSpec,
   targets: readonly WindowedTarget[],
-  { now, accounts, mayBeOver = false }: { readonly now: number; readonly accounts: readonly string[]; readonly mayBeOver?: boolean },
+  {
+    now,
+    accounts,
+    mayBeOver = false,
+  }: { readonly now: number; readonly accounts: readonly string[]; readonly mayBeOver?: boolean },
 ): ResolvedWindows {
   const problems: InputProblem[] = [];
   const complain: Complain = (path, { message, remedy }, empty = false) => {

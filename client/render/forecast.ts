@@ -1,13 +1,13 @@
 /** When waves and resources are expected to start and to end, as people read it. */
 import type { Moments, UpgradeForecast, WaveForecast } from '../../forecast/forecast.js';
-import type { RolloutForecast, Unforecast } from '../forecast.js';
+import type { Locked, RolloutForecast, Unforecast } from '../forecast.js';
 import { localTime } from './calendar.js';
 import type { Paint } from './paint.js';
 import { count, wrap } from './text.js';
 
 /** The head, and for each wave that has something left its line, and what of it does not fit. */
 export function renderForecast(forecast: RolloutForecast, width: number, paint: Paint): string[] {
-  const { waves, zone, ends, learnedFrom, without } = forecast;
+  const { waves, zone, ends, learnedFrom, without, locked } = forecast;
   const open = waves.filter(({ upgrades }) => upgrades.length > 0);
   if (open.length === 0) return [];
   const given = Object.keys(learnedFrom).filter((service) => learnedFrom[service] === 0);
@@ -26,7 +26,7 @@ export function renderForecast(forecast: RolloutForecast, width: number, paint: 
       ...indented(waveLine(wave, zone), 2),
       ...unfitLines(wave, zone).flatMap((line) => indented(line, 4).map(paint.yellow)),
     ]),
-    ...leftOutLines(without).flatMap((line) => indented(line, 2).map(paint.yellow)),
+    ...[...leftOutLines(without), ...locked.map(lockedLine)].flatMap((line) => indented(line, 2).map(paint.yellow)),
   ];
 }
 
@@ -36,6 +36,12 @@ const LISTED = 8;
 function leftOutLines(without: readonly Unforecast[]): string[] {
   const lines = without.slice(0, LISTED).map(({ id, reason }) => `without ${id}: ${reason}`);
   return without.length <= LISTED ? lines : [...lines, `without ${without.length - LISTED} others`];
+}
+
+function lockedLine({ rollout, resources, onLocked }: Locked): string {
+  const what = `rollout ${rollout} upgrades ${resources} of them now`;
+  if (onLocked === 'wait') return `${what}: counted as free when nine of ten such upgrades have ended`;
+  return `${what}, which is not in the forecast: ${onLocked === 'skip' ? 'skipped' : 'refused'}, if their turn comes before that has ended`;
 }
 
 /** `wave canary: starts Sat 2026-08-01 22:00 CEST, ends 23:10 (P50) … 23:40 (P90)` */

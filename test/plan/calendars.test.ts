@@ -59,9 +59,7 @@ it('opens when the first of its resources is no longer frozen, and says of how m
   expect(calendarViews(planned(WINDOWS), OPENS, 1, freezes)[0]?.state.until).toBe(iso(OPENS + HOUR));
   const [later] = calendarViews(planned(WINDOWS), OPENS + HOUR, 1, freezes);
   expect(later?.state).toMatchObject({ open: true, reason: 'window saturday' });
-  expect(later?.notes).toEqual([
-    `1 of them is frozen until ${iso(OPENS + 2 * HOUR)} by ana because audit (freeze-2).`,
-  ]);
+  expect(later?.notes).toEqual([`1 of them is frozen until ${iso(OPENS + 2 * HOUR)} by ana because audit (freeze-2).`]);
 });
 
 it('tells of a freeze also where the plan has no windows, and of one that goes by tags', () => {

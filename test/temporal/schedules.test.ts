@@ -86,7 +86,10 @@ it('loses none of several changes at a time, a pause neither', async () => {
   const adds = (word: string) =>
     editSchedule(env.client, 'busy', (previous) => {
       const [input] = previous.action.args as [OccurrenceInput];
-      return { ...previous, action: { ...previous.action, args: [{ ...input, startedBy: `${input.startedBy} ${word}` }] } };
+      return {
+        ...previous,
+        action: { ...previous.action, args: [{ ...input, startedBy: `${input.startedBy} ${word}` }] },
+      };
     });
   await Promise.all([...words.map(adds), handle.pause('hands off')]);
   const { action, state } = await handle.describe();
