@@ -39,6 +39,7 @@ import {
   waiveUpdate,
 } from './messages.js';
 import { Notices } from './notices.js';
+import { watchCalendar } from './rollout-calendar.js';
 import { detailsOf, statusOf, wavesOf } from './rollout-details.js';
 import { RolloutState, type WaveState } from './rollout-state.js';
 import type { wave as waveWorkflow } from './wave.js';
@@ -127,6 +128,9 @@ class RolloutRun {
     if (this.notices.isWanted) await this.notices.tell('approval-wanted', state.approvals.whyWaiting(wave));
     // A wave that is skipped meanwhile is not waited for any more.
     const isDecided = () => state.gate !== wave || state.approvals.isGiven(wave) || state.approvals.rejection !== null;
+    const unwatch = watchCalendar(state, () => {
+      this.show();
+    });
     try {
       const inTime = await state.running.run(() =>
         condition(isDecided, gate.rule.expiresAfterMs, { summary: `Approval of ${gate.title}` }),
@@ -135,6 +139,8 @@ class RolloutRun {
     } catch (error) {
       if (!isCancellation(error)) throw error;
       state.stopped = true;
+    } finally {
+      unwatch();
     }
     state.gate = undefined;
     this.show();

@@ -7,6 +7,7 @@ import { recurrenceOf } from '../../calendar/forms.js';
 import { Gates } from '../../calendar/gate.js';
 import type { RolloutWindows } from '../../workflows/contracts/calendar.js';
 import { rolloutWorkflowId, shardWorkflowId } from '../../workflows/contracts/ids.js';
+import { MESSAGES } from '../../workflows/contracts/messages.js';
 import { QUEUES } from '../../workflows/contracts/queues.js';
 import type { RolloutInput, RolloutResult, ShardResult, UpgradeEnd } from '../../workflows/contracts/rollout.js';
 import type { GateSteps } from '../../workflows/contracts/steps.js';
@@ -175,4 +176,43 @@ it('starts nothing of what its first opening left, where the plan says so', asyn
   expect(result.counts).toEqual({ Succeeded: 2, NotStarted: 1 });
   expect(Object.keys(submitted)).toEqual(['w1', 'w2']);
   expect(reasons).toEqual([`its window closed at ${iso(now + 2 * HOUR)}, and the plan says missedWindow: expire`]);
+});
+
+it('shows the calendar while it waits for its first approval, and again at each edge', async () => {
+  const opens = now + 5 * HOUR;
+  const windows: RolloutWindows = {
+    ...daily(opens, '2h'),
+    gates: [{ calendar: 0, needsMs: 0 }],
+    since: iso(now),
+    missedWindow: 'next',
+  };
+  const gates = new Gates(windows);
+  const steps = scriptedSteps();
+  const reads: typeof steps.reads & GateSteps = {
+    ...steps.reads,
+    readGates: async ({ gates: asked, hasStarted }) => {
+      const at = await env.currentTimeMs();
+      return Object.fromEntries(asked.map((gate) => [gate, gates.state(gate, at, hasStarted)]));
+    },
+  };
+  const approval = { quorum: 1, approvers: ['ben'], expiresAfterMs: 48 * HOUR };
+  const input = rolloutInput('awaits', { ids: ['w1'], concurrency: 1 }, { max: 0, mode: 'strict' });
+  await withScriptedWorkers(env, { ...steps, reads }, async () => {
+    const handle = await env.client.workflow.start<typeof rollout>('rollout', {
+      workflowId: rolloutWorkflowId('awaits'),
+      taskQueue: QUEUES.main,
+      args: [{ ...input, approval, windows }],
+    });
+    const page = async () =>
+      (await handle.query<{ currentDetails: string }>('__temporal_workflow_metadata')).currentDetails;
+    const minute = (at: number) => iso(at).replace('T', ' ').replace(':00.000Z', 'Z');
+    await expect.poll(page, { timeout: 20_000 }).toContain(`| daily | shut until ${minute(opens)}: outside every`);
+    expect(await page()).toContain('waits for approval of the rollout');
+    await env.sleep(5.5 * HOUR);
+    await expect.poll(page, { timeout: 20_000 }).toContain(`| daily | open until ${minute(opens + 2 * HOUR)}`);
+    await handle.executeUpdate(MESSAGES.decide, {
+      args: [{ decision: 'reject', planDigest: 'digest', actor: 'ben', reason: 'seen' }],
+    });
+    expect((await handle.result()).outcome).toBe('Rejected');
+  });
 });
