@@ -1,9 +1,10 @@
-/** How much of an opening an upgrade needs: what was learned, where the plan says nothing. */
+/** How much of an opening an upgrade needs, and when it may outlast one: what was learned, where the plan says nothing. */
 import { ENOUGH_TO_JUDGE, knowledgeOf, usualBy } from '../forecast/durations.js';
 import type { PlannedTarget, RolloutPlan } from '../plan/plan.js';
 import type { PlannedWindows } from '../plan/windows.js';
 import type { GateRule } from '../workflows/contracts/calendar.js';
 import { durationClass, type Durations } from '../workflows/contracts/durations.js';
+import { OVERRUN_RISK_MS } from '../workflows/contracts/notices.js';
 
 /** What is learned with each upgrade moves by less than this: rounded up, so that gates stay few. Milliseconds at scale 1. */
 const STEP_MS = 5 * 60_000;
@@ -15,7 +16,7 @@ export class FittedGates {
   private readonly learned: Durations;
   private readonly rules: GateRule[] = [];
   private readonly known = new Map<string, number>();
-  private readonly needs = new Map<string, number | null>();
+  private readonly p90s = new Map<string, number | null>();
 
   constructor(plan: RolloutPlan, learned: Durations) {
     this.plan = plan;
@@ -31,25 +32,42 @@ export class FittedGates {
     const key = `${rule.calendar} ${needsMs}`;
     const at = this.known.get(key) ?? this.rules.push({ calendar: rule.calendar, needsMs }) - 1;
     this.known.set(key, at);
+    if (this.plan.notify.length > 0) {
+      const riskMs = Math.max(
+        this.rules[at]?.riskMs ?? 0,
+        this.riskOf(needsMs, this.learnedP90(resource.service, size)),
+      );
+      this.rules[at] = { calendar: rule.calendar, needsMs, riskMs };
+    }
     return at;
   }
 
   /** `null` where the plan decides, or too little is known. */
   private needOf(service: string, size: string | null): number | null {
     const { services, onlyIfFits, marginMs } = this.plan.durations;
-    const planned = services[service];
-    if (planned === undefined || planned.isGiven || !onlyIfFits) return null;
+    if (services[service]?.isGiven === true || !onlyIfFits) return null;
+    const p90 = this.learnedP90(service, size);
+    return p90 === null ? null : Math.round(marginMs + p90);
+  }
+
+  /** One that starts only if nine of ten end in time is late when it is still in flight shortly before the end. */
+  private riskOf(needsMs: number, p90: number | null): number {
+    const shortly = OVERRUN_RISK_MS * this.plan.timeScale;
+    return p90 === null ? shortly : p90 <= needsMs ? Math.min(p90, shortly) : p90;
+  }
+
+  /** Milliseconds, rounded up; `null` where too little is known. */
+  private learnedP90(service: string, size: string | null): number | null {
+    const planned = this.plan.durations.services[service];
+    if (planned === undefined) return null;
     const name = durationClass(service, size);
-    const kept = this.needs.get(name);
+    const kept = this.p90s.get(name);
     if (kept !== undefined) return kept;
     const { timeScale } = this.plan;
     const knowledge = knowledgeOf(this.learned, { service, size, usual: planned.usual }, timeScale);
     const step = STEP_MS * timeScale;
-    const need =
-      knowledge.samples.length < ENOUGH_TO_JUDGE
-        ? null
-        : Math.round(marginMs + Math.ceil(usualBy(knowledge).p90 / step) * step);
-    this.needs.set(name, need);
-    return need;
+    const p90 = knowledge.samples.length < ENOUGH_TO_JUDGE ? null : Math.ceil(usualBy(knowledge).p90 / step) * step;
+    this.p90s.set(name, p90);
+    return p90;
   }
 }

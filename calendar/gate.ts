@@ -48,7 +48,14 @@ export class Gates {
     const first = hasStarted || startBy === undefined ? Infinity : Date.parse(startBy);
     const until = Math.min(closes - needsMs, limit, first);
     if (state.open && at < until) {
-      return { open: true, until: isoOrNull(until), closes: isoOrNull(closes), reason: state.reason, over: false };
+      return {
+        open: true,
+        until: isoOrNull(until),
+        closes: isoOrNull(closes),
+        reason: state.reason,
+        over: false,
+        ...this.riskIn(this.windows.gates[gate]?.calendar ?? 0),
+      };
     }
     const next = this.nextOpening(gate, at);
     if (next === null) return over(`${state.reason}, and no opening follows`);
@@ -71,21 +78,29 @@ export class Gates {
     const { notBefore, expireAt } = this.windows;
     const from = Math.max(at, notBefore === undefined ? 0 : Date.parse(notBefore));
     const openings = this.calendars
-      .flatMap((calendar) => calendar.openings(from, 1))
-      .flatMap(({ opens, closes, windows }) => {
+      .flatMap((calendar, index) => calendar.openings(from, 1).map((opening) => ({ ...opening, index })))
+      .flatMap(({ opens, closes, windows, index }): NextOpening[] => {
         // Shut neither before nor ever after: nobody needs to be told.
         if (opens === null && closes === null) return [];
-        return [{ opens: opens ?? iso(from), closes, windows: windows.length === 0 ? ['between blackouts'] : windows }];
+        const names = windows.length === 0 ? ['between blackouts'] : windows;
+        return [{ opens: opens ?? iso(from), closes, windows: names, ...this.riskIn(index) }];
       })
       .toSorted((a, b) => Date.parse(a.opens) - Date.parse(b.opens));
     const [first, ...others] = openings;
     if (first === undefined || (expireAt !== undefined && Date.parse(first.opens) >= Date.parse(expireAt))) return null;
     // Those that begin before it closes are one opening for people.
-    return others.reduce<NextOpening>((one, { opens, closes, windows }) => {
+    return others.reduce<NextOpening>((one, { opens, closes, windows, riskMs = 0 }) => {
       if (one.closes === null || opens > one.closes) return one;
       const later = closes === null || closes > one.closes ? closes : one.closes;
-      return { opens: one.opens, closes: later, windows: [...new Set([...one.windows, ...windows])] };
+      const risk = one.riskMs === undefined ? {} : { riskMs: Math.max(one.riskMs, riskMs) };
+      return { opens: one.opens, closes: later, windows: [...new Set([...one.windows, ...windows])], ...risk };
     }, first);
+  }
+
+  /** The longest of a calendar's gates. */
+  private riskIn(calendar: number): Pick<NextOpening, 'riskMs'> {
+    const risks = this.windows.gates.flatMap((rule) => (rule.calendar === calendar ? (rule.riskMs ?? []) : []));
+    return risks.length === 0 ? {} : { riskMs: Math.max(...risks) };
   }
 
   /** From when on nothing is started. */

@@ -145,7 +145,7 @@ export class Notices {
     this.hasMoreOpenings = true;
   }
 
-  private async follow({ opens, closes, windows }: NextOpening): Promise<void> {
+  private async follow({ opens, closes, windows, riskMs }: NextOpening): Promise<void> {
     const { scale } = this.state.input.timing;
     const name = `window ${windows.join(', ')}`;
     for (const [kind, atScaleOneMs, words] of AHEAD) {
@@ -160,10 +160,22 @@ export class Notices {
     const end = Date.parse(closes);
     await this.at(Date.parse(opens), 'opened', () => `${name} is open until ${closes}: ${this.left()}`);
     const heard = pauseAt(scale, HEARD_MS);
-    await this.at(Math.max(end - OVERRUN_RISK_MS * scale, Date.parse(opens)) + heard, 'overrun-risk', () => {
-      const flying = this.inFlight();
-      return flying === 0 ? null : `${flying} in flight may outlast ${name}, which closes at ${closes}`;
-    });
+    const shortly = OVERRUN_RISK_MS * scale;
+    // Before the end, however quick they are.
+    const risk = riskMs === undefined ? shortly : Math.max(riskMs, 4 * heard);
+    const last = Math.min(risk, shortly);
+    // What takes longer than that is told of early; if nothing is in flight by then, what has started since is.
+    for (const ahead of risk === last ? [last] : [risk, last]) {
+      const at = Math.max(end - ahead, Date.parse(opens)) + heard;
+      const isTold = await this.at(at, 'overrun-risk', () => {
+        const flying = this.inFlight();
+        if (flying === 0) return null;
+        const others = ahead > shortly ? ', and what starts from now on,' : '';
+        const known = ahead > shortly ? `: nine of ten take up to ${Math.ceil(ahead / 60_000)} min` : '';
+        return `${flying} in flight${others} may outlast ${name}, which closes at ${closes}${known}`;
+      });
+      if (isTold) break;
+    }
     await this.at(end + heard, 'closed', () => {
       const flying = this.inFlight();
       const goesOn = flying === 0 ? '' : `, ${flying} still in flight are followed to their end`;
@@ -172,12 +184,13 @@ export class Notices {
   }
 
   /** One that is late is told late, unless nothing of the rollout is left to be told of. `null`: nothing to tell. */
-  private async at(instant: number, kind: NoticeKind, text: () => string | null): Promise<void> {
+  private async at(instant: number, kind: NoticeKind, text: () => string | null): Promise<boolean> {
     const wait = instant - Date.now();
     if (wait > 0) await sleep(wait, { summary: `Notice ${kind}` });
     const words = text();
-    if (this.state.isOver || this.state.result !== null || words === null) return;
+    if (this.state.isOver || this.state.result !== null || words === null) return false;
     await this.tell(kind, words);
+    return true;
   }
 
   private left(): string {

@@ -70,10 +70,13 @@ export class ShardWindows {
     return soonest(known);
   }
 
-  /** When the windows that are open now close, in epoch milliseconds. */
-  get closes(): number[] {
-    const ends = Object.values(this.gates).flatMap(({ open, closes }) => (open && closes !== null ? [closes] : []));
-    return [...new Set(ends)].map((end) => Date.parse(end));
+  /** When the windows that are open now close, and may be outlasted from when on, in epoch milliseconds. */
+  get closes(): { readonly end: number; readonly risk: number | null }[] {
+    const ends = new Map<string, number | null>();
+    for (const { open, closes, riskMs } of Object.values(this.gates)) {
+      if (open && closes !== null) ends.set(closes, riskMs === undefined ? null : Date.parse(closes) - riskMs);
+    }
+    return [...ends].map(([end, risk]) => ({ end: Date.parse(end), risk }));
   }
 
   /** An upgrade has found its gate shut since it was asked. */

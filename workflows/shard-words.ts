@@ -72,15 +72,19 @@ export class ShardWords {
   }
 
   /** The same now, at an edge of the windows, and when those that are open are about to close, and close. */
-  tellEdges(closes: readonly number[], progress: Told): void {
+  tellEdges(closes: readonly { readonly end: number; readonly risk: number | null }[], progress: Told): void {
     const { tells, timing } = this.input;
     if (tells !== true) return;
     const tell = async (at: number): Promise<void> => {
       if (at > Date.now()) await sleep(at - Date.now());
       await this.tellRollout(progress);
     };
-    const coming = closes.flatMap((end) => [end - OVERRUN_RISK_MS * timing.scale, end]);
-    for (const at of [0, ...coming.filter((one) => one > Date.now() && !this.edges.has(one))]) {
+    const coming = closes.flatMap(({ end, risk }) => [
+      ...(risk === null ? [] : [risk]),
+      end - OVERRUN_RISK_MS * timing.scale,
+      end,
+    ]);
+    for (const at of new Set([0, ...coming.filter((one) => one > Date.now() && !this.edges.has(one))])) {
       this.edges.add(at);
       // It ends with the shard, whose result has all of it.
       void tell(at).catch(() => undefined);

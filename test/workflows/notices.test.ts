@@ -167,6 +167,37 @@ it('of one that is a day ahead, as the rollout of a schedule begins, though it t
   expect(Date.parse(notices[0]?.at ?? '')).toBeLessThan(now + HOUR);
 });
 
+it('of an overrun as early as its upgrades take, or of what has started since', async () => {
+  const now = await env.currentTimeMs();
+  const opens = wholeMinutes(now + HOUR);
+  const planned = nightly('risky', ['r1'], now, opens);
+  if (planned.windows === undefined) throw new Error('no windows');
+  const risky = (riskMs: number) => ({
+    ...planned,
+    rollout: `risky-${riskMs}`,
+    windows: { ...planned.windows, gates: [{ calendar: 0, needsMs: 0, riskMs }] } as RolloutInput['windows'],
+  });
+  const early = await run(risky(1.5 * HOUR), { verify: lasting(() => 3 * HOUR) });
+  const told = ({ notices }: Told) => notices.filter(({ kind }) => kind === 'overrun-risk');
+  expect(told(early)).toHaveLength(1);
+  const minutesLate = ({ at }: Notice) => Math.floor((Date.parse(at) - opens) / 60_000) % (24 * 60);
+  expect(told(early).map(minutesLate)).toEqual([30]);
+  const text = 'in flight, and what starts from now on, may outlast window nightly, which closes at';
+  expect(told(early)[0]?.text).toContain(`1 ${text}`);
+  expect(told(early)[0]?.text).toMatch(/: nine of ten take up to 90 min$/);
+});
+
+it('of an overrun late where its upgrades are quick', async () => {
+  const now = await env.currentTimeMs();
+  const opens = wholeMinutes(now + HOUR);
+  const planned = nightly('quick', ['k1'], now, opens);
+  const windows = { ...planned.windows, gates: [{ calendar: 0, needsMs: 0, riskMs: 5 * 60_000 }] };
+  const input = { ...planned, windows } as RolloutInput;
+  const { notices } = await run(input, { verify: lasting(() => 3 * HOUR) });
+  const told = notices.filter(({ kind }) => kind === 'overrun-risk');
+  expect(told.map(({ at }) => Math.floor((Date.parse(at) - opens) / 60_000))).toEqual([115]);
+});
+
 it('gathers failures: fewer notices than failures, and all of them are counted', async () => {
   const ids = Array.from({ length: 12 }, (_, index) => `f${index}`);
   const { notices, result } = await run(base('failing', ids, 2), {
@@ -230,7 +261,7 @@ it('says which notice is the last of its kind, and in the end how many were not 
   const last = '; it is notice 100 of this kind, and no further one is sent';
   expect(wanted.filter((text) => text.endsWith(last))).toHaveLength(1);
   expect(notices.find(({ kind }) => kind === 'done')?.text).toMatch(/; notices that were not sent: 2 approval-wanted$/);
-}, 180_000);
+});
 
 it('nobody who cannot be told holds anything, and it shows', async () => {
   let tries = 0;

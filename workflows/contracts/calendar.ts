@@ -59,6 +59,8 @@ export interface GateRule {
   readonly calendar: number;
   /** Milliseconds before an opening's end from which on none of them starts. */
   readonly needsMs: number;
+  /** Milliseconds before an opening's end from which on they may outlast it; of a rollout that tells nobody, left out. */
+  readonly riskMs?: number;
 }
 
 /** When the upgrades of a rollout may start. Instants are ISO 8601, UTC. */
@@ -88,6 +90,8 @@ export interface GateState {
   readonly reason: string;
   /** It will not open again for this rollout. */
   readonly over: boolean;
+  /** As `NextOpening.riskMs`, while it is open. */
+  readonly riskMs?: number;
   /** For people: the openings that come then, a few of them; `closes` is `null` for one without an end. */
   readonly next?: readonly { readonly opens: string; readonly closes: string | null }[];
 }

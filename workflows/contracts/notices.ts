@@ -19,7 +19,7 @@ export const NOTICE_KINDS = [
 
 export type NoticeKind = (typeof NOTICE_KINDS)[number];
 
-/** So long before an opening ends, what is in flight may outlast it. Milliseconds at scale 1. */
+/** So long before an opening ends, what is in flight may outlast it, where nothing better is known. Milliseconds at scale 1. */
 export const OVERRUN_RISK_MS = 10 * 60_000;
 
 /** Which notices go to a webhook: the plan's part. */
@@ -57,6 +57,8 @@ export interface NextOpening {
   /** `null`: without an end. */
   readonly closes: string | null;
   readonly windows: readonly string[];
+  /** The longest `GateRule.riskMs` of what may start in it; left out where its rollout knows none. */
+  readonly riskMs?: number;
 }
 
 export interface NoticeSteps {
