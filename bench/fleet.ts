@@ -44,6 +44,8 @@ export interface InstallationOptions extends FleetOptions {
   readonly workers?: number;
   /** Calls per second of each account; those of the chaos runs when left out. */
   readonly rates?: { readonly reads: number; readonly writes: number };
+  /** Variables of the server and the workers, besides. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** A simulator with its fleet, a server and workers, for as long as `use` takes. */
@@ -121,7 +123,7 @@ export async function withInstallation<T>(
       workers: options.workers ?? 1,
       workerArguments: ['--time-scale', String(options.scale ?? SCALE)],
       durability: 'normal',
-      env: cleanEnv(),
+      env: { ...cleanEnv(), ...options.env },
       report: say,
     });
     const client = await connectClient(stack.server);

@@ -1,6 +1,7 @@
 /** `npm run bench`: tables. Its exit code is of broken promises only, never of a time. */
 import { cpus, release, totalmem } from 'node:os';
 import { parseArgs } from 'node:util';
+import { cached } from './cached.js';
 import { detection } from './detection.js';
 import { BrokenTruth, say } from './fleet.js';
 import { forecastRow } from './forecast.js';
@@ -40,6 +41,7 @@ const ROWS: Readonly<Record<string, () => Promise<string>>> = {
   wave: () => wave(given.seed, Number(given.wave), limit),
   recovery: () => recovery(given.seed, Number(given.runs), 40),
   memory: () => memory(given.seed, 2_000),
+  cached: () => cached(given.seed),
 };
 const ORDINARY = ['forecast', 'overhead', 'detection', 'schedule', 'wave'];
 
