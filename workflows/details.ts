@@ -1,6 +1,5 @@
 /**
- * Markdown for the UI's current details. Its frame shows about six lines, so the first ones say what the state is, what
- * comes next and why; a table follows.
+ * Markdown for the UI's current details. The first lines say what the state is, what comes next and why; tables follow.
  */
 export interface Details {
   readonly state: string;
@@ -18,11 +17,17 @@ export interface Table {
 
 /** Two spaces at a line's end keep the line. */
 const BREAK = '  \n';
+/**
+ * A line of a no-break space. The UI makes the frame of a text that ends with a table a line too low: then it cuts this one
+ * off, and not the last row.
+ */
+export const AFTER_TABLE = '\n\n\u00a0';
 
 export function markdown({ state, next, why, more = [], tables = [] }: Details): string {
   const lines = [['Next:', next], ['Why:', why], ...more].map(([label, text]) => `**${label}** ${text}`);
   const shown = tables.filter(({ rows }) => rows.length > 0).map(table);
-  return [[state, ...lines].join(BREAK), ...shown].join('\n\n');
+  const text = [[state, ...lines].join(BREAK), ...shown].join('\n\n');
+  return shown.length === 0 ? text : `${text}${AFTER_TABLE}`;
 }
 
 function table({ head, rows }: Table): string {

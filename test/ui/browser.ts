@@ -59,6 +59,16 @@ export class TemporalUi {
     });
   }
 
+  /** Rows of tables that stand below the visible part of their frames, on the page of `metadata`. */
+  async cutRows(): Promise<string[]> {
+    const rows = `[...document.querySelectorAll('tr')]
+      .filter((row) => row.getBoundingClientRect().bottom > window.innerHeight)
+      .map((row) => row.innerText)`;
+    const frames = this.page.frames().slice(1);
+    const cut = await Promise.all(frames.map((frame) => frame.evaluate<string[]>(rows)));
+    return cut.flat();
+  }
+
   async picture(name: string): Promise<void> {
     mkdirSync(PICTURES, { recursive: true });
     await this.page.screenshot({ path: join(PICTURES, `${name}.png`) });

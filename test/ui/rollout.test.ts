@@ -1,4 +1,4 @@
-/** A rollout with one failing upgrade, read in the Temporal UI as a person reads it who was woken up. */
+/** A rollout with one failing upgrade, and one that is refused, read in the Temporal UI as a person reads it who was woken up. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -8,24 +8,37 @@ import { fileURLToPath } from 'node:url';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { parse, stringify } from 'yaml';
+import type * as RolloutsModule from '../../client/rollouts.js';
 import type * as StackModule from '../../client/stack.js';
 import type * as BinaryModule from '../../temporal/binary.js';
+import type * as ConnectionModule from '../../temporal/connection.js';
+import type { Json } from '../../workflows/contracts/json.js';
+import type { ResourceRef, UpgradeSpec } from '../../workflows/contracts/upgrade.js';
 import { launchBrowser, TemporalUi } from './browser.js';
 
 /** Built, since its processes are built ones. */
 const DIST = new URL('../../dist/', import.meta.url);
+const { startRollout } = (await import(new URL('client/rollouts.js', DIST).href)) as typeof RolloutsModule;
 const { startStack } = (await import(new URL('client/stack.js', DIST).href)) as typeof StackModule;
+const { connectClient } = (await import(new URL('temporal/connection.js', DIST).href)) as typeof ConnectionModule;
 const { findServerBinary } = (await import(new URL('temporal/binary.js', DIST).href)) as typeof BinaryModule;
 
 /** Of a plan, what is changed here. */
 interface Plan {
   metadata: { name: string };
-  spec: { targets: { service: string }[]; waves: unknown[] };
+  spec: { targets: { service: string; ids: string[] }[]; waves: { name: string; rest?: true; targets?: string[] }[] };
+}
+
+/** Of what `uplift plan` prints, what is used here. */
+interface Planned {
+  waves: { targets: { verdict: string; resource: ResourceRef; target: Json; to: string; from: string | null }[] }[];
 }
 
 let directory: string;
 let rehearsal: string;
 let stack: StackModule.Stack;
+/** What its provider's checks find fault with. */
+let blocked: UpgradeSpec;
 let browser: Browser;
 let ui: TemporalUi;
 /** The rollout's workflow id, and the exit code of the command that follows it to its end. */
@@ -56,6 +69,7 @@ beforeAll(async () => {
       '--min=4s',
       '--max=8s',
       '--graph-fate=rolls-back=1',
+      '--cluster-fate=precheck-fails=1',
     ],
     durability: 'normal',
     env: process.env,
@@ -63,7 +77,15 @@ beforeAll(async () => {
   });
   if (stack.uiUrl === null) throw new Error('an embedded server has its UI');
   ui = new TemporalUi(page, stack.uiUrl);
-  ({ workflowId, rolledOut } = await apply(join(rehearsal, 'rollout.yaml'), accounts));
+  const file = join(rehearsal, 'rollout.yaml');
+  blocked = await blockedOf(file, accounts);
+  const plan = parse(await readFile(file, 'utf8')) as Plan;
+  const isOther = (id: string) => id !== blocked.resource.id;
+  for (const target of plan.spec.targets) target.ids = target.ids.filter(isOther);
+  for (const wave of plan.spec.waves) if (wave.targets !== undefined) wave.targets = wave.targets.filter(isOther);
+  plan.spec.targets = plan.spec.targets.filter(({ ids }) => ids.length > 0);
+  await writeFile(file, stringify(plan));
+  ({ workflowId, rolledOut } = await apply(file, accounts));
 });
 
 afterAll(async () => {
@@ -96,6 +118,7 @@ it('says at the end how it went, and what failed', async () => {
   expect(said).toMatch(/SucceededWithFailures: (\d+) of \d+ at target, 1 failed/);
   expect(said).toMatch(/Latest failure: \S+: RolledBack: .*The graph upgrade failed and was rolled back/);
   expect(said).toMatch(/^everything else\tDone\t/m);
+  await expect.poll(() => ui.cutRows()).toEqual([]);
 });
 
 it('leads from the rollout to its waves, shards and upgrades', async () => {
@@ -175,6 +198,41 @@ it('lists the rollouts that match a filter on their search attributes, and no ot
   expect(await ui.page.locator('main').innerText()).toMatch(/UpliftRollout.*"quarterly-"/s);
   await other.rolledOut;
 });
+
+it('tells of a refused upgrade what the provider found, by its own code', async () => {
+  // `uplift apply` refuses what is blocked already: here it becomes so between the plan and its turn.
+  const client = await connectClient(stack.server);
+  await startRollout(client, {
+    rollout: 'too-late',
+    planDigest: 'too-late',
+    startedBy: 'ana',
+    waves: [{ name: 'all', concurrency: 1, upgrades: [blocked] }],
+    budget: { max: 1, mode: 'loose' },
+    accountLimits: {},
+    timing: { scale: 0.05 },
+  });
+  await client.connection.close();
+  const upgrade = await ui.open(`upgrade/alibaba/elasticsearch/cn-hangzhou/${blocked.resource.id}`);
+  const said = await ui.metadata(upgrade, /Refused since/);
+  await expect.poll(() => ui.cutRows()).toEqual([]);
+  await ui.picture('refused');
+  const [, type, code] = /Why: precheck failed: check\w+ failed: (cluster\w+) (Cluster\w+)$/m.exec(said) ?? [];
+  expect(code, said).toBeDefined();
+  expect(said).toMatch(new RegExp(`^check\\w+\\tfailed\\t${type} ${code}$`, 'm'));
+  expect(said).toMatch(/Failed in: precheck/);
+  expect(said).not.toMatch(/Sent:/);
+});
+
+/** The one target that takes no upgrade as it is now. */
+async function blockedOf(plan: string, accounts: string): Promise<UpgradeSpec> {
+  const shown = uplift('plan', plan, '--accounts', accounts, '-o', 'json');
+  await shown.ended;
+  const { waves } = JSON.parse(shown.printed()) as Planned;
+  const [found, ...others] = waves.flatMap(({ targets }) => targets).filter(({ verdict }) => verdict === 'blocked');
+  if (found === undefined || others.length > 0) throw new Error(`not one target is blocked:\n${shown.printed()}`);
+  const { resource, target, to, from } = found;
+  return { resource, target, targetLabel: to, plannedFrom: from };
+}
 
 /** `uplift apply`, and `uplift watch` to its end. */
 async function apply(

@@ -1,4 +1,5 @@
 /** How a rollout is started, whoever starts it. */
+import { AFTER_TABLE } from '../details.js';
 import { rolloutWorkflowId } from './ids.js';
 import { QUEUES } from './queues.js';
 import { sizeOf, type RolloutInput } from './rollout.js';
@@ -20,11 +21,12 @@ export function startOptions(input: RolloutInput) {
 /** The start's details, as the UI shows them: Markdown. */
 function details({ startedBy, planDigest, budget: { max, mode }, schedule, waves }: RolloutInput): string {
   const by = schedule === undefined ? `**${startedBy}**` : `schedule **${schedule.name}** of ${startedBy}`;
-  return [
+  const lines = [
     `Started by ${by}, plan ${planDigest.slice(0, 12)}, failure budget ${max} (${mode}).`,
     '',
     '| wave | upgrades | at a time |',
     '|---|---|---|',
     ...waves.slice(0, 100).map((wave) => `| ${wave.name} | ${sizeOf(wave)} | ${wave.concurrency} |`),
-  ].join('\n');
+  ];
+  return `${lines.join('\n')}${AFTER_TABLE}`;
 }
