@@ -15,6 +15,7 @@ import {
   withServerOptions,
 } from '../context.js';
 import { parseCover } from '../covers.js';
+import { reachLine, reachOf } from '../freeze-reach.js';
 import { createFreeze, liftFreeze, listFreezes } from '../freezes.js';
 import { renderTable } from '../render/table.js';
 import { duration, moment } from '../render/text.js';
@@ -50,12 +51,14 @@ export function addFreeze(program: Command): void {
       await withClient(options, async (client) => {
         const { scope, except = [], until, reason } = options;
         const created = await createFreeze(client, { scope, except, until }, { actor: actor(), reason });
-        if (options.output === 'json') printJson({ version: 1, freeze: created });
+        if (options.output === 'json')
+          printJson({ version: 1, freeze: created, reach: await reachOf(client, created) });
         else {
           print(created.id);
           say(
             `frozen until ${created.until}: ${describe(created)}; somebody else may lift it: uplift freeze lift ${created.id}`,
           );
+          say(reachLine(await reachOf(client, created)));
         }
       });
     });

@@ -1,9 +1,10 @@
 /** `uplift freeze` as a process, on a server without any worker. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Cause } from '../../client/explain.js';
+import { reachLine, reachOf } from '../../client/freeze-reach.js';
 import { rolloutWorkflowId } from '../../workflows/contracts/ids.js';
 import { QUEUES } from '../../workflows/contracts/queues.js';
-import type { Freeze } from '../../workflows/contracts/freezes.js';
+import type { Cover, Freeze } from '../../workflows/contracts/freezes.js';
 import { type RealEnvironment, realEnvironment } from '../support/environment.js';
 import { rolloutInput } from '../workflows/scripted-steps.js';
 import { type Ended, linesOf, rehearsal, uplift } from './cli.js';
@@ -67,6 +68,7 @@ it('holds, is told everywhere and is lifted by a second person, with no worker a
   const made = await create({ '--scope': 'account=prod,service=ges', '--except': 'rollout=spring,resource=g3' });
   const id = made.stdout.trim();
   expect(made.code).toBe(0);
+  expect(linesOf(made.stderr).at(-1)).toBe('it holds 2 upgrades of 1 running rollout (spring)');
   expect(id).toMatch(/^freeze-[0-9a-f]{8}$/);
 
   const list = await run('ben', 'freeze', 'list', '-o', 'json');
@@ -103,6 +105,19 @@ it('holds, is told everywhere and is lifted by a second person, with no worker a
   );
   expect((await run('ben', 'freeze', 'list')).stderr).toBe('nothing is frozen\n');
   expect((await run('ben', 'freeze', 'list', '--all')).stdout).toContain('by ben: audit is over');
+});
+
+it('says what it holds of what runs, that it covers nothing of it, or that nothing runs', async () => {
+  const holds = (scope: Cover) => reachOf(env.client, { scope: [scope], except: [] });
+  expect(await holds({ resource: ['g3'] })).toEqual({
+    running: 1,
+    reached: [{ rollout: 'spring', held: 1, followed: 0 }],
+  });
+  expect(reachLine(await holds({ account: ['prud'] }))).toBe('it covers nothing of the 1 rollout that runs');
+  await env.client.workflow.getHandle(rolloutWorkflowId('spring')).terminate();
+  await expect
+    .poll(async () => reachLine(await holds({})), { timeout: 30_000 })
+    .toBe('no rollout runs: it holds what is started until its end');
 });
 
 it('shuts the calendar of a plan', async () => {
