@@ -1,13 +1,16 @@
 /** Approvals by commands: a quorum of two, on a real server, with what the others are told meanwhile. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { parse, stringify } from 'yaml';
 import type { Cause } from '../../client/explain.js';
 import type { RolloutView } from '../../client/views.js';
 import type { DevServer } from '../../temporal/dev-server.js';
 import { startTestServer } from '../support/environment.js';
 import { type Ended, linesOf, rehearsal, type Rehearsal, serve, type Service, uplift } from './cli.js';
+
+// Many processes, each of which takes seconds to load on a busy machine.
+vi.setConfig({ testTimeout: 300_000 });
 
 let server: DevServer;
 let place: Rehearsal;

@@ -168,7 +168,7 @@ it('goes on where it was after each kill, and ends as it was told', async () => 
   await resumes();
   await retries();
   await ends();
-}, 480_000);
+}, 900_000);
 
 /** The second one waits for what the first one has, and says who has it, since when and in which phase. */
 async function conflicts(): Promise<void> {
