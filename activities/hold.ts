@@ -1,13 +1,8 @@
 /** Whether people let a rollout send: read from the server right before each send, so that a pause reaches what is queued. */
 import { Context } from '@temporalio/activity';
-import type { Client } from '@temporalio/client';
-import { decodeFromPayloadsAtIndex } from '@temporalio/common/lib/internal-non-workflow/codec-helpers.js';
-import { tsToMs } from '@temporalio/common/lib/time.js';
+import { holdOf } from '../temporal/hold.js';
 import { isNotFound } from '../temporal/reads.js';
-import { HOLD_MEMO, isControlRequest, wordsOf } from '../workflows/contracts/control.js';
 import { rolloutWorkflowId } from '../workflows/contracts/ids.js';
-import { MESSAGES } from '../workflows/contracts/messages.js';
-import { iso } from './clock.js';
 
 /** How long the server may take to answer. */
 const WITHIN_MS = 5_000;
@@ -19,61 +14,18 @@ interface RolloutRun {
 }
 
 /**
- * Why nothing may be sent now; `null` while things may. What the rollout has heard stands in its memo. What it has not,
- * since no worker has run its task yet, stands in its history: a pause holds from when the server has it. A rollout that
- * is gone holds nothing.
+ * Why nothing may be sent now; `null` while things may. A rollout that is gone holds nothing.
  *
  * @throws the server's error: who cannot ask may not send
  */
 export async function rolloutHold({ rollout, rolloutRun }: RolloutRun): Promise<string | null> {
   const { client } = Context.current();
-  const handle = client.workflow.getHandle(rolloutWorkflowId(rollout), rolloutRun);
   try {
-    return await client.withDeadline(Date.now() + WITHIN_MS, async () => {
-      const told = await handle.describe();
-      const { pendingWorkflowTask } = told.raw;
-      if (pendingWorkflowTask == null) return holdIn(told.memo);
-      // Its memo is read after its history: whatever is heard in between stands in one of them.
-      return (await unheard(client, handle.workflowId, rolloutRun)) ?? holdIn((await handle.describe()).memo);
-    });
+    return await client.withDeadline(Date.now() + WITHIN_MS, () =>
+      holdOf(client, rolloutWorkflowId(rollout), rolloutRun),
+    );
   } catch (error) {
     if (isNotFound(error)) return null;
     throw error;
   }
-}
-
-function holdIn(memo: Record<string, unknown> | undefined): string | null {
-  const hold = memo?.[HOLD_MEMO];
-  return typeof hold === 'string' ? hold : null;
-}
-
-/** A pause, a stop or a cancellation that came after the last workflow task that was completed. */
-async function unheard(client: Client, workflowId: string, runId: string): Promise<string | null> {
-  const { loadedDataConverter, namespace } = client.options;
-  /** The latest word on pausing that was met so far: going backwards, earlier ones are overruled by it. */
-  let isResumed = false;
-  let hold: string | null = null;
-  let nextPageToken: Uint8Array | null | undefined;
-  do {
-    const page = await client.workflowService.getWorkflowExecutionHistoryReverse({
-      namespace,
-      execution: { workflowId, runId },
-      maximumPageSize: 50,
-      nextPageToken,
-    });
-    for (const event of page.history?.events ?? []) {
-      if (event.workflowTaskCompletedEventAttributes != null) return hold;
-      if (event.workflowExecutionCancelRequestedEventAttributes != null) return 'the rollout was cancelled';
-      const told = event.workflowExecutionSignaledEventAttributes;
-      if (told?.signalName !== MESSAGES.control) continue;
-      const request = await decodeFromPayloadsAtIndex<unknown>(loadedDataConverter, 0, told.input?.payloads);
-      if (!isControlRequest(request)) continue;
-      const words = wordsOf({ ...request, at: iso(tsToMs(event.eventTime)) });
-      if (request.act === 'stop') return words;
-      if (request.act === 'resume') isResumed = true;
-      if (request.act === 'pause' && !isResumed) hold ??= words;
-    }
-    nextPageToken = page.nextPageToken?.length ? page.nextPageToken : null;
-  } while (nextPageToken != null);
-  return hold;
 }

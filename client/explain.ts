@@ -17,9 +17,11 @@ import {
   wantsApproval,
   windowShut,
 } from './explain/rollout.js';
-import { type Cause, type FindCauses, isInFlight, type Scene } from './explain/scene.js';
+import { type Cause, expected, type FindCauses, isInFlight, type Scene } from './explain/scene.js';
 import { upgradeCause } from './explain/upgrade.js';
+import { forecastRollout } from './forecast.js';
 import { upgradesOf } from './inventory.js';
+import { readLearned } from './learned.js';
 import { deployments } from './deployments.js';
 import { queues } from './queues.js';
 import { rolloutStatus } from './rollouts.js';
@@ -68,10 +70,14 @@ export async function explain(client: Client, rollout: string, resource: string 
     deployments(client),
   ]);
   const input = await inputOf<RolloutInput>(client, rolloutWorkflowId(rollout), told.runId);
-  const specs = (await mapAtOnce(input.waves, (wave) => upgradesOf(client, wave))).flat();
+  const lists = await mapAtOnce(input.waves, (wave) => upgradesOf(client, wave));
+  const specs = lists.flat();
+  const now = Date.now();
+  const view = withRows(told, rows);
+  const forecast = forecastRollout(input, lists, { view, rows }, await readLearned(client), now);
   const scene: Scene = {
-    now: Date.now(),
-    view: withRows(told, rows),
+    now,
+    view,
     input,
     rows,
     chosen: resource === null ? rows : rows.filter(({ resourceId }) => resourceId === resource),
@@ -82,12 +88,15 @@ export async function explain(client: Client, rollout: string, resource: string 
       specs.flatMap(({ queue }) => queue ?? []),
     ),
     deployments: versioned,
+    forecast,
   };
   if (scene.chosen.length === 0) throw new UnknownResourceError(resource ?? '', rollout);
   const inFlight = scene.chosen.filter(isInFlight).slice(0, MOST);
   return [
     ...(await found(BEFORE, scene)),
-    ...(await mapAtOnce(inFlight, (row) => upgradeCause(client, row, runs.get(row.workflowId) ?? null))),
+    ...(await mapAtOnce(inFlight, (row) =>
+      upgradeCause(client, row, runs.get(row.workflowId) ?? null, expected(scene, row.resourceId)?.ends.p50 ?? null),
+    )),
     ...(await found(AFTER, scene)),
   ];
 }

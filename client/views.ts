@@ -202,15 +202,15 @@ export function nextChange(view: Omit<Standing, 'reason'>): string {
   if (wave === undefined) return 'the first wave starts';
   const open = wave.total - endedIn(wave.counts);
   if (view.state === 'Stopping' || view.charged > view.budget.max) {
-    return `it ends, once what was submitted in ${wave.name} has ended`;
+    return `it ends, once what was submitted in wave ${wave.name} has ended`;
   }
   const ends = (view.freezes ?? []).map(({ freeze }) => freeze.until).toSorted();
   if (ends[0] !== undefined)
     return `what is frozen goes on when the freeze ends: ${ends[0]}, or \`uplift freeze lift\``;
   const after = view.waves[at + 1];
   const what = after === undefined ? 'it ends' : `wave ${after.name} starts`;
-  if (open === 0) return `${what}: all of ${wave.name} have ended`;
-  return `${what} when ${open} more of ${wave.name} ${open === 1 ? 'has' : 'have'} ended`;
+  if (open === 0) return `${what}: all of wave ${wave.name} have ended`;
+  return `${what} when ${open} more of wave ${wave.name} ${open === 1 ? 'has' : 'have'} ended`;
 }
 
 function afterSoak(waves: readonly WaveView[], at: number): string {

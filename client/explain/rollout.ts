@@ -11,12 +11,18 @@ import { unservedBy } from '../deployments.js';
 import { budgetUsed } from '../render/report.js';
 import { count } from '../render/text.js';
 import { endedIn, hasEnded, heldBy, heldLabel, type ResourceRow, type RolloutView, type WaveView } from '../views.js';
-import { type Cause, type FindCauses, isInFlight, isPending, type Scene } from './scene.js';
+import { type Cause, expected, type FindCauses, isInFlight, isPending, type Scene } from './scene.js';
 
-/** A queue that nobody serves: all its steps stand still. */
+/** A queue that nobody serves: all its steps stand still. A worker that has just died is among those that serve. */
 export const noWorker: FindCauses = ({ view, queues }) => {
   const idle = queues.filter(({ pollers }) => pollers.length === 0);
-  if (hasEnded(view) || idle.length === 0) return [];
+  if (hasEnded(view)) return [];
+  if (idle.length === 0) {
+    const what = 'no worker answers, and one was there within the last two minutes: it has ended, or is too busy';
+    return view.workerAnswers
+      ? []
+      : [{ who: 'worker', what, nextAt: null, changes: 'the answer of one; start another: uplift worker' }];
+  }
   const all = idle.length === queues.length;
   return [
     {
@@ -75,7 +81,7 @@ export const soaks: FindCauses = ({ view, now }) =>
     const passes = soak.progress?.verdict === 'passing';
     return [
       {
-        who: name,
+        who: `wave ${name}`,
         // The rollout's own words say also whether somebody probes.
         what: isWaiting ? view.reason : `soak of wave ${name}: ${soakLabel(soak)}`,
         nextAt: earliest === null ? null : new Date(Math.max(earliest, now)).toISOString(),
@@ -121,11 +127,17 @@ export const frozen: FindCauses = ({ view, chosen }) =>
         changes: `its end; or somebody other than ${held.freeze.owner}: uplift freeze lift ${held.freeze.id}`,
       }));
 
-/** Where the rollout stands, when nothing of the above says so already. */
-export const standing: FindCauses = ({ view }) =>
-  view.state === 'Paused' || view.state === 'Waiting'
-    ? []
-    : [{ who: view.rollout, what: `${view.state}: ${view.reason}`, nextAt: null, changes: view.next }];
+/** Where the rollout stands, when nothing of the above says so already, and somebody can tell. */
+export const standing: FindCauses = ({ view, forecast }) => {
+  if (view.state === 'Paused' || view.state === 'Waiting') return [];
+  if (view.state === 'Running' && !view.workerAnswers) return [];
+  const at = view.waves.findIndex(({ state }) => state === 'Running');
+  const nextAt = forecast?.waves[at]?.ends.p50 ?? null;
+  const tried =
+    hasEnded(view) && view.failures > 0 ? `; uplift retry ${view.rollout} tries again what did not go well` : '';
+  const changes = nextAt === null ? `${view.next}${tried}` : `${view.next}, expected then`;
+  return [{ who: view.rollout, what: `${view.state}: ${view.reason}`, nextAt, changes }];
+};
 
 /** What the failure budget has taken, as soon as anything failed; and that of a wave of its own. */
 export const budget: FindCauses = ({ view, input }) => {
@@ -137,10 +149,14 @@ export const budget: FindCauses = ({ view, input }) => {
     const failed = chargedIn(wave);
     if (own === undefined || failed === 0 || wave.state !== 'Running') return [];
     const what = `failure budget of wave ${wave.name}: ${failed} of ${own} failed, ${mode}`;
-    return [{ who: wave.name, what, nextAt: null, changes: nextFailure(failed, own) }];
+    return [{ who: `wave ${wave.name}`, what, nextAt: null, changes: nextFailure(failed, own) }];
   });
   const what = `failure budget: ${budgetUsed(view)}`;
-  return [{ who: view.rollout, what, nextAt: null, changes: nextFailure(charged, max) }, ...ofWaves];
+  const spent = `nothing: it is spent; after the end, uplift retry ${view.rollout} --only failed`;
+  return [
+    { who: view.rollout, what, nextAt: null, changes: charged > max ? spent : nextFailure(charged, max) },
+    ...ofWaves,
+  ];
 };
 
 function nextFailure(used: number, max: number): string {
@@ -151,18 +167,29 @@ function nextFailure(used: number, max: number): string {
 export const room: FindCauses = (scene) => {
   const { view } = scene;
   const wave = view.waves.find(({ state }) => state === 'Running');
-  if (hasEnded(view) || wave === undefined || view.state !== 'Running' || view.charged > view.budget.max) return [];
+  if (wave === undefined || view.state !== 'Running' || view.charged > view.budget.max || !view.workerAnswers)
+    return [];
   const { waiting, inFlight } = placesIn(wave, scene);
   if (waiting <= 0) return [];
-  return [
-    {
-      who: wave.name,
-      what: `${waiting} not started, ${inFlight} in flight: ${narrowest(wave, scene)}`,
-      nextAt: null,
-      changes: 'the end of one that is in flight',
-    },
-  ];
+  const who = `wave ${wave.name}`;
+  const places = `${waiting} not started, ${inFlight} in flight`;
+  const limit = narrowest(wave, scene);
+  if (limit === null) {
+    const what = `${places}: what is left waits for windows, leases of others, or other upgrades`;
+    return [{ who, what, nextAt: null, changes: 'what each of them waits for' }];
+  }
+  const nextAt = firstEnd(wave, scene);
+  const changes = `the end of one that is in flight${nextAt === null ? '' : ', expected then'}`;
+  return [{ who, what: `${places}: ${limit}`, nextAt, changes }];
 };
+
+/** When the first of those in flight is expected to end; `null` where nobody can tell. */
+function firstEnd(wave: WaveView, scene: Scene): string | null {
+  const index = scene.view.waves.indexOf(wave) + 1;
+  const flying = scene.rows.filter((row) => row.waveIndex === index && isInFlight(row));
+  const ends = flying.flatMap(({ resourceId }) => expected(scene, resourceId)?.ends.p50 ?? []);
+  return ends.toSorted()[0] ?? null;
+}
 
 function placesIn(wave: WaveView, { view, rows }: Scene): { readonly waiting: number; readonly inFlight: number } {
   const index = view.waves.indexOf(wave) + 1;
@@ -170,8 +197,8 @@ function placesIn(wave: WaveView, { view, rows }: Scene): { readonly waiting: nu
   return { inFlight, waiting: wave.total - endedIn(wave.counts) - inFlight };
 }
 
-/** The limit that lets most others in if it were not there; of several, the first. */
-function narrowest(wave: WaveView, { view, input, rows, specs }: Scene): string {
+/** The limit that lets most others in if it were not there; of several, the first; `null` where none is reached. */
+function narrowest(wave: WaveView, { view, input, rows, specs }: Scene): string | null {
   const index = view.waves.indexOf(wave) + 1;
   const { left, words } = budgetOf(wave, view, input.waves[index - 1]?.maxFailures);
   const { concurrency } = wave;
@@ -210,9 +237,7 @@ function narrowest(wave: WaveView, { view, input, rows, specs }: Scene): string 
         ? `${words} leaves room for ${allowed} at a time`
         : `its concurrency is ${concurrency}`;
     }
-    return full.length === 0
-      ? 'what is left waits for windows, leases of others, or other upgrades'
-      : `${full.map(([name, max]) => labelOf(name, max)).join(', and ')}`;
+    return full.length === 0 ? null : `${full.map(([name, max]) => labelOf(name, max)).join(', and ')}`;
   }
   if (binding.name === RISK) return `${words} leaves room for ${limit} at a time`;
   return binding.name === SLOTS ? `its concurrency is ${concurrency}` : labelOf(binding.name, limit);
@@ -241,7 +266,8 @@ function chargedIn({ counts }: WaveView): number {
 }
 
 /** What a resource that is asked for rests on, when it is not in flight. */
-export const resting: FindCauses = ({ view, chosen, resource }) => {
+export const resting: FindCauses = (scene) => {
+  const { view, chosen, resource } = scene;
   if (resource === null) return [];
   return chosen.flatMap((row): Cause[] => {
     const who = row.resourceId;
@@ -255,7 +281,8 @@ export const resting: FindCauses = ({ view, chosen, resource }) => {
     if (state === 'Skipped')
       return [{ who, what: `its wave ${row.wave} is skipped`, nextAt: null, changes: 'nothing' }];
     const what = state === 'Running' ? 'its turn in its wave has not come' : `its wave ${row.wave} has not begun`;
-    return [{ who, what, nextAt: null, changes: view.next }];
+    const nextAt = expected(scene, who)?.starts.p50 ?? null;
+    return [{ who, what, nextAt, changes: nextAt === null ? view.next : `${view.next}; its start is expected then` }];
   });
 };
 
@@ -267,5 +294,5 @@ export const waitsForOthers: FindCauses = ({ chosen }) =>
       who: resourceId,
       what: reason,
       nextAt,
-      changes: 'the end of what it waits for',
+      changes: `the end of what it waits for${nextAt === null ? '' : '; it looks again then'}`,
     }));

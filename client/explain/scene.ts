@@ -1,17 +1,19 @@
 /** What every cause is looked for in, and what one is. */
+import type { UpgradeForecast } from '../../forecast/forecast.js';
 import type { RolloutInput } from '../../workflows/contracts/rollout.js';
 import type { UpgradeSpec } from '../../workflows/contracts/upgrade.js';
 import type { DeploymentView } from '../deployments.js';
+import type { RolloutForecast } from '../forecast.js';
 import type { Queue } from '../queues.js';
 import type { ResourceRow, RolloutView } from '../views.js';
 
 /** Something that holds a rollout or one of its upgrades now. */
 export interface Cause {
-  /** The rollout, `worker`, a wave's name, or a resource's id. */
+  /** The rollout, `worker`, `wave canary`, or a resource's id. */
   readonly who: string;
   /** One line. */
   readonly what: string;
-  /** ISO 8601: when it can next change by itself; `null` when that depends on something else. */
+  /** ISO 8601: when it can next change by itself, or is expected to; `null` when nobody can tell. */
   readonly nextAt: string | null;
   /** What changes it. */
   readonly changes: string;
@@ -33,6 +35,13 @@ export interface Scene {
   readonly specs: ReadonlyMap<string, UpgradeSpec>;
   readonly queues: readonly Queue[];
   readonly deployments: readonly DeploymentView[];
+  /** `null` for one that has ended, or starts nothing more. */
+  readonly forecast: RolloutForecast | null;
+}
+
+/** When a resource is expected to start and to end; `null` where nobody can tell. */
+export function expected({ forecast }: Pick<Scene, 'forecast'>, resourceId: string): UpgradeForecast | null {
+  return forecast?.waves.flatMap(({ upgrades }) => upgrades).find(({ id }) => id === resourceId) ?? null;
 }
 
 /** One kind of cause: finds what of it holds now. */

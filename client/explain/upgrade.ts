@@ -18,6 +18,8 @@ interface Look {
   readonly pending: Pending | null;
   readonly beat: unknown;
   readonly timer: Timer | null;
+  /** ISO 8601: when it is expected to end. */
+  readonly expected: string | null;
 }
 
 type Told = Omit<Cause, 'who'>;
@@ -29,6 +31,7 @@ export async function upgradeCause(
   client: Client,
   row: ResourceRow,
   run: WorkflowExecutionDescription | null,
+  expected: string | null,
 ): Promise<Cause> {
   const pending = run?.raw.pendingActivities?.[0] ?? null;
   const look: Look = {
@@ -36,6 +39,7 @@ export async function upgradeCause(
     pending,
     beat: await decoded(client, pending?.heartbeatDetails?.payloads),
     timer: pending === null ? await pendingTimer(client, row) : null,
+    expected,
   };
   const told = KINDS.map((kind) => kind(look)).find((one) => one !== null);
   const { what, nextAt, changes } = told ?? between(look);
@@ -59,12 +63,12 @@ function waitsInStep({ beat, pending }: Look): Told | null {
 }
 
 /** The cloud works. */
-function operation({ row }: Look): Told | null {
+function operation({ row, expected }: Look): Told | null {
   if (row.await === null) return null;
   const { state, polls, failedReads, lastPolledAt } = row.await;
   const failed = failedReads > 0 ? `, ${failedReads} reads in a row failed` : '';
   const what = `${state}; ${polls} polls, the last at ${lastPolledAt}${failed}`;
-  return { what, nextAt: null, changes: 'the operation' };
+  return { what, nextAt: expected, changes: `the operation's end${expected === null ? '' : ', expected then'}` };
 }
 
 function step({ pending }: Look): Told | null {

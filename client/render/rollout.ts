@@ -72,7 +72,11 @@ function renderHead(view: RolloutView, rows: readonly ResourceRow[], { width, no
     `${view.failures} failed (${view.budget.max} tolerated)`,
   ];
   const took = duration((view.endedAt === null ? now : Date.parse(view.endedAt)) - Date.parse(view.startedAt));
-  const silent = ['no worker answers; start one with `uplift worker`', ...(view.freezes ?? []).map(heldLabel)];
+  const silent = [
+    'no worker answers; start one with `uplift worker`',
+    ...(view.state === 'Running' ? [] : [view.reason]),
+    ...(view.freezes ?? []).map(heldLabel),
+  ];
   const why = view.workerAnswers ? view.reason : silent.join('; ');
   return [
     spread(paint.bold(cut(view.rollout, width - took.length - 2)), paint.dim(took), width),

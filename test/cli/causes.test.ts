@@ -1,7 +1,8 @@
 /** What `explain` says of budgets, limits and approvals: one scene, one cause. */
 import { describe, expect, it } from 'vitest';
-import { budget, room, wantsApproval } from '../../client/explain/rollout.js';
+import { budget, noWorker, resting, room, standing, wantsApproval } from '../../client/explain/rollout.js';
 import type { Scene } from '../../client/explain/scene.js';
+import type { RolloutForecast } from '../../client/forecast.js';
 import type { ResourceRow, RolloutView, WaveView } from '../../client/views.js';
 import { upgradeWorkflowId } from '../../workflows/contracts/ids.js';
 import type { Counts, WavePlan } from '../../workflows/contracts/rollout.js';
@@ -93,6 +94,7 @@ function scene({ specs, inFlight, wave = {}, counts = {}, failures = 0, mode = '
     specs: new Map(specs.map((one) => [upgradeWorkflowId(one.resource), one])),
     queues: [],
     deployments: [],
+    forecast: null,
   };
 }
 
@@ -127,7 +129,7 @@ describe('the room that is left', () => {
       '1 not started, 1 in flight: the limit of group pair is 1',
     ],
   ])('%s', async (_what, given, what) => {
-    expect(await room(scene(given))).toEqual([expect.objectContaining({ who: 'one', what })]);
+    expect(await room(scene(given))).toEqual([expect.objectContaining({ who: 'wave one', what })]);
   });
 });
 
@@ -136,7 +138,7 @@ it('the budget of a wave is told beside that of the rollout', async () => {
   expect(await budget(scene(given))).toEqual([
     { who: 'r', what: 'failure budget: 1 of 9 charged, strict', nextAt: null, changes: 'another failure' },
     {
-      who: 'one',
+      who: 'wave one',
       what: 'failure budget of wave one: 1 of 1 failed, strict',
       nextAt: null,
       changes: 'one more failure ends it',
@@ -161,4 +163,85 @@ it('an approval runs out while the rollout is paused, too', async () => {
       changes: 'uplift approve r',
     },
   ]);
+});
+
+/** Each starts ten minutes from now, and ends when it says. */
+function forecastOf(ends: Readonly<Record<string, string>>): RolloutForecast {
+  const at = (p50: string) => ({ p50, p90: null });
+  const upgrades = Object.entries(ends).map(([id, end]) => ({ id, starts: at('2026-11-21T11:10:00Z'), ends: at(end) }));
+  const wave = { name: 'one', starts: at(''), ends: at('2026-11-21T12:00:00Z'), unfit: null, upgrades };
+  return { at: '', runs: 1, ends: wave.ends, waves: [wave], zone: 'UTC', learnedFrom: {}, without: [], locked: [] };
+}
+
+describe('the time of the next change', () => {
+  const forecast = forecastOf({
+    a: '2026-11-21T11:20:00Z',
+    b: '2026-11-21T11:15:00Z',
+    // It has not started.
+    c: '2026-11-21T11:12:00Z',
+  });
+  const given = scene({ specs: plain, inFlight: 2, wave: { concurrency: 2 } });
+
+  it('is the expected end of the first in flight, where it leaves room', async () => {
+    expect(await room({ ...given, forecast })).toMatchObject([
+      { nextAt: '2026-11-21T11:15:00Z', changes: 'the end of one that is in flight, expected then' },
+    ]);
+    expect(await room(given)).toMatchObject([{ nextAt: null, changes: 'the end of one that is in flight' }]);
+  });
+
+  it('is the expected end of the wave, for the rollout', async () => {
+    expect(await standing({ ...given, forecast })).toMatchObject([
+      { nextAt: '2026-11-21T12:00:00Z', changes: expect.stringMatching(/, expected then$/) as string },
+    ]);
+  });
+
+  it('is its expected start, for a resource whose turn has not come', async () => {
+    const [chosen] = given.rows.filter(({ resourceId }) => resourceId === 'c');
+    const asked = { ...given, forecast, resource: 'c', chosen: chosen === undefined ? [] : [chosen] };
+    expect(await resting(asked)).toMatchObject([
+      { who: 'c', what: 'its turn in its wave has not come', nextAt: '2026-11-21T11:10:00Z' },
+    ]);
+  });
+
+  it('is nobody’s, where the end of another leaves no room', async () => {
+    const rows = given.rows.map((row, at) => (at < 2 ? row : { ...row, reason: 'another upgrade is running' }));
+    const waits = { ...scene({ specs: plain, inFlight: 2 }), rows, forecast };
+    expect(await room(waits)).toMatchObject([{ nextAt: null, changes: 'what each of them waits for' }]);
+  });
+});
+
+it('a budget that is spent says how to go on', async () => {
+  const given = scene({ specs: plain, inFlight: 1, counts: { Failed: 10 }, failures: 10 });
+  expect(await budget(given)).toMatchObject([
+    {
+      what: 'failure budget: 10 of 9 charged, strict',
+      changes: 'nothing: it is spent; after the end, uplift retry r --only failed',
+    },
+  ]);
+});
+
+it('what has ended says how to go on where something failed', async () => {
+  const next = 'nothing: this is the end';
+  const ended = (failures: number) =>
+    standing(scene({ specs: plain, inFlight: 0, failures, more: { state: 'Failed', next } }));
+  expect(await ended(1)).toMatchObject([{ changes: `${next}; uplift retry r tries again what did not go well` }]);
+  expect(await ended(0)).toMatchObject([{ changes: next }]);
+});
+
+it('a worker that has just died is missed, although the server still counts it', async () => {
+  const queues = [{ name: 'uplift', pollers: [{ identity: 'one', version: null }] }];
+  const seen = (more: Partial<RolloutView>) => ({ ...scene({ specs: plain, inFlight: 0, more }), queues });
+  expect(await noWorker(seen({ workerAnswers: false }))).toEqual([
+    {
+      who: 'worker',
+      what: 'no worker answers, and one was there within the last two minutes: it has ended, or is too busy',
+      nextAt: null,
+      changes: 'the answer of one; start another: uplift worker',
+    },
+  ]);
+  expect(await noWorker(seen({}))).toEqual([]);
+  // Nobody can tell where it stands.
+  expect(await standing(seen({ workerAnswers: false }))).toEqual([]);
+  expect(await room(seen({ workerAnswers: false }))).toEqual([]);
+  expect(await standing(seen({}))).toMatchObject([{ what: 'Running: wave one runs' }]);
 });

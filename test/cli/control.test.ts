@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { parse, stringify } from 'yaml';
+import type { Cause } from '../../client/explain.js';
 import type { RolloutReport, RolloutView } from '../../client/views.js';
 import type { Truth } from '../../simulator/truth.js';
 import type { DevServer } from '../../temporal/dev-server.js';
@@ -67,8 +68,20 @@ it('pause holds though no worker is up; what needs an answer says that nothing w
   });
   expect(await steer('retry')).toMatchObject({
     code: 1,
-    stderr: `uplift: rollout ${rollout} is Running: only what has ended is tried again (stop it first)\n`,
+    stderr: `uplift: rollout ${rollout} is Paused: only what has ended is tried again (stop it first)\n`,
   });
+  // The server alone knows of it.
+  expect((await statusOf(rollout)).rollout).toMatchObject({
+    state: 'Paused',
+    workerAnswers: false,
+    reason: expect.stringMatching(/^paused by ana at \S+: a test$/) as string,
+    next: 'nothing, until somebody resumes it: `uplift resume`',
+  });
+  const { causes } = JSON.parse((await run('explain', rollout, '-o', 'json')).stdout) as { causes: Cause[] };
+  expect(causes.map(({ who, changes }) => [who, changes])).toEqual([
+    ['worker', 'start one: uplift worker'],
+    [rollout, `uplift resume ${rollout}`],
+  ]);
 });
 
 it('with a worker it stays paused until it is resumed, and does as it is told', async () => {

@@ -65,7 +65,7 @@ it('says for the rollout and for each upgrade what holds it and when that can ch
     expect(busy.changes).toBe('then it looks again');
     const held = await causeOf('held', /^Held: HTTP 503/);
     expect(Date.parse(held.nextAt ?? '')).toBeGreaterThan(Date.parse(busy.nextAt ?? ''));
-    expect(await causeOf('one', /not started/)).toMatchObject({
+    expect(await causeOf('wave one', /not started/)).toMatchObject({
       what: '1 not started, 2 in flight: the strict failure budget (0 of 1 used) leaves room for 2 at a time',
     });
     expect((await explained('last')).at(-1)).toMatchObject({ who: 'last', what: 'its turn in its wave has not come' });

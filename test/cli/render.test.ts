@@ -25,7 +25,7 @@ describe('a running rollout', () => {
     expect(text).toMatchInlineSnapshot(`
       "spring-1a2b3c4d                                                         4 m 12 s
       Running    2 of 7 at target, 2 in flight, 1 failed (1 tolerated)
-      Next       wave late starts when 3 more of main have ended
+      Next       wave late starts when 3 more of wave main have ended
       Why        wave main is running
 
         canary  ████████████████████████████████████  2/2  done
@@ -48,7 +48,7 @@ describe('a running rollout', () => {
     expect(text).toMatchInlineSnapshot(`
       "spring-1a2b3c4d                                                                                                                     4 m 12 s
       Running    2 of 7 at target, 2 in flight, 1 failed (1 tolerated)
-      Next       wave late starts when 3 more of main have ended
+      Next       wave late starts when 3 more of wave main have ended
       Why        wave main is running
 
         canary  ████████████████████████████████████████████████  2/2  done
@@ -79,7 +79,7 @@ describe('a running rollout', () => {
     expect(renderRollout(many, rows, screen({ height: 24 }))).toMatchInlineSnapshot(`
       "spring-1a2b3c4d                                                         4 m 12 s
       Running    2 of 7 at target, 60 in flight, 1 failed (1 tolerated)
-      Next       wave late starts when 3 more of main have ended
+      Next       wave late starts when 3 more of wave main have ended
       Why        wave main is running
 
         canary 0   █████████████████████████████████  2/2  done
@@ -114,7 +114,7 @@ describe('a running rollout', () => {
     const text = renderRollout(withRows(VIEW, more), more, screen());
     expect(text.split('\n').slice(1, 4)).toEqual([
       'Running    2 of 7 at target, 2 in flight, 2 failed (1 tolerated)',
-      'Next       it ends, once what was submitted in main has ended',
+      'Next       it ends, once what was submitted in wave main has ended',
       'Why        failure budget of 1 exceeded: nothing more is started',
     ]);
   });

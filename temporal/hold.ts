@@ -1,0 +1,54 @@
+/** Whether people let a rollout send, as the server alone knows it: for the client and for activities alike. */
+import type { Client } from '@temporalio/client';
+import { decodeFromPayloadsAtIndex } from '@temporalio/common/lib/internal-non-workflow/codec-helpers.js';
+import { tsToMs } from '@temporalio/common/lib/time.js';
+import { HOLD_MEMO, isControlRequest, wordsOf } from '../workflows/contracts/control.js';
+import { MESSAGES } from '../workflows/contracts/messages.js';
+
+/**
+ * Why nothing may be sent now; `null` while things may. What the rollout has heard stands in its memo. What it has not,
+ * since no worker has run its task yet, stands in its history: a pause holds from when the server has it.
+ */
+export async function holdOf(client: Client, workflowId: string, runId: string): Promise<string | null> {
+  const handle = client.workflow.getHandle(workflowId, runId);
+  const told = await handle.describe();
+  if (told.raw.pendingWorkflowTask == null) return holdIn(told.memo);
+  // Its memo is read after its history: whatever is heard in between stands in one of them.
+  return (await unheard(client, workflowId, runId)) ?? holdIn((await handle.describe()).memo);
+}
+
+function holdIn(memo: Record<string, unknown> | undefined): string | null {
+  const hold = memo?.[HOLD_MEMO];
+  return typeof hold === 'string' ? hold : null;
+}
+
+/** A pause, a stop or a cancellation that came after the last workflow task that was completed. */
+async function unheard(client: Client, workflowId: string, runId: string): Promise<string | null> {
+  const { loadedDataConverter, namespace } = client.options;
+  /** The latest word on pausing that was met so far: going backwards, earlier ones are overruled by it. */
+  let isResumed = false;
+  let hold: string | null = null;
+  let nextPageToken: Uint8Array | null | undefined;
+  do {
+    const page = await client.workflowService.getWorkflowExecutionHistoryReverse({
+      namespace,
+      execution: { workflowId, runId },
+      maximumPageSize: 50,
+      nextPageToken,
+    });
+    for (const event of page.history?.events ?? []) {
+      if (event.workflowTaskCompletedEventAttributes != null) return hold;
+      if (event.workflowExecutionCancelRequestedEventAttributes != null) return 'the rollout was cancelled';
+      const told = event.workflowExecutionSignaledEventAttributes;
+      if (told?.signalName !== MESSAGES.control) continue;
+      const request = await decodeFromPayloadsAtIndex<unknown>(loadedDataConverter, 0, told.input?.payloads);
+      if (!isControlRequest(request)) continue;
+      const words = wordsOf({ ...request, at: new Date(tsToMs(event.eventTime)).toISOString() });
+      if (request.act === 'stop') return words;
+      if (request.act === 'resume') isResumed = true;
+      if (request.act === 'pause' && !isResumed) hold ??= words;
+    }
+    nextPageToken = page.nextPageToken?.length ? page.nextPageToken : null;
+  } while (nextPageToken != null);
+  return hold;
+}
