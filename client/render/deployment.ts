@@ -13,7 +13,9 @@ const COLUMNS = [
 export function renderDeployment({ name, current, versions }: DeploymentView, width: number, paint: Paint): string {
   const state =
     current === null
-      ? paint.yellow('no build is current, so its workers get no task (uplift worker promote)')
+      ? paint.yellow(
+          'no build is current: tasks go only to workers without a deployment (uplift worker promote gives them to a build)',
+        )
       : `${current} is current`;
   return `${paint.bold(name)}: ${state}\n${renderTable(COLUMNS, versions.map(row), width, paint)}`;
 }

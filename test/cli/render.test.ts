@@ -1,6 +1,7 @@
 /** What people see, to the letter: rendering is pure, so width, height, clock and colours are given. */
 import { describe, expect, it } from 'vitest';
 import { percentBar, waveBar } from '../../client/render/bar.js';
+import { renderDeployment } from '../../client/render/deployment.js';
 import { renderFinding } from '../../client/render/doctor.js';
 import { paintFor, plain } from '../../client/render/paint.js';
 import { renderFoot, renderRollout, renderRows, type Screen } from '../../client/render/rollout.js';
@@ -278,4 +279,14 @@ it("doctor's findings carry their remedy", () => {
   expect(renderFinding({ level: 'problem', what: 'It is not', remedy: 'do this' }, plain)).toBe(
     'problem  It is not\n         → do this',
   );
+});
+
+describe('a worker deployment', () => {
+  it('says who gets tasks while no build of it is current, as after versioning was turned off', () => {
+    const old = { buildId: 'b1', state: 'draining', upgrades: 0, workers: ['v1'], unserved: [] } as const;
+    const text = renderDeployment({ name: 'uplift', current: null, versions: [old] }, 80, plain);
+    expect(text.split('\n')[0]).toBe(
+      'uplift: no build is current: tasks go only to workers without a deployment (uplift worker promote gives them to a build)',
+    );
+  });
 });
