@@ -3,9 +3,14 @@ import { Context } from '@temporalio/activity';
 import { holdOf } from '../temporal/hold.js';
 import { isNotFound } from '../temporal/reads.js';
 import { rolloutWorkflowId } from '../workflows/contracts/ids.js';
+import type { Clock } from './clock.js';
+import { Together } from './together.js';
 
 /** How long the server may take to answer. */
 const WITHIN_MS = 5_000;
+
+/** So many rollouts' looks are kept: a look of its own in vain is all that one more costs. */
+const KEPT = 50;
 
 interface RolloutRun {
   /** Its id. */
@@ -28,4 +33,19 @@ export async function rolloutHold({ rollout, rolloutRun }: RolloutRun): Promise<
     if (isNotFound(error)) return null;
     throw error;
   }
+}
+
+/**
+ * As `rolloutHold`, once for all submits of this process that come to their send while a look is under way: theirs begins
+ * when that one has ended, so none of them trusts a look that is older than its question.
+ */
+export function holdReader(clock: Clock, look = rolloutHold): (of: RolloutRun) => Promise<string | null> {
+  const looks = new Map<string, Together<string | null>>();
+  return ({ rollout, rolloutRun }) => {
+    const known = looks.get(rolloutRun) ?? new Together(clock, 0, () => look({ rollout, rolloutRun }));
+    const [oldest] = looks.keys();
+    if (looks.size >= KEPT && oldest !== undefined && !looks.has(rolloutRun)) looks.delete(oldest);
+    looks.set(rolloutRun, known);
+    return known.answer();
+  };
 }

@@ -19,7 +19,7 @@ import { begunReader } from './begun.js';
 import { learningSteps } from './durations.js';
 import { freezesReader, freezeSteps, freezeWaits } from './freeze.js';
 import { gatesReader, gateSteps } from './gate.js';
-import { rolloutHold } from './hold.js';
+import { holdReader } from './hold.js';
 import { inventorySteps } from './inventory.js';
 import { lockSteps } from './locks.js';
 import { noticeSteps } from './notify.js';
@@ -50,6 +50,7 @@ export function createActivities(deps: StepDeps): {
   const gatesOf = deps.gatesOf ?? gatesReader();
   const begunOf = deps.begunOf ?? begunReader();
   const freezesOf = deps.freezesOf ?? freezesReader(deps.clock);
+  const holdOf = holdReader(deps.clock);
   const probes = deps.probes ?? createTransport({ clock: deps.clock, maxBodyBytes: MOST_PROBED_BYTES });
   const upgradedOf = deps.upgradedOf ?? upgradedOnServer;
   return {
@@ -63,7 +64,7 @@ export function createActivities(deps: StepDeps): {
       ...scheduleSteps(deps),
       ...freezeSteps(deps.clock, freezesOf),
     },
-    submits: { submit: (input) => submit({ holdOf: rolloutHold, gatesOf, begunOf, freezesOf, ...deps }, input) },
+    submits: { submit: (input) => submit({ holdOf, gatesOf, begunOf, freezesOf, ...deps }, input) },
     waits: {
       awaitOperation: (input) => awaitOperation(deps, input),
       verify: (input) => verify(deps, input),

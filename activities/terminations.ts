@@ -1,6 +1,7 @@
 /** Upgrades that were taken down from outside a moment ago: what they sent may still be on its way. */
 import type { Client } from '@temporalio/client';
 import { iso, type Clock } from './clock.js';
+import { Together } from './together.js';
 
 export interface Terminations {
   /**
@@ -16,35 +17,21 @@ const REACH_MS = 15 * 60_000;
 /** Between two questions: visibility goes through all upgrades of the namespace for each of them. */
 const SPACING_MS = 500;
 
-/**
- * As visibility has them. One question serves all who ask before it is sent, so that a wave of prechecks costs a few:
- * nobody is given an answer that is older than his question.
- */
+/** As visibility has them: a wave of prechecks costs a few questions. */
 export class VisibleTerminations implements Terminations {
   private readonly client: Client;
   private readonly clock: Clock;
-  /** Until the next question may be asked. */
-  private spacing: Promise<unknown> = Promise.resolve();
-  private next: Promise<ReadonlyMap<string, number>> | null = null;
+  private readonly endedAt: Together<ReadonlyMap<string, number>>;
 
   constructor(client: Client, clock: Clock) {
     this.client = client;
     this.clock = clock;
+    this.endedAt = new Together(clock, SPACING_MS, () => this.ask());
   }
 
   async recently(workflowId: string, withinMs: number): Promise<boolean> {
-    const endedAt = (await this.answer()).get(workflowId);
+    const endedAt = (await this.endedAt.answer()).get(workflowId);
     return endedAt !== undefined && endedAt > this.clock.now() - withinMs;
-  }
-
-  private answer(): Promise<ReadonlyMap<string, number>> {
-    this.next ??= this.spacing.then(() => {
-      this.next = null;
-      const answer = this.ask();
-      this.spacing = Promise.all([answer.catch(() => null), this.clock.sleep(SPACING_MS)]);
-      return answer;
-    });
-    return this.next;
   }
 
   private async ask(): Promise<ReadonlyMap<string, number>> {

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Client } from '@temporalio/client';
+import { type Client, WorkflowFailedError } from '@temporalio/client';
 import { apiFor, CLOUD_APIS } from '../activities/clouds/index.js';
 import { type Fleet, type Planned, seedFleet, writeAccounts, SCALE } from '../chaos/fleet.js';
 import { describeRollout, startRollout } from '../client/rollouts.js';
@@ -14,6 +14,7 @@ import { startSimulator, type Simulator } from '../simulator/server.js';
 import { duplicates, type Truth } from '../simulator/truth.js';
 import { findServerBinary } from '../temporal/binary.js';
 import { connectClient } from '../temporal/connection.js';
+import { rolloutWorkflowId } from '../workflows/contracts/ids.js';
 import type { FailureBudget } from '../workflows/contracts/rollout.js';
 
 export { SCALE };
@@ -178,7 +179,7 @@ export async function rolloutOn(installation: Installation, options: BenchOption
   };
   const running = { ...installation, goesOn };
   await options.during?.(running);
-  while (await goesOn()) await delay(400);
+  await ended(client, rollout);
   const wallMs = await wallTimeMs(client, rollout, options.failing === undefined ? 'COMPLETED' : 'FAILED');
   mustBeTrue(simulator.truth(), options.faults === undefined && options.failing === undefined ? planned : []);
   await options.after?.(running, wallMs);
@@ -202,6 +203,20 @@ export function cutIntoWaves<T>(all: readonly T[], sizes: readonly number[]): (r
     from += size;
   }
   return [...waves, all.slice(from)].filter((wave) => wave.length > 0);
+}
+
+/** Told by the server: looks again and again would count among what is measured. */
+async function ended(client: Client, rollout: string): Promise<void> {
+  for (;;) {
+    try {
+      await client.workflow.getHandle(rolloutWorkflowId(rollout)).result();
+      return;
+    } catch (error) {
+      if (error instanceof WorkflowFailedError) return;
+      // The server is away.
+      await delay(400);
+    }
+  }
 }
 
 /** `true` too while the server is away. */

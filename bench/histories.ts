@@ -12,16 +12,30 @@ export interface Histories {
 
 const SETTLES_WITHIN_MS = 30_000;
 
-/** All ended workflows of the server, once as many upgrades are among them as there were. */
-export async function histories(client: Client, upgrades: number): Promise<Histories> {
-  const query = "WorkflowType = 'upgrade' AND ExecutionStatus != 'Running'";
+/**
+ * All ended workflows of the server, once as many upgrades are among them as there were.
+ *
+ * @param upgrade the type of those that count as upgrades
+ * @param types left out: all that there are
+ */
+export async function histories(
+  client: Client,
+  upgrades: number,
+  upgrade = 'upgrade',
+  types?: readonly string[],
+): Promise<Histories> {
+  const query = `WorkflowType = '${upgrade}' AND ExecutionStatus != 'Running'`;
+  const only = types === undefined ? '' : ` AND WorkflowType IN (${types.map((type) => `'${type}'`).join(', ')})`;
   // Visibility follows a moment later.
   for (let waited = 0; waited < SETTLES_WITHIN_MS; waited += 250) {
     if ((await client.workflow.count(query)).count >= upgrades) break;
     await delay(250);
   }
   let sum: Histories = { workflows: 0, events: 0, bytes: 0, largest: { id: '', events: 0 } };
-  for await (const run of client.workflow.list({ query: "ExecutionStatus != 'Running'", pageSize: 1_000 })) {
+  for await (const run of client.workflow.list({
+    query: `ExecutionStatus != 'Running'${only}`,
+    pageSize: 1_000,
+  })) {
     const { historyLength: events, historySize: bytes = 0, workflowId: id } = run;
     sum = {
       workflows: sum.workflows + 1,

@@ -5,11 +5,13 @@
 import { cpuSeconds, middle } from './usage.js';
 import { startBareWorker } from './bare/process.js';
 import { rolloutOn, say, withInstallation, type Installation } from './fleet.js';
+import { histories, type Histories } from './histories.js';
 import type { TimeLimit } from './limit.js';
 import { fixed, table } from './print.js';
 
-const ROUNDS = 4;
-const PER_ROUND = 100;
+const ROUNDS = 3;
+/** Half a shard: what a rollout costs by itself is shared by as many as in life. */
+const PER_ROUND = 200;
 const CONCURRENCY = 40;
 const SETTLE_MS = 1_000;
 /** What the simulated clouds need on top of it. */
@@ -17,10 +19,18 @@ const SHARE_OF_CLOUDS = 1.1;
 /** Of each account: what is paced needs no less CPU, and takes longer. */
 const RATES = { reads: 1_000, writes: 1_000 };
 
+/** Of an upgrade: CPU milliseconds of two processes, and what reached the clouds. */
 interface Cost {
   readonly worker: number;
   readonly server: number;
+  readonly calls: number;
 }
+
+/** The workflows of each, the upgrades' first. */
+const TYPES = {
+  ours: ['upgrade', 'rollout', 'wave', 'shard', 'inventory'],
+  bare: ['bareUpgrade', 'bareRollout'],
+} as const;
 
 export async function overhead(seed: string, limit: TimeLimit): Promise<string> {
   const options = {
@@ -31,7 +41,7 @@ export async function overhead(seed: string, limit: TimeLimit): Promise<string> 
     durationMs: { min: 1, max: 1 },
     rates: RATES,
   };
-  const { ours, bare } = await withInstallation(options, async (installation) => {
+  const { ours, bare, left } = await withInstallation(options, async (installation) => {
     const { stack, planned } = installation;
     const skeleton = await startBareWorker(installation);
     const ours: Cost[] = [];
@@ -59,44 +69,59 @@ export async function overhead(seed: string, limit: TimeLimit): Promise<string> 
       say(`round ${round}: ${fixed(total(ours.at(-1)))} and ${fixed(total(bare.at(-1)))} ms`);
     }
     await skeleton.stop();
-    return { ours, bare };
+    const of = (types: readonly [string, ...string[]]) =>
+      histories(installation.client, (ROUNDS + 1) * PER_ROUND, types[0], types);
+    return { ours, bare, left: { ours: await of(TYPES.ours), bare: await of(TYPES.bare) } };
   });
   limit.learn(middle(ours.map(total)) * SHARE_OF_CLOUDS);
   const ratios = ours.map((cost, at) => total(cost) / total(bare[at]));
   return [
-    `CPU ms per upgrade with instant operations, ${PER_ROUND} a round, ${CONCURRENCY} at a time, ${ROUNDS} rounds of each in turn`,
+    `CPU ms per upgrade with instant operations, ${PER_ROUND} a round, ${CONCURRENCY} at a time, ${ROUNDS} rounds of each in turn;`,
+    'beside it what an upgrade asked of the clouds, and left at the server with its share of what is above it',
     table(
-      ['', 'worker', 'server', 'both', 'least', 'most', 'goal'],
+      ['', 'worker', 'server', 'both', 'least', 'most', 'goal', 'calls', 'events', 'bytes'],
       [
-        line('Uplift', ours),
-        line('bare skeleton', bare),
+        line('Uplift', ours, left.ours),
+        line('bare skeleton', bare, left.bare),
         [
           'ratio of a round',
           '',
           '',
           ...[middle(ratios), Math.min(...ratios), Math.max(...ratios)].map((one) => fixed(one, 3)),
           '≤ 1.15',
+          '',
+          '',
+          '',
         ],
       ],
     ),
   ].join('\n');
 }
 
-async function costOf({ stack }: Installation, worker: number, run: () => Promise<unknown>): Promise<Cost> {
-  const used = () => ({ worker: cpuSeconds(worker) ?? 0, server: cpuSeconds(stack.pids().temporal ?? 0) ?? 0 });
+async function costOf({ stack, simulator }: Installation, worker: number, run: () => Promise<unknown>): Promise<Cost> {
+  const used = () => ({
+    worker: cpuSeconds(worker) ?? 0,
+    server: cpuSeconds(stack.pids().temporal ?? 0) ?? 0,
+    calls: simulator.truth().calls,
+  });
   const before = used();
   await run();
   await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
   const after = used();
   const perUpgrade = (seconds: number) => (seconds * 1000) / PER_ROUND;
-  return { worker: perUpgrade(after.worker - before.worker), server: perUpgrade(after.server - before.server) };
+  return {
+    worker: perUpgrade(after.worker - before.worker),
+    server: perUpgrade(after.server - before.server),
+    calls: (after.calls - before.calls) / PER_ROUND,
+  };
 }
 
 function total(cost: Cost | undefined): number {
   return cost === undefined ? Number.NaN : cost.worker + cost.server;
 }
 
-function line(what: string, costs: readonly Cost[]): string[] {
+function line(what: string, costs: readonly Cost[], { events, bytes }: Histories): string[] {
+  const upgrades = (ROUNDS + 1) * PER_ROUND;
   const totals = costs.map(total);
   return [
     what,
@@ -106,5 +131,8 @@ function line(what: string, costs: readonly Cost[]): string[] {
     fixed(Math.min(...totals)),
     fixed(Math.max(...totals)),
     '',
+    fixed(middle(costs.map(({ calls }) => calls)), 2),
+    fixed(events / upgrades),
+    fixed(bytes / upgrades, 0),
   ];
 }

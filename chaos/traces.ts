@@ -3,7 +3,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Client } from '@temporalio/client';
 import { bundleWorkflowCode, DefaultLogger, Runtime, Worker } from '@temporalio/worker';
-import { WORKFLOWS_PATH } from '../worker/bundle.js';
+import { BUNDLE } from '../worker/bundle.js';
 
 /** How IAM's tokens begin, here and at the real cloud: base64 of a signed message. */
 const TOKEN = /MII[A-Za-z0-9+/=]{60}/;
@@ -40,7 +40,7 @@ export async function replayAll(client: Client): Promise<{ readonly replayed: nu
   let replayed = 0;
   const logger = new DefaultLogger('ERROR');
   Runtime.install({ logger });
-  const workflowBundle = await bundleWorkflowCode({ workflowsPath: WORKFLOWS_PATH, logger });
+  const workflowBundle = await bundleWorkflowCode({ ...BUNDLE, logger });
   const histories = client.workflow.list().intoHistories({ concurrency: 8 });
   for await (const { workflowId, error } of Worker.runReplayHistories({ workflowBundle }, histories)) {
     replayed += 1;

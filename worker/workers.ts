@@ -10,7 +10,7 @@ import {
 import { createActivities } from '../activities/index.js';
 import type { StepDeps } from '../activities/step.js';
 import { queueOf } from '../workflows/contracts/queues.js';
-import { builtBundle, WORKFLOWS_PATH } from './bundle.js';
+import { BUNDLE, builtBundle } from './bundle.js';
 import { scrubbing, scrubbingInterceptor } from './scrubbing.js';
 import { type WorkerSettings, workerSettings } from './settings.js';
 import { type StepLog, stepInterceptors } from './step-log.js';
@@ -67,6 +67,7 @@ export async function createWorkers(options: WorkersOptions): Promise<Workers> {
   // Encryption brings a failure converter along, which the build's bundle does not hold.
   const isPlain = options.dataConverter?.failureConverterPath === undefined;
   const bundle = options.workflowBundle ?? (isPlain ? builtBundle() : null);
+  const { workflowsPath, ...bundlerOptions } = BUNDLE;
   const all: WorkerOptions[] = settings.UPLIFT_QUEUES.flatMap((name) => {
     const own = name === 'main' ? undefined : name;
     const reads = {
@@ -76,7 +77,7 @@ export async function createWorkers(options: WorkersOptions): Promise<Workers> {
       maxConcurrentActivityTaskExecutions: settings.UPLIFT_READ_SLOTS,
     };
     const workflows = {
-      ...(bundle === null ? { workflowsPath: WORKFLOWS_PATH } : { workflowBundle: bundle }),
+      ...(bundle === null ? { workflowsPath, bundlerOptions } : { workflowBundle: bundle }),
       maxConcurrentWorkflowTaskExecutions: settings.UPLIFT_WORKFLOW_SLOTS,
       maxCachedWorkflows: settings.UPLIFT_CACHED_WORKFLOWS,
       // How long a workflow task waits for the worker that has the workflow in memory before any other may take it: a dead

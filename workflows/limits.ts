@@ -94,18 +94,23 @@ export interface Drawing {
   readonly draws: readonly string[];
 }
 
-/** Those of a queue, in its order, that may start together beside what is in use. A limit that is not named is none. */
-export function startable<T extends Drawing>(queue: readonly T[], uses: Limits, limits: Limits): T[] {
+/**
+ * Those of a queue, in its order, that may start together beside what is in use. A limit that is not named is none. Of
+ * the queue no more is taken than there are slots for: a shard asks after every event.
+ */
+export function startable<T extends Drawing>(queue: Iterable<T>, uses: Limits, limits: Limits): T[] {
   const left = new Map(Object.entries(limits).map(([name, limit]) => [name, limit - (uses[name] ?? 0)]));
+  const isSpent = () => (left.get(SLOTS) ?? 1) <= 0 || (left.get(RISK) ?? 1) <= 0;
   const chosen: T[] = [];
+  if (isSpent()) return chosen;
   for (const one of queue) {
-    if ((left.get(SLOTS) ?? 1) <= 0 || (left.get(RISK) ?? 1) <= 0) break;
     if (one.draws.some((name) => (left.get(name) ?? 1) <= 0)) continue;
     for (const name of one.draws) {
       const rest = left.get(name);
       if (rest !== undefined) left.set(name, rest - 1);
     }
     chosen.push(one);
+    if (isSpent()) break;
   }
   return chosen;
 }

@@ -32,8 +32,9 @@ export class ShardQuarantine {
 
   /** Why it is left out; `null` when it is not. */
   whyOut(spec: UpgradeSpec): string | null {
+    if (this.after === undefined) return null;
     const failing = this.known[upgradeWorkflowId(spec.resource)];
-    if (failing === undefined || this.after === undefined || failing.failures < this.after) return null;
+    if (failing === undefined || failing.failures < this.after) return null;
     return `${quarantineLabel(failing)}; \`uplift quarantine release ${spec.resource.id}\` lets it be tried again`;
   }
 

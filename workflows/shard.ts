@@ -284,6 +284,7 @@ class ShardRun {
         wave,
         spec,
         timing,
+        verifiesInAwait: true,
         ...(tells === true ? { tells } : {}),
       });
       flying.runId = child.firstExecutionRunId;
@@ -411,14 +412,15 @@ class ShardRun {
   }
 
   /** Those that wait for nothing. */
-  private ready(): Queued[] {
-    return this.queue.filter(
-      (next) =>
+  private *ready(): Iterable<Queued> {
+    for (const next of this.queue) {
+      const isReady =
         this.leases.whyLocked(next) === undefined &&
         requirement(next.spec, this.awaited) === 'met' &&
         this.windows.isOpen(next.spec) &&
-        this.freezes.freezeFor(next.spec) === null,
-    );
+        this.freezes.freezeFor(next.spec) === null;
+      if (isReady) yield next;
+    }
   }
 
   /** Those whose turn will not come: left out by a person, or waiting for what did not come. */

@@ -62,10 +62,13 @@ const { reads, submits, waits } = createActivities({
   holdOf: () => Promise.resolve(null),
 });
 const connection = await NativeConnection.connect({ address: given.address });
+const workflowsPath = fileURLToPath(new URL('workflows.js', import.meta.url));
 const worker = await Worker.create({
   connection,
   taskQueue: given.queue,
-  workflowsPath: fileURLToPath(new URL('workflows.js', import.meta.url)),
+  workflowsPath,
+  // As Uplift's own are.
+  bundlerOptions: { preloadModules: ['@temporalio/workflow', workflowsPath] },
   activities: { ...reads, ...submits, ...waits },
   interceptors: { activity: [() => ({ inbound: silent })] },
   maxConcurrentActivityTaskExecutions: 2_000,

@@ -14,7 +14,7 @@ import { connectClient, connectWorker, localTarget } from '../../temporal/connec
 import { startDevServer } from '../../temporal/dev-server.js';
 import type { DevServer, DevServerOptions } from '../../temporal/dev-server.js';
 import { freePorts } from '../../temporal/ports.js';
-import { builtBundle, WORKFLOWS_PATH } from '../../worker/bundle.js';
+import { BUNDLE, builtBundle } from '../../worker/bundle.js';
 import { ATTRIBUTES } from '../../workflows/contracts/search-attributes.js';
 import type { Program } from './global-setup.js';
 
@@ -94,7 +94,7 @@ export async function withWorker<T>(options: WorkerOptions, body: () => Promise<
 /** Today's workflows, whose steps may be silent for hours: for a clock that skips them. */
 export function patientBundle(): Promise<WorkflowBundleWithSourceMap> {
   return bundleWorkflowCode({
-    workflowsPath: WORKFLOWS_PATH,
+    ...BUNDLE,
     workflowInterceptorModules: [fileURLToPath(new URL('patient-workflows.ts', import.meta.url))],
     logger,
   });
@@ -106,10 +106,11 @@ const bundles = new Map<string, Promise<WorkflowBundleOption>>();
 export async function workflowBundle(entry?: URL): Promise<WorkflowBundleOption> {
   const built = entry === undefined ? builtBundle() : null;
   if (built !== null) return built;
-  const workflowsPath = entry === undefined ? WORKFLOWS_PATH : fileURLToPath(entry);
+  const options = entry === undefined ? BUNDLE : { workflowsPath: fileURLToPath(entry) };
+  const { workflowsPath } = options;
   const known = bundles.get(workflowsPath);
   if (known !== undefined) return known;
-  const bundle = bundleWorkflowCode({ workflowsPath, logger });
+  const bundle = bundleWorkflowCode({ ...options, logger });
   bundles.set(workflowsPath, bundle);
   return bundle;
 }

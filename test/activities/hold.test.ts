@@ -1,0 +1,57 @@
+/** Asking whether people let a rollout send: together where many ask at once, never with a look from before the question. */
+import { expect, it } from 'vitest';
+import { holdReader } from '../../activities/hold.js';
+import { VirtualClock } from '../support/virtual-clock.js';
+
+const ROLLOUT = { rollout: 'r', rolloutRun: 'run' };
+
+/** A server whose answers are given by hand: each is what held when its look began. */
+function server() {
+  let hold: string | null = null;
+  const looks: { readonly of: string; readonly seen: string | null; readonly answer: () => void }[] = [];
+  const holdOf = holdReader(
+    new VirtualClock(),
+    ({ rolloutRun }) =>
+      new Promise((resolve) => {
+        const seen = hold;
+        looks.push({ of: rolloutRun, seen, answer: () => resolve(seen) });
+      }),
+  );
+  const begun = async (count: number) => {
+    while (looks.length < count) await Promise.resolve();
+  };
+  return { holdOf, looks, begun, pause: () => (hold = 'paused') };
+}
+
+it('shares the next look among all who come while one is under way, and tells them of a pause since', async () => {
+  const { holdOf, looks, begun, pause } = server();
+  const first = holdOf(ROLLOUT);
+  await begun(1);
+  pause();
+  const later = Array.from({ length: 30 }, () => holdOf(ROLLOUT));
+  looks[0]?.answer();
+  expect(await first).toBe(null);
+  await begun(2);
+  looks[1]?.answer();
+  expect([new Set(await Promise.all(later)), looks.length]).toEqual([new Set(['paused']), 2]);
+});
+
+it('looks at each rollout by itself', async () => {
+  const { holdOf, looks, begun } = server();
+  const both = [holdOf(ROLLOUT), holdOf({ ...ROLLOUT, rolloutRun: 'another' })];
+  await begun(2);
+  expect(looks.map(({ of }) => of)).toEqual(['run', 'another']);
+  for (const { answer } of looks) answer();
+  expect(await Promise.all(both)).toEqual([null, null]);
+});
+
+it('looks anew after a look that failed, which lets none of those through who shared it', async () => {
+  let looks = 0;
+  const holdOf = holdReader(new VirtualClock(), () => {
+    looks += 1;
+    return looks === 1 ? Promise.reject(new Error('no answer')) : Promise.resolve(null);
+  });
+  const asked = await Promise.allSettled([holdOf(ROLLOUT), holdOf(ROLLOUT)]);
+  expect(asked.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
+  expect([await holdOf(ROLLOUT), looks]).toEqual([null, 2]);
+});
