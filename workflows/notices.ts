@@ -6,6 +6,7 @@ import {
   CancellationScope,
   ChildWorkflowCancellationType,
   ParentClosePolicy,
+  patched,
   sleep,
   startChild,
 } from '@temporalio/workflow';
@@ -162,7 +163,7 @@ export class Notices {
     const heard = pauseAt(scale, HEARD_MS);
     const shortly = OVERRUN_RISK_MS * scale;
     // Before the end, however quick they are.
-    const risk = riskMs === undefined ? shortly : Math.max(riskMs, 4 * heard);
+    const risk = riskMs === undefined || !patched('learned-risk') ? shortly : Math.max(riskMs, 4 * heard);
     const last = Math.min(risk, shortly);
     // What takes longer than that is told of early; if nothing is in flight by then, what has started since is.
     for (const ahead of risk === last ? [last] : [risk, last]) {

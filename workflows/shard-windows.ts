@@ -74,7 +74,10 @@ export class ShardWindows {
   get closes(): { readonly end: number; readonly risk: number | null }[] {
     const ends = new Map<string, number | null>();
     for (const { open, closes, riskMs } of Object.values(this.gates)) {
-      if (open && closes !== null) ends.set(closes, riskMs === undefined ? null : Date.parse(closes) - riskMs);
+      if (!open || closes === null) continue;
+      const known = ends.get(closes) ?? null;
+      const risk = riskMs === undefined ? null : Date.parse(closes) - riskMs;
+      ends.set(closes, known === null || risk === null ? (known ?? risk) : Math.min(known, risk));
     }
     return [...ends].map(([end, risk]) => ({ end: Date.parse(end), risk }));
   }

@@ -1,5 +1,5 @@
 /** What a shard tells its wave and its rollout. */
-import { CancellationScope, getExternalWorkflowHandle, isCancellation, sleep } from '@temporalio/workflow';
+import { CancellationScope, getExternalWorkflowHandle, isCancellation, patched, sleep } from '@temporalio/workflow';
 import { rolloutWorkflowId, waveWorkflowId } from './contracts/ids.js';
 import { OVERRUN_RISK_MS } from './contracts/notices.js';
 import type { ShardInput, ShardProgress, ShardWord } from './contracts/rollout.js';
@@ -11,6 +11,9 @@ const PROGRESS_STEPS = 10;
 
 /** Between two words about what people shall hear of. Milliseconds at scale 1. */
 const GATHERED_MS: Growing = { first: 60_000, longest: 6 * 3_600_000 };
+
+/** From an opening's start until its first upgrades are under way. Milliseconds at scale 1. */
+const UNDER_WAY_MS = 15_000;
 
 /** What the shard has to tell at the moment of its word. */
 type Told = () => Omit<ShardProgress, 'wave' | 'shard'>;
@@ -79,12 +82,14 @@ export class ShardWords {
       if (at > Date.now()) await sleep(at - Date.now());
       await this.tellRollout(progress);
     };
-    const coming = closes.flatMap(({ end, risk }) => [
-      ...(risk === null ? [] : [risk]),
-      end - OVERRUN_RISK_MS * timing.scale,
-      end,
-    ]);
-    for (const at of new Set([0, ...coming.filter((one) => one > Date.now() && !this.edges.has(one))])) {
+    // A worker of an older release may have answered a task that read what a newer one has learned.
+    const isEarly = closes.some(({ risk }) => risk !== null) && patched('learned-risk');
+    // Where an upgrade takes as long as its window, from when the first ones are under way.
+    const soonest = Date.now() + pauseAt(timing.scale, UNDER_WAY_MS);
+    const early = isEarly ? closes.flatMap(({ risk }) => (risk === null ? [] : [Math.max(risk, soonest)])) : [];
+    const coming = closes.flatMap(({ end }) => [end - OVERRUN_RISK_MS * timing.scale, end]);
+    const more = early.filter((one, place) => !coming.includes(one) && early.indexOf(one) === place);
+    for (const at of [0, ...[...coming, ...more].filter((one) => one > Date.now() && !this.edges.has(one))]) {
       this.edges.add(at);
       // It ends with the shard, whose result has all of it.
       void tell(at).catch(() => undefined);

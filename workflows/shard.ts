@@ -284,7 +284,6 @@ class ShardRun {
         wave,
         spec,
         timing,
-        verifiesInAwait: true,
         ...(tells === true ? { tells } : {}),
       });
       flying.runId = child.firstExecutionRunId;

@@ -271,7 +271,7 @@ class UpgradeRun {
       for (let look = 0; ; look += 1) {
         await this.awaitEnd(operation);
         if (this.isResolved(this.reason)) return null;
-        this.show('Verify', 'the outcome', `the operation ended: ${this.reason}`, !this.verifiesInAwait);
+        this.show('Verify', 'the outcome', `the operation ended: ${this.reason}`, true);
         const { waits } = this.steps(`Verify ${this.title}: version, status and health`);
         const verified = await waits.verify({ ...this.step, operation });
         this.toVersion = verified.version;
@@ -392,11 +392,6 @@ class UpgradeRun {
         };
       }
     });
-  }
-
-  /** Verifying is over within seconds, and a write of its phase is an event: only another one than Await is corrected. */
-  private get verifiesInAwait(): boolean {
-    return this.input.verifiesInAwait === true && this.phase === 'Await';
   }
 
   private async awaitEnd(operation: Operation): Promise<void> {

@@ -82,8 +82,6 @@ export interface UpgradeInput {
   readonly timing: Timing;
   /** Its shard wants to hear when it is stuck. */
   readonly tells?: true;
-  /** The search attribute goes on saying `Await` while it is verified; left out by shards of older releases. */
-  readonly verifiesInAwait?: true;
 }
 
 /** Where an upgrade stands; kept in the search attribute `UpliftPhase`. */
