@@ -167,24 +167,21 @@ it('of one that is a day ahead, as the rollout of a schedule begins, though it t
   expect(Date.parse(notices[0]?.at ?? '')).toBeLessThan(now + HOUR);
 });
 
-it('of an overrun as early as its upgrades take, or of what has started since', async () => {
+it.each([
+  ['as early as its upgrades take', 1.5, 30],
+  ['as soon as the first one is under way, where they take longer than it is open', 2.5, 0],
+])('of an overrun %s, or of what has started since', async (_when, hours, minute) => {
   const now = await env.currentTimeMs();
   const opens = wholeMinutes(now + HOUR);
-  const planned = nightly('risky', ['r1'], now, opens);
-  if (planned.windows === undefined) throw new Error('no windows');
-  const risky = (riskMs: number) => ({
-    ...planned,
-    rollout: `risky-${riskMs}`,
-    windows: { ...planned.windows, gates: [{ calendar: 0, needsMs: 0, riskMs }] } as RolloutInput['windows'],
-  });
-  const early = await run(risky(1.5 * HOUR), { verify: lasting(() => 3 * HOUR) });
-  const told = ({ notices }: Told) => notices.filter(({ kind }) => kind === 'overrun-risk');
-  expect(told(early)).toHaveLength(1);
-  const minutesLate = ({ at }: Notice) => Math.floor((Date.parse(at) - opens) / 60_000) % (24 * 60);
-  expect(told(early).map(minutesLate)).toEqual([30]);
-  const text = 'in flight, and what starts from now on, may outlast window nightly, which closes at';
-  expect(told(early)[0]?.text).toContain(`1 ${text}`);
-  expect(told(early)[0]?.text).toMatch(/: nine of ten take up to 90 min$/);
+  const planned = nightly(`risky-${hours}`, [`r-${hours}`], now, opens);
+  const windows = { ...planned.windows, gates: [{ calendar: 0, needsMs: 0, riskMs: hours * HOUR }] };
+  const { notices } = await run({ ...planned, windows } as RolloutInput, { verify: lasting(() => 3 * HOUR) });
+  const told = notices.filter(({ kind }) => kind === 'overrun-risk');
+  expect(told.map(({ at }) => Math.floor((Date.parse(at) - opens) / 60_000))).toEqual([minute]);
+  expect(told[0]?.text).toContain(
+    '1 in flight, and what starts from now on, may outlast window nightly, which closes at',
+  );
+  expect(told[0]?.text).toMatch(new RegExp(`: nine of ten take up to ${hours * 60} min$`));
 });
 
 it('of an overrun late where its upgrades are quick', async () => {
