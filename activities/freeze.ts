@@ -7,8 +7,9 @@ import type { FreezeSteps, FreezeWaits } from '../workflows/contracts/steps.js';
 import { type Clock, Stopwatch } from './clock.js';
 import { beating } from './step.js';
 
-/** How long the server may take to answer. */
+/** How long the server may take to answer, and how much of it a worker may have a task of the ledger. */
 const WITHIN_MS = 5_000;
+const TAKEN_MS = 4_000;
 /** An answer is as old as its question, and used for so long. */
 const FRESH_MS = 1_000;
 /** Between two looks for the end of a freeze. */
@@ -26,7 +27,7 @@ export function freezesReader(clock: Clock, clientOf: () => Client = () => Conte
       const client = clientOf();
       const asked = {
         age: new Stopwatch(clock),
-        answer: client.withDeadline(Date.now() + WITHIN_MS, () => readLedger(client, 'freezes')),
+        answer: client.withDeadline(Date.now() + WITHIN_MS, () => readLedger(client, 'freezes', TAKEN_MS)),
       };
       latest = asked;
       asked.answer.catch(() => {

@@ -22,6 +22,7 @@ import { startOptions } from '../workflows/contracts/start.js';
 import type { Outcome } from '../workflows/contracts/upgrade.js';
 import { dropInventory, keepInventory } from '../activities/inventory.js';
 import { upgradesOf } from './inventory.js';
+import { TaskTaken } from '../temporal/handed-back.js';
 import { holdOf } from '../temporal/hold.js';
 import { inputOf, mapAtOnce } from '../temporal/reads.js';
 import { ask, describeRun, endOf, findRuns, latestRuns, quoted } from './server-reads.js';
@@ -106,7 +107,11 @@ export async function rolloutStatus(client: Client, rollout: string): Promise<Ro
   const failures = waves.reduce((sum, { counts }) => sum + failedIn(counts), 0);
   const told = { rollout, planDigest: input.planDigest, budget: input.budget, failures, waves };
   if (result === null) {
-    const hold = await holdOf(client, run.workflowId, run.runId);
+    const hold = await holdOf(client, run.workflowId, run.runId).catch((error: unknown) => {
+      // Of the last seconds before its worker died; the next look tells.
+      if (error instanceof TaskTaken) return null;
+      throw error;
+    });
     const held = { state: hold?.startsWith('paused') === true ? 'Paused' : 'Stopping', reason: hold ?? '' } as const;
     const running = { state: 'Running', reason: 'no worker answers: this is what the server alone knows' } as const;
     return viewOf(run, input, { ...told, ...(hold === null ? running : held) }, false);

@@ -4,17 +4,30 @@ import { decodeFromPayloadsAtIndex } from '@temporalio/common/lib/internal-non-w
 import { tsToMs } from '@temporalio/common/lib/time.js';
 import { HOLD_MEMO, isControlRequest, wordsOf } from '../workflows/contracts/control.js';
 import { MESSAGES } from '../workflows/contracts/messages.js';
+import { isTaken, onceHandedBack } from './handed-back.js';
+
+/** Less than a submit gives the server to answer, so that it is told why nobody can tell. */
+const WITHIN_MS = 4_000;
 
 /**
  * Why nothing may be sent now; `null` while things may. What the rollout has heard stands in its memo. What it has not,
  * since no worker has run its task yet, stands in its history: a pause holds from when the server has it.
+ *
+ * @throws TaskTaken when a worker has a task of it all the while; the server's error
  */
 export async function holdOf(client: Client, workflowId: string, runId: string): Promise<string | null> {
   const handle = client.workflow.getHandle(workflowId, runId);
-  const told = await handle.describe();
-  if (told.raw.pendingWorkflowTask == null) return holdIn(told.memo);
-  // Its memo is read after its history: whatever is heard in between stands in one of them.
-  return (await unheard(client, workflowId, runId)) ?? holdIn((await handle.describe()).memo);
+  const look = async (): Promise<{ readonly hold: string | null } | null> => {
+    const told = await handle.describe();
+    if (told.raw.pendingWorkflowTask == null) return { hold: holdIn(told.memo) };
+    if (isTaken(told.raw.pendingWorkflowTask)) return null;
+    const hold = await unheard(client, workflowId, runId);
+    if (hold !== null) return { hold };
+    // Its memo is read after its history: whatever is heard in between stands in one of them.
+    const after = await handle.describe();
+    return isTaken(after.raw.pendingWorkflowTask) ? null : { hold: holdIn(after.memo) };
+  };
+  return (await onceHandedBack(workflowId, WITHIN_MS, look)).hold;
 }
 
 function holdIn(memo: Record<string, unknown> | undefined): string | null {

@@ -96,3 +96,34 @@ it('is no victim of a signal that nobody understands', async () => {
   await handle.signal('other', { requestId: 'x' });
   expect(await ids()).toEqual(before);
 });
+
+it.each([1, 2])('waits for what the server keeps back while a worker has its task, in attempt %i', async (attempt) => {
+  const { namespace } = env;
+  const { workflowService } = env.client;
+  const asked = { namespace, taskQueue: { name: QUEUES.main }, identity: 'dies' };
+  const poll = () => env.client.withDeadline(Date.now() + 60_000, () => workflowService.pollWorkflowTaskQueue(asked));
+  const handle = env.client.workflow.getHandle(ledgerWorkflowId('freezes'));
+  // So that there is a task; whatever a test before this one has left is its first one.
+  await writeLedger(env.client, 'freezes', create(`freeze-seen-${attempt}`));
+  let { taskToken } = await poll();
+  for (let at = 1; at < attempt; at += 1) {
+    await workflowService.respondWorkflowTaskFailed({ namespace, taskToken });
+    ({ taskToken } = await poll());
+  }
+  const change = create(`freeze-kept-back-${attempt}`);
+  await handle.signal(MESSAGES.ledgerChange, {
+    requestId: `kept-back-${attempt}`,
+    at: new Date().toISOString(),
+    change,
+  });
+  await expect(readLedger(env.client, 'freezes', 300)).rejects.toThrow('a worker has a task of ledger/freezes: ');
+
+  const written = `freeze-written-${attempt}`;
+  const writing = writeLedger(env.client, 'freezes', create(written));
+  const reading = readLedger(env.client, 'freezes');
+  // Time for the change to reach the server; on a slow machine it comes after the task, and holds as well.
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  await workflowService.respondWorkflowTaskCompleted({ namespace, taskToken, commands: [] });
+  expect((await writing).at(-1)).toMatchObject({ id: written });
+  expect((await reading).map(({ id }) => id)).toContain(`freeze-kept-back-${attempt}`);
+});

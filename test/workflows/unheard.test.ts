@@ -1,4 +1,5 @@
 /** A person's word holds from when the server has it: also for submits that were queued before, and with no worker up. */
+import { MockActivityEnvironment } from '@temporalio/testing';
 import { Worker } from '@temporalio/worker';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { learningSteps } from '../../activities/durations.js';
@@ -25,6 +26,43 @@ const UPGRADES = 20;
 const eventually = async (met: () => boolean | Promise<boolean>): Promise<void> => {
   while (!(await met())) await new Promise((resolve) => setTimeout(resolve, 100));
 };
+
+/** As the submit of one of its upgrades asks. */
+function lookAt(rollout: string, rolloutRun: string): Promise<string | null> {
+  return new MockActivityEnvironment({}, { client: env.client }).run(() => rolloutHold({ rollout, rolloutRun }));
+}
+
+it.each([
+  ['pause', 1],
+  ['stop', 1],
+  ['cancel', 1],
+  ['pause', 2],
+] as const)('%s is not missed while a worker has the task, in its attempt %i', async (act, attempt) => {
+  const { namespace } = env;
+  const id = `taken-${attempt}-${act}`;
+  const handle = await env.client.workflow.start<typeof rollout>('rollout', {
+    workflowId: rolloutWorkflowId(id),
+    taskQueue: id,
+    workflowTaskTimeout: '1 minute',
+    args: [rolloutInput(id, { ids: [id], concurrency: 1 }, { max: 0, mode: 'strict' })],
+  });
+  const { workflowService } = env.client;
+  const asked = { namespace, taskQueue: { name: id }, identity: 'dies' };
+  const poll = () => env.client.withDeadline(Date.now() + 60_000, () => workflowService.pollWorkflowTaskQueue(asked));
+  let { taskToken } = await poll();
+  for (let at = 1; at < attempt; at += 1) {
+    await workflowService.respondWorkflowTaskFailed({ namespace, taskToken });
+    ({ taskToken } = await poll());
+  }
+  if (act === 'cancel') await handle.cancel();
+  else await handle.signal(MESSAGES.control, { requestId: 'once', act, actor: 'ana', reason: 'a complaint' });
+
+  await expect(lookAt(id, handle.firstExecutionRunId)).rejects.toThrow(`a worker has a task of rollout/${id}: `);
+  const next = lookAt(id, handle.firstExecutionRunId);
+  await workflowService.respondWorkflowTaskCompleted({ namespace, taskToken, commands: [] });
+  expect(await next).toMatch(act === 'cancel' ? /was cancelled$/ : /^(paused|stopped) by ana at \S+: a complaint$/);
+  await handle.terminate();
+});
 
 it.each(['pause', 'stop', 'cancel'] as const)('%s reaches submits that wait for a worker', async (act) => {
   const sent: string[] = [];
