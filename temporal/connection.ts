@@ -55,10 +55,17 @@ function loadConfig(env: NodeJS.ProcessEnv): ClientConnectConfig {
     return loadClientConnectConfig({ overrideEnvVars: Object.fromEntries(defined) });
   } catch (error) {
     throw new TemporalSetupError(
-      `The Temporal connection settings cannot be read: ${lineOf(error)}`,
+      `The Temporal connection settings cannot be read: ${causeInSettings(error, env)}`,
       'correct TEMPORAL_PROFILE, TEMPORAL_CONFIG_FILE or the file it names',
     );
   }
+}
+
+/** The parser quotes the line that it cannot read, and a key may stand there: so its place alone. */
+function causeInSettings(error: unknown, env: NodeJS.ProcessEnv): string {
+  if (!(error instanceof Error && 'codeblock' in error && 'line' in error && 'column' in error)) return lineOf(error);
+  const file = env['TEMPORAL_CONFIG_FILE'] ?? 'temporal.toml';
+  return `${file}, line ${String(error.line)}, column ${String(error.column)} is no TOML`;
 }
 
 /**

@@ -86,6 +86,20 @@ describe('configuredTarget', () => {
   });
 });
 
+describe('a temporal.toml that cannot be parsed', () => {
+  it.each([
+    ['without quotes', 'api_key = not-to-be-shown-either', 3],
+    ['with one quote', 'api_key = "not-to-be-shown-either', 3],
+    ['on the line before', 'api_key = "not-to-be-shown-either"\nnamespace = two words', 4],
+  ])('is named by its place and never quoted: a key %s', async (_, lines, line) => {
+    const file = join(folder, 'broken.toml');
+    await writeFile(file, `[profile.p]\naddress = "127.0.0.1:1"\n${lines}\n`);
+    const read = () => configuredTarget({ TEMPORAL_CONFIG_FILE: file, TEMPORAL_PROFILE: 'p' });
+    expect(read).toThrow(`The Temporal connection settings cannot be read: ${file}, line ${line}, column `);
+    expect(read).not.toThrow(/not-to-be-shown|two words/);
+  });
+});
+
 describe('resolveTemporal', () => {
   it('uses the configured server without looking for a program', async () => {
     const env = { ...withoutConfig, TEMPORAL_ADDRESS: '10.0.0.1:7233', PATH: '', UPLIFT_CACHE: join(folder, 'cache') };
