@@ -33,7 +33,10 @@ export function withServerOptions(command: Command): Command {
 
 export function withAccountsOption(command: Command): Command {
   return command.addOption(
-    new Option('--accounts <file>', 'accounts file').env('UPLIFT_ACCOUNTS').default('accounts.yaml'),
+    new Option('--accounts <file>', 'accounts file')
+      .env('UPLIFT_ACCOUNTS')
+      .default('accounts.yaml')
+      .argParser(parseFile),
   );
 }
 
@@ -48,6 +51,12 @@ export function parseDuration(text: string): number {
   const value = /^\d+(\.\d+)?(ms|s|m|h|d)$/.test(text) ? ms(text as ms.StringValue) : NaN;
   if (!(value > 0)) throw new InvalidArgumentError('Use a number and a unit, as in 90s, 10m or 2h.');
   return value;
+}
+
+/** For commander, which names the option or variable: a file's path. */
+function parseFile(path: string): string {
+  if (path === '') throw new InvalidArgumentError('Name a file, or leave it out.');
+  return path;
 }
 
 /** For commander: a TCP port; 0 is any free one. */

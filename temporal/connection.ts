@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { Client, Connection } from '@temporalio/client';
 import type { ConnectionOptions } from '@temporalio/client';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
@@ -30,7 +31,7 @@ export function localTarget(address = `${LOOPBACK}:${DEFAULT_PORT}`, namespace =
  * The server that the environment or a profile of `temporal.toml` names, as every Temporal tool reads it; `null` when
  * neither `TEMPORAL_PROFILE` nor an address is there. Then the embedded server is meant.
  *
- * @throws TemporalSetupError for a profile or file that cannot be read.
+ * @throws TemporalSetupError for a profile, file or variable that cannot be read or used.
  */
 export function configuredTarget(env: NodeJS.ProcessEnv = process.env): ServerTarget | null {
   const { connectionOptions, namespace } = loadConfig(env);
@@ -51,14 +52,39 @@ export function configuredActor(env: NodeJS.ProcessEnv = process.env): string | 
 
 function loadConfig(env: NodeJS.ProcessEnv): ClientConnectConfig {
   const defined = Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined);
+  refuseWhatIsPassedOver(env);
   try {
-    return loadClientConnectConfig({ overrideEnvVars: Object.fromEntries(defined) });
+    return loadClientConnectConfig({ overrideEnvVars: Object.fromEntries(defined), configFileStrict: true });
   } catch (error) {
+    const variable = namingCertificate(error, env);
+    if (variable !== undefined) throw new TemporalSetupError(`${variable}: ${lineOf(error)}`, 'correct its path');
     throw new TemporalSetupError(
       `The Temporal connection settings cannot be read: ${causeInSettings(error, env)}`,
       'correct TEMPORAL_PROFILE, TEMPORAL_CONFIG_FILE or the file it names',
     );
   }
+}
+
+const TLS_WORDS = ['true', '1', 'false', '0'];
+
+/** The SDK takes any other word, and none, for no TLS, and a file that is not there for an empty one. */
+function refuseWhatIsPassedOver(env: NodeJS.ProcessEnv): void {
+  const { TEMPORAL_TLS: tls, TEMPORAL_CONFIG_FILE: file } = env;
+  if (tls !== undefined && !TLS_WORDS.includes(tls)) {
+    throw new TemporalSetupError(`TEMPORAL_TLS: ${JSON.stringify(tls)} cannot be used`, 'use true or false');
+  }
+  if (file !== undefined && !existsSync(file)) {
+    throw new TemporalSetupError(
+      `TEMPORAL_CONFIG_FILE: ${JSON.stringify(file)} is not there`,
+      'correct its path, or leave the variable out',
+    );
+  }
+}
+
+/** The variable whose file could not be read; a profile's files are named by the error alone. */
+function namingCertificate(error: unknown, env: NodeJS.ProcessEnv): string | undefined {
+  if (!(error instanceof Error && 'path' in error)) return undefined;
+  return Object.keys(env).find((name) => /^TEMPORAL_TLS_\w+_PATH$/.test(name) && env[name] === error.path);
 }
 
 /** The parser quotes the line that it cannot read, and a key may stand there: so its place alone. */

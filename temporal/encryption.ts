@@ -27,6 +27,7 @@ const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
 const VARIABLE = 'UPLIFT_ENCRYPTION_KEYS';
 const FILE_VARIABLE = `${VARIABLE}_FILE`;
+const NAMES = [VARIABLE, FILE_VARIABLE];
 const FORM = 'one `id:key` a line, the key in base64, as `openssl rand -base64 32` makes it; the first one encrypts';
 const WHERE = `in ${VARIABLE} or in the file that ${FILE_VARIABLE} names`;
 
@@ -36,9 +37,12 @@ const { Payload: PayloadMessage } = proto.temporal.api.common.v1;
  * The keys of `UPLIFT_ENCRYPTION_KEYS`, or of the file that `UPLIFT_ENCRYPTION_KEYS_FILE` names: `id:base64`, one a line.
  * The first encrypts, all of them decrypt; none, and nothing is encrypted.
  *
- * @throws TemporalSetupError naming variable or file and line, never what stands there.
+ * @throws TemporalSetupError naming variable or file and line, never what stands there; also for a variable whose name
+ *   is almost one of these: passed over, it would leave everything in plain text.
  */
 export function encryptionKeysFrom(env: Readonly<Record<string, string | undefined>>): EncryptionKey[] {
+  const stray = Object.keys(env).find((name) => name.startsWith('UPLIFT_ENCRYPTION_') && !NAMES.includes(name));
+  if (stray !== undefined) throw new TemporalSetupError(`${stray} is not a setting`, `use ${NAMES.join(' or ')}`);
   const given = env[VARIABLE]?.trim() ?? '';
   const file = env[FILE_VARIABLE]?.trim() ?? '';
   if (given !== '' && file !== '') {

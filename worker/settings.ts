@@ -1,6 +1,7 @@
 /** What a worker process can be set to, by environment variables that are checked before anything is started. */
 import ms from 'ms';
 import { z } from 'zod';
+import { VARIABLES } from '../client/variables.js';
 import { nearest } from '../plan/problems.js';
 
 /** The variables that cannot be used, each on one line with its remedy. */
@@ -102,9 +103,6 @@ export const WORKER_VARIABLES = z.object({
 
 export type WorkerSettings = z.infer<typeof WORKER_VARIABLES>;
 
-/** Of other parts of Uplift: not to be taken for a typing error. */
-const OTHERS = /^UPLIFT_(ACCOUNTS|ACTOR|CACHE|CODEC_|DEBUG|ENCRYPTION_|UI)/;
-
 /**
  * @param warn is told of a variable that looks like one of these and is none
  * @throws SettingsError naming every variable that cannot be used; values are quoted, none of these is a secret
@@ -112,7 +110,8 @@ const OTHERS = /^UPLIFT_(ACCOUNTS|ACTOR|CACHE|CODEC_|DEBUG|ENCRYPTION_|UI)/;
 export function workerSettings(env: NodeJS.ProcessEnv, warn: (line: string) => void): WorkerSettings {
   const known = Object.keys(WORKER_VARIABLES.shape);
   for (const name of Object.keys(env)) {
-    if (!name.startsWith('UPLIFT_') || known.includes(name) || OTHERS.test(name)) continue;
+    // Those of other parts are not to be taken for typing errors.
+    if (!name.startsWith('UPLIFT_') || known.includes(name) || Object.hasOwn(VARIABLES, name)) continue;
     const near = nearest(name, known);
     if (near !== null) warn(`${name} is not a setting (did you mean ${near}?)`);
   }

@@ -27,7 +27,9 @@ namespace = "fleet"
 api_key = "not-to-be-shown"
 `,
   );
-  withoutConfig = { TEMPORAL_CONFIG_FILE: join(folder, 'none.toml') };
+  const empty = join(folder, 'empty.toml');
+  await writeFile(empty, '[profile]\n');
+  withoutConfig = { TEMPORAL_CONFIG_FILE: empty };
   withConfig = { TEMPORAL_CONFIG_FILE: file };
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
@@ -82,6 +84,41 @@ describe('configuredTarget', () => {
   it('refuses a profile that is not there', () => {
     expect(() => configuredTarget({ ...withConfig, TEMPORAL_PROFILE: 'nope' })).toThrow(
       /^The Temporal connection settings cannot be read: .*nope.* \(correct TEMPORAL_PROFILE/,
+    );
+  });
+});
+
+describe('what would be passed over is refused', () => {
+  it.each([
+    [{ TEMPORAL_TLS: 'yes' }, 'TEMPORAL_TLS: "yes" cannot be used (use true or false)'],
+    [{ TEMPORAL_TLS: '' }, 'TEMPORAL_TLS: "" cannot be used (use true or false)'],
+    [
+      { TEMPORAL_CONFIG_FILE: '/nowhere/temporal.toml' },
+      'TEMPORAL_CONFIG_FILE: "/nowhere/temporal.toml" is not there (correct its path, or leave the variable out)',
+    ],
+    [
+      { TEMPORAL_TLS_CLIENT_CERT_PATH: '/nowhere/cert.pem', TEMPORAL_TLS_CLIENT_KEY_PATH: '/nowhere/key.pem' },
+      /^TEMPORAL_TLS_CLIENT_CERT_PATH: ENOENT.*'\/nowhere\/cert\.pem' \(correct its path\)$/,
+    ],
+  ])('%j', (variables, message) => {
+    expect(() => configuredTarget({ ...withoutConfig, TEMPORAL_ADDRESS: 'x:7233', ...variables })).toThrow(message);
+  });
+
+  it.each([
+    ['true', {}],
+    ['1', {}],
+    ['false', false],
+    ['0', false],
+  ])('and TEMPORAL_TLS=%s is not', (word, tls) => {
+    const target = configuredTarget({ ...withoutConfig, TEMPORAL_ADDRESS: 'x:7233', TEMPORAL_TLS: word });
+    expect(target?.options).toMatchObject({ tls });
+  });
+
+  it('a key of a profile that is none, by its name alone', async () => {
+    const file = join(folder, 'typo.toml');
+    await writeFile(file, '[profile.p]\nadress = "prod.example:7233"\n[profile.q.tls]\nserver = "x"\n');
+    expect(() => configuredTarget({ TEMPORAL_CONFIG_FILE: file, TEMPORAL_PROFILE: 'p' })).toThrow(
+      /unrecognized in profile\.p: adress \(correct TEMPORAL_PROFILE, TEMPORAL_CONFIG_FILE or the file it names\)$/,
     );
   });
 });

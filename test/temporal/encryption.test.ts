@@ -131,6 +131,14 @@ describe('keys', () => {
     for (const secret of [NEW, OLD, 'canary', 'U0VD']) expect(told).not.toContain(secret);
   });
 
+  it.each(['UPLIFT_ENCRYPTION_KEY', 'UPLIFT_ENCRYPTION_KEY_FILE', 'UPLIFT_ENCRYPTION_KEYS_PATH'])(
+    'are not passed over in %s, which would leave all in plain text',
+    (name) => {
+      const message = `${name} is not a setting (use UPLIFT_ENCRYPTION_KEYS or UPLIFT_ENCRYPTION_KEYS_FILE)`;
+      expect(() => encryptionKeysFrom({ [name]: `k:${NEW}` })).toThrow(message);
+    },
+  );
+
   it('of a file that others can read, that is not there or holds none are refused', async () => {
     const open = await file(`k:${NEW}`, 0o644);
     expect(() => encryptionKeysFrom(open)).toThrow(/can be read or written by others \(chmod 600 /);

@@ -36,7 +36,7 @@ beforeAll(async () => {
     return join(directory, name);
   };
   env = {
-    TEMPORAL_CONFIG_FILE: join(directory, 'none.toml'),
+    TEMPORAL_CONFIG_FILE: await file('empty.toml', '[profile]\n'),
     TEMPORAL_ADDRESS: `127.0.0.1:${(proxy.address() as AddressInfo).port}`,
     TEMPORAL_TLS_SERVER_CA_CERT_PATH: await file('ca.pem', ca),
     TEMPORAL_TLS_CLIENT_CERT_PATH: await file('cert.pem', cert),

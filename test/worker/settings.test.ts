@@ -65,7 +65,13 @@ describe('the variables of a worker', () => {
 
   it('warn of a typing error, and of nothing that somebody else may have named so', () => {
     const said: string[] = [];
-    const env = { UPLIFT_WAITS_SLOTS: '1', UPLIFT_ACCOUNTS: 'a.yaml', UPLIFT_PROD_ACCESS_KEY_ID: 'secret', HOME: '/' };
+    const env = {
+      UPLIFT_WAITS_SLOTS: '1',
+      UPLIFT_ACCOUNTS: 'a.yaml',
+      UPLIFT_UI: 'http://127.0.0.1:8080',
+      UPLIFT_PROD_ACCESS_KEY_ID: 'secret',
+      HOME: '/',
+    };
     workerSettings(env, (line) => said.push(line));
     expect(said).toEqual(['UPLIFT_WAITS_SLOTS is not a setting (did you mean UPLIFT_WAIT_SLOTS?)']);
   });
