@@ -148,18 +148,12 @@ export async function runWorker(options: WorkerProcessOptions): Promise<void> {
       },
     });
     if (apiKey !== null) meanwhile.push(apiKey.follow(connection, systemClock, log, ending.signal));
-    meanwhile.push(
-      keepSchedules(
-        client,
-        systemClock,
-        (line) => {
-          log.warn(line);
-        },
-        ending.signal,
-      ),
-    );
+    const warn = (line: string) => {
+      log.warn(line);
+    };
+    meanwhile.push(keepSchedules(client, systemClock, warn, ending.signal));
     if (settings.UPLIFT_METRICS_ADDRESS !== undefined) {
-      meanwhile.push(watchState(client, meter, systemClock, ending.signal));
+      meanwhile.push(watchState(client, meter, systemClock, warn, ending.signal));
     }
     log.info({ server: options.server.address, accounts: [...accounts.keys()], ...deployment }, 'worker is ready');
     options.onReady?.();

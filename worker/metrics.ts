@@ -4,7 +4,9 @@ import type { MetricMeter } from '@temporalio/common';
 import type { TelemetryOptions } from '@temporalio/worker';
 import type { Clock } from '../activities/clock.js';
 import { Gates } from '../calendar/gate.js';
-import { inputOf } from '../temporal/reads.js';
+import { lineOf } from '../temporal/errors.js';
+import { inputOf, mapAtOnce } from '../temporal/reads.js';
+import { rolloutWorkflowId } from '../workflows/contracts/ids.js';
 import { ATTRIBUTES } from '../workflows/contracts/search-attributes.js';
 import { MESSAGES } from '../workflows/contracts/messages.js';
 import { METRICS, type Metric } from '../workflows/contracts/metrics.js';
@@ -39,11 +41,23 @@ const LOOK_EVERY_MS = 15_000;
 /** Rollouts asked for their state at each look; of more, the newest. */
 const MOST_ROLLOUTS = 50;
 
+/** How long the server, or a rollout's worker, may take for its part of a look. */
+const WITHIN_MS = 5_000;
+
 /**
  * What is so now, of all rollouts, read from the server: it is the same on every worker, and a restart forgets nothing.
- * Ends when `signal` is aborted; a look that fails is skipped, since the SDK's own metrics tell of a server that is away.
+ * What cannot be read keeps its last value and takes nothing from the rest.
+ *
+ * @param warn is told of it, once until it can be read again
+ * @param signal ends it at once, also amid a look
  */
-export async function watchState(client: Client, meter: MetricMeter, clock: Clock, signal: AbortSignal): Promise<void> {
+export async function watchState(
+  client: Client,
+  meter: MetricMeter,
+  clock: Clock,
+  warn: (line: string) => void,
+  signal: AbortSignal,
+): Promise<void> {
   const gauge = ({ name, about }: Metric) => meter.createGauge(name, 'int', undefined, about);
   const [upgradesIn, running, waiting, budget, overruns] = [
     gauge(METRICS.upgradesIn),
@@ -53,29 +67,45 @@ export async function watchState(client: Client, meter: MetricMeter, clock: Cloc
     gauge(METRICS.windowOverruns),
   ];
   let known = new Set<string>();
+  const unread = new Set<string>();
   const windowsOf = new WindowsOfRollouts(client);
 
+  const read = async <T>(what: string, how: () => Promise<T>): Promise<T | null> => {
+    if (signal.aborted) return null;
+    try {
+      const value = await client.withDeadline(Date.now() + WITHIN_MS, how);
+      unread.delete(what);
+      return value;
+    } catch (error) {
+      if (!unread.has(what) && !signal.aborted) warn(`metrics: ${what} cannot be read: ${lineOf(error)}`);
+      unread.add(what);
+      return null;
+    }
+  };
   const look = async () => {
-    for (const phase of WATCHED) {
-      const query = `${ATTRIBUTES.phase.name} = '${phase}' AND ExecutionStatus = 'Running'`;
-      upgradesIn.set((await client.workflow.count(query)).count, { phase });
-    }
-    const now = new Set<string>();
-    const rollouts = client.workflow.list({ query: `WorkflowType = 'rollout' AND ExecutionStatus = 'Running'` });
-    for await (const { workflowId, runId } of rollouts) {
-      if (now.size === MOST_ROLLOUTS) break;
-      const { rollout, ...status } = await client.workflow
-        .getHandle(workflowId, runId)
-        .query<RolloutStatus>(MESSAGES.rolloutStatus);
-      now.add(rollout);
+    await read('upgrades by phase', async () => {
+      for (const phase of WATCHED) {
+        const query = `${ATTRIBUTES.phase.name} = '${phase}' AND ExecutionStatus = 'Running'`;
+        upgradesIn.set((await client.workflow.count(query)).count, { phase });
+      }
+    });
+    const runs = await read('the list of rollouts', () => runningRollouts(client));
+    if (runs === null) return;
+    const now = new Set(runs.map(({ rollout }) => rollout));
+    await mapAtOnce(runs, async ({ rollout, workflowId, runId }) => {
       running.set(1, { rollout });
-      waiting.set(status.approval == null ? 0 : 1, { rollout });
-      budget.set(status.budget.max - status.failures, { rollout });
-      const isShut = await windowsOf.areShut(workflowId, runId, clock.now());
-      overruns.set(isShut ? await underWay(client, rollout) : 0, { rollout });
-    }
+      await read(rollout, async () => {
+        const handle = client.workflow.getHandle(workflowId, runId);
+        const status = await handle.query<RolloutStatus>(MESSAGES.rolloutStatus);
+        waiting.set(status.approval == null ? 0 : 1, { rollout });
+        budget.set(status.budget.max - status.failures, { rollout });
+        const isShut = await windowsOf.areShut(workflowId, runId, clock.now());
+        overruns.set(isShut ? await underWay(client, rollout) : 0, { rollout });
+      });
+    });
     for (const rollout of known) {
       if (now.has(rollout)) continue;
+      unread.delete(rollout);
       running.set(0, { rollout });
       waiting.set(0, { rollout });
       overruns.set(0, { rollout });
@@ -83,10 +113,29 @@ export async function watchState(client: Client, meter: MetricMeter, clock: Cloc
     known = now;
   };
 
+  const aborted = new Promise<void>((resolve) => {
+    signal.addEventListener('abort', () => resolve(), { once: true });
+  });
   while (!signal.aborted) {
-    await look().catch(() => {});
+    await Promise.race([look(), aborted]);
     await clock.sleep(LOOK_EVERY_MS, signal).catch(() => {});
   }
+}
+
+interface RolloutRun {
+  readonly rollout: string;
+  readonly workflowId: string;
+  readonly runId: string;
+}
+
+async function runningRollouts(client: Client): Promise<RolloutRun[]> {
+  const runs: RolloutRun[] = [];
+  const rollouts = client.workflow.list({ query: `WorkflowType = 'rollout' AND ExecutionStatus = 'Running'` });
+  for await (const { workflowId, runId } of rollouts) {
+    runs.push({ rollout: workflowId.slice(rolloutWorkflowId('').length), workflowId, runId });
+    if (runs.length === MOST_ROLLOUTS) break;
+  }
+  return runs;
 }
 
 async function underWay(client: Client, rollout: string): Promise<number> {
