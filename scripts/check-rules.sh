@@ -15,4 +15,4 @@ fi
 promtool check rules deploy/*.rules.yml
 # With the rule files that it names.
 promtool check config deploy/prometheus.yml
-promtool test rules deploy/uplift.rules.test.yml
+promtool test rules deploy/*.rules.test.yml

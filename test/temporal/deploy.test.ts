@@ -93,6 +93,10 @@ describe('docker-compose.yml', () => {
     expect(worker.get('UPLIFT_METRICS_ADDRESS')).toBe(
       `0.0.0.0:${targets.find(({ names }) => names.includes('worker'))?.port}`,
     );
-    expect(server).toContain(`"%s:${targets.find(({ names }) => names.includes('temporal'))?.port}"`);
+    const nodes = targets.find(({ names }) => names.includes('temporal'));
+    expect(server).toContain(`"%s:${nodes?.port}"`);
+    const started = (nodes?.names ?? []).reduce((sum, name) => sum + (composeService(name).scale ?? 1), 0);
+    const rules = await readFile(join(ROOT, 'deploy/temporal.rules.yml'), 'utf8');
+    expect(rules).toContain(`(count(up{job="temporal"} == 1) or vector(0)) < ${started}\n`);
   });
 });
