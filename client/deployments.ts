@@ -38,9 +38,12 @@ const STATES: Readonly<Record<number, VersionState>> = { 2: 'current', 3: 'rampi
 
 const LOOK_EVERY_MS = 1_000;
 
-/** @throws DeploymentError when no worker of the deployment has ever polled */
-export async function deployment(client: Client, name: string): Promise<DeploymentView> {
-  const view = await describe(client, name, await queues(client));
+/**
+ * @param own the names of accounts' own queues, which its workers have to poll as well
+ * @throws DeploymentError when no worker of the deployment has ever polled
+ */
+export async function deployment(client: Client, name: string, own: readonly string[]): Promise<DeploymentView> {
+  const view = await describe(client, name, await queues(client, own));
   if (view === null) {
     throw new DeploymentError(
       `the server knows no worker deployment ${name} (start a worker with UPLIFT_DEPLOYMENT=${name}, or check the name)`,
@@ -49,9 +52,8 @@ export async function deployment(client: Client, name: string): Promise<Deployme
   return view;
 }
 
-/** Those that the workers of our queues belong to. */
-export async function deployments(client: Client): Promise<DeploymentView[]> {
-  const polled = await queues(client);
+/** Those that the workers of these queues belong to. */
+export async function deployments(client: Client, polled: readonly Queue[]): Promise<DeploymentView[]> {
   const names = new Set(polled.flatMap(({ pollers }) => pollers.flatMap(({ version }) => version?.deployment ?? [])));
   const views = await Promise.all([...names].toSorted().map((name) => describe(client, name, polled)));
   return views.filter((view) => view !== null);
@@ -61,6 +63,7 @@ export async function deployments(client: Client): Promise<DeploymentView[]> {
  * Makes a build the one that gets what is new, once its workers poll every queue; `null`: the workers that are not
  * versioned.
  *
+ * @param options.own the names of accounts' own queues
  * @param options.waitMs for how long its workers are waited for
  * @returns the build that was current before
  * @throws DeploymentError when some queue would be served by nobody
@@ -69,11 +72,16 @@ export async function promote(
   client: Client,
   name: string,
   buildId: string | null,
-  options: { readonly actor: string; readonly waitMs: number; readonly told: (line: string) => void },
+  options: {
+    readonly own: readonly string[];
+    readonly actor: string;
+    readonly waitMs: number;
+    readonly told: (line: string) => void;
+  },
 ): Promise<string | null> {
   const deadline = Date.now() + options.waitMs;
   for (let said = ''; ; await delay(LOOK_EVERY_MS)) {
-    const unserved = unservedBy(await queues(client), name, buildId);
+    const unserved = unservedBy(await queues(client, options.own), name, buildId);
     if (unserved.length === 0) break;
     const lack = `no worker ${titleOf(name, buildId)} polls ${unserved.join(', ')}`;
     if (Date.now() >= deadline) {
@@ -82,7 +90,7 @@ export async function promote(
     }
     if (lack !== said) options.told(`waiting: ${(said = lack)}`);
   }
-  const { current } = await deployment(client, name);
+  const { current } = await deployment(client, name, options.own);
   if (current === buildId) return current;
   await client.workflowService.setWorkerDeploymentCurrentVersion({
     namespace: client.options.namespace,
@@ -97,6 +105,7 @@ export async function promote(
  * Waits until nothing is left to end on a build, or, for `null`, on any build that is not current any more. The server
  * says so, some minutes after the last one ended.
  *
+ * @param options.own the names of accounts' own queues
  * @returns whether it came to that within `timeoutMs`
  * @throws DeploymentError for a build that is not known, or that gets new tasks
  */
@@ -104,11 +113,11 @@ export async function drain(
   client: Client,
   name: string,
   buildId: string | null,
-  options: { readonly timeoutMs: number; readonly told: (line: string) => void },
+  options: { readonly own: readonly string[]; readonly timeoutMs: number; readonly told: (line: string) => void },
 ): Promise<boolean> {
   const deadline = Date.now() + options.timeoutMs;
   for (let said = ''; ; await delay(LOOK_EVERY_MS)) {
-    const { versions } = await deployment(client, name);
+    const { versions } = await deployment(client, name, options.own);
     const left = versions
       .filter((version) => buildId === null || version.buildId === buildId)
       .filter(({ state }) => state === 'draining');

@@ -3,12 +3,13 @@ import type { Client } from '@temporalio/client';
 import { CLOUD_APIS } from '../activities/clouds/index.js';
 import { AccountError, CloudError } from '../activities/clouds/errors.js';
 import type { CloudApi } from '../activities/clouds/port.js';
-import { type Account, loadAccounts } from '../plan/accounts.js';
+import type { Account } from '../plan/accounts.js';
 import { connectClient, type ServerTarget } from '../temporal/connection.js';
 import { ensureNamespace } from '../temporal/namespace.js';
 import { withClouds, type Clouds } from './context.js';
 import { errorLines } from './errors.js';
 import { type DeploymentView, deployments, unservedBy } from './deployments.js';
+import { ownQueues } from './own-queues.js';
 import { identitiesOf, type Queue, queues } from './queues.js';
 
 /** `warning`: works, or may not be needed; alone it does not fail the doctor. */
@@ -58,22 +59,14 @@ async function* examineServer(target: ServerTarget, fix: boolean, accountsFile: 
 }
 
 async function* examineQueues(client: Client, accountsFile: string): AsyncGenerator<Finding> {
+  // An accounts file that cannot be read is told of by itself.
   const polled = await queues(client, ownQueues(accountsFile));
   for (const { name, pollers } of polled) {
     yield pollers.length > 0
       ? { level: 'ok', what: `Queue ${name} is polled by ${identitiesOf(pollers).join(', ')}`, remedy: '' }
       : { level: 'problem', what: `Queue ${name} is polled by no worker`, remedy: startFor(name) };
   }
-  for (const view of await deployments(client)) yield* examineDeployment(view, polled);
-}
-
-/** An accounts file that cannot be read is told of by itself. */
-function ownQueues(accountsFile: string): string[] {
-  try {
-    return [...loadAccounts(accountsFile, CLOUD_APIS).values()].flatMap(({ queue }) => queue ?? []);
-  } catch {
-    return [];
-  }
+  for (const view of await deployments(client, polled)) yield* examineDeployment(view, polled);
 }
 
 function startFor(queue: string): string {

@@ -64,14 +64,14 @@ const MOST = 50;
  * @throws UnknownRolloutError, UnknownResourceError
  */
 export async function explain(client: Client, rollout: string, resource: string | null = null): Promise<Cause[]> {
-  const [told, { rows, runs }, versioned] = await Promise.all([
-    rolloutStatus(client, rollout),
-    readRows(client, rollout),
-    deployments(client),
-  ]);
+  const [told, { rows, runs }] = await Promise.all([rolloutStatus(client, rollout), readRows(client, rollout)]);
   const input = await inputOf<RolloutInput>(client, rolloutWorkflowId(rollout), told.runId);
   const lists = await mapAtOnce(input.waves, (wave) => upgradesOf(client, wave));
   const specs = lists.flat();
+  const polled = await queues(
+    client,
+    specs.flatMap(({ queue }) => queue ?? []),
+  );
   const now = Date.now();
   const view = withRows(told, rows);
   const forecast = forecastRollout(input, lists, { view, rows }, await readLearned(client), now);
@@ -83,11 +83,8 @@ export async function explain(client: Client, rollout: string, resource: string 
     chosen: resource === null ? rows : rows.filter(({ resourceId }) => resourceId === resource),
     resource,
     specs: new Map(specs.map((spec) => [upgradeWorkflowId(spec.resource), spec])),
-    queues: await queues(
-      client,
-      specs.flatMap(({ queue }) => queue ?? []),
-    ),
-    deployments: versioned,
+    queues: polled,
+    deployments: await deployments(client, polled),
     forecast,
   };
   if (scene.chosen.length === 0) throw new UnknownResourceError(resource ?? '', rollout);

@@ -2,6 +2,7 @@
 import { type Command, Option } from 'commander';
 import { actor } from '../actor.js';
 import {
+  type AccountsOptions,
   type OutputOptions,
   parseDuration,
   print,
@@ -10,6 +11,7 @@ import {
   type ServerOptions,
   stdoutPaint,
   stdoutWidth,
+  withAccountsOption,
   withClient,
   withOutputOption,
   withServerOptions,
@@ -17,10 +19,11 @@ import {
 import { deployment, deployments, type DeploymentView, drain, promote } from '../deployments.js';
 import { UsageError } from '../errors.js';
 import { EXIT } from '../exit-codes.js';
+import { ownQueues } from '../own-queues.js';
 import { identitiesOf, queues } from '../queues.js';
 import { renderDeployment } from '../render/deployment.js';
 
-interface Options extends OutputOptions, ServerOptions {
+interface Options extends AccountsOptions, OutputOptions, ServerOptions {
   readonly deployment?: string;
 }
 
@@ -34,9 +37,11 @@ export function addVersions(worker: Command): void {
     .action(async (options: Options) => {
       await withClient(options, async (client) => {
         const { deployment: name } = options;
-        const views = name === undefined ? await deployments(client) : [await deployment(client, name)];
+        const own = ownQueues(options.accounts);
+        const polled = await queues(client, own);
+        const views = name === undefined ? await deployments(client, polled) : [await deployment(client, name, own)];
         const unversioned = identitiesOf(
-          (await queues(client)).flatMap(({ pollers }) => pollers.filter(({ version }) => version === null)),
+          polled.flatMap(({ pollers }) => pollers.filter(({ version }) => version === null)),
         );
         tell(options, { deployments: views, unversioned });
       });
@@ -53,9 +58,13 @@ export function addVersions(worker: Command): void {
       }
       const name = nameOf(options);
       const buildId = options.unversioned === true ? null : (build ?? (await ownBuild()));
+      const own = ownQueues(options.accounts, () => {
+        say(`${options.accounts} cannot be used, so queues that accounts name are not looked at (see uplift doctor)`);
+      });
       await withClient(options, async (client) => {
-        const before = await promote(client, name, buildId, { actor: actor(), waitMs: options.timeout, told: say });
-        tell(options, { deployments: [await deployment(client, name)] });
+        const asked = { own, actor: actor(), waitMs: options.timeout, told: say };
+        const before = await promote(client, name, buildId, asked);
+        tell(options, { deployments: [await deployment(client, name, own)] });
         if (before === buildId) say('it was current already');
         else if (before !== null) say(`${before} keeps the upgrades that began on it: uplift worker drain ${before}`);
       });
@@ -67,12 +76,14 @@ export function addVersions(worker: Command): void {
     .option('--timeout <duration>', 'give up after this time, exit code 124', parseDuration)
     .action(async (build: string | undefined, options: Options & { timeout?: number }) => {
       const name = nameOf(options);
+      const own = ownQueues(options.accounts);
       process.exitCode = await withClient(options, async (client) => {
         const isDrained = await drain(client, name, build ?? null, {
+          own,
           timeoutMs: options.timeout ?? Infinity,
           told: say,
         });
-        tell(options, { deployments: [await deployment(client, name)] });
+        tell(options, { deployments: [await deployment(client, name, own)] });
         if (!isDrained) return EXIT.watchTimedOut;
         say('drained: the workers of builds that are not current can be ended');
         return EXIT.done;
@@ -80,7 +91,7 @@ export function addVersions(worker: Command): void {
     });
   for (const command of [status, promoting, draining]) {
     command.addOption(new Option('--deployment <name>', 'worker deployment').env('UPLIFT_DEPLOYMENT'));
-    withOutputOption(withServerOptions(command));
+    withOutputOption(withServerOptions(withAccountsOption(command)));
   }
 }
 

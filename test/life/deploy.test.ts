@@ -1,8 +1,10 @@
 /** A new build of the workers in the middle of a rollout: beside the old one until that is drained, or in its place. */
+import { readFile, writeFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { WorkflowHandle } from '@temporalio/client';
 import { Worker } from '@temporalio/worker';
 import { afterAll, expect, it } from 'vitest';
+import { parse, stringify } from 'yaml';
 import { keepInventory } from '../../activities/inventory.js';
 import { rolloutWorkflowId, upgradeWorkflowId } from '../../workflows/contracts/ids.js';
 import { QUEUES } from '../../workflows/contracts/queues.js';
@@ -139,6 +141,19 @@ it.concurrent(
     const { stdout: explained } = await uplift(['explain', 'deploy', '--address', address]);
     expect(explained).toContain(`uplift worker promote old --deployment ${DEPLOYMENT}`);
     expect((await begun.handle.describe()).historyLength).toBe(2);
+    // An account's own queue has to be polled as well.
+    const apart = `${life.accounts}.eu.yaml`;
+    const { accounts } = parse(await readFile(life.accounts, 'utf8')) as { accounts: Record<string, object> };
+    await writeFile(
+      apart,
+      stringify({ accounts: { ...accounts, eu: { ...Object.values(accounts)[0], queue: 'eu' } } }),
+    );
+    const partly = await worker('promote', 'old', '--timeout', '1s', '--accounts', apart);
+    const lackHere = `no worker of ${DEPLOYMENT}, build old, polls uplift@eu, uplift-submit@eu, uplift-wait@eu`;
+    expect(partly).toMatchObject({ code: 1, stderr: expect.stringContaining(lackHere) as string });
+    expect(JSON.parse((await worker('status', '--accounts', apart)).stdout)).toMatchObject({
+      deployments: [{ versions: [{ unserved: ['uplift@eu', 'uplift-submit@eu', 'uplift-wait@eu'] }] }],
+    });
     expect(await worker('promote', 'old')).toMatchObject({ code: 0 });
 
     await inFlight(life);
