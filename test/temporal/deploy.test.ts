@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
+import { VARIABLES } from '../../client/variables.js';
 import { connectClient, localTarget } from '../../temporal/connection.js';
 import { ensureNamespace } from '../../temporal/namespace.js';
 import { composeService, composeServices, ROOT, tagOf, variablesOf } from '../support/compose.js';
@@ -63,6 +64,17 @@ describe('docker-compose.yml', () => {
         expect(value, variable).toSatisfy((given) => given === undefined || /^\$\{\w+:\?/.test(String(given)));
       }
     }
+  });
+
+  it("hands its workers every variable of credentials and keys, and the example's", async () => {
+    const example = await readFile(join(ROOT, 'examples/accounts.yaml'), 'utf8');
+    const names = [...example.matchAll(/\b[A-Z]+(?:_[A-Z]+)+\b/g)].map(([name]) => name);
+    const named = [...names, ...Object.keys(VARIABLES).flatMap((keys) => keys.split(', '))].filter((name) =>
+      /^(CLOUD_SDK|ALIBABA_CLOUD|CACHES|OPS|PAGER)_|^UPLIFT_ENCRYPTION_KEYS$/.test(name),
+    );
+    expect(named.length).toBeGreaterThan(15);
+    const handed = variablesOf(composeService('worker')).map(([name]) => name);
+    expect(named.filter((name) => !handed.includes(name))).toEqual([]);
   });
 
   it('builds its image from every folder that the build reads', async () => {
