@@ -53,6 +53,11 @@ export function parseDuration(text: string): number {
   return value;
 }
 
+/** An option with such a duration, whose preset is shown as one would write it. */
+export function durationOption(flags: string, description: string, preset: string): Option {
+  return new Option(flags, description).argParser(parseDuration).default(parseDuration(preset), preset);
+}
+
 /** For commander, which names the option or variable: a file's path. */
 function parseFile(path: string): string {
   if (path === '') throw new InvalidArgumentError('Name a file, or leave it out.');

@@ -78,10 +78,15 @@ function startFor(queue: string): string {
 function* examineDeployment({ name, current, versions }: DeploymentView, polled: readonly Queue[]): Generator<Finding> {
   const promote = `uplift worker promote --deployment ${name}`;
   if (current === null) {
-    const what = `No version of the deployment ${name} is current, so its workers get no task`;
-    // Beside workers that are not versioned, it is about to be.
-    const level = unservedBy(polled, name, null).length === 0 ? 'warning' : 'problem';
-    yield { level, what, remedy: `\`${promote} BUILD\`` };
+    const what = `No version of the deployment ${name} is current`;
+    // Beside workers that are not versioned: before the first is promoted, or since versioning was turned off.
+    yield unservedBy(polled, name, null).length === 0
+      ? {
+          level: 'warning',
+          what: `${what}, so what is new goes to the workers without a deployment`,
+          remedy: `end its workers once \`uplift worker drain\` says so, or \`${promote} BUILD\``,
+        }
+      : { level: 'problem', what: `${what}, so its workers get no new task`, remedy: `\`${promote} BUILD\`` };
   }
   for (const { buildId, state, upgrades, workers, unserved } of versions) {
     const what = `Version ${buildId} of the deployment ${name}`;

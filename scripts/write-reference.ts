@@ -39,9 +39,9 @@ function commandsOf(command: Command, path: readonly string[] = []): string[] {
       : [
           table(
             ['option', ''],
-            options.map(({ flags, description, defaultValue }) => [
+            options.map(({ flags, description, defaultValue, defaultValueDescription }) => [
               `\`${flags}\``,
-              `${description}.${preset(defaultValue)}`,
+              `${description}.${preset(defaultValueDescription ?? defaultValue)}`,
             ]),
           ),
         ]),

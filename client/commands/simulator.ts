@@ -5,7 +5,7 @@ import type { Fate } from '../../simulator/model.js';
 import { runSimulator } from '../../simulator/main.js';
 import { SERVICES } from '../../simulator/server.js';
 import { assertPortFree, freePorts } from '../../temporal/ports.js';
-import { parseDuration, parsePort, say } from '../context.js';
+import { durationOption, parsePort, say } from '../context.js';
 import { FLEET, type Fleet, prepareRehearsal } from '../rehearsal.js';
 
 export const DEFAULT_SIMULATOR_PORT = 8244;
@@ -38,8 +38,8 @@ export function addSimulator(program: Command): void {
     .option('--engines <number>', 'CSE engines', parseNumber)
     .option('--caches <number>', 'DCS caches', parseNumber)
     .option('--clusters <number>', 'Elasticsearch clusters', parseNumber)
-    .option('--min <duration>', 'shortest upgrade', parseDuration, 4_000)
-    .option('--max <duration>', 'longest upgrade', parseDuration, 12_000)
+    .addOption(durationOption('--min <duration>', 'shortest upgrade', '4s'))
+    .addOption(durationOption('--max <duration>', 'longest upgrade', '12s'))
     .option('--graph-fate <fate=number>', `so many graphs end otherwise: ${FATES.join(', ')}`, addFate, {})
     .option('--engine-fate <fate=number>', 'so many engines end otherwise', addFate, {})
     .option('--cache-fate <fate=number>', 'so many caches end otherwise', addFate, {})

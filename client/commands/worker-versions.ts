@@ -3,6 +3,7 @@ import { type Command, Option } from 'commander';
 import { actor } from '../actor.js';
 import {
   type AccountsOptions,
+  durationOption,
   type OutputOptions,
   parseDuration,
   print,
@@ -27,8 +28,6 @@ interface Options extends AccountsOptions, OutputOptions, ServerOptions {
   readonly deployment?: string;
 }
 
-const MINUTE_MS = 60_000;
-
 export function addVersions(worker: Command): void {
   worker.enablePositionalOptions();
   const status = worker
@@ -51,7 +50,7 @@ export function addVersions(worker: Command): void {
     .argument('[build]', "build id (default: UPLIFT_BUILD_ID, or this installation's own)")
     .description('make a build the one that gets what is new, once its workers poll every queue')
     .option('--unversioned', 'the workers without a deployment instead: versioning is turned off')
-    .option('--timeout <duration>', 'wait for its workers for this long', parseDuration, MINUTE_MS)
+    .addOption(durationOption('--timeout <duration>', 'wait for its workers for this long', '1m'))
     .action(async (build: string | undefined, options: Options & { unversioned?: true; timeout: number }) => {
       if (options.unversioned === true && build !== undefined) {
         throw new UsageError('a build and --unversioned exclude each other (leave one of them out)');

@@ -134,6 +134,17 @@ it('finds what is wrong with a command', () => {
   ]);
 });
 
+it('every alert stands in the triage', () => {
+  const alerts = ['uplift', 'temporal'].flatMap((name) =>
+    [...readFileSync(join(ROOT, `deploy/${name}.rules.yml`), 'utf8').matchAll(/- alert: (\w+)/g)].map(
+      ([, alert]) => alert,
+    ),
+  );
+  const triage = documents.find(({ name }) => name === 'docs/operations.md')?.inline ?? [];
+  expect(alerts.length).toBeGreaterThan(10);
+  expect(alerts.filter((alert) => !triage.includes(alert ?? ''))).toEqual([]);
+});
+
 it('every npm script that the documents name exists', () => {
   const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { scripts: object };
   const told = documents.flatMap(({ text }) =>

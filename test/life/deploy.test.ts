@@ -137,7 +137,7 @@ it.concurrent(
     // It polls, and gets nothing yet.
     await expect.poll(versions, { timeout: 30_000 }).toMatchObject({ old: { state: 'new', workers: ['old'] } });
     const { stdout: examined } = await uplift(['doctor', '--address', address, '--accounts', life.accounts]);
-    expect(examined).toContain(`No version of the deployment ${DEPLOYMENT} is current, so its workers get no task`);
+    expect(examined).toContain(`No version of the deployment ${DEPLOYMENT} is current, so its workers get no new task`);
     const { stdout: explained } = await uplift(['explain', 'deploy', '--address', address]);
     expect(explained).toContain(`uplift worker promote old --deployment ${DEPLOYMENT}`);
     expect((await begun.handle.describe()).historyLength).toBe(2);
@@ -194,6 +194,12 @@ it.concurrent(
       code: 1,
       stderr: expect.stringContaining('no worker without a deployment polls') as string,
     });
+    await life.worker({ name: 'plain' });
+    expect(await worker('promote', '--unversioned')).toMatchObject({ code: 0 });
+    const off = await uplift(['doctor', '--address', address, '--accounts', life.accounts]);
+    expect(off.stdout).toContain(
+      `No version of the deployment ${DEPLOYMENT} is current, so what is new goes to the workers without a deployment`,
+    );
   },
 );
 
