@@ -65,8 +65,10 @@ export class Occurrences {
   /** `null` for a start on a day that the zone does not have, and for what has no length. */
   private span(start: Temporal.PlainDateTime): Span | null {
     const { timezone, end } = this.recurrence;
+    const day = start.toPlainDate();
+    // Asked of the day itself: a gap before midnight moves a start into the next day, and is none of a day.
+    if (!day.toZonedDateTime(timezone).toPlainDate().equals(day)) return null;
     const opens = start.toZonedDateTime(timezone, { disambiguation: 'compatible' });
-    if (!opens.toPlainDate().equals(start.toPlainDate())) return null;
     const closes =
       end === undefined ? this.after(start, opens) : Temporal.PlainDateTime.from(end).toZonedDateTime(timezone);
     const span = { opens: opens.epochMilliseconds, closes: closes.epochMilliseconds };

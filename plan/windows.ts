@@ -228,7 +228,14 @@ function blackoutsOf(source: Source, { blackouts = [] }: WindowSpec, complain: C
       });
       for (const { message, remedy } of objections)
         complain([...path, 'ics'], { message: `${ics} ${message}`, remedy });
-      return entries.map(({ name, recurrence }) => ({ name: `${reason}: ${name}`, scope: scoped, path, recurrence }));
+      return entries.flatMap(({ name, recurrence }) => {
+        // Without those that were moved or cancelled, of which a series may consist.
+        if (occurs({ name, recurrence: { ...recurrence, except: [] } }))
+          return [{ name: `${reason}: ${name}`, scope: scoped, path, recurrence }];
+        const message = `${ics} event "${name}": never occurs: its zone has no such day`;
+        complain([...path, 'ics'], { message, remedy: 'correct its date, or remove it' });
+        return [];
+      });
     }
     const { start: begins, duration: length } = entry;
     if (begins === undefined || length === undefined) return [];

@@ -19,6 +19,13 @@ def placed(wall: datetime, zone: ZoneInfo) -> datetime:
     return wall.replace(tzinfo=zone, fold=0).astimezone(UTC)
 
 
+def exists(day: date, zone: ZoneInfo) -> bool:
+    """Whether any minute of the day is one that the zone's clocks show."""
+    midnight = datetime.combine(day, time())
+    minutes = (midnight + timedelta(minutes=minute) for minute in range(24 * 60))
+    return any(placed(minute, zone).astimezone(zone).replace(tzinfo=None) == minute for minute in minutes)
+
+
 def duration(text: str) -> tuple[timedelta, timedelta]:
     """Calendar days, and exact time."""
     days, hours, minutes = (int(part or 0) for part in re.fullmatch(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?", text).groups())
@@ -51,9 +58,9 @@ def spans(entry: dict, at: datetime) -> list[tuple[datetime, datetime]]:
     found = []
     naive = at.replace(tzinfo=None)
     for wall in starts(entry, zone, naive - BACK, naive + AHEAD):
-        begins = placed(wall, zone)
-        if begins.astimezone(zone).date() != wall.date():
+        if not exists(wall.date(), zone):
             continue
+        begins = placed(wall, zone)
         ends = (placed(wall + days, zone) if days else begins) + exact
         found.append((begins, ends))
     return found

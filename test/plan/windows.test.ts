@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import { OpenCalendar } from '../../calendar/calendar.js';
 import { InputError } from '../../plan/errors.js';
 import { planOf, tagsKey, usesTags } from '../../plan/plan.js';
 import { parseSource } from '../../plan/source.js';
@@ -128,6 +129,16 @@ durations: { balloon: 30m }`),
     expect(planOf(source(''), context)).toMatchObject({ windows: null });
   });
 
+  it('take a blackout that begins in a gap before midnight', () => {
+    const range = 'reason: x, from: 2027-03-27T23:30, to: 2027-04-10, timezone: America/Nuuk';
+    const [calendar] = planOf(source(`blackouts: [{ ${range} }]`), context).windows?.calendars ?? [];
+    if (calendar === undefined) throw new Error('no calendar');
+    expect(new OpenCalendar(calendar).state(Date.parse('2027-03-28T01:30:00Z'))).toMatchObject({
+      open: false,
+      until: '2027-04-11T01:00:00.000Z',
+    });
+  });
+
   it('read an .ics file beside the plan', () => {
     const ics = ['BEGIN:VCALENDAR', 'BEGIN:VEVENT', 'SUMMARY:New Year', 'DTSTART;VALUE=DATE:20270101', 'END:VEVENT'];
     writeFileSync(join(folder, 'holidays.ics'), [...ics, 'END:VCALENDAR', ''].join('\r\n'));
@@ -144,6 +155,8 @@ durations: { balloon: 30m }`),
   });
 });
 
+const EVENT = ['BEGIN:VCALENDAR', 'BEGIN:VEVENT', 'SUMMARY:Move', 'DTSTART:20111230T100000', 'DURATION:PT4H'];
+writeFileSync(join(folder, 'no-day.ics'), [...EVENT, 'END:VEVENT', 'END:VCALENDAR', ''].join('\r\n'));
 writeFileSync(join(folder, 'broken.ics'), 'BEGIN:VCALENDAR\r\n');
 writeFileSync(join(folder, 'binary.ics'), Buffer.from([0xff, 0xfe, 0x00]));
 
@@ -266,6 +279,11 @@ const ROWS: readonly Row[] = [
     'no such file',
     blackouts('reason: x, ics: none.ics, timezone: UTC'),
     'plan.yaml:9: spec.blackouts[0].ics: there is no such file (check the path; it is relative to the plan)',
+  ],
+  [
+    'an event on a day that its zone does not have',
+    blackouts('reason: x, ics: no-day.ics, timezone: Pacific/Apia'),
+    'plan.yaml:9: spec.blackouts[0].ics: no-day.ics event "Move": never occurs: its zone has no such day (correct its date, or remove it)',
   ],
   [
     'a broken file',
