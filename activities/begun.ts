@@ -3,6 +3,7 @@ import { Context } from '@temporalio/activity';
 import type { Client } from '@temporalio/client';
 import { decodeFromPayloadsAtIndex } from '@temporalio/common/lib/internal-non-workflow/codec-helpers.js';
 import { tsToMs } from '@temporalio/common/lib/time.js';
+import { rolloutWorkflowId } from '../workflows/contracts/ids.js';
 import { ATTRIBUTES } from '../workflows/contracts/search-attributes.js';
 import type { StepInput, SubmitResult } from '../workflows/contracts/steps.js';
 import type { Outcome, Phase } from '../workflows/contracts/upgrade.js';
@@ -22,13 +23,14 @@ const NOT_YET: readonly SubmitResult['verdict'][] = ['busy', 'deferred', 'held-b
 /** @param by epoch milliseconds */
 export type BegunOf = (input: Pick<StepInput, 'rollout' | 'rolloutRun'>, by: number) => Promise<boolean>;
 
-/** @throws the server's error: who cannot ask may not send */
+/** @throws the server's error, also that the rollout is gone: who cannot ask may not send */
 export function begunReader(clientOf: () => Client = () => Context.current().client): BegunOf {
   const begun = new Set<string>();
-  return async ({ rollout, rolloutRun }, by) => {
+  return async (of, by) => {
+    const { rolloutRun } = of;
     if (begun.has(rolloutRun)) return true;
     const client = clientOf();
-    const found = await client.withDeadline(Date.now() + WITHIN_MS, () => anyBy(client, rollout, by));
+    const found = await client.withDeadline(Date.now() + WITHIN_MS, () => anyBy(client, of, by));
     if (!found) return false;
     if (begun.size >= KEPT) begun.clear();
     begun.add(rolloutRun);
@@ -37,9 +39,12 @@ export function begunReader(clientOf: () => Client = () => Context.current().cli
 }
 
 /** Visibility says which upgrades may be it, and lags; when each of them was, its history tells. */
-async function anyBy(client: Client, rollout: string, by: number): Promise<boolean> {
+async function anyBy(client: Client, { rollout, rolloutRun }: Parameters<BegunOf>[0], by: number): Promise<boolean> {
+  // An earlier rollout of this name is another one, and so are its upgrades.
+  const { startTime } = await client.workflow.getHandle(rolloutWorkflowId(rollout), rolloutRun).describe();
   const phases = [...SENT, 'Ended' satisfies Phase].map((phase) => `'${phase}'`).join(', ');
-  const query = `WorkflowType = 'upgrade' AND UpliftRollout = '${rollout}' AND StartTime < '${iso(by)}' AND UpliftPhase IN (${phases})`;
+  const within = `StartTime >= '${startTime.toISOString()}' AND StartTime < '${iso(by)}'`;
+  const query = `WorkflowType = 'upgrade' AND UpliftRollout = '${rollout}' AND ${within} AND UpliftPhase IN (${phases})`;
   for await (const { workflowId, runId, closeTime, typedSearchAttributes } of client.workflow.list({ query })) {
     const outcome = typedSearchAttributes.get(ATTRIBUTES.outcome);
     if (NOT_UNDER_WAY.some((one) => one === outcome)) continue;
