@@ -1,6 +1,6 @@
 /** What `spec` may say of windows; what can be seen only across entries stands in `windows.ts`. */
 import { z } from 'zod';
-import { isoDuration, WEEKDAYS } from '../calendar/forms.js';
+import { instantOf, isoDuration, WEEKDAYS } from '../calendar/forms.js';
 
 const duration = z.string().refine((text) => isoDuration(text) !== null, {
   error: 'is no length of time',
@@ -80,11 +80,12 @@ const blackoutEntry = z
 
 const instant = z
   .string()
-  .regex(
-    /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2})?(Z|[+-]\d{2}:\d{2})$/,
-    'write an instant with its offset: 2026-12-01T06:00+01:00',
-  )
-  .refine((text) => !Number.isNaN(Date.parse(text)), {
+  .regex(/^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:[0-5]\d)?(Z|[+-]\d{2}:\d{2})$/, {
+    error: 'write an instant with its offset: 2026-12-01T06:00+01:00',
+    abort: true,
+  })
+  // Date.parse takes 30 February for 2 March.
+  .refine((text) => typeof instantOf(text) === 'number', {
     error: 'is no date and time',
     params: { remedy: 'write an instant with its offset: 2026-12-01T06:00+01:00' },
   });

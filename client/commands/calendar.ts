@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { CLOUD_APIS } from '../../activities/clouds/index.js';
+import { instantOf } from '../../calendar/forms.js';
 import { readSource } from '../../plan/source.js';
 import { calendarViews } from '../calendars.js';
 import {
@@ -70,9 +71,9 @@ async function calendar(file: string, options: CalendarOptions) {
 }
 
 function parseInstant(text: string): number {
-  const at = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2})?(Z|[+-]\d{2}:\d{2})$/.test(text) ? Date.parse(text) : NaN;
-  if (Number.isNaN(at)) throw new InvalidArgumentError('Use a time with its offset, as in 2026-12-01T22:00+01:00.');
-  return at;
+  const told = instantOf(text);
+  if (typeof told !== 'number') throw new InvalidArgumentError(`${told.message}: ${told.remedy}.`);
+  return told;
 }
 
 function parseCount(text: string): number {

@@ -63,9 +63,9 @@ it('says that startBy has passed, which no rollout could be applied with', async
   expect((await uplift(['validate', late, '--accounts', place.accounts])).stderr).toContain('has passed');
 });
 
-it('refuses a time without an offset', async () => {
-  const { code, stderr } = await uplift(['calendar', plan, '--accounts', place.accounts, '--at', '2031-01-01T22:30']);
-  expect(stderr).toContain('2026-12-01T22:00+01:00');
+it.each(['2031-01-01T22:30', '2031-02-30T22:30Z'])('refuses %s, which is no instant', async (at) => {
+  const { code, stderr } = await uplift(['calendar', plan, '--accounts', place.accounts, '--at', at]);
+  expect(stderr).toContain(`"${at}" is no instant: write 2026-12-24T18:00+01:00, or "2026-12-24T18:00 Europe/Berlin"`);
   expect(code).toBe(1);
 });
 

@@ -310,6 +310,13 @@ const ROWS: readonly Row[] = [
     'expireAt: 2026-12-20T00:00',
     'plan.yaml:8: spec.expireAt: "2026-12-20T00:00" does not have the right form (write an instant with its offset: 2026-12-01T06:00+01:00)',
   ],
+  ...['2027-02-30T00:00Z', '2027-01-01T24:00Z', '2027-01-01T12:00+25:00'].flatMap((time) =>
+    ['startBy', 'expireAt'].map((bound): [string, string, string] => [
+      `a ${bound} that is no instant: ${time}`,
+      `${bound}: ${time}`,
+      `plan.yaml:8: spec.${bound}: is no date and time (write an instant with its offset: 2026-12-01T06:00+01:00)`,
+    ]),
+  ),
   [
     'a window that opens too late',
     `${windows('name: leap, rrule: FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=29, start: "22:00", duration: 4h, timezone: UTC')}\nexpireAt: 2027-01-01T00:00Z`,
