@@ -86,6 +86,15 @@ export function wallObjection(text: string): Objection | null {
   }
 }
 
+/** Why a range cannot end with this; `null` when it can. A date is included, so there has to be a next one to write. */
+export function rangeEndObjection(to: string): Objection | null {
+  if (to !== '9999-12-31') return wallObjection(to);
+  return {
+    message: `"${to}" is the last date there is, and a range ends with the next one`,
+    remedy: 'give an earlier one',
+  };
+}
+
 /**
  * An instant as it is written: with its offset (`2026-12-24T18:00+01:00`, `…Z`), or on a place's clock
  * (`2026-12-24T18:00 Europe/Berlin`, `2026-12-24T18:00[Europe/Berlin]`), where a clock change is read as a start is.

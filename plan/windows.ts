@@ -8,6 +8,7 @@ import {
   durationMs,
   isoDuration,
   type Objection,
+  rangeEndObjection,
   rangeOf,
   recurrenceOf,
   ruleObjection,
@@ -204,7 +205,7 @@ function blackoutsOf(source: Source, { blackouts = [] }: WindowSpec, complain: C
       told(complain, [...path, 'timezone'], zoneObjection(timezone)),
       ...(dates ?? []).map((day, index) => told(complain, [...path, 'dates', index], dateObjection(day))),
       from !== undefined && told(complain, [...path, 'from'], wallObjection(from)),
-      to !== undefined && told(complain, [...path, 'to'], wallObjection(to)),
+      to !== undefined && told(complain, [...path, 'to'], rangeEndObjection(to)),
       ...Object.entries(zones ?? {}).map(([name, iana]) =>
         told(complain, [...path, 'zones', name], zoneObjection(iana)),
       ),

@@ -251,6 +251,11 @@ const ROWS: readonly Row[] = [
     'plan.yaml:9: spec.blackouts[0].to: is not after `from` (give the later one as `to`)',
   ],
   [
+    'a range to the last date there is',
+    blackouts('reason: x, from: 2026-12-24, to: 9999-12-31, timezone: UTC'),
+    'plan.yaml:9: spec.blackouts[0].to: "9999-12-31" is the last date there is, and a range ends with the next one (give an earlier one)',
+  ],
+  [
     'a blackout that never occurs',
     blackouts('reason: x, rrule: FREQ=MONTHLY;BYDAY=6SA, start: "00:00", duration: 1d, timezone: UTC'),
     'plan.yaml:9: spec.blackouts[0]: blackout "x" never occurs (correct its rule, or remove it)',
