@@ -269,13 +269,18 @@ class SubmitAttempt {
     const later = (reason: string, inMs: number) => ({
       ended: this.result('deferred', reason, { retryInMs: inMs / this.input.timing.scale }),
     });
+    const offset = this.sender?.clockOffset() ?? null;
+    if (offset === null)
+      return later('cannot tell what time it is at the cloud: its answers have no date', HOLD_RETRY_MS);
+    const [least, most] = [Math.min(offset.least, 0), Math.max(offset.most, 0)];
     let gates: Gates;
     let hasBegun = true;
     try {
       if (this.deps.gatesOf === undefined) throw new RangeError('nobody can be asked');
       gates = await this.deps.gatesOf(this.input);
       // One that sends long before `startBy` need not ask.
-      if (this.deps.clock.now() + this.bounds.sendWindowMs + SOON_MS * this.input.timing.scale >= gates.startBy) {
+      const latest = this.deps.clock.now() + most + this.bounds.sendWindowMs;
+      if (latest + SOON_MS * this.input.timing.scale >= gates.startBy) {
         if (this.deps.begunOf === undefined) throw new RangeError('nobody can be asked');
         hasBegun = await this.deps.begunOf(this.input, gates.startBy);
       }
@@ -283,12 +288,7 @@ class SubmitAttempt {
       const why = error instanceof Error ? error.message : String(error);
       return later(`cannot tell whether its window is open: ${why}`, HOLD_RETRY_MS);
     }
-    const offset = this.sender?.clockOffset() ?? null;
-    if (offset === null)
-      return later('cannot tell what time it is at the cloud: its answers have no date', HOLD_RETRY_MS);
-
     const now = this.deps.clock.now();
-    const [least, most] = [Math.min(offset.least, 0), Math.max(offset.most, 0)];
     const [first, last] = [gates.state(gate, now + least, hasBegun), gates.state(gate, now + most, hasBegun)];
     const seenBy = gates.startBy + timeoutMs + SEEN_WITHIN_MS;
     if (last.over && !hasBegun && now < seenBy) {

@@ -198,6 +198,13 @@ it('gives a first send up at startBy, however long it waited for its turn', asyn
   expect(times()).toEqual([]);
 });
 
+it("asks whether a first send is in time by the cloud's clock too", async () => {
+  const late = await submitted({ at: START_BY - 300_000, cloudAheadMs: 600_000, deps: startBy(false) });
+  expect(late).toMatchObject({ verdict: 'deferred', calls: [] });
+  expect(late.reason).toContain(`startBy ${new Date(START_BY).toISOString()} has passed`);
+  expect(times()).toEqual([]);
+});
+
 it('sends nothing from expireAt on, although its window is open', async () => {
   const expireAt = new Date(START_BY).toISOString();
   const deps = { gatesOf: () => Promise.resolve(gates(0, { expireAt })) };
