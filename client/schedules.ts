@@ -154,10 +154,13 @@ function catchUpFor(due: readonly Occurrence[], asked: number | undefined): numb
   return Math.max(asked ?? shortest, LEAST_CATCH_UP_MS);
 }
 
+/** What a schedule runs with, and how late a run may still be started after an outage. */
+type Made = ReturnType<typeof scheduleOf>;
+
 /** @throws ScheduleTakenError when the name is taken */
 export async function createSchedule(
   client: Client,
-  { input, catchUpMs }: ReturnType<typeof scheduleOf>,
+  { input, catchUpMs }: Made,
   { paused }: { readonly paused: boolean },
 ): Promise<void> {
   try {
@@ -175,12 +178,15 @@ export async function createSchedule(
 /**
  * Changes a schedule: what it is from now on. A rollout that it has created goes on as it was.
  *
- * @throws UnknownScheduleError
+ * @param change is given what the schedule runs with now, again for each try: others may have changed it meanwhile
+ * @throws UnknownScheduleError; what `change` throws
  */
-export async function updateSchedule(client: Client, made: ReturnType<typeof scheduleOf>): Promise<void> {
-  const { schedule } = made.input;
-  await known(client, schedule, () =>
-    editSchedule(client, schedule, ({ state }) => ({ ...definition(made.input, made.catchUpMs), state })),
+export async function updateSchedule(client: Client, name: string, change: (was: Made) => Made): Promise<void> {
+  await known(client, name, () =>
+    editSchedule(client, name, (previous) => {
+      const { input, catchUpMs } = change(madeOf(previous));
+      return { ...definition(input, catchUpMs), state: previous.state };
+    }),
   );
 }
 
@@ -201,11 +207,11 @@ function definition(input: OccurrenceInput, catchUpMs: number): Pick<ScheduleOpt
 }
 
 /** What a schedule runs with now. @throws UnknownScheduleError */
-export async function scheduleInput(
-  client: Client,
-  name: string,
-): Promise<{ readonly input: OccurrenceInput; readonly catchUpMs: number }> {
-  const { action, policies } = await known(client, name, (handle) => handle.describe());
+export async function scheduleInput(client: Client, name: string): Promise<Made> {
+  return madeOf(await known(client, name, (handle) => handle.describe()));
+}
+
+function madeOf({ action, policies }: ScheduleDescription): Made {
   return { input: inputIn(action), catchUpMs: policies.catchupWindow };
 }
 

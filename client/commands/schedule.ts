@@ -92,16 +92,20 @@ function addUpdate(schedule: Command): void {
     .description('change it from now on; a rollout that it has created goes on as it was')
     .action(async (name: string, options: WishOptions & { plan?: string }) => {
       process.exitCode = await withClient(options, async (client) => {
-        const { input, catchUpMs } = await scheduleInput(client, name);
-        const { file, text, files } = input.plan;
-        const source = options.plan === undefined ? parseSource(text, file, files) : readSource(options.plan);
-        const { windows, leadMs, jitterMs, pauseOnFailure } = input;
-        // Another plan opens otherwise: how long it may be ahead or late is found anew.
-        const times = options.plan === undefined ? { leadMs, catchUpMs } : {};
-        const kept = { windows, jitterMs, pauseOnFailure, ...times, ...wishOf(options) };
-        const made = scheduleOf(name, source, { ...kept, startedBy: actor() });
-        if (options.plan !== undefined) await mustBePlannable(source, options.accounts);
-        await updateSchedule(client, made);
+        const planned = options.plan === undefined ? null : readSource(options.plan);
+        const change = ({ input, catchUpMs }: ReturnType<typeof scheduleOf>) => {
+          const { file, text, files } = input.plan;
+          const { windows, leadMs, jitterMs, pauseOnFailure } = input;
+          // Another plan opens otherwise: how long it may be ahead or late is found anew.
+          const times = planned === null ? { leadMs, catchUpMs } : {};
+          const kept = { windows, jitterMs, pauseOnFailure, ...times, ...wishOf(options) };
+          return scheduleOf(name, planned ?? parseSource(text, file, files), { ...kept, startedBy: actor() });
+        };
+        if (planned !== null) {
+          change(await scheduleInput(client, name));
+          await mustBePlannable(planned, options.accounts);
+        }
+        await updateSchedule(client, name, change);
         return show(options, await describeSchedule(client, name));
       });
     });

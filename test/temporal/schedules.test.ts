@@ -2,6 +2,7 @@
 import { ScheduleNotFoundError } from '@temporalio/client';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { recurrenceOf } from '../../calendar/forms.js';
+import { scheduleInput, updateSchedule } from '../../client/schedules.js';
 import { editSchedule } from '../../temporal/schedule-edits.js';
 import { renewSchedules } from '../../temporal/schedules.js';
 import { scheduleId } from '../../workflows/contracts/ids.js';
@@ -96,6 +97,22 @@ it('loses none of several changes at a time, a pause neither', async () => {
   const [input] = action.args as [OccurrenceInput];
   expect(input.startedBy.split(' ').toSorted()).toEqual(['ana', ...words].toSorted());
   expect(state).toMatchObject({ paused: true, note: 'hands off' });
+});
+
+it('updates what the schedule is by then, not what it was when an update began', async () => {
+  await create('updated');
+  const words = ['a', 'b', 'c', 'd', 'e'];
+  const add = (word: string) =>
+    updateSchedule(env.client, 'updated', ({ input, catchUpMs }) => ({
+      input: { ...input, startedBy: `${input.startedBy} ${word}`, leadMs: input.leadMs + 1_000 },
+      catchUpMs: catchUpMs + 1_000,
+    }));
+  const before = await scheduleInput(env.client, 'updated');
+  await Promise.all(words.map(add));
+  const after = await scheduleInput(env.client, 'updated');
+  expect(after.input.startedBy.split(' ').toSorted()).toEqual(['ana', ...words].toSorted());
+  expect(after.input.leadMs - before.input.leadMs).toBe(5_000);
+  expect(after.catchUpMs - before.catchUpMs).toBe(5_000);
 });
 
 it('says that a schedule which is gone is gone, and passes on what is wrong with a change', async () => {
