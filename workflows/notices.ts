@@ -10,6 +10,7 @@ import {
   sleep,
   startChild,
 } from '@temporalio/workflow';
+import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import { noticeId, noticeWorkflowId } from './contracts/ids.js';
 import { OVERRUN_RISK_MS, type NextOpening, type Notice, type NoticeKind } from './contracts/notices.js';
 import { countOf } from './contracts/outcome.js';
@@ -85,6 +86,8 @@ export class Notices {
       try {
         const child = await startChild<typeof noticeWorkflow>('notice', {
           workflowId: noticeWorkflowId(id),
+          // A rollout that was reset comes here again, and nobody is told twice.
+          workflowIdReusePolicy: 'REJECT_DUPLICATE',
           args: [{ notice, to, timing }],
           parentClosePolicy: ParentClosePolicy.ABANDON,
           cancellationType: ChildWorkflowCancellationType.ABANDON,
@@ -93,7 +96,7 @@ export class Notices {
         });
         child.result().catch((error: unknown) => this.missed(kind, error));
       } catch (error) {
-        this.missed(kind, error);
+        if (!(error instanceof WorkflowExecutionAlreadyStartedError)) this.missed(kind, error);
       }
     });
   }

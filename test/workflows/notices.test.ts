@@ -1,19 +1,20 @@
 /** What people are told of a rollout: when, how often, and that nothing waits for whoever is told. */
 import { ApplicationFailure } from '@temporalio/common';
 import { temporal } from '@temporalio/proto';
-import { WorkflowFailedError, type WorkflowHandle } from '@temporalio/client';
+import { WorkflowFailedError, type WorkflowHandleWithFirstExecutionRunId } from '@temporalio/client';
 import type { TestWorkflowEnvironment } from '@temporalio/testing';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { recurrenceOf } from '../../calendar/forms.js';
 import { Gates } from '../../calendar/gate.js';
 import type { SkipRequest } from '../../workflows/contracts/control.js';
-import { noticeWorkflowId, rolloutWorkflowId } from '../../workflows/contracts/ids.js';
+import { noticeId, noticeWorkflowId, rolloutWorkflowId } from '../../workflows/contracts/ids.js';
 import { MESSAGES } from '../../workflows/contracts/messages.js';
 import type { Notice, NoticeSteps, OpeningSteps } from '../../workflows/contracts/notices.js';
 import { QUEUES } from '../../workflows/contracts/queues.js';
 import type { RolloutInput, RolloutResult, RolloutStatus } from '../../workflows/contracts/rollout.js';
 import type { GateSteps, VerifyResult } from '../../workflows/contracts/steps.js';
 import type { ResourceRef } from '../../workflows/contracts/upgrade.js';
+import type { notice } from '../../workflows/notice.js';
 import type { rollout } from '../../workflows/rollout.js';
 import { timeSkippingEnvironment } from '../support/environment.js';
 import { rolloutInput, type Script, scriptedSteps, spec as upgradeSpec } from './scripted-steps.js';
@@ -43,7 +44,7 @@ interface Told {
 async function run(
   input: RolloutInput,
   { deliver = () => undefined, ...script }: Script & { deliver?: (notice: Notice, webhook: string) => void } = {},
-  meanwhile?: (handle: WorkflowHandle<typeof rollout>) => Promise<void>,
+  meanwhile?: (handle: WorkflowHandleWithFirstExecutionRunId<typeof rollout>) => Promise<void>,
 ): Promise<Told> {
   const steps = scriptedSteps(script);
   const notices: Notice[] = [];
@@ -258,6 +259,31 @@ it('says which notice is the last of its kind, and in the end how many were not 
   const last = '; it is notice 100 of this kind, and no further one is sent';
   expect(wanted.filter((text) => text.endsWith(last))).toHaveLength(1);
   expect(notices.find(({ kind }) => kind === 'done')?.text).toMatch(/; notices that were not sent: 2 approval-wanted$/);
+});
+
+it('tells nobody twice of what was told before a reset', async () => {
+  const approval = { quorum: 1, approvers: ['ana'], expiresAfterMs: HOUR };
+  const input = { ...base('reset', ['t1']), approval };
+  const before: Notice = {
+    id: '',
+    kind: 'done',
+    rollout: 'reset',
+    schedule: null,
+    at: new Date(await env.currentTimeMs()).toISOString(),
+    text: 'told before the reset',
+  };
+  const { notices, status } = await run(input, {}, async ({ firstExecutionRunId }) => {
+    const id = noticeId('reset', firstExecutionRunId, 'done', 1);
+    const told = await env.client.workflow.start<typeof notice>('notice', {
+      workflowId: noticeWorkflowId(id),
+      taskQueue: QUEUES.main,
+      args: [{ notice: { ...before, id }, to: ['ops'], timing: { scale: 1 } }],
+    });
+    await expect.poll(async () => (await told.describe()).status.name, { timeout: 20_000 }).toBe('COMPLETED');
+  });
+  expect(notices.filter(({ kind }) => kind === 'done').map(({ text }) => text)).toEqual(['told before the reset']);
+  expect(notices.map(({ kind }) => kind)).toContain('approval-wanted');
+  expect(status.undelivered ?? null).toBeNull();
 });
 
 it('nobody who cannot be told holds anything, and it shows', async () => {
