@@ -89,8 +89,10 @@ function frozenAmong(
   holding: readonly Freeze[],
   at: number,
 ): { readonly denials: readonly Denial[]; readonly notes: readonly string[] } {
-  const covering = (target: PlannedTarget) =>
-    holding.filter((freeze) => covers(freeze, { resource: target.resource, rollout, tags: {} }));
+  // Tags stand at the clouds, and only a plan reads each resource: what they decide is not denied here, but told.
+  const whateverTags = ({ scope, except }: Freeze) => ({ scope, except: except.map(({ tag: _tag, ...rest }) => rest) });
+  const covering = ({ resource }: PlannedTarget) =>
+    holding.filter((freeze) => covers(whateverTags(freeze), { resource, rollout, tags: {} }));
   const held = members.map(covering);
   const ends = held.map((some) => some.reduce((end, { until }) => Math.max(end, Date.parse(until)), 0));
   const first = Math.min(...ends);
@@ -103,7 +105,6 @@ function frozenAmong(
   const partly = some.flatMap(({ freeze, many }) =>
     many > 0 && first <= at ? [`${many} of them ${many === 1 ? 'is' : 'are'} ${freezeLabel(freeze)}.`] : [],
   );
-  // Tags stand at the clouds, and only a plan reads each resource.
   const byTag = some.flatMap(({ freeze, many }) =>
     many < members.length && [...freeze.scope, ...freeze.except].some(({ tag }) => tag !== undefined)
       ? [`A freeze goes by tags; \`uplift plan\` tells what it holds: ${freezeLabel(freeze)}.`]

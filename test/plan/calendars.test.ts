@@ -73,6 +73,16 @@ it('tells of a freeze also where the plan has no windows, and of one that goes b
   expect(byTag?.notes[0]).toContain('A freeze goes by tags');
 });
 
+it('does not deny what a freeze may leave out by its tags, and tells of it', () => {
+  const some = { ...frozen('freeze-1', {}, OPENS + HOUR), except: [{ account: ['north'], tag: ['env=dev'] }] };
+  const [open] = calendarViews(planned(WINDOWS), OPENS, 1, [some]);
+  expect(open?.state).toMatchObject({ open: true, reason: 'window saturday' });
+  expect(open?.notes).toEqual([expect.stringContaining('`uplift plan` tells what it holds: frozen until')]);
+  const elsewhere = { ...some, except: [{ account: ['ali'], tag: ['env=dev'] }] };
+  const [shut] = calendarViews(planned(WINDOWS), OPENS, 1, [elsewhere]);
+  expect(shut).toMatchObject({ state: { open: false, until: iso(OPENS + HOUR) }, notes: [] });
+});
+
 it('has no opening from expireAt on, and says so', () => {
   const plan = planned(`${WINDOWS}\nexpireAt: ${written(OPENS + WEEK + HOUR)}`);
   const [view] = calendarViews(plan, OPENS, 5);
