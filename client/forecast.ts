@@ -49,7 +49,7 @@ export interface Locked {
   /** The other rollout. */
   readonly rollout: string;
   readonly resources: number;
-  /** What the plan does with them. Only what is waited for is in the forecast. */
+  /** What the plan does with them. What is not waited for is forecast as if it were free. */
   readonly onLocked: NonNullable<UpgradeSpec['onLocked']>;
 }
 

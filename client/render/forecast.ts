@@ -41,7 +41,7 @@ function leftOutLines(without: readonly Unforecast[]): string[] {
 function lockedLine({ rollout, resources, onLocked }: Locked): string {
   const what = `rollout ${rollout} upgrades ${resources} of them now`;
   if (onLocked === 'wait') return `${what}: counted as free when nine of ten such upgrades have ended`;
-  return `${what}, which is not in the forecast: ${onLocked === 'skip' ? 'skipped' : 'refused'}, if their turn comes before that has ended`;
+  return `${what}: counted as free, and ${onLocked === 'skip' ? 'skipped' : 'refused'} if their turn comes before that has ended`;
 }
 
 /** `wave canary: starts Sat 2026-08-01 22:00 CEST, ends 23:10 (P50) … 23:40 (P90)` */

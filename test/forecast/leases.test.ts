@@ -48,10 +48,13 @@ it('starts what is waited for once nine of ten such upgrades have ended', () => 
   expect(lines).toContain('rollout autumn upgrades 1 of them now: counted as free when');
 });
 
-it('says that what is not waited for is not in the forecast', () => {
-  const { starts, lines } = told(heldBy('autumn'));
+it.each([
+  ['skip', 'skipped'],
+  ['fail', 'refused'],
+] as const)('counts what is not waited for as free, and says so, with onLocked: %s', (onLocked, word) => {
+  const { starts, lines } = told(heldBy('autumn'), onLocked);
   expect(starts).toEqual([0, 0]);
-  expect(lines).toContain('rollout autumn upgrades 1 of them now, which is not in the forecast: skipped, if');
+  expect(lines).toContain(`rollout autumn upgrades 1 of them now: counted as free, and ${word} if their`);
 });
 
 it('takes no lease of its own for one of another', () => {
