@@ -36,7 +36,8 @@ const KEPT_AT_MOST = '365 days';
 
 /**
  * Puts the upgrades of a rollout that is about to start where any worker can read them: into the inputs of workflows,
- * one for each shard. The rollout's own input then holds references.
+ * one for each shard. The rollout's own input then holds references. What a wave provides and its queue are made from its
+ * upgrades, whatever was given: a retry has fewer of them than the wave that it was made from.
  *
  * @param size of a shard; smaller ones are for tests
  * @param key in the ids; given, it replaces what an earlier try has put there
@@ -47,7 +48,7 @@ export async function keepInventory(
   size = SHARD_SIZE,
   key = randomBytes(4).toString('hex'),
 ): Promise<RolloutInput> {
-  const planned = input.waves.map((wave) => {
+  const planned = input.waves.map(({ provides: _provides, queue: _queue, ...wave }) => {
     const shards = inShards(wave.upgrades ?? [], size);
     const parted = Object.entries(partedGroups(shards)).map(([name, max]) => [`group:${name}`, max] as const);
     const provides = providesOf(wave.upgrades ?? []);

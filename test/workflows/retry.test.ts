@@ -2,11 +2,12 @@
 import { WorkflowFailedError, WorkflowUpdateFailedError } from '@temporalio/client';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { keepInventory } from '../../activities/inventory.js';
-import { retry } from '../../client/control.js';
+import { retry, skip } from '../../client/control.js';
 import { rolloutWorkflowId } from '../../workflows/contracts/ids.js';
 import { MESSAGES } from '../../workflows/contracts/messages.js';
 import { QUEUES } from '../../workflows/contracts/queues.js';
-import type { RolloutInput, RolloutStatus, WavePlan } from '../../workflows/contracts/rollout.js';
+import type { RolloutInput, RolloutResult, RolloutStatus, WavePlan } from '../../workflows/contracts/rollout.js';
+import type { UpgradeSpec } from '../../workflows/contracts/upgrade.js';
 import type { rollout } from '../../workflows/rollout.js';
 import { type RealEnvironment, realEnvironment } from '../support/environment.js';
 import { rolloutInput, scriptedSteps, spec } from './scripted-steps.js';
@@ -64,6 +65,46 @@ it('what waits for another is not tried again without it', async () => {
     await ended(env.client.workflow.getHandle(both.workflowId));
     const submits = steps.called.filter((call) => call.startsWith('submit'));
     expect(submits).toEqual(['submit fine', 'submit engine', 'submit client']);
+  });
+});
+
+it('a wave of a retry provides only what it tries again: skipping it misses nothing that was reached', async () => {
+  let isRetry = false;
+  let goOn: () => void = () => undefined;
+  const skipped = new Promise<void>((resolve) => {
+    goOn = resolve;
+  });
+  const steps = scriptedSteps({
+    precheck: async ({ spec: { resource } }) => {
+      if (resource.id === 'engine') return {};
+      if (!isRetry) return { verdict: 'refused', reason: 'no space' };
+      if (resource.id === 'first') await skipped;
+      return {};
+    },
+  });
+  await withScriptedWorkers(env, steps, async () => {
+    const wave = (name: string, ...upgrades: UpgradeSpec[]): WavePlan => ({ name, concurrency: 2, upgrades });
+    const input = {
+      ...rolloutInput('reached', { ids: [], concurrency: 2 }, { max: 9, mode: 'loose' }),
+      waves: [
+        wave('one', spec('first')),
+        wave('two', { ...spec('engine'), provides: ['engines'] }, spec('second')),
+        wave('three', { ...spec('client'), after: ['engines'] }),
+      ],
+    };
+    const parent = await env.client.workflow.start<typeof rollout>('rollout', {
+      workflowId: rolloutWorkflowId('reached'),
+      taskQueue: QUEUES.main,
+      args: [await keepInventory(env.client, input)],
+    });
+    await ended(parent);
+
+    isRetry = true;
+    const again = await retry(env.client, 'reached', ['failed'], ana);
+    expect(await skip(env.client, again.rollout, { wave: 'two' }, ana)).toBe('wave two: is left out');
+    goOn();
+    const { counts } = (await env.client.workflow.getHandle(again.workflowId).result()) as RolloutResult;
+    expect(counts).toEqual({ Succeeded: 2, Skipped: 1 });
   });
 });
 
