@@ -11,7 +11,7 @@ import type { StateOf } from '../workflows/contracts/sections.js';
 import type { UpgradeSpec } from '../workflows/contracts/upgrade.js';
 import { drawsOf, groupLimits, limitsOf } from '../workflows/limits.js';
 import { count, oneLine } from './render/text.js';
-import { hasEnded, type ResourceRow, type RolloutView, type WaveView } from './views.js';
+import { hasEnded, isSpent, type ResourceRow, type RolloutView, type WaveView } from './views.js';
 
 /** What the server knows: its ledger, and who upgrades what just now. */
 export interface Learned {
@@ -124,14 +124,14 @@ export function forecastRollout(
   learned: Learned,
   now: number,
 ): RolloutForecast | null {
-  if (hasEnded(view) || view.state === 'Stopping' || view.charged > view.budget.max) return null;
+  if (hasEnded(view) || view.state === 'Stopping' || isSpent(view)) return null;
   const byId = new Map(rows.map((row) => [row.workflowId, row]));
   const open = (spec: UpgradeSpec) => byId.get(upgradeWorkflowId(spec.resource))?.outcome == null;
   return forecastOf({
     input,
     now,
     learned,
-    failuresLeft: view.budget.max - view.charged,
+    failuresLeft: view.budget.max - (view.charged ?? 0),
     hasStarted: rows.some(({ runId }) => runId !== null),
     waves: lists.map((list, at) => ({
       concurrency: view.waves[at]?.concurrency ?? input.waves[at]?.concurrency ?? 1,

@@ -104,8 +104,7 @@ export async function rolloutStatus(client: Client, rollout: string): Promise<Ro
   const toldWaves = result?.kind === 'result' ? result.value.waves : undefined;
   const waves = toldWaves ?? (await wavesFromServer(client, run, input, isRunning, live));
 
-  const failures = waves.reduce((sum, { counts }) => sum + failedIn(counts), 0);
-  const told = { rollout, planDigest: input.planDigest, budget: input.budget, failures, waves };
+  const told = { rollout, planDigest: input.planDigest, budget: input.budget, failures: null, waves };
   if (result === null) {
     const hold = await holdOf(client, run.workflowId, run.runId).catch((error: unknown) => {
       // Of the last seconds before its worker died; the next look tells.
@@ -205,16 +204,19 @@ async function waveState(
   upgrades: readonly string[],
   runs: ReturnType<typeof latestRuns>,
   rolloutRuns: boolean,
-): Promise<Pick<WaveStatus, 'state' | 'counts'>> {
+): Promise<Pick<WaveStatus, 'state' | 'counts' | 'failures'>> {
   const wave = await describeRun(client, workflowId);
   if (wave === null) {
     return rolloutRuns
-      ? { state: 'Pending', counts: {} }
-      : { state: 'NotStarted', counts: { NotStarted: upgrades.length } };
+      ? { state: 'Pending', counts: {}, failures: 0 }
+      : { state: 'NotStarted', counts: { NotStarted: upgrades.length }, failures: 0 };
   }
   if (wave.status.name === 'COMPLETED') {
     const end = await endOf<WaveResult>(client, workflowId, wave.runId);
-    if (end.kind === 'result') return { state: end.value.stopped ? 'Stopped' : 'Done', counts: end.value.counts };
+    if (end.kind === 'result') {
+      const { stopped, counts, failures } = end.value;
+      return { state: stopped ? 'Stopped' : 'Done', counts, failures };
+    }
   }
   const counts = upgrades
     .flatMap((id) => runs.get(id)?.typedSearchAttributes.get(ATTRIBUTES.outcome) ?? [])
@@ -222,16 +224,28 @@ async function waveState(
   return { state: wave.status.name === 'RUNNING' ? 'Running' : 'Stopped', counts };
 }
 
+/** What the rollout says of itself, or what is known without it: then nobody has counted what was charged. */
+interface Told extends Omit<RolloutStatus, 'state' | 'failures'> {
+  readonly state: RolloutView['state'];
+  readonly failures: number | null;
+}
+
 function viewOf(
   run: WorkflowExecutionDescription,
   input: RolloutInput,
-  told: RolloutStatus | (Omit<RolloutStatus, 'state'> & { readonly state: 'Terminated' }),
+  told: Told,
   workerAnswers: boolean,
 ): RolloutView {
-  const waves = told.waves.map((wave, at) => ({
+  const waves = told.waves.map(({ failures, ...wave }, at) => ({
     ...wave,
     concurrency: wave.concurrency ?? input.waves[at]?.concurrency ?? 1,
+    // Counts tell it where every failure is charged.
+    charged: failures ?? (told.budget.counts === undefined ? failedIn(wave.counts) : null),
   }));
+  const charged = waves.reduce<number | null>(
+    (sum, wave) => (sum === null || wave.charged === null ? null : sum + wave.charged),
+    0,
+  );
   const counts = waves.reduce<Counts>((sum, wave) => addCounts(sum, wave.counts), {});
   const view = {
     rollout: told.rollout,
@@ -246,7 +260,7 @@ function viewOf(
     budget: told.budget,
     // A wave tells its failures when it ends; its counts tell them while it runs.
     failures: failedIn(counts),
-    charged: told.failures,
+    charged: told.failures ?? charged,
     total: waves.reduce((sum, { total }) => sum + total, 0),
     counts,
     waves,

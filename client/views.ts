@@ -34,8 +34,8 @@ export interface RolloutView {
   /** With fewer at their targets it has failed; `null` where the plan says nothing. */
   readonly minSuccess: number | null;
   readonly failures: number;
-  /** Of these, what the budget counts; an overdue upgrade too. */
-  readonly charged: number;
+  /** Of these, what the budget counts; an overdue upgrade too. `null`: it counts only some, and which is not known. */
+  readonly charged: number | null;
   readonly total: number;
   readonly counts: Counts;
   readonly waves: readonly WaveView[];
@@ -63,7 +63,9 @@ export interface KeptBack {
   readonly quarantined: readonly { readonly resource: string; readonly failing: Failing }[];
 }
 
-export interface WaveView extends Omit<WaveStatus, 'concurrency'> {
+export interface WaveView extends Omit<WaveStatus, 'concurrency' | 'failures'> {
+  /** As the rollout's. */
+  readonly charged: number | null;
   /** The most upgrades in flight at a time. */
   readonly concurrency: number;
 }
@@ -145,20 +147,27 @@ export function hasEnded(view: Pick<RolloutView, 'state'>): boolean {
 }
 
 /** Whether more failed than the budget, or that of a wave, tolerates. */
-export function isOverBudget({ charged, budget, reason }: Pick<RolloutView, 'charged' | 'budget' | 'reason'>): boolean {
-  return charged > budget.max || reason.startsWith('failure budget of');
+export function isOverBudget(view: Pick<RolloutView, 'charged' | 'budget' | 'reason'>): boolean {
+  return isSpent(view) || view.reason.startsWith('failure budget of');
+}
+
+/** Whether more was charged to the budget than it tolerates, as far as it is known. */
+export function isSpent({ charged, budget }: Pick<RolloutView, 'charged' | 'budget'>): boolean {
+  return charged !== null && charged > budget.max;
 }
 
 /** Rows are fresher than the word that shards send to their rollout: the view with its numbers counted from them. */
 export function withRows(view: RolloutView, rows: readonly ResourceRow[]): RolloutView {
   const counts = countRows(rows);
-  const waves = view.waves.map((wave, at) => ({
-    ...wave,
-    counts: countRows(rows.filter(({ waveIndex }) => waveIndex === at + 1)),
-  }));
-  const failures = failedIn(counts);
   // Rows do not tell which failures a budget leaves out.
-  const charged = view.budget.counts === undefined ? Math.max(view.charged, failures) : view.charged;
+  const chargedBy = (told: number | null, now: Counts) =>
+    view.budget.counts === undefined ? Math.max(told ?? 0, failedIn(now)) : told;
+  const waves = view.waves.map((wave, at) => {
+    const ofWave = countRows(rows.filter(({ waveIndex }) => waveIndex === at + 1));
+    return { ...wave, counts: ofWave, charged: chargedBy(wave.charged, ofWave) };
+  });
+  const failures = failedIn(counts);
+  const charged = chargedBy(view.charged, counts);
   const fresh = {
     ...view,
     counts,
@@ -201,7 +210,7 @@ export function nextChange(view: Omit<Standing, 'reason'>): string {
   const wave = view.waves[at];
   if (wave === undefined) return 'the first wave starts';
   const open = wave.total - endedIn(wave.counts);
-  if (view.state === 'Stopping' || view.charged > view.budget.max) {
+  if (view.state === 'Stopping' || isSpent(view)) {
     return `it ends, once what was submitted in wave ${wave.name} has ended`;
   }
   const ends = (view.freezes ?? []).map(({ freeze }) => freeze.until).toSorted();
@@ -225,8 +234,8 @@ function afterSoak(waves: readonly WaveView[], at: number): string {
 export function whyNow(view: Standing): string {
   const held = (view.freezes ?? []).map(heldLabel);
   if (view.state === 'Waiting') return [view.reason, ...held].join('; ');
-  if (view.state === 'Running' && view.charged <= view.budget.max && held.length > 0) return held.join('; ');
-  if (view.state !== 'Running' || view.charged <= view.budget.max) return view.reason;
+  if (view.state === 'Running' && !isSpent(view) && held.length > 0) return held.join('; ');
+  if (view.state !== 'Running' || !isSpent(view)) return view.reason;
   return `failure budget of ${view.budget.max} exceeded: nothing more is started`;
 }
 

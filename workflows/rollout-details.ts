@@ -21,13 +21,14 @@ export function statusOf(state: RolloutState): RolloutStatus {
 }
 
 export function wavesOf(state: RolloutState): readonly WaveStatus[] {
-  return state.waves.map(({ plan, workflowId, state: waveState, counts, concurrency, soak }) => ({
+  return state.waves.map(({ plan, workflowId, state: waveState, counts, failures, concurrency, soak }) => ({
     name: plan.name,
     concurrency,
     workflowId,
     state: waveState,
     total: sizeOf(plan),
     counts,
+    failures,
     ...(soak === null ? {} : { soak: soak.told }),
   }));
 }

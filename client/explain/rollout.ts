@@ -3,14 +3,22 @@ import { Gates } from '../../calendar/gate.js';
 import type { GateState } from '../../workflows/contracts/calendar.js';
 import type { Limits } from '../../workflows/contracts/rollout.js';
 import { approvalLabel } from '../../workflows/contracts/control.js';
-import { FAILED_OUTCOMES } from '../../workflows/contracts/upgrade.js';
 import { drawn, drawsOf, groupLimits, limitsOf, RISK, SLOTS, startable } from '../../workflows/limits.js';
 import { allowedInFlight } from '../../workflows/contracts/outcome.js';
 import { soakedAt, soakLabel } from '../../workflows/contracts/soak.js';
 import { unservedBy } from '../deployments.js';
 import { budgetUsed } from '../render/report.js';
 import { count } from '../render/text.js';
-import { endedIn, hasEnded, heldBy, heldLabel, type ResourceRow, type RolloutView, type WaveView } from '../views.js';
+import {
+  endedIn,
+  hasEnded,
+  heldBy,
+  heldLabel,
+  isSpent,
+  type ResourceRow,
+  type RolloutView,
+  type WaveView,
+} from '../views.js';
 import { type Cause, expected, type FindCauses, isInFlight, isPending, type Scene } from './scene.js';
 
 /** A queue that nobody serves: all its steps stand still. A worker that has just died is among those that serve. */
@@ -143,20 +151,18 @@ export const standing: FindCauses = ({ view, forecast }) => {
 export const budget: FindCauses = ({ view, input }) => {
   const { charged, failures } = view;
   const { max, mode } = view.budget;
-  if (hasEnded(view) || Math.max(charged, failures) === 0) return [];
+  if (hasEnded(view) || Math.max(charged ?? 0, failures) === 0) return [];
   const ofWaves = view.waves.flatMap((wave, at): Cause[] => {
     const own = input.waves[at]?.maxFailures;
-    const failed = chargedIn(wave);
-    if (own === undefined || failed === 0 || wave.state !== 'Running') return [];
-    const what = `failure budget of wave ${wave.name}: ${failed} of ${own} failed, ${mode}`;
-    return [{ who: `wave ${wave.name}`, what, nextAt: null, changes: nextFailure(failed, own) }];
+    const used = wave.charged;
+    if (own === undefined || used === null || used === 0 || wave.state !== 'Running') return [];
+    const what = `failure budget of wave ${wave.name}: ${used} of ${own} failed, ${mode}`;
+    return [{ who: `wave ${wave.name}`, what, nextAt: null, changes: nextFailure(used, own) }];
   });
   const what = `failure budget: ${budgetUsed(view)}`;
   const spent = `nothing: it is spent; after the end, uplift retry ${view.rollout} --only failed`;
-  return [
-    { who: view.rollout, what, nextAt: null, changes: charged > max ? spent : nextFailure(charged, max) },
-    ...ofWaves,
-  ];
+  const unspent = charged === null ? 'the answer of a worker tells: uplift worker' : nextFailure(charged, max);
+  return [{ who: view.rollout, what, nextAt: null, changes: isSpent(view) ? spent : unspent }, ...ofWaves];
 };
 
 function nextFailure(used: number, max: number): string {
@@ -167,8 +173,7 @@ function nextFailure(used: number, max: number): string {
 export const room: FindCauses = (scene) => {
   const { view } = scene;
   const wave = view.waves.find(({ state }) => state === 'Running');
-  if (wave === undefined || view.state !== 'Running' || view.charged > view.budget.max || !view.workerAnswers)
-    return [];
+  if (wave === undefined || view.state !== 'Running' || isSpent(view) || !view.workerAnswers) return [];
   const { waiting, inFlight } = placesIn(wave, scene);
   if (waiting <= 0) return [];
   const who = `wave ${wave.name}`;
@@ -251,18 +256,14 @@ function labelOf(name: string, max: number): string {
 
 /** What the wave may yet fail: of the rollout's budget, or of its own where that is less. */
 function budgetOf(wave: WaveView, { budget: { max, mode }, charged }: RolloutView, own = Infinity) {
-  const failed = chargedIn(wave);
-  const left = Math.max(Math.min(max - charged, own - failed), 0);
+  // Workers of older releases do not tell it of a wave.
+  const [used, ofWave] = [charged ?? 0, wave.charged ?? 0];
+  const left = Math.max(Math.min(max - used, own - ofWave), 0);
   const words =
-    own - failed < max - charged
-      ? `the ${mode} failure budget of wave ${wave.name} (${failed} of ${own} used)`
-      : `the ${mode} failure budget (${charged} of ${max} used)`;
+    own - ofWave < max - used
+      ? `the ${mode} failure budget of wave ${wave.name} (${ofWave} of ${own} used)`
+      : `the ${mode} failure budget (${used} of ${max} used)`;
   return { left, words };
-}
-
-/** As far as counts tell: failures of a wave that are not charged to a budget are among them. */
-function chargedIn({ counts }: WaveView): number {
-  return FAILED_OUTCOMES.reduce((sum, outcome) => sum + (counts[outcome] ?? 0), 0);
 }
 
 /** What a resource that is asked for rests on, when it is not in flight. */

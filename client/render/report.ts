@@ -69,8 +69,9 @@ function facts(view: RolloutView, now: number): string[][] {
 
 /** `1 of 3 charged, strict; 2 more failed and were not charged: it counts submit, upgrade`. */
 export function budgetUsed({ failures, charged, budget: { max, mode, counts } }: RolloutView): string {
-  const free = Math.max(failures - charged, 0);
   const only = counts === undefined ? '' : `: it counts ${counts.join(', ') || 'nothing'}`;
+  if (charged === null) return `not known how many of ${max} are charged, ${mode}; ${failures} failed${only}`;
+  const free = Math.max(failures - charged, 0);
   const uncharged = free === 0 ? '' : `; ${free} more failed and ${free === 1 ? 'was' : 'were'} not charged${only}`;
   return `${charged} of ${max} charged, ${mode}${uncharged}`;
 }

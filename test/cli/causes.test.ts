@@ -3,9 +3,9 @@ import { describe, expect, it } from 'vitest';
 import { budget, noWorker, resting, room, standing, wantsApproval } from '../../client/explain/rollout.js';
 import type { Scene } from '../../client/explain/scene.js';
 import type { RolloutForecast } from '../../client/forecast.js';
-import type { ResourceRow, RolloutView, WaveView } from '../../client/views.js';
+import { type ResourceRow, type RolloutView, type WaveView, withRows } from '../../client/views.js';
 import { upgradeWorkflowId } from '../../workflows/contracts/ids.js';
-import type { Counts, WavePlan } from '../../workflows/contracts/rollout.js';
+import type { Counts, FailureBudget, WavePlan } from '../../workflows/contracts/rollout.js';
 import type { UpgradeSpec } from '../../workflows/contracts/upgrade.js';
 import { rolloutInput, spec } from '../workflows/scripted-steps.js';
 
@@ -16,13 +16,18 @@ interface Given {
   readonly wave?: Partial<WavePlan>;
   readonly counts?: Counts;
   readonly failures?: number;
+  /** Left out: all failures; `null`: not known. */
+  readonly charged?: number | null;
+  /** What the budget counts. */
+  readonly only?: FailureBudget['counts'];
   readonly mode?: 'strict' | 'loose';
   readonly accountLimits?: Readonly<Record<string, number>>;
   readonly more?: Partial<RolloutView>;
 }
 
 function scene({ specs, inFlight, wave = {}, counts = {}, failures = 0, mode = 'strict', ...given }: Given): Scene {
-  const allowed = { max: 9, mode };
+  const { charged = failures, only } = given;
+  const allowed: FailureBudget = { max: 9, mode, ...(only === undefined ? {} : { counts: only }) };
   const input = rolloutInput('r', { ids: [], concurrency: wave.concurrency ?? 8 }, allowed);
   const rows = specs.map(({ resource, targetLabel }, at): ResourceRow => {
     const { id: resourceId, account, cloud, service, region } = resource;
@@ -56,6 +61,7 @@ function scene({ specs, inFlight, wave = {}, counts = {}, failures = 0, mode = '
     total: specs.length + ended,
     state: 'Running',
     counts,
+    charged,
   };
   const view: RolloutView = {
     rollout: 'r',
@@ -71,7 +77,7 @@ function scene({ specs, inFlight, wave = {}, counts = {}, failures = 0, mode = '
     budget: allowed,
     minSuccess: null,
     failures,
-    charged: failures,
+    charged,
     total: running.total,
     counts,
     waves: [running],
@@ -144,6 +150,63 @@ it('the budget of a wave is told beside that of the rollout', async () => {
       changes: 'one more failure ends it',
     },
   ]);
+});
+
+describe('a budget that counts some failures only', () => {
+  const refused: Given = {
+    specs: plain,
+    inFlight: 1,
+    wave: { maxFailures: 2 },
+    counts: { Refused: 3 },
+    failures: 3,
+    only: ['upgrade', 'verify'],
+  };
+  const uncharged = '3 more failed and were not charged: it counts upgrade, verify';
+
+  it('takes nothing from a wave for those that it leaves out', async () => {
+    const given = { ...refused, charged: 0 };
+    expect(await budget(scene(given))).toEqual([
+      {
+        who: 'r',
+        what: `failure budget: 0 of 9 charged, strict; ${uncharged}`,
+        nextAt: null,
+        changes: 'another failure',
+      },
+    ]);
+    const [left] = await room(scene({ ...given, specs: [...plain, spec('e')], inFlight: 3 }));
+    expect(left?.what).toBe(
+      '2 not started, 3 in flight: the strict failure budget of wave one (0 of 2 used) leaves room for 3 at a time',
+    );
+  });
+
+  it('tells of a wave what was charged, and when that is all of it', async () => {
+    const given = { ...refused, counts: { Refused: 3, Failed: 2 }, failures: 5, charged: 2 };
+    expect(await budget(scene(given))).toContainEqual({
+      who: 'wave one',
+      what: 'failure budget of wave one: 2 of 2 failed, strict',
+      nextAt: null,
+      changes: 'one more failure ends it',
+    });
+  });
+
+  it('says what nobody knows', async () => {
+    expect(await budget(scene({ ...refused, charged: null }))).toEqual([
+      {
+        who: 'r',
+        what: 'failure budget: not known how many of 9 are charged, strict; 3 failed: it counts upgrade, verify',
+        nextAt: null,
+        changes: 'the answer of a worker tells: uplift worker',
+      },
+    ]);
+  });
+
+  it('rows do not tell what it leaves out', () => {
+    for (const charged of [0, null]) {
+      const { view, rows } = scene({ ...refused, charged });
+      const failed = rows.map((row): ResourceRow => ({ ...row, phase: 'Ended', outcome: 'Refused' }));
+      expect(withRows(view, failed)).toMatchObject({ failures: 4, charged, waves: [{ charged }] });
+    }
+  });
 });
 
 it('an approval runs out while the rollout is paused, too', async () => {

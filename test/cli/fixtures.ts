@@ -89,9 +89,9 @@ const BARE: RolloutView = {
   total: 7,
   counts: {},
   waves: [
-    { name: 'canary', workflowId: 'wave/1', state: 'Done', total: 2, counts: {}, concurrency: 2 },
-    { name: 'main', workflowId: 'wave/2', state: 'Running', total: 4, counts: {}, concurrency: 3 },
-    { name: 'late', workflowId: 'wave/3', state: 'Pending', total: 1, counts: {}, concurrency: 1 },
+    { name: 'canary', workflowId: 'wave/1', state: 'Done', total: 2, counts: {}, charged: 0, concurrency: 2 },
+    { name: 'main', workflowId: 'wave/2', state: 'Running', total: 4, counts: {}, charged: 0, concurrency: 3 },
+    { name: 'late', workflowId: 'wave/3', state: 'Pending', total: 1, counts: {}, charged: 0, concurrency: 1 },
   ],
 };
 

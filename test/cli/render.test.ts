@@ -149,8 +149,8 @@ describe('an ended rollout', () => {
       endedAt: '2026-11-21T07:20:00.000Z',
       total: 3,
       waves: [
-        { name: 'canary', workflowId: 'wave/1', state: 'Stopped', total: 2, counts: {}, concurrency: 1 },
-        { name: 'late', workflowId: 'wave/2', state: 'NotStarted', total: 1, counts: {}, concurrency: 1 },
+        { name: 'canary', workflowId: 'wave/1', state: 'Stopped', total: 2, counts: {}, charged: 0, concurrency: 1 },
+        { name: 'late', workflowId: 'wave/2', state: 'NotStarted', total: 1, counts: {}, charged: 0, concurrency: 1 },
       ],
     },
     [

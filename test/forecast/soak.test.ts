@@ -29,8 +29,17 @@ function startsIn(soak: SoakStatus): number {
     ...VIEW,
     state: 'Waiting',
     waves: [
-      { name: only?.name ?? '', workflowId: 'wave', state: 'Done', concurrency: 1, total: 1, counts: {}, soak },
-      { name: 'rest', workflowId: 'wave-2', state: 'Pending', concurrency: 1, total: 1, counts: {} },
+      {
+        name: only?.name ?? '',
+        workflowId: 'wave',
+        state: 'Done',
+        concurrency: 1,
+        total: 1,
+        counts: {},
+        charged: 0,
+        soak,
+      },
+      { name: 'rest', workflowId: 'wave-2', state: 'Pending', concurrency: 1, total: 1, counts: {}, charged: 0 },
     ],
   };
   const lists = [[], spec === undefined ? [] : [spec]];

@@ -269,6 +269,8 @@ export interface WaveStatus {
   readonly concurrency?: number;
   readonly total: number;
   readonly counts: Counts;
+  /** Charged to the budget so far; left out where nobody knows. */
+  readonly failures?: number;
   /** Left out where the plan has none. */
   readonly soak?: SoakStatus;
 }
