@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { onTestFinished } from 'vitest';
+import type { ResourceCall } from '../../client/views.js';
 import { duplicates, type Truth } from '../../simulator/truth.js';
 import { freePorts } from '../../temporal/ports.js';
 import { serve, uplift } from '../cli/cli.js';
@@ -64,11 +65,18 @@ export function offences(truth: Truth): unknown[] {
   return [...duplicates(truth), ...truth.violations];
 }
 
+/** Of a report, or of one resource's result in it, where they name none. */
+type Call = Partial<ResourceCall>;
+
+const byResource = (one: Call, other: Call) => (one.resourceId ?? '').localeCompare(other.resourceId ?? '');
+
 /**
  * A report without what no two runs share: moments, ids that server and clouds gave, and how often was polled. All that
  * Uplift itself names and decides is left.
  */
 export function normalised(value: unknown, key = ''): unknown {
+  // Those of resources in flight together come in any order; each resource's own stay in theirs.
+  if (key === 'calls') return normalised((value as Call[]).toSorted(byResource));
   if (Array.isArray(value)) return value.map((one) => normalised(one));
   if (typeof value === 'object' && value !== null) {
     const parts = Object.entries(value).map(([name, part]) => {
