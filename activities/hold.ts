@@ -1,6 +1,6 @@
 /** Whether people let a rollout send: read from the server right before each send, so that a pause reaches what is queued. */
 import { Context } from '@temporalio/activity';
-import { holdOf } from '../temporal/hold.js';
+import { type Hold, holdOf } from '../temporal/hold.js';
 import { isNotFound } from '../temporal/reads.js';
 import { rolloutWorkflowId } from '../workflows/contracts/ids.js';
 import type { Clock } from './clock.js';
@@ -19,11 +19,11 @@ interface RolloutRun {
 }
 
 /**
- * Why nothing may be sent now; `null` while things may. A rollout that is gone holds nothing.
+ * Why nothing may be sent now; `null` while things may. A rollout that nobody knows holds nothing.
  *
  * @throws the server's error: who cannot ask may not send
  */
-export async function rolloutHold({ rollout, rolloutRun }: RolloutRun): Promise<string | null> {
+export async function rolloutHold({ rollout, rolloutRun }: RolloutRun): Promise<Hold | null> {
   const { client } = Context.current();
   try {
     return await client.withDeadline(Date.now() + WITHIN_MS, () =>
@@ -39,8 +39,8 @@ export async function rolloutHold({ rollout, rolloutRun }: RolloutRun): Promise<
  * As `rolloutHold`, once for all submits of this process that come to their send while a look is under way: theirs begins
  * when that one has ended, so none of them trusts a look that is older than its question.
  */
-export function holdReader(clock: Clock, look = rolloutHold): (of: RolloutRun) => Promise<string | null> {
-  const looks = new Map<string, Together<string | null>>();
+export function holdReader(clock: Clock, look = rolloutHold): (of: RolloutRun) => Promise<Hold | null> {
+  const looks = new Map<string, Together<Hold | null>>();
   return ({ rollout, rolloutRun }) => {
     const known = looks.get(rolloutRun) ?? new Together(clock, 0, () => look({ rollout, rolloutRun }));
     const [oldest] = looks.keys();

@@ -5,6 +5,7 @@ import { FAILURES } from '../workflows/contracts/errors.js';
 import type { Account } from '../plan/accounts.js';
 import type { StepInput } from '../workflows/contracts/steps.js';
 import type { Operation } from '../workflows/contracts/upgrade.js';
+import type { Hold } from '../temporal/hold.js';
 import type { BegunOf } from './begun.js';
 import type { Clock } from './clock.js';
 import type { FreezesOf } from './freeze.js';
@@ -36,7 +37,7 @@ export interface StepDeps extends NotifyDeps {
   /** For probes over HTTP, which share nothing with the clouds' connections. */
   readonly probes?: Transport;
   /** Why a rollout may send nothing now; `null` while it may. Without it, nothing holds one. */
-  readonly holdOf?: (input: Pick<StepInput, 'rollout' | 'rolloutRun'>) => Promise<string | null>;
+  readonly holdOf?: (input: Pick<StepInput, 'rollout' | 'rolloutRun'>) => Promise<Hold | null>;
 }
 
 /**

@@ -337,8 +337,9 @@ class SubmitAttempt {
   /** The last question before the send: whether people let the rollout send. */
   private async hold(): Promise<SubmitResult | null> {
     try {
-      const why = (await this.deps.holdOf?.(this.input)) ?? null;
-      return why === null ? null : this.result('held-back', why);
+      const hold = (await this.deps.holdOf?.(this.input)) ?? null;
+      if (hold === null) return null;
+      return hold.over ? this.result('closed', hold.reason, { over: true }) : this.result('held-back', hold.reason);
     } catch (error) {
       return this.untold('the rollout is on hold', error);
     }

@@ -111,7 +111,10 @@ export async function rolloutStatus(client: Client, rollout: string): Promise<Ro
       if (error instanceof TaskTaken) return null;
       throw error;
     });
-    const held = { state: hold?.startsWith('paused') === true ? 'Paused' : 'Stopping', reason: hold ?? '' } as const;
+    const held = {
+      state: hold?.reason.startsWith('paused') === true ? 'Paused' : 'Stopping',
+      reason: hold?.reason ?? '',
+    } as const;
     const running = { state: 'Running', reason: 'no worker answers: this is what the server alone knows' } as const;
     return viewOf(run, input, { ...told, ...(hold === null ? running : held) }, false);
   }

@@ -1,5 +1,5 @@
 /** Whether people let a rollout send, as the server alone knows it: for the client and for activities alike. */
-import type { Client } from '@temporalio/client';
+import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
 import { decodeFromPayloadsAtIndex } from '@temporalio/common/lib/internal-non-workflow/codec-helpers.js';
 import { tsToMs } from '@temporalio/common/lib/time.js';
 import { HOLD_MEMO, isControlRequest, wordsOf } from '../workflows/contracts/control.js';
@@ -9,30 +9,50 @@ import { isTaken, onceHandedBack } from './handed-back.js';
 /** Less than a submit gives the server to answer, so that it is told why nobody can tell. */
 const WITHIN_MS = 4_000;
 
+/** Why a rollout may send nothing now. */
+export interface Hold {
+  readonly reason: string;
+  /** It has ended: nothing of it is sent any more. */
+  readonly over: boolean;
+}
+
 /**
  * Why nothing may be sent now; `null` while things may. What the rollout has heard stands in its memo. What it has not,
- * since no worker has run its task yet, stands in its history: a pause holds from when the server has it.
+ * since no worker has run its task yet, stands in its history: a pause holds from when the server has it. One that has
+ * ended without following its upgrades, as when it was terminated, holds them for good.
  *
  * @throws TaskTaken when a worker has a task of it all the while; the server's error
  */
-export async function holdOf(client: Client, workflowId: string, runId: string): Promise<string | null> {
-  const handle = client.workflow.getHandle(workflowId, runId);
-  const look = async (): Promise<{ readonly hold: string | null } | null> => {
-    const told = await handle.describe();
+export async function holdOf(client: Client, workflowId: string, runId: string): Promise<Hold | null> {
+  const look = async (): Promise<{ readonly hold: Hold | null } | null> => {
+    const told = await carriedOn(client, workflowId, runId);
+    if (!isOpen(told)) return { hold: { reason: `the rollout has ended: ${told.status.name}`, over: true } };
     if (told.raw.pendingWorkflowTask == null) return { hold: holdIn(told.memo) };
     if (isTaken(told.raw.pendingWorkflowTask)) return null;
-    const hold = await unheard(client, workflowId, runId);
-    if (hold !== null) return { hold };
+    const reason = await unheard(client, workflowId, told.runId);
+    if (reason !== null) return { hold: { reason, over: false } };
     // Its memo is read after its history: whatever is heard in between stands in one of them.
-    const after = await handle.describe();
-    return isTaken(after.raw.pendingWorkflowTask) ? null : { hold: holdIn(after.memo) };
+    const after = await client.workflow.getHandle(workflowId, told.runId).describe();
+    return !isOpen(after) || isTaken(after.raw.pendingWorkflowTask) ? null : { hold: holdIn(after.memo) };
   };
   return (await onceHandedBack(workflowId, WITHIN_MS, look)).hold;
 }
 
-function holdIn(memo: Record<string, unknown> | undefined): string | null {
-  const hold = memo?.[HOLD_MEMO];
-  return typeof hold === 'string' ? hold : null;
+/** The run as it is now; after a reset the one that goes on in its place. */
+async function carriedOn(client: Client, workflowId: string, runId: string): Promise<WorkflowExecutionDescription> {
+  const told = await client.workflow.getHandle(workflowId, runId).describe();
+  if (isOpen(told)) return told;
+  const latest = await client.workflow.getHandle(workflowId).describe();
+  return latest.raw.workflowExecutionInfo?.firstRunId === runId ? latest : told;
+}
+
+function isOpen({ status }: WorkflowExecutionDescription): boolean {
+  return status.name === 'RUNNING' || status.name === 'PAUSED';
+}
+
+function holdIn(memo: Record<string, unknown> | undefined): Hold | null {
+  const reason = memo?.[HOLD_MEMO];
+  return typeof reason === 'string' ? { reason, over: false } : null;
 }
 
 /** A pause, a stop or a cancellation that came after the last workflow task that was completed. */

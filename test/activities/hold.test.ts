@@ -1,14 +1,16 @@
 /** Asking whether people let a rollout send: together where many ask at once, never with a look from before the question. */
 import { expect, it } from 'vitest';
 import { holdReader } from '../../activities/hold.js';
+import type { Hold } from '../../temporal/hold.js';
 import { VirtualClock } from '../support/virtual-clock.js';
 
+const PAUSED: Hold = { reason: 'paused', over: false };
 const ROLLOUT = { rollout: 'r', rolloutRun: 'run' };
 
 /** A server whose answers are given by hand: each is what held when its look began. */
 function server() {
-  let hold: string | null = null;
-  const looks: { readonly of: string; readonly seen: string | null; readonly answer: () => void }[] = [];
+  let hold: Hold | null = null;
+  const looks: { readonly of: string; readonly seen: Hold | null; readonly answer: () => void }[] = [];
   const holdOf = holdReader(
     new VirtualClock(),
     ({ rolloutRun }) =>
@@ -20,7 +22,7 @@ function server() {
   const begun = async (count: number) => {
     while (looks.length < count) await Promise.resolve();
   };
-  return { holdOf, looks, begun, pause: () => (hold = 'paused') };
+  return { holdOf, looks, begun, pause: () => (hold = PAUSED) };
 }
 
 it('shares the next look among all who come while one is under way, and tells them of a pause since', async () => {
@@ -33,7 +35,7 @@ it('shares the next look among all who come while one is under way, and tells th
   expect(await first).toBe(null);
   await begun(2);
   looks[1]?.answer();
-  expect([new Set(await Promise.all(later)), looks.length]).toEqual([new Set(['paused']), 2]);
+  expect([new Set(await Promise.all(later)), looks.length]).toEqual([new Set([PAUSED]), 2]);
 });
 
 it('looks at each rollout by itself', async () => {

@@ -105,11 +105,13 @@ describe.each(['ges', 'cse', 'dcs', 'elasticsearch'])('submit to %s', (family) =
       new MockActivityEnvironment({ scheduledTimestampMs: Date.now() }).run(() =>
         submit({ ...clouds.deps, holdOf }, input),
       );
-    expect(await asked(() => Promise.resolve('paused by ana'))).toMatchObject({
+    expect(await asked(() => Promise.resolve({ reason: 'paused by ana', over: false }))).toMatchObject({
       verdict: 'held-back',
       reason: 'paused by ana',
       calls: [],
     });
+    const ended = { reason: 'the rollout has ended: TERMINATED', over: true };
+    expect(await asked(() => Promise.resolve(ended))).toMatchObject({ verdict: 'closed', ...ended, calls: [] });
     expect(await asked(() => Promise.reject(new Error('no server')))).toMatchObject({ verdict: 'deferred', calls: [] });
     expect(accepted()).toBe(0);
     expect(await asked(() => Promise.resolve(null))).toMatchObject({ verdict: 'submitted' });

@@ -211,7 +211,7 @@ it('sends nothing after startBy of what a hold has kept across it', async () => 
     if (asked.has(workflowId)) return null;
     await systemClock.sleep(Math.max(startBy + 100 - Date.now(), 0));
     asked.add(workflowId);
-    return 'paused by test';
+    return { reason: 'paused by test', over: false };
   };
   const bounds = { startBy: new Date(startBy).toISOString() };
   const result = await run([span(-1_000, 600_000)], bounds, undefined, { id: 'held', deps: { holdOf }, resources: 4 });

@@ -177,7 +177,7 @@ describe('pause', () => {
           atSend.open();
           await paused.opened;
           const hold = await rolloutHold(input);
-          return hold === null ? {} : { verdict: 'held-back', reason: hold, operation: null };
+          return hold === null ? {} : { verdict: 'held-back', reason: hold.reason, operation: null };
         },
       },
       async (handle, steps) => {

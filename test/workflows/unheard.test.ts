@@ -6,6 +6,7 @@ import { learningSteps } from '../../activities/durations.js';
 import { inventorySteps } from '../../activities/inventory.js';
 import { rolloutHold } from '../../activities/hold.js';
 import { lockSteps } from '../../activities/locks.js';
+import type { Hold } from '../../temporal/hold.js';
 import { rolloutWorkflowId, upgradeWorkflowId } from '../../workflows/contracts/ids.js';
 import { MESSAGES } from '../../workflows/contracts/messages.js';
 import { QUEUES } from '../../workflows/contracts/queues.js';
@@ -28,7 +29,7 @@ const eventually = async (met: () => boolean | Promise<boolean>): Promise<void> 
 };
 
 /** As the submit of one of its upgrades asks. */
-function lookAt(rollout: string, rolloutRun: string): Promise<string | null> {
+function lookAt(rollout: string, rolloutRun: string): Promise<Hold | null> {
   return new MockActivityEnvironment({}, { client: env.client }).run(() => rolloutHold({ rollout, rolloutRun }));
 }
 
@@ -60,11 +61,44 @@ it.each([
   await expect(lookAt(id, handle.firstExecutionRunId)).rejects.toThrow(`a worker has a task of rollout/${id}: `);
   const next = lookAt(id, handle.firstExecutionRunId);
   await workflowService.respondWorkflowTaskCompleted({ namespace, taskToken, commands: [] });
-  expect(await next).toMatch(act === 'cancel' ? /was cancelled$/ : /^(paused|stopped) by ana at \S+: a complaint$/);
+  const words = act === 'cancel' ? /was cancelled$/ : /^(paused|stopped) by ana at \S+: a complaint$/;
+  expect(await next).toEqual({ reason: expect.stringMatching(words) as string, over: false });
   await handle.terminate();
 });
 
-it.each(['pause', 'stop', 'cancel'] as const)('%s reaches submits that wait for a worker', async (act) => {
+it('asks the run that goes on after a reset', async () => {
+  const { namespace } = env;
+  const workflowId = rolloutWorkflowId('reset');
+  const handle = await env.client.workflow.start<typeof rollout>('rollout', {
+    workflowId,
+    taskQueue: 'reset',
+    args: [rolloutInput('reset', { ids: ['reset-1'], concurrency: 1 }, { max: 0, mode: 'strict' })],
+  });
+  const { workflowService } = env.client;
+  const asked = { namespace, taskQueue: { name: 'reset' }, identity: 'by hand' };
+  const { taskToken } = await env.client.withDeadline(Date.now() + 60_000, () =>
+    workflowService.pollWorkflowTaskQueue(asked),
+  );
+  await workflowService.respondWorkflowTaskCompleted({ namespace, taskToken, commands: [] });
+  const runId = handle.firstExecutionRunId;
+  const { events } = await handle.fetchHistory();
+  const completed = events?.find((event) => event.workflowTaskCompletedEventAttributes != null);
+  await workflowService.resetWorkflowExecution({
+    namespace,
+    workflowExecution: { workflowId, runId },
+    workflowTaskFinishEventId: completed?.eventId ?? null,
+    requestId: 'reset',
+    reason: 'by hand',
+  });
+  expect(await lookAt('reset', runId)).toBe(null);
+  const goesOn = env.client.workflow.getHandle(workflowId);
+  await goesOn.signal(MESSAGES.control, { requestId: 'once', act: 'pause', actor: 'ana', reason: 'x' });
+  expect(await lookAt('reset', runId)).toMatchObject({ reason: expect.stringMatching(/^paused by ana/), over: false });
+  await goesOn.terminate();
+  expect(await lookAt('reset', runId)).toEqual({ reason: 'the rollout has ended: TERMINATED', over: true });
+});
+
+it.each(['pause', 'stop', 'cancel', 'terminate'] as const)('%s reaches submits that wait for a worker', async (act) => {
   const sent: string[] = [];
   const heldBack: string[] = [];
   const steps = scriptedSteps({
@@ -75,8 +109,9 @@ it.each(['pause', 'stop', 'cancel'] as const)('%s reaches submits that wait for 
         sent.push(id);
         return {};
       }
-      heldBack.push(hold);
-      return { verdict: 'held-back', reason: hold, operation: null };
+      heldBack.push(hold.reason);
+      const { reason, over } = hold;
+      return { verdict: over ? 'closed' : 'held-back', reason, over, operation: null };
     },
   });
   const common = { connection: env.nativeConnection, namespace: env.namespace };
@@ -109,6 +144,7 @@ it.each(['pause', 'stop', 'cancel'] as const)('%s reaches submits that wait for 
     return started;
   });
   if (act === 'cancel') await handle.cancel();
+  else if (act === 'terminate') await handle.terminate();
   else await handle.signal(MESSAGES.control, { requestId: 'once', act, actor: 'ana', reason: 'a customer complained' });
 
   // First those that send, with nobody who could hear the word meanwhile.
@@ -117,7 +153,12 @@ it.each(['pause', 'stop', 'cancel'] as const)('%s reaches submits that wait for 
     await eventually(() => heldBack.length + sent.length >= UPGRADES);
     expect([sent, new Set(heldBack).size]).toEqual([[], 1]);
     expect(heldBack[0]).toMatch(
-      act === 'cancel' ? /^the rollout was cancelled$/ : /^(paused|stopped) by ana at \S+: a customer complained$/,
+      {
+        cancel: /^the rollout was cancelled$/,
+        terminate: /^the rollout has ended: TERMINATED$/,
+        pause: /^paused by ana at \S+: a customer complained$/,
+        stop: /^stopped by ana at \S+: a customer complained$/,
+      }[act],
     );
     const [main, waits] = [
       await workflows(),
@@ -130,6 +171,12 @@ it.each(['pause', 'stop', 'cancel'] as const)('%s reaches submits that wait for 
           expect(sent).toEqual([]);
           await handle.signal(MESSAGES.control, { requestId: 'again', act: 'resume', actor: 'ana', reason: 'over' });
           expect(await handle.result()).toMatchObject({ outcome: 'Succeeded', counts: { Succeeded: UPGRADES } });
+        } else if (act === 'terminate') {
+          for (const { resource } of input.waves[0]?.upgrades ?? []) {
+            const upgrade = env.client.workflow.getHandle(upgradeWorkflowId(resource));
+            expect(await upgrade.result()).toMatchObject({ outcome: 'NotStarted', reason: heldBack[0] });
+          }
+          expect(sent).toEqual([]);
         } else {
           const result = (await handle.result()) as RolloutResult;
           expect(result).toMatchObject({ outcome: 'Stopped', counts: { NotStarted: UPGRADES } });

@@ -41,7 +41,7 @@ export interface SubmitResult {
   /**
    * `submitted`: this upgrade's own submit was accepted. `adopted`: an upgrade that we did not submit is running.
    * `busy`/`deferred`: not sent, try again later. `held-back`: not sent, since the rollout is on hold.
-   * `closed`: not sent, since no window is open for it, or a freeze covers it. `unknown`: sent, and the truth could not be read yet.
+   * `closed`: not sent, since no window is open for it, a freeze covers it, or its rollout has ended. `unknown`: sent, and the truth could not be read yet.
    */
   readonly verdict:
     | 'submitted'
@@ -63,7 +63,7 @@ export interface SubmitResult {
   readonly retryInMs: number;
   /** With `closed`: what covers it. */
   readonly freeze?: Freeze;
-  /** With `closed`: no window opens for it any more. */
+  /** With `closed`: no window opens for it any more, or its rollout has ended. */
   readonly over?: boolean;
   /** The number that the next send has to carry. */
   readonly submission: number;
