@@ -12,8 +12,10 @@ import type { Resolution } from '../workflows/contracts/upgrade.js';
 import { isNotFound } from '../temporal/reads.js';
 import { describeRun, findRuns, latestRuns, quoted } from './server-reads.js';
 
-/** How long a worker may take to record a person's word. */
-const WORKER_PATIENCE_MS = 10_000;
+/** How long it may take until a worker hears a person's word. */
+const HEARD_WITHIN_MS = 10_000;
+/** What was heard in time is answered so much later at most: a workflow task's time-out, and the way back. */
+const ANSWERED_WITHIN_MS = 11_000;
 /** gRPC status code. */
 const DEADLINE_EXCEEDED = 4;
 
@@ -53,7 +55,7 @@ export async function runningUpgrade(client: Client, resource: string): Promise<
 /**
  * Ends an upgrade that is held or overdue by a person's word; recorded in its history when this returns.
  *
- * @throws NotTakenError saying why it was not recorded
+ * @throws NotTakenError as `takenUpdate`
  */
 export async function resolveUpgrade(client: Client, workflowId: string, resolution: Resolution): Promise<void> {
   await takenUpdate<void>(client, workflowId, MESSAGES.resolve, resolution);
@@ -62,14 +64,14 @@ export async function resolveUpgrade(client: Client, workflowId: string, resolut
 /**
  * An update's answer, once it stands in the history.
  *
- * @throws NotTakenError saying why it was not recorded
+ * @throws NotTakenError saying why it was not recorded, or that nobody knows whether it was
  */
 export async function takenUpdate<T>(client: Client, workflowId: string, update: string, request: Timely): Promise<T> {
-  const until = Date.now() + WORKER_PATIENCE_MS;
+  const until = Date.now() + HEARD_WITHIN_MS;
   // The server would deliver it to a worker that comes later.
   const timely = { ...request, validUntil: new Date(until).toISOString() };
   try {
-    return await client.withDeadline(until, () =>
+    return await client.withDeadline(until + ANSWERED_WITHIN_MS, () =>
       client.workflow.getHandle(workflowId).executeUpdate<T, [Timely]>(update, { args: [timely] }),
     );
   } catch (error) {
@@ -84,5 +86,7 @@ function notTaken(error: unknown, workflowId: string): unknown {
     error instanceof WorkflowUpdateRPCTimeoutOrCancelledError ||
     (isGrpcServiceError(error) && Number(error.code) === DEADLINE_EXCEEDED);
   if (!isLate) return error;
-  return new NotTakenError('no worker answered, so nothing was recorded (start a worker: uplift worker)');
+  return new NotTakenError(
+    'no worker answered, and whether one recorded it is not known (start one: uplift worker; then look: uplift report)',
+  );
 }

@@ -50,7 +50,7 @@ async function submits(): Promise<Truth['submits']> {
   return ((await (await fetch(`${place.url}/_simulator/truth`)).json()) as Truth).submits;
 }
 
-it('pause holds though no worker is up; what needs an answer says that nothing was recorded', async () => {
+it('pause holds though no worker is up; what needs an answer says that none came', async () => {
   const plan = parse(readFileSync(place.plan, 'utf8')) as { spec: { waves: unknown } };
   plan.spec.waves = [{ name: 'all', rest: true }];
   const file = join(place.directory, 'steered.yaml');
@@ -64,7 +64,8 @@ it('pause holds though no worker is up; what needs an answer says that nothing w
   });
   expect(await steer('concurrency', '4')).toMatchObject({
     code: 1,
-    stderr: 'uplift: no worker answered, so nothing was recorded (start a worker: uplift worker)\n',
+    stderr:
+      'uplift: no worker answered, and whether one recorded it is not known (start one: uplift worker; then look: uplift report)\n',
   });
   expect(await steer('retry')).toMatchObject({
     code: 1,

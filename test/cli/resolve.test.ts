@@ -21,7 +21,7 @@ afterAll(async () => {
 const resolve = (...args: string[]) => uplift(['resolve', ...args], { TEMPORAL_ADDRESS: env.server.address });
 const word = ['--as', 'not-submitted', '--reason', 'the audit log has no such call'];
 
-it('finds the upgrade by its resource, says why nothing was recorded, and records', async () => {
+it('finds the upgrade by its resource, says what is known without a worker, and records', async () => {
   const input = upgradeInput('graph-1');
   const workflowId = upgradeWorkflowId(input.spec.resource);
   const handle = await env.client.workflow.start<typeof upgrade>('upgrade', {
@@ -39,7 +39,8 @@ it('finds the upgrade by its resource, says why nothing was recorded, and record
   expect((await resolve('graph-1', '--as', 'gone', '--reason', 'x')).stderr).toContain('not-submitted');
   expect(await resolve(workflowId, ...word)).toMatchObject({
     code: 1,
-    stderr: 'uplift: no worker answered, so nothing was recorded (start a worker: uplift worker)\n',
+    stderr:
+      'uplift: no worker answered, and whether one recorded it is not known (start one: uplift worker; then look: uplift report)\n',
   });
 
   const steps = scriptedSteps({

@@ -54,7 +54,7 @@ async function act(as: string, name: string, ...args: string[]): Promise<Ended> 
   const signed = [name, ...args, '--reason', `to ${name}`];
   let ended = await run(as, ...signed);
   // The word was too late for a worker that has just come, and nothing was recorded: as its sender was told.
-  while (ended.stderr.includes('no worker answered')) ended = await run(as, ...signed);
+  while (/no worker answered|it came too late/.test(ended.stderr)) ended = await run(as, ...signed);
   await kill(name);
   return ended;
 }

@@ -379,7 +379,7 @@ describe('concurrency', () => {
         await until(() => flying === 4);
         expect(await concurrency(handle, 2, 2)).toBe('2 at a time in wave wave 2');
         expect(await refusal(concurrency(handle, 5, null, '2026-01-01T00:00:00Z'))).toBe(
-          'it came too late: its sender waited until 2026-01-01T00:00:00Z',
+          'it came too late: no worker had heard it by 2026-01-01T00:00:00Z, so nothing was recorded; say it again',
         );
         expect(await refusal(concurrency(handle, 0))).toBe('a concurrency is a whole number from 1 to 10000');
         release.open();

@@ -211,7 +211,7 @@ describe('a wave with a soak', () => {
       expect(await waive(handle, { wave: 2 })).toBe('wave rest has no soak');
       expect(await waive(handle, { wave: 7 })).toBe('there is no wave 7');
       expect(await waive(handle, { validUntil: '2026-01-01T00:00:00Z' })).toBe(
-        'it came too late: its sender waited until 2026-01-01T00:00:00Z',
+        'it came too late: no worker had heard it by 2026-01-01T00:00:00Z, so nothing was recorded; say it again',
       );
       expect(await waive(handle)).toBe(
         'the soak of wave canary: 0 s of 30 min healthy; not probed yet: the rest is waived',

@@ -12,7 +12,7 @@ export interface ControlRequest {
 
 /** Of every update. */
 export interface Timely {
-  /** ISO 8601: until when its sender waits for the answer. Later it is refused, since its sender was told so. */
+  /** ISO 8601: until when it may be heard. Later it is refused, since its sender no longer counts on it. */
   readonly validUntil?: string;
 }
 

@@ -98,7 +98,7 @@ export type FailureClass = 'precheck' | 'submit' | 'upgrade' | 'verify' | 'timeo
 export interface Resolution {
   /** `not-submitted`: nothing of ours ever arrived at the cloud. */
   readonly as: 'done' | 'failed' | 'not-submitted';
-  /** ISO 8601: until when its sender waits for the answer. */
+  /** ISO 8601: until when it may be heard. */
   readonly validUntil?: string;
   readonly actor: string;
   readonly reason: string;
