@@ -30,8 +30,6 @@ const EDGE_GUARD_MS = 2_000;
 const SOON_MS = 60_000;
 /** For what was sent right before `startBy` to be seen on the server, once the cloud has answered. */
 const SEEN_WITHIN_MS = 10_000;
-/** So old may be what is known of freezes, besides the second for which a process uses an answer. */
-const FREEZES_KNOWN_MS = 2_000;
 /** The Temporal server could not be asked. */
 const HOLD_RETRY_MS = 5_000;
 
@@ -226,13 +224,7 @@ class SubmitAttempt {
     const request = this.api.submission({ projectId: this.sender.projectId }, resource.id, this.asked, token);
     let forbidden: SubmitResult | null = null;
     const mayGo = async () => {
-      let known: Stopwatch;
-      do {
-        forbidden = await this.freeze();
-        known = new Stopwatch(this.deps.clock);
-        forbidden ??= await this.hold();
-        // The look at the hold may wait for its turn: what was known of freezes is then too old.
-      } while (forbidden === null && known.atMost() > FREEZES_KNOWN_MS && !isLate());
+      forbidden = (await this.freeze()) ?? (await this.hold());
       return forbidden === null;
     };
     const sent = await this.sender.send(request, { ...edge, isLate, mayGo });

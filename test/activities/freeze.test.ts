@@ -27,7 +27,6 @@ function freeze(scope: readonly Cover[], except: readonly Cover[] = []): Freeze 
 async function submitted(
   freezesOf: NonNullable<StepDeps['freezesOf']>,
   clocks: { readonly clock: Clock; readonly cloudClock?: Clock } = { clock: systemClock },
-  holdOf: NonNullable<StepDeps['holdOf']> = () => Promise.resolve(null),
 ): Promise<SubmitResult> {
   clouds = await simulatedClouds({ ...clocks, graphs: 1 });
   const [spec] = clouds.specs('ges');
@@ -44,7 +43,7 @@ async function submitted(
     startedAt: new Date(clocks.clock.now()).toISOString(),
   };
   return new MockActivityEnvironment({ scheduledTimestampMs: Date.now() }).run(() =>
-    submit({ ...clouds.deps, freezesOf, holdOf }, input),
+    submit({ ...clouds.deps, freezesOf }, input),
   );
 }
 
@@ -108,30 +107,6 @@ it("holds until the freeze is over by the cloud's clock as well", async () => {
   expect(result.reason).toContain("by the cloud's clock");
   // Nine minutes are left there; a cloud's date shows whole seconds.
   expect(Math.abs(result.retryInMs - 540_000)).toBeLessThanOrEqual(2_000);
-  expect(submits()).toEqual([]);
-});
-
-it('asks for freezes again when the look at the hold took long', async () => {
-  const clock = new VirtualClock({ startsAt: Date.parse('2026-12-01T06:00:00Z') });
-  const freezes: Freeze[] = [];
-  const slowHold = async () => {
-    freezes.push(freeze([{}]));
-    await clock.sleep(3_000);
-    return null;
-  };
-  const result = await submitted(() => Promise.resolve([...freezes]), { clock }, slowHold);
-  expect(result).toMatchObject({ verdict: 'closed', freeze: freezes[0], calls: [] });
-  expect(submits()).toEqual([]);
-});
-
-it('sends nothing while the look at the hold never gets quick', async () => {
-  const clock = new VirtualClock({ startsAt: Date.parse('2026-12-01T06:00:00Z') });
-  const slowHold = async () => {
-    await clock.sleep(3_000);
-    return null;
-  };
-  const result = await submitted(() => Promise.resolve([]), { clock }, slowHold);
-  expect(result).toMatchObject({ verdict: 'deferred', calls: [] });
   expect(submits()).toEqual([]);
 });
 
