@@ -142,7 +142,7 @@ function acceptedWithin({ opens, closes }: Span): number {
 it('goes on in the next opening, at a constant price', async () => {
   const first = span(-1_000, 20_000);
   // Late enough for all that the first one started to have ended, on a busy machine too.
-  const second = span(40_000, 600_000);
+  const second = span(90_000, 900_000);
   const minute = (ms: number) =>
     new Date(ms).toISOString().replace('T', ' ').replace('.000Z', 'Z').replace(':00Z', 'Z');
   const opening = `${minute(second.opens)} to ${minute(second.closes)}`;
