@@ -53,7 +53,8 @@ export function scheduleSpec(input: OccurrenceInput, now: number): ScheduleSpec 
   };
 }
 
-function instant(at: number, comment: string): CalendarSpec {
+/** A calendar that fits once, at `at` (epoch milliseconds). */
+export function instant(at: number, comment: string): CalendarSpec {
   const time = new Date(at);
   return {
     comment,

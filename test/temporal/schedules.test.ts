@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { recurrenceOf } from '../../calendar/forms.js';
 import { scheduleInput, updateSchedule } from '../../client/schedules.js';
 import { editSchedule } from '../../temporal/schedule-edits.js';
-import { renewSchedules } from '../../temporal/schedules.js';
+import { instant, renewSchedules } from '../../temporal/schedules.js';
 import { scheduleId } from '../../workflows/contracts/ids.js';
 import { QUEUES } from '../../workflows/contracts/queues.js';
 import type { OccurrenceInput } from '../../workflows/contracts/schedule.js';
@@ -18,20 +18,6 @@ afterAll(async () => {
   await env.teardown();
 });
 
-const MONTHS = [
-  'JANUARY',
-  'FEBRUARY',
-  'MARCH',
-  'APRIL',
-  'MAY',
-  'JUNE',
-  'JULY',
-  'AUGUST',
-  'SEPTEMBER',
-  'OCTOBER',
-  'NOVEMBER',
-  'DECEMBER',
-] as const;
 const WEEKLY = recurrenceOf({ days: ['sat'], start: '22:00', duration: '4h', timezone: 'UTC' });
 
 /** With a single instant, of the day before yesterday where none is given. */
@@ -50,14 +36,7 @@ async function create(schedule: string, at = new Date(Date.now() - 2 * 86_400_00
   return env.client.schedule.create({
     scheduleId: scheduleId(schedule),
     spec: {
-      calendars: [
-        {
-          year: at.getUTCFullYear(),
-          dayOfMonth: at.getUTCDate(),
-          month: MONTHS[at.getUTCMonth()] ?? 'JANUARY',
-          hour: 1,
-        },
-      ],
+      calendars: [instant(at.getTime(), 'weekly')],
     },
     action: { type: 'startWorkflow', workflowType: 'occurrence', taskQueue: QUEUES.main, args: [input] },
   });
