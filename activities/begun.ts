@@ -1,8 +1,7 @@
 /** Whether a rollout had begun by an instant, as its upgrades' own histories tell: what `startBy` asks. */
 import { Context } from '@temporalio/activity';
 import type { Client } from '@temporalio/client';
-import { decodeFromPayloadsAtIndex } from '@temporalio/common/lib/internal-non-workflow/codec-helpers.js';
-import { tsToMs } from '@temporalio/common/lib/time.js';
+import { submitsOf } from '../temporal/submits.js';
 import { rolloutWorkflowId } from '../workflows/contracts/ids.js';
 import { ATTRIBUTES } from '../workflows/contracts/search-attributes.js';
 import type { StepInput, SubmitResult } from '../workflows/contracts/steps.js';
@@ -56,16 +55,6 @@ async function anyBy(client: Client, { rollout, rolloutRun }: Parameters<BegunOf
 
 /** A submit that began in time asked for `startBy` again right before it sent. */
 async function wasSubmittedBy(client: Client, workflowId: string, runId: string, by: number): Promise<boolean> {
-  const { events } = await client.workflow.getHandle(workflowId, runId).fetchHistory();
-  const inTime = new Set<string>();
-  for (const event of events ?? []) {
-    const scheduled = event.activityTaskScheduledEventAttributes;
-    if (scheduled?.activityType?.name === 'submit' && tsToMs(event.eventTime) < by) inTime.add(String(event.eventId));
-    const { scheduledEventId, result } = event.activityTaskCompletedEventAttributes ?? {};
-    if (!inTime.has(String(scheduledEventId))) continue;
-    const { loadedDataConverter } = client.options;
-    const { verdict } = await decodeFromPayloadsAtIndex<SubmitResult>(loadedDataConverter, 0, result?.payloads);
-    if (!NOT_YET.includes(verdict)) return true;
-  }
-  return false;
+  const submits = await submitsOf(client, workflowId, runId);
+  return submits.some(({ scheduledAt, result }) => scheduledAt < by && !NOT_YET.includes(result.verdict));
 }

@@ -1,14 +1,13 @@
 /** Every mutating call of a rollout, also of upgrades that have no result to tell them. */
 import type { Client } from '@temporalio/client';
 import type { Payload } from '@temporalio/common';
-import type { SubmitHeartbeat, SubmitResult, SubmitSteps } from '../workflows/contracts/steps.js';
+import type { SubmitHeartbeat } from '../workflows/contracts/steps.js';
 import type { SentCall } from '../workflows/contracts/upgrade.js';
 import { isNotFound, mapAtOnce } from '../temporal/reads.js';
+import { SUBMIT, submitsOf } from '../temporal/submits.js';
 import { upgradeRuns } from './rollouts.js';
 import { decoded, describeRun } from './server-reads.js';
 import type { ResourceCall, ResourceRow } from './views.js';
-
-const SUBMIT = 'submit' satisfies keyof SubmitSteps;
 
 /**
  * Of all runs of a rollout's upgrades: one that found its window closed comes again in a later run, and one that still
@@ -49,28 +48,21 @@ async function callsSoFar(client: Client, workflowId: string, runId: string): Pr
   // First, so that a submit that ends meanwhile is seen twice rather than not at all.
   const run = await describeRun(client, workflowId, runId);
   const pending = run?.raw.pendingActivities?.find(({ activityType }) => activityType?.name === SUBMIT);
-  const beaten = await callsIn(client, pending?.heartbeatDetails?.payloads);
+  const beaten = await callsBeaten(client, pending?.heartbeatDetails?.payloads);
   return [...(await callsInHistory(client, workflowId, runId)), ...beaten];
 }
 
 async function callsInHistory(client: Client, workflowId: string, runId: string): Promise<readonly SentCall[]> {
-  const submits = new Set<string>();
-  const calls: SentCall[] = [];
   try {
-    const { events } = await client.workflow.getHandle(workflowId, runId).fetchHistory();
-    for (const event of events ?? []) {
-      const { activityTaskScheduledEventAttributes: scheduled, activityTaskCompletedEventAttributes: done } = event;
-      if (scheduled?.activityType?.name === SUBMIT) submits.add(String(event.eventId));
-      if (submits.has(String(done?.scheduledEventId))) calls.push(...(await callsIn(client, done?.result?.payloads)));
-    }
+    return (await submitsOf(client, workflowId, runId)).flatMap(({ result }) => result.calls);
   } catch (error) {
     if (!isNotFound(error)) throw error;
+    return [];
   }
-  return calls;
 }
 
-/** Of a submit's result or heartbeat; a worker of an older release beats none. */
-async function callsIn(client: Client, payloads: Payload[] | null | undefined): Promise<readonly SentCall[]> {
-  const told = (await decoded(client, payloads)) as SubmitResult | SubmitHeartbeat | string | undefined;
+/** Of the heartbeat of a submit; a worker of an older release beats none. */
+async function callsBeaten(client: Client, payloads: Payload[] | null | undefined): Promise<readonly SentCall[]> {
+  const told = (await decoded(client, payloads)) as SubmitHeartbeat | string | undefined;
   return typeof told === 'string' ? [] : (told?.calls ?? []);
 }
