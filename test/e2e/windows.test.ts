@@ -153,9 +153,10 @@ it('goes on in the next opening, at a constant price', async () => {
     for (; told.state === 'Running'; told = await rolloutStatus(env.client, id)) await systemClock.sleep(100);
     pages.push(await pageOf(id));
     waited = { reason: told.reason, next: told.next, causes: await explain(env.client, id) };
-    while (!(pages.at(-1) ?? '').includes('open until')) {
-      await systemClock.sleep(100);
+    for (; told.endedAt === null; told = await rolloutStatus(env.client, id)) {
       pages.push(await pageOf(id));
+      if (pages.at(-1)?.includes('open until')) break;
+      await systemClock.sleep(100);
     }
   });
   expect(pages[0]).toContain(`| w | shut until ${minute(second.opens)}: outside every window | ${opening} |`);
