@@ -33,16 +33,21 @@ const AHEAD = [
 ] as const;
 /** A schedule's rollout begins as long ahead as its lead says, and after it was planned: then it is told late. Scale 1. */
 const LATE_MS = 15 * 60_000;
-/** A rollout of months; about 70 events for each of them. */
-const MOST_OPENINGS = 100;
+/** About 70 events for each of them. */
+const MOST_OPENINGS = 20;
+/** Of what is gathered: some 14 events for each. Of another kind there are as many as waves or openings. */
+const MOST_GATHERED = 30;
 const MOST_OF_A_KIND = 100;
+/** Rollouts of older releases told of more. */
+const MOST_OPENINGS_ONCE = 100;
 
 export class Notices {
   private readonly state: RolloutState;
   private readonly changed: () => void;
   /** Of each kind, also those that were not sent. */
   private readonly numbers = new Map<NoticeKind, number>();
-  private hasMoreOpenings = false;
+  /** How many openings were told of, once no further one is. */
+  private openings: number | null = null;
   private readonly failed: Gathered;
   private readonly stuck: Gathered;
 
@@ -76,8 +81,9 @@ export class Notices {
     const number = (this.numbers.get(kind) ?? 0) + 1;
     if (to.length === 0) return;
     this.numbers.set(kind, number);
-    if (number > MOST_OF_A_KIND) return;
-    const isLast = number === MOST_OF_A_KIND;
+    const most = mostOf(kind);
+    if (number > MOST_OF_A_KIND || (number > most && patched('fewer-notices'))) return;
+    const isLast = number === most;
     const text = isLast ? `${words}; it is notice ${number} of this kind, and no further one is sent` : words;
     const id = noticeId(rollout, this.state.runId, kind, number);
     const at = new Date().toISOString();
@@ -126,30 +132,32 @@ export class Notices {
 
   /** What was not told, since there was too much of it. */
   private unsent(): string[] {
-    const over = [...this.numbers].filter(([, number]) => number > MOST_OF_A_KIND);
-    const kinds = over.map(([kind, number]) => `${number - MOST_OF_A_KIND} ${kind}`);
+    const over = [...this.numbers].filter(([kind, number]) => number > mostOf(kind));
+    const kinds = over.map(([kind, number]) => `${number - mostOf(kind)} ${kind}`);
     return [
       ...(kinds.length === 0 ? [] : [`notices that were not sent: ${kinds.join(', ')}`]),
-      ...(this.hasMoreOpenings ? [`openings after the first ${MOST_OPENINGS} were not told of`] : []),
+      ...(this.openings === null ? [] : [`openings after the first ${this.openings} were not told of`]),
     ];
   }
 
   private async followOpenings(): Promise<void> {
     const { rollout } = this.state.input;
     let at = Date.now();
-    for (let openings = 0; openings < MOST_OPENINGS; openings += 1) {
+    let openings = 0;
+    for (; openings < MOST_OPENINGS_ONCE; openings += 1) {
+      if (openings >= MOST_OPENINGS && patched('fewer-openings')) break;
       const asked = { rollout, rolloutRun: this.state.runId, at: new Date(at).toISOString() };
       const opening = await nextOpening(asked);
       if (opening === null) return;
-      await this.follow(opening);
+      await this.follow(opening, openings + 1 === MOST_OPENINGS);
       if (opening.closes === null) return;
       // An edge belongs to what follows it.
       at = Math.max(Date.parse(opening.closes), Date.now());
     }
-    this.hasMoreOpenings = true;
+    this.openings = openings;
   }
 
-  private async follow({ opens, closes, windows, riskMs }: NextOpening): Promise<void> {
+  private async follow({ opens, closes, windows, riskMs }: NextOpening, isLast: boolean): Promise<void> {
     const { scale } = this.state.input.timing;
     const name = `window ${windows.join(', ')}`;
     for (const [kind, atScaleOneMs, words] of AHEAD) {
@@ -162,14 +170,15 @@ export class Notices {
       return;
     }
     const end = Date.parse(closes);
-    await this.at(Date.parse(opens), 'opened', () => `${name} is open until ${closes}: ${this.left()}`);
+    const last = isLast ? `; it is opening ${MOST_OPENINGS}, and no further one is told of` : '';
+    await this.at(Date.parse(opens), 'opened', () => `${name} is open until ${closes}: ${this.left()}${last}`);
     const heard = pauseAt(scale, HEARD_MS);
     const shortly = OVERRUN_RISK_MS * scale;
     // Before the end, however quick they are.
     const risk = riskMs === undefined || !patched('learned-risk') ? shortly : Math.max(riskMs, 4 * heard);
-    const last = Math.min(risk, shortly);
+    const latest = Math.min(risk, shortly);
     // What takes longer than that is told of early; if nothing is in flight by then, what has started since is.
-    for (const ahead of risk === last ? [last] : [risk, last]) {
+    for (const ahead of risk === latest ? [latest] : [risk, latest]) {
       const at = Math.max(end - ahead, Date.parse(opens)) + heard;
       const isTold = await this.at(at, 'overrun-risk', () => {
         const flying = this.inFlight();
@@ -220,6 +229,10 @@ export class Notices {
     this.state.undelivered = `${kind}: ${rootReason(error)}`;
     this.changed();
   }
+}
+
+function mostOf(kind: NoticeKind): number {
+  return kind === 'failed' || kind === 'stuck' ? MOST_GATHERED : MOST_OF_A_KIND;
 }
 
 /** A number that grows: told at once, and then what has come since, less and less often. */

@@ -4,13 +4,13 @@ import { hasBegun } from './contracts/outcome.js';
 import type { RolloutState } from './rollout-state.js';
 import { readGates } from './steps.js';
 
-/** A year of daily windows; about ten events for each edge. */
-const MOST_LOOKS = 800;
+/** Of all that is waited for in a rollout: five weeks of daily windows, at eleven events for each edge. */
+const MOST_LOOKS = 80;
 /** Not sooner is asked again, whatever the clocks of server and workers say. */
 const SHORTEST_WAIT_MS = 1_000;
 
 /**
- * Asks at each edge, until the answer is called.
+ * Asks at each edge, until the answer is called. After so many edges no calendar is shown: better none than an old one.
  *
  * @param changed there is something to be shown
  */
@@ -20,7 +20,14 @@ export function watchCalendar(state: RolloutState, changed: () => void): () => v
   const asked = { rollout, rolloutRun: state.runId, gates: [...windows.gates.keys()] };
   const scope = new CancellationScope();
   const watch = async () => {
-    for (let looks = 0; looks < MOST_LOOKS; looks += 1) {
+    for (;;) {
+      // Rollouts of older releases looked more often.
+      if (state.calendarLooks >= MOST_LOOKS && patched('fewer-looks')) {
+        state.gates.clear();
+        changed();
+        return;
+      }
+      state.calendarLooks += 1;
       const told = await readGates({ ...asked, hasStarted: hasBegun(state.counts) });
       for (const [gate, one] of Object.entries(told)) state.gates.set(Number(gate), one);
       changed();

@@ -62,6 +62,8 @@ export class RolloutState {
   lastFailure: string | null = null;
   /** The windows as shards were told of them last, by the gate's number. */
   readonly gates = new Map<number, GateState>();
+  /** How often the calendar was asked while it waited for people. */
+  calendarLooks = 0;
   result: RolloutResult | null = null;
   /** The latest notice that somebody was not told, and why. */
   undelivered: string | null = null;

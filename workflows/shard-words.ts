@@ -15,6 +15,12 @@ const GATHERED_MS: Growing = { first: 60_000, longest: 6 * 3_600_000 };
 /** From an opening's start until its first upgrades are under way. Milliseconds at scale 1. */
 const UNDER_WAY_MS = 15_000;
 
+/** News of the windows that are told at once, some four a day of daily ones; of what comes later, the latest once a day. */
+const MOST_EDITIONS = 60;
+const SELDOM_MS = 24 * 3_600_000;
+/** Words at the edges for people: of more openings than its rollout tells them of. */
+const MOST_EDGES = 80;
+
 /** What the shard has to tell at the moment of its word. */
 type Told = () => Omit<ShardProgress, 'wave' | 'shard'>;
 
@@ -27,6 +33,8 @@ export class ShardWords {
   /** Instants at which a word goes out. */
   private readonly edges = new Set<number>();
   private toldWindows = '';
+  private editions = 0;
+  private latestEditionAt = 0;
 
   /** @param next the word that is due, if one is; it counts as sent */
   constructor(input: ShardInput, next: () => Omit<ShardWord, 'shard'> | null) {
@@ -77,7 +85,7 @@ export class ShardWords {
   /** The same now, at an edge of the windows, and when those that are open are about to close, and close. */
   tellEdges(closes: readonly { readonly end: number; readonly risk: number | null }[], progress: Told): void {
     const { tells, timing } = this.input;
-    if (tells !== true) return;
+    if (tells !== true || (this.edges.size >= MOST_EDGES && patched('fewer-words'))) return;
     const tell = async (at: number): Promise<void> => {
       if (at > Date.now()) await sleep(at - Date.now());
       await this.tellRollout(progress);
@@ -96,10 +104,14 @@ export class ShardWords {
     }
   }
 
-  /** Tells the rollout of its windows whenever there is something new to tell. */
+  /** Tells the rollout of its windows when there is something new to tell; after many openings, less often. */
   tellWindows(edition: string, progress: Told): void {
     if (edition === this.toldWindows) return;
+    const mayWait = this.editions >= MOST_EDITIONS && Date.now() - this.latestEditionAt < SELDOM_MS;
+    if (mayWait && patched('fewer-words')) return;
     this.toldWindows = edition;
+    this.editions += 1;
+    this.latestEditionAt = Date.now();
     this.tellRolloutNow(progress);
   }
 

@@ -286,6 +286,36 @@ it('tells nobody twice of what was told before a reset', async () => {
   expect(status.undelivered ?? null).toBeNull();
 });
 
+it('of a rollout of months, the first openings only; its history stays bounded', async () => {
+  const now = await env.currentTimeMs();
+  // One upgrade for each opening, since it outlasts it.
+  const ids = Array.from({ length: 24 }, (_, at) => `o${at}`);
+  const planned = nightly('months', ids, now, wholeMinutes(now + HOUR));
+  const { notices, events } = await run(planned, { verify: lasting(() => 3 * HOUR) }, async () => undefined);
+  const opened = notices.filter(({ kind }) => kind === 'opened').map(({ text }) => text);
+  expect(opened).toHaveLength(20);
+  const last = '; it is opening 20, and no further one is told of';
+  expect(opened.filter((text) => text.endsWith(last))).toHaveLength(1);
+  expect(notices.find(({ kind }) => kind === 'done')?.text).toMatch(/; openings after the first 20 were not told of$/);
+  expect(events.length).toBeLessThan(4_000);
+});
+
+it('of failures that go on for days, thirty times at most', async () => {
+  // Each comes when the one before has been told.
+  const ids = Array.from({ length: 34 }, (_, at) => `d${at}`);
+  const { notices, events } = await run(
+    base('days', ids),
+    { verify: lasting(() => 7 * HOUR, { verdict: 'not-at-target', version: '1', reason: 'version 1' }) },
+    async () => undefined,
+  );
+  const failed = notices.filter(({ kind }) => kind === 'failed').map(({ text }) => text);
+  expect(failed).toHaveLength(30);
+  const last = '; it is notice 30 of this kind, and no further one is sent';
+  expect(failed.filter((text) => text.endsWith(last))).toHaveLength(1);
+  expect(notices.find(({ kind }) => kind === 'done')?.text).toMatch(/; notices that were not sent: [34] failed$/);
+  expect(events.length).toBeLessThan(4_000);
+});
+
 it('nobody who cannot be told holds anything, and it shows', async () => {
   let tries = 0;
   const { notices, result, status } = await run(

@@ -13,7 +13,7 @@ import type { RolloutInput, RolloutResult, ShardResult, UpgradeEnd } from '../..
 import type { GateSteps } from '../../workflows/contracts/steps.js';
 import type { rollout } from '../../workflows/rollout.js';
 import { timeSkippingEnvironment } from '../support/environment.js';
-import { rolloutInput, scriptedSteps } from './scripted-steps.js';
+import { rolloutInput, type Script, scriptedSteps } from './scripted-steps.js';
 import { withScriptedWorkers } from './scripted-workers.js';
 
 const MINUTE = 60_000;
@@ -42,6 +42,22 @@ interface Ended {
   readonly reasons: readonly string[];
 }
 
+/** Scripted steps whose gates are those of `windows`, by the server's clock. */
+function gatedSteps(windows: RolloutWindows, script: Script = {}) {
+  const gates = new Gates(windows);
+  const steps = scriptedSteps(script);
+  let looks = 0;
+  const reads: typeof steps.reads & GateSteps = {
+    ...steps.reads,
+    readGates: async ({ gates: asked, hasStarted }) => {
+      looks += 1;
+      const at = await env.currentTimeMs();
+      return Object.fromEntries(asked.map((gate) => [gate, gates.state(gate, at, hasStarted)]));
+    },
+  };
+  return { ...steps, reads, looks: () => looks };
+}
+
 /** Upgrades wave by wave, one at a time, each of which takes so long. */
 async function run(
   name: string,
@@ -56,7 +72,6 @@ async function run(
     missedWindow: 'next',
     ...windows,
   };
-  const gates = new Gates(given);
   const planned = ids.map((some) => rolloutInput(name, { ids: some, concurrency: 1 }, { max: 0, mode: 'strict' }));
   const waves = planned.flatMap((one) =>
     one.waves.map((wave) => ({
@@ -69,7 +84,7 @@ async function run(
   const input: RolloutInput = { ...first, waves, windows: given };
 
   const began = new Map<string, number>();
-  const steps = scriptedSteps({
+  const steps = gatedSteps(given, {
     verify: async ({ spec: { resource } }) => {
       const at = await env.currentTimeMs();
       const since = began.get(resource.id) ?? at;
@@ -77,14 +92,7 @@ async function run(
       return at < since + lasts ? { verdict: 'still-running', reason: 'status 303' } : {};
     },
   });
-  const reads: typeof steps.reads & GateSteps = {
-    ...steps.reads,
-    readGates: async ({ gates: asked, hasStarted }) => {
-      const at = await env.currentTimeMs();
-      return Object.fromEntries(asked.map((gate) => [gate, gates.state(gate, at, hasStarted)]));
-    },
-  };
-  return withScriptedWorkers(env, { ...steps, reads }, async () => {
+  return withScriptedWorkers(env, steps, async () => {
     const handle = await env.client.workflow.start<typeof rollout>('rollout', {
       workflowId: rolloutWorkflowId(name),
       taskQueue: QUEUES.main,
@@ -186,18 +194,10 @@ it('shows the calendar while it waits for its first approval, and again at each 
     since: iso(now),
     missedWindow: 'next',
   };
-  const gates = new Gates(windows);
-  const steps = scriptedSteps();
-  const reads: typeof steps.reads & GateSteps = {
-    ...steps.reads,
-    readGates: async ({ gates: asked, hasStarted }) => {
-      const at = await env.currentTimeMs();
-      return Object.fromEntries(asked.map((gate) => [gate, gates.state(gate, at, hasStarted)]));
-    },
-  };
+  const steps = gatedSteps(windows);
   const approval = { quorum: 1, approvers: ['ben'], expiresAfterMs: 48 * HOUR };
   const input = rolloutInput('awaits', { ids: ['w1'], concurrency: 1 }, { max: 0, mode: 'strict' });
-  await withScriptedWorkers(env, { ...steps, reads }, async () => {
+  await withScriptedWorkers(env, steps, async () => {
     const handle = await env.client.workflow.start<typeof rollout>('rollout', {
       workflowId: rolloutWorkflowId('awaits'),
       taskQueue: QUEUES.main,
@@ -215,4 +215,81 @@ it('shows the calendar while it waits for its first approval, and again at each 
     });
     expect((await handle.result()).outcome).toBe('Rejected');
   });
+});
+
+/** Open for the first half of each hour that begins `now`. */
+function hourly(): RolloutWindows {
+  const hours = Array.from({ length: 24 }, (_, hour) => hour).join();
+  const rrule = `FREQ=DAILY;BYHOUR=${hours}`;
+  const everyHour = { rrule, start: iso(now).slice(11, 16), duration: '30m', timezone: 'UTC' };
+  return {
+    calendars: [{ windows: [{ name: 'hourly', recurrence: recurrenceOf(everyHour) }], blackouts: [] }],
+    gates: [{ calendar: 0, needsMs: 0 }],
+    since: iso(now),
+    missedWindow: 'next',
+  };
+}
+
+it('looks at the calendar so often only, however long it waits for an approval', async () => {
+  const windows = hourly();
+  const steps = gatedSteps(windows);
+  const approval = { quorum: 1, approvers: ['ben'], expiresAfterMs: 10 * 24 * HOUR };
+  const input = rolloutInput('edges', { ids: ['w1'], concurrency: 1 }, { max: 0, mode: 'strict' });
+  const body = async () => {
+    const handle = await env.client.workflow.start<typeof rollout>('rollout', {
+      workflowId: rolloutWorkflowId('edges'),
+      taskQueue: QUEUES.main,
+      args: [{ ...input, approval, windows }],
+    });
+    await expect.poll(steps.looks, { timeout: 20_000 }).toBeGreaterThan(0);
+    // Two edges an hour.
+    await env.sleep(3 * 24 * HOUR);
+    const { currentDetails } = await handle.query<{ currentDetails: string }>('__temporal_workflow_metadata');
+    expect(currentDetails).toContain('waits for approval of the rollout');
+    expect(currentDetails).not.toContain('| hourly |');
+    expect(steps.looks()).toBe(80);
+    await handle.executeUpdate(MESSAGES.decide, {
+      args: [{ decision: 'reject', planDigest: 'digest', actor: 'ben', reason: 'seen' }],
+    });
+    expect((await handle.result()).outcome).toBe('Rejected');
+    expect((await handle.fetchHistory()).events?.length).toBeLessThan(1_000);
+  };
+  // A long history is not replayed at each of its tasks.
+  await withScriptedWorkers(env, steps, body, false);
+});
+
+it('is told of its windows once a day by a shard that has told of very many', async () => {
+  const windows = hourly();
+  const steps = gatedSteps(windows);
+  const planned = rolloutInput('weeks', { ids: ['w1'], concurrency: 1 }, { max: 0, mode: 'strict' });
+  const waves = planned.waves.map((wave) => ({
+    ...wave,
+    upgrades: (wave.upgrades ?? []).map((spec) => ({ ...spec, gate: 0 })),
+  }));
+  const body = async () => {
+    const handle = await env.client.workflow.start<typeof rollout>('rollout', {
+      workflowId: rolloutWorkflowId('weeks'),
+      taskQueue: QUEUES.main,
+      args: [{ ...planned, waves, windows }],
+    });
+    const say = (act: string) =>
+      handle.signal(MESSAGES.control, { requestId: act, act, actor: 'ana', reason: 'a complaint' });
+    await say('pause');
+    await expect.poll(steps.looks, { timeout: 20_000 }).toBeGreaterThan(0);
+    const told = async () => {
+      const { events } = await handle.fetchHistory();
+      return (events ?? []).filter(
+        ({ workflowExecutionSignaledEventAttributes: signal }) => signal?.signalName === MESSAGES.shardProgress,
+      ).length;
+    };
+    await env.sleep(3 * 24 * HOUR);
+    const after = await told();
+    await env.sleep(2 * 24 * HOUR);
+    expect(steps.looks()).toBeGreaterThan(200);
+    // One of each edge, and then of each day.
+    expect([after > 60, (await told()) - after]).toEqual([true, 2]);
+    await say('resume');
+    expect((await handle.result()).outcome).toBe('Succeeded');
+  };
+  await withScriptedWorkers(env, steps, body, false);
 });
