@@ -19,7 +19,7 @@ import { begunReader } from './begun.js';
 import { learningSteps } from './durations.js';
 import { freezesReader, freezeSteps, freezeWaits } from './freeze.js';
 import { gatesReader, gateSteps } from './gate.js';
-import { holdReader } from './hold.js';
+import { holdsReader } from './hold.js';
 import { inventorySteps } from './inventory.js';
 import { lockSteps } from './locks.js';
 import { noticeSteps } from './notify.js';
@@ -50,7 +50,7 @@ export function createActivities(deps: StepDeps): {
   const gatesOf = deps.gatesOf ?? gatesReader();
   const begunOf = deps.begunOf ?? begunReader();
   const freezesOf = deps.freezesOf ?? freezesReader(deps.clock);
-  const holdOf = holdReader(deps.clock);
+  const holdOf = holdsReader(deps.clock);
   const probes = deps.probes ?? createTransport({ clock: deps.clock, maxBodyBytes: MOST_PROBED_BYTES });
   const upgradedOf = deps.upgradedOf ?? upgradedOnServer;
   return {

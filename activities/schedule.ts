@@ -1,5 +1,5 @@
 /** The steps of a schedule's run: what it is for, whether the last rollout still runs, and the plan, resolved afresh. */
-import { activityInfo, Context } from '@temporalio/activity';
+import { Context } from '@temporalio/activity';
 import { type Client, ScheduleNotFoundError } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import { occurrenceOf } from '../calendar/occurrences.js';
@@ -24,7 +24,7 @@ import type {
 import { iso } from './clock.js';
 import { keepInventory } from './inventory.js';
 import { hasChanges, planProblems, preparePlan, resolvePlan, toRolloutInput } from './planner.js';
-import { beating, type StepDeps } from './step.js';
+import { beating, ownRun, type StepDeps } from './step.js';
 
 /** A plan is read for minutes. */
 const BEAT_MS = 5_000;
@@ -136,12 +136,6 @@ function withSchedule(planned: RolloutInput, { schedule }: OccurrenceInput, begi
 function ownInput(client: Client): Promise<OccurrenceInput> {
   const { workflowId, runId } = ownRun();
   return inputOf<OccurrenceInput>(client, workflowId, runId);
-}
-
-function ownRun(): { readonly workflowId: string; readonly runId: string } {
-  const { workflowExecution } = activityInfo();
-  if (workflowExecution === undefined) throw new Error('no workflow has scheduled this step');
-  return workflowExecution;
 }
 
 /** A rollout of this schedule, or a retry of one, that has not ended. Visibility lags, so each is asked itself. */

@@ -117,3 +117,10 @@ export async function beating<T>(everyMs: number, details: () => unknown, step: 
     clearInterval(timer);
   }
 }
+
+/** The run that has scheduled the activity that asks. */
+export function ownRun(): { readonly workflowId: string; readonly runId: string } {
+  const { workflowExecution } = activityInfo();
+  if (workflowExecution === undefined) throw new Error('no workflow has scheduled this step');
+  return workflowExecution;
+}

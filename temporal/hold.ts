@@ -1,4 +1,4 @@
-/** Whether people let a rollout send, as the server alone knows it: for the client and for activities alike. */
+/** Whether people let a rollout send, or an upgrade of it, as the server alone knows it: for the client and for activities. */
 import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
 import { decodeFromPayloadsAtIndex } from '@temporalio/common/lib/internal-non-workflow/codec-helpers.js';
 import { tsToMs } from '@temporalio/common/lib/time.js';
@@ -36,6 +36,35 @@ export async function holdOf(client: Client, workflowId: string, runId: string):
     return !isOpen(after) || isTaken(after.raw.pendingWorkflowTask) ? null : { hold: holdIn(after.memo) };
   };
   return (await onceHandedBack(workflowId, WITHIN_MS, look)).hold;
+}
+
+export interface Run {
+  readonly workflowId: string;
+  readonly runId: string;
+}
+
+export interface CancelRequest {
+  readonly isCancelled: boolean;
+  /** `null` for a workflow that is no child. */
+  readonly startedBy: Run | null;
+}
+
+/**
+ * Whether the server has a request to cancel a run, heard by its workflow or not; also one that it made itself when the
+ * run's parent was terminated.
+ *
+ * @param isQuiet it has a task seldom: then one that a worker has is waited for, since requests are kept back meanwhile
+ * @throws TaskTaken when a worker has a task of such a one all the while; the server's error
+ */
+export function cancelRequestOf(client: Client, { workflowId, runId }: Run, isQuiet: boolean): Promise<CancelRequest> {
+  return onceHandedBack(workflowId, WITHIN_MS, async () => {
+    const { raw, parentExecution } = await client.workflow.getHandle(workflowId, runId).describe();
+    const isCancelled = raw.workflowExtendedInfo?.cancelRequested === true;
+    const mayHide = isQuiet && !isCancelled && isTaken(raw.pendingWorkflowTask);
+    const { workflowId: parent, runId: parentRun } = parentExecution ?? {};
+    const startedBy = parent == null || parentRun == null ? null : { workflowId: parent, runId: parentRun };
+    return mayHide ? null : { isCancelled, startedBy };
+  });
 }
 
 /** The run as it is now; after a reset the one that goes on in its place. */

@@ -1,6 +1,6 @@
 /** Asking whether people let a rollout send: together where many ask at once, never with a look from before the question. */
 import { expect, it } from 'vitest';
-import { holdReader } from '../../activities/hold.js';
+import { cancelReader, holdReader } from '../../activities/hold.js';
 import type { Hold } from '../../temporal/hold.js';
 import { VirtualClock } from '../support/virtual-clock.js';
 
@@ -56,4 +56,36 @@ it('looks anew after a look that failed, which lets none of those through who sh
   const asked = await Promise.allSettled([holdOf(ROLLOUT), holdOf(ROLLOUT)]);
   expect(asked.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
   expect([await holdOf(ROLLOUT), looks]).toEqual([null, 2]);
+});
+
+/** Of an upgrade, who started whom: its shard, the shard's wave, the wave's rollout. */
+const CHAIN = ['upgrade/a', 'shard/r/1/1', 'wave/r/1', 'rollout/r'].map((workflowId) => ({
+  workflowId,
+  runId: workflowId,
+}));
+
+it.each([
+  ['upgrade/a', 'upgrade/a was cancelled'],
+  ['shard/r/1/1', 'shard/r/1/1 was cancelled'],
+  ['wave/r/1', 'wave/r/1 was cancelled'],
+  // As its memo and history say.
+  ['rollout/r', null],
+  [null, null],
+])('asks all above an upgrade for a cancel: %s', async (cancelled, reason) => {
+  const looks: [string, boolean][] = [];
+  const cancelOf = cancelReader(new VirtualClock(), ({ workflowId }, isQuiet) => {
+    looks.push([workflowId, isQuiet]);
+    const place = CHAIN.findIndex((run) => run.workflowId === workflowId);
+    return Promise.resolve({ isCancelled: workflowId === cancelled, startedBy: CHAIN[place + 1] ?? null });
+  });
+  const upgrade = { workflowId: 'upgrade/a', runId: 'upgrade/a' };
+  expect(await cancelOf(upgrade, 'r')).toEqual(reason === null ? null : { reason, over: true });
+  // Only the upgrade's own task is waited for: the others have one most of the time.
+  const all: typeof looks = [
+    ['upgrade/a', true],
+    ['shard/r/1/1', false],
+    ['wave/r/1', false],
+  ];
+  const last = all.findIndex(([workflowId]) => workflowId === cancelled);
+  expect(looks).toEqual(last === -1 ? all : all.slice(0, last + 1));
 });
