@@ -3,9 +3,10 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { Worker } from '@temporalio/worker';
 import { expect, it } from 'vitest';
 import { workflowBundle } from '../support/environment.js';
+import { patchesIn, readHistory, recordedHistories } from '../support/patches.js';
 
-const FOLDER = new URL('../histories/', import.meta.url);
-const files = readdirSync(FOLDER).filter((file) => file.endsWith('.json'));
+const WORKFLOWS = new URL('../../workflows/', import.meta.url);
+const files = recordedHistories();
 
 it('there is a history of every workflow type', () => {
   const types = new Set(files.map((file) => file.split(/[-_]/)[0]));
@@ -14,7 +15,17 @@ it('there is a history of every workflow type', () => {
   );
 });
 
+it('there is a history of every patch, and no patch is gone that one has', () => {
+  const sources = readdirSync(WORKFLOWS).filter((file) => file.endsWith('.ts'));
+  const asked = sources.flatMap((file) =>
+    [...readFileSync(new URL(file, WORKFLOWS), 'utf8').matchAll(/(?:patched|deprecatePatch)\('([^']+)'\)/g)].map(
+      ([, name]) => name,
+    ),
+  );
+  const recorded = files.flatMap((file) => patchesIn(readHistory(file)));
+  expect(new Set(recorded)).toEqual(new Set(asked));
+});
+
 it.each(files)('%s', async (file) => {
-  const history = JSON.parse(readFileSync(new URL(file, FOLDER), 'utf8')) as unknown;
-  await Worker.runReplayHistory({ workflowBundle: await workflowBundle() }, history);
+  await Worker.runReplayHistory({ workflowBundle: await workflowBundle() }, readHistory(file));
 });

@@ -1,14 +1,20 @@
+import type { Client } from '@temporalio/client';
 import { type NativeConnection, Worker } from '@temporalio/worker';
 import { learningSteps } from '../../activities/durations.js';
 import { inventorySteps } from '../../activities/inventory.js';
 import { lockSteps } from '../../activities/locks.js';
 import { QUEUES } from '../../workflows/contracts/queues.js';
 import { workflowBundle } from '../support/environment.js';
+import { recordPatches } from '../support/patches.js';
 import type { ScriptedSteps } from './scripted-steps.js';
 
 /** Runs `body` while workers for all three queues serve the scripted steps. */
 export async function withScriptedWorkers<T>(
-  env: { readonly nativeConnection: NativeConnection; readonly namespace?: string | undefined },
+  env: {
+    readonly client: Client;
+    readonly nativeConnection: NativeConnection;
+    readonly namespace?: string | undefined;
+  },
   steps: ScriptedSteps,
   body: () => Promise<T>,
   /** Every task replays the history from its start, so that a non-deterministic workflow fails. */
@@ -24,5 +30,7 @@ export async function withScriptedWorkers<T>(
   });
   const submits = await Worker.create({ ...common, taskQueue: QUEUES.submit, activities: { ...steps.submits } });
   const waits = await Worker.create({ ...common, taskQueue: QUEUES.wait, activities: { ...steps.waits } });
-  return main.runUntil(() => submits.runUntil(() => waits.runUntil(body)));
+  const result = await main.runUntil(() => submits.runUntil(() => waits.runUntil(body)));
+  await recordPatches(env.client);
+  return result;
 }
