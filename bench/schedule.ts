@@ -5,8 +5,10 @@
 import { cutIntoWaves, rolloutOn, say, stabilisationMs, withInstallation, type BenchOptions } from './fleet.js';
 import { histories, type Histories } from './histories.js';
 import { listSchedule } from './ideal.js';
+import { DEFAULT_RATES } from '../plan/accounts.js';
 import { cutLine, type TimeLimit } from './limit.js';
 import { fixed, seconds, table } from './print.js';
+import { spread, type Timeline, timelines } from './timeline.js';
 import { Meter, type Usage } from './usage.js';
 import type { Planned } from './fleet.js';
 
@@ -37,6 +39,7 @@ interface Measured {
   readonly ownCpu: number;
   readonly histories: Histories;
   readonly calls: number;
+  readonly timelines: readonly Timeline[];
 }
 
 /**
@@ -80,12 +83,16 @@ export async function schedule(seed: string, most: number, limit: TimeLimit, sha
       ],
       measured.map(row),
     ),
+    'from the start of an upgrade to its submit, from the end of its operation to the begin of verifying, and from then to its end',
+    table(['upgrades', 'to submit', '95 %', 'to detect', '95 %', 'to verify', '95 %'], measured.map(spreads)),
     ...growth(measured),
   ].join('\n');
 }
 
 async function measure(seed: string, size: Size): Promise<Measured> {
-  const options: BenchOptions = { seed, ...size };
+  // As an account has them that says nothing, at the scale of all else.
+  const [reads, writes] = [DEFAULT_RATES.reads / size.scale, DEFAULT_RATES.writes / size.scale];
+  const options: BenchOptions = { seed, ...size, rates: { reads, writes } };
   return withInstallation(options, async (installation) => {
     const { client, planned, stack, simulator } = installation;
     const meter = new Meter(() => stack.pids()).start();
@@ -103,6 +110,7 @@ async function measure(seed: string, size: Size): Promise<Measured> {
       ownCpu: (user + system) / 1e6,
       histories: await histories(client, size.upgrades),
       calls: simulator.truth().calls,
+      timelines: await timelines(client, planned, simulator.truth()),
     };
   });
 }
@@ -117,6 +125,11 @@ function ideal(planned: readonly Planned[], { waves, concurrency, scale }: Omit<
   return cutIntoWaves(planned, waves)
     .map((wave) => wave.map((one) => one.resource.durationMs + stabilisationMs(one, scale)))
     .reduce((sum, tasks) => sum + listSchedule(tasks, concurrency), 0);
+}
+
+function spreads({ size, timelines: all }: Measured): string[] {
+  const parts = [all.map((one) => one.toSubmit), all.map((one) => one.toDetect), all.map((one) => one.toVerify)];
+  return [String(size.upgrades), ...parts.flatMap((ms) => Object.values(spread(ms)).map(seconds))];
 }
 
 function row({ size: { upgrades }, idealMs, wallMs, usage, histories: left, calls }: Measured): string[] {

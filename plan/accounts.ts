@@ -37,7 +37,8 @@ export interface Account {
 export type CredentialsSource =
   { readonly kind: 'env'; readonly prefix: string } | { readonly kind: 'file'; readonly path: string };
 
-const DEFAULT_RATES = { reads: 5, writes: 1 };
+/** Calls per second of an account that says nothing of it. */
+export const DEFAULT_RATES = { reads: 5, writes: 1 };
 const DEFAULT_CONCURRENCY = 20;
 
 /** `main` names everybody's queues. */
