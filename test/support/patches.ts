@@ -3,7 +3,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import type { Client } from '@temporalio/client';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 
-export const HISTORIES = new URL('../histories/', import.meta.url);
+const HISTORIES = new URL('../histories/', import.meta.url);
 
 /** As the SDK names the markers of `patched()`. */
 const MARKER = 'core_patch';
