@@ -140,7 +140,10 @@ export function writeAccounts(directory: string, fleet: Fleet, url: string, rate
     ];
   });
   const file = join(directory, 'accounts.yaml');
-  writeFileSync(file, stringify({ accounts: Object.fromEntries(accounts) as unknown }));
+  writeFileSync(
+    file,
+    stringify({ accounts: Object.fromEntries(accounts) as unknown }, { aliasDuplicateObjects: false }),
+  );
   return file;
 }
 

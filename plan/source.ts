@@ -7,8 +7,8 @@ import { InputError } from './errors.js';
 
 /** A plan of 20,000 targets is about 3 MB; anything beyond this is not a file for us. */
 const MAX_BYTES = 16 * 1024 * 1024;
-/** Enough for shared settings; an alias bomb needs more. */
-const MAX_ALIASES = 100;
+/** Enough for settings that thousands share; an alias bomb needs more. */
+const MAX_ALIASES = 10_000;
 
 /** A path into the data: `['spec', 'targets', 3, 'version']`. */
 export type Path = readonly PropertyKey[];

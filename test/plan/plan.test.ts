@@ -337,6 +337,15 @@ describe('accounts', () => {
     },
   );
 
+  it('may share what is anchored once, however many they are', () => {
+    const one = (at: number) => `  a${at}: { cloud: alibaba, region: cn-hangzhou, rates: *slow }`;
+    const others = Array.from({ length: 500 }, (_, at) => one(at)).join('\n');
+    const yaml = `accounts:\n  first: { cloud: alibaba, region: cn-hangzhou, rates: &slow { reads: 2 } }\n${others}`;
+    const accounts = accountsOf(parseSource(yaml, 'accounts.yaml'), FAKE_APIS);
+    expect(accounts.size).toBe(501);
+    expect(accounts.get('a499')?.rates).toEqual({ reads: 2, writes: 1 });
+  });
+
   it('may reach plain http elsewhere when they say so', () => {
     const yaml = `accounts:
   a: { cloud: huawei, region: r, projectId: p, allowPlainHttp: true, endpoints: { kite: "http://simulator:8080" } }`;
