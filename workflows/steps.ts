@@ -37,8 +37,8 @@ export const STEP_BOUNDS = {
   precheckHeartbeatMs: 15_000,
   /** The shortest, since a submit that died with its worker costs a settling time on top of it. */
   submitHeartbeatMs: 10_000,
-  /** Longest, since there are thousands and an operation takes minutes: one beat in 24 s reaches the server. */
-  waitHeartbeatMs: 30_000,
+  /** Longest, since there are thousands and an operation takes minutes: one beat in 48 s reaches the server. */
+  waitHeartbeatMs: 60_000,
   /** From a noticed death to the next attempt: the least that a server keeps to. */
   firstRetryMs: 1_000,
   /** Of a step that fails again and again, as on workers without credentials. */
