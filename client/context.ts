@@ -1,13 +1,8 @@
-/** What the commands share: options, output, the connection to Temporal and to the clouds. */
+/** What all commands share: options, output and the connection to Temporal. */
 import type { Client } from '@temporalio/client';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import ms from 'ms';
-import { systemClock } from '../activities/clock.js';
-import { CLOUD_APIS } from '../activities/clouds/index.js';
-import { openSessions, type Sessions } from '../activities/clouds/sessions.js';
 import { keepSecret, scrub } from '../activities/secrets.js';
-import { createTransport } from '../activities/transport.js';
-import { loadAccounts, loadWebhooks, type Account } from '../plan/accounts.js';
 import { configuredTarget, connectClient, localTarget, type ServerTarget } from '../temporal/connection.js';
 import { actor } from './actor.js';
 import { paintFor, type Paint } from './render/paint.js';
@@ -101,30 +96,6 @@ export async function withClient<T>(
 ): Promise<T> {
   const target = serverTarget(options);
   return use(await connectClient(target, process.env, actor()), target);
-}
-
-export interface Clouds {
-  readonly accounts: ReadonlyMap<string, Account>;
-  readonly sessions: Sessions;
-  /** Names of those that notices may go to. */
-  readonly webhooks: readonly string[];
-}
-
-/**
- * Runs with the accounts file's sessions and closes their connections.
- *
- * @throws InputError for an accounts file that cannot be used
- */
-export async function withClouds<T>(file: string, use: (clouds: Clouds) => Promise<T>): Promise<T> {
-  const accounts = loadAccounts(file, CLOUD_APIS);
-  const webhooks = [...loadWebhooks(file, CLOUD_APIS).keys()];
-  const transport = createTransport({ clock: systemClock });
-  try {
-    const sessions = openSessions({ accounts, clock: systemClock, transport, env: process.env, log: say });
-    return await use({ accounts, sessions, webhooks });
-  } finally {
-    await transport.close();
-  }
 }
 
 /** Data: for the next program, or to be kept. */

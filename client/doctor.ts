@@ -6,7 +6,7 @@ import type { CloudApi } from '../activities/clouds/port.js';
 import type { Account } from '../plan/accounts.js';
 import { connectClient, type ServerTarget } from '../temporal/connection.js';
 import { ensureNamespace } from '../temporal/namespace.js';
-import { withClouds, type Clouds } from './context.js';
+import { withClouds, type Clouds } from './clouds.js';
 import { errorLines } from './errors.js';
 import { type DeploymentView, deployments, unservedBy } from './deployments.js';
 import { ownQueues } from './own-queues.js';

@@ -3,6 +3,7 @@ import { CLOUD_APIS } from '../../activities/clouds/index.js';
 import { instantOf } from '../../calendar/forms.js';
 import { readSource } from '../../plan/source.js';
 import { calendarViews } from '../calendars.js';
+import { withClouds } from '../clouds.js';
 import {
   type AccountsOptions,
   type OutputOptions,
@@ -13,7 +14,6 @@ import {
   stdoutPaint,
   stdoutWidth,
   withAccountsOption,
-  withClouds,
   withOutputOption,
   withServerOptions,
 } from '../context.js';

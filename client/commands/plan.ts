@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { CLOUD_APIS } from '../../activities/clouds/index.js';
 import { readSource } from '../../plan/source.js';
+import { withClouds } from '../clouds.js';
 import {
   type AccountsOptions,
   type OutputOptions,
@@ -11,7 +12,6 @@ import {
   stdoutPaint,
   stdoutWidth,
   withAccountsOption,
-  withClouds,
   withOutputOption,
   withServerOptions,
 } from '../context.js';

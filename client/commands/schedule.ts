@@ -5,6 +5,7 @@ import { CLOUD_APIS } from '../../activities/clouds/index.js';
 import { preparePlan, resolvePlan, toRolloutInput } from '../../activities/planner.js';
 import { parseSource, readSource, type Source } from '../../plan/source.js';
 import { actor } from '../actor.js';
+import { withClouds } from '../clouds.js';
 import {
   type AccountsOptions,
   type OutputOptions,
@@ -17,7 +18,6 @@ import {
   stdoutWidth,
   withAccountsOption,
   withClient,
-  withClouds,
   withOutputOption,
   withServerOptions,
 } from '../context.js';
