@@ -38,8 +38,6 @@ const WATCHED: readonly Phase[] = ['Waiting', 'Await', 'Stuck', 'Overdue', 'Held
 /** Phases of what a cloud works at, or may. */
 const UNDER_WAY: readonly Phase[] = ['Await', 'Verify', 'Stuck', 'Overdue', 'Held'];
 const LOOK_EVERY_MS = 15_000;
-/** Rollouts asked for their state at each look; of more, the newest. */
-const MOST_ROLLOUTS = 50;
 
 /** How long the server, or a rollout's worker, may take for its part of a look. */
 const WITHIN_MS = 5_000;
@@ -92,6 +90,7 @@ export async function watchState(
     const runs = await read('the list of rollouts', () => runningRollouts(client));
     if (runs === null) return;
     const now = new Set(runs.map(({ rollout }) => rollout));
+    windowsOf.keep(new Set(runs.map(({ runId }) => runId)));
     await mapAtOnce(runs, async ({ rollout, workflowId, runId }) => {
       running.set(1, { rollout });
       await read(rollout, async () => {
@@ -128,12 +127,12 @@ interface RolloutRun {
   readonly runId: string;
 }
 
+/** All of them: the oldest, which have waited longest, need people most. */
 async function runningRollouts(client: Client): Promise<RolloutRun[]> {
   const runs: RolloutRun[] = [];
   const rollouts = client.workflow.list({ query: `WorkflowType = 'rollout' AND ExecutionStatus = 'Running'` });
   for await (const { workflowId, runId } of rollouts) {
     runs.push({ rollout: workflowId.slice(rolloutWorkflowId('').length), workflowId, runId });
-    if (runs.length === MOST_ROLLOUTS) break;
   }
   return runs;
 }
@@ -147,11 +146,16 @@ async function underWay(client: Client, rollout: string): Promise<number> {
 /** They stand in a rollout's input and never change, so each is read once. */
 class WindowsOfRollouts {
   private readonly client: Client;
-  /** By run; `null` for one without windows. */
+  /** Of what runs, by run; `null` for one without windows. */
   private readonly known = new Map<string, Gates | null>();
 
   constructor(client: Client) {
     this.client = client;
+  }
+
+  /** Forgets those of all other runs. */
+  keep(runs: ReadonlySet<string>): void {
+    for (const runId of this.known.keys()) if (!runs.has(runId)) this.known.delete(runId);
   }
 
   /** Whether not one of them is open. @param at epoch milliseconds */
@@ -160,8 +164,6 @@ class WindowsOfRollouts {
     if (gates === undefined) {
       const { windows } = await inputOf<RolloutInput>(this.client, workflowId, runId);
       gates = windows === undefined ? null : new Gates(windows);
-      const [oldest] = this.known.keys();
-      if (this.known.size >= MOST_ROLLOUTS && oldest !== undefined) this.known.delete(oldest);
       this.known.set(runId, gates);
     }
     return gates?.areShut(at) ?? false;

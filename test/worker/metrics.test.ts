@@ -14,7 +14,7 @@ const fails: Query = async () => {
 };
 
 /** A server with these rollouts, each of which answers its query as said; a deadline ends what has no answer yet. */
-function serverWith(rollouts: ReadonlyMap<string, Query>): Client {
+function serverWith(rollouts: ReadonlyMap<string, Query>, withinMs = 100): Client {
   const input = { payloads: [defaultPayloadConverter.toPayload({})] };
   return {
     options: { namespace: 'default', loadedDataConverter: defaultDataConverter },
@@ -22,7 +22,7 @@ function serverWith(rollouts: ReadonlyMap<string, Query>): Client {
       Promise.race([
         work(),
         new Promise((_, reject) => {
-          setTimeout(() => reject(new Error('no answer in time')), 100);
+          setTimeout(() => reject(new Error('no answer in time')), withinMs).unref();
         }),
       ]),
     workflowService: {
@@ -88,6 +88,53 @@ describe('watchState', () => {
       'metrics: hangs cannot be read: no answer in time',
       'metrics: throws cannot be read: its worker is too old',
     ]);
+  });
+
+  it('follows every running rollout, the oldest too, with few requests at a time; asks once for its windows', async () => {
+    const waits = { budget: { max: 3, mode: 'strict' }, failures: 0, approval: { wave: 'first' } };
+    let asking = 0;
+    let most = 0;
+    const ask: Query = async () => {
+      most = Math.max(most, (asking += 1));
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      asking -= 1;
+      return waits;
+    };
+    // As the server lists them: the newest first.
+    const names = Array.from({ length: 1_200 }, (_, age) => `aged-${age}`);
+    const rollouts = new Map<string, Query>(names.map((name) => [name, ask]));
+    const { meter, of } = gauges();
+    const said: string[] = [];
+    const seen: unknown[] = [];
+    const ending = new AbortController();
+    const client = serverWith(rollouts, 60_000);
+    const inputs: string[] = [];
+    const { getWorkflowExecutionHistory: input } = client.workflowService;
+    Object.assign(client.workflowService, {
+      getWorkflowExecutionHistory: (asked: { execution: { runId: string } }) => {
+        inputs.push(asked.execution.runId);
+        return (input as (what: unknown) => unknown)(asked);
+      },
+    });
+    const sleep = async () => {
+      seen.push(
+        [METRICS.rolloutsRunning, METRICS.rolloutsWaiting].map(
+          (metric) => names.filter((name) => of(metric, name) === 1).length,
+        ),
+      );
+      if (seen.length === 1) rollouts.delete('aged-3');
+      if (seen.length === 2) ending.abort();
+    };
+    await watchState(client, meter, { now: () => 0, sleep }, (line) => said.push(line), ending.signal);
+    expect(seen).toEqual([
+      [1_200, 1_200],
+      [1_199, 1_199],
+    ]);
+    expect(of(METRICS.rolloutsWaiting, 'aged-1199')).toBe(1);
+    expect(of(METRICS.rolloutsWaiting, 'aged-3')).toBe(0);
+    expect(most).toBe(16);
+    expect(inputs).toHaveLength(1_200);
+    expect(said).toEqual([]);
   });
 
   it('ends at once when it is told to amid a look', async () => {
