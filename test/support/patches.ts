@@ -4,12 +4,14 @@ import type { Client } from '@temporalio/client';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 
 const HISTORIES = new URL('../histories/', import.meta.url);
+const WORKFLOWS = new URL('../../workflows/', import.meta.url);
 
 /** As the SDK names the markers of `patched()`. */
 const MARKER = 'core_patch';
 
 interface RecordedHistory {
   readonly events: readonly {
+    readonly workflowExecutionStartedEventAttributes?: { readonly workflowType: { readonly name: string } };
     readonly markerRecordedEventAttributes?: {
       readonly markerName: string;
       readonly details: Readonly<Record<string, { readonly payloads: readonly { readonly data: string }[] }>>;
@@ -27,17 +29,44 @@ export function readHistory(file: string): RecordedHistory {
   return JSON.parse(readFileSync(new URL(file, HISTORIES), 'utf8')) as RecordedHistory;
 }
 
-/** The new ways that a history goes, by the names that the workflows give to `patched()`. */
-export function patchesIn({ events }: RecordedHistory): string[] {
-  return events.flatMap(({ markerRecordedEventAttributes: marker }) => {
+/** The workflow type of a history. */
+export function typeOf({ events }: RecordedHistory): string {
+  return events[0]?.workflowExecutionStartedEventAttributes?.workflowType.name ?? '';
+}
+
+/** The new ways that a history goes, each as `TYPE NAME`: its workflow's type, and what that gives to `patched()`. */
+export function patchesIn(history: RecordedHistory): string[] {
+  return history.events.flatMap(({ markerRecordedEventAttributes: marker }) => {
     if (marker?.markerName !== MARKER) return [];
     const data = marker.details['patch-data']?.payloads[0]?.data ?? '';
-    return [(JSON.parse(Buffer.from(data, 'base64').toString()) as { readonly id: string }).id];
+    const { id } = JSON.parse(Buffer.from(data, 'base64').toString()) as { readonly id: string };
+    return [`${typeOf(history)} ${id}`];
   });
 }
 
 /**
- * With RECORD_PATCHES=1: writes a history of each patch that none in `test/histories/` holds yet, of the workflows that
+ * The patches that each workflow type asks, as `TYPE NAME`, by its type's file and all that it imports. A name that two
+ * types ask is two patches, since a history of one says nothing of the other.
+ *
+ * @param read the text of a file in `workflows/`, by its name
+ */
+export function patchesAsked(read = (file: string) => readFileSync(new URL(file, WORKFLOWS), 'utf8')): string[] {
+  const all = (text: string, pattern: RegExp) => [...text.matchAll(pattern)].map(([, one]) => one ?? '');
+  const types = [...read('index.ts').matchAll(/^export \{ (\w+) \} from '\.\/([\w-]+)\.js'/gm)];
+  return types.flatMap(([, type, root]) => {
+    const files = new Set([`${root}.ts`]);
+    // A set grows while it is gone through.
+    for (const file of files) {
+      const imports = all(read(file), /^(?:import|export) (?!type\b)[^;']*from '\.\/([\w-]+)\.js'/gm);
+      for (const one of imports) files.add(`${one}.ts`);
+    }
+    const names = [...files].flatMap((file) => all(read(file), /(?:patched|deprecatePatch)\('([^']+)'\)/g));
+    return [...new Set(names)].map((name) => `${type} ${name}`);
+  });
+}
+
+/**
+ * With RECORD_PATCHES=1: writes a history of each type's patch that none in `test/histories/` holds yet, of the workflows that
  * a server has.
  */
 export async function recordPatches(client: Client): Promise<void> {
@@ -52,7 +81,7 @@ export async function recordPatches(client: Client): Promise<void> {
     client.workflowService.listClosedWorkflowExecutions(asked),
     client.workflowService.listOpenWorkflowExecutions(asked),
   ]);
-  for (const { execution, type } of lists.flatMap(({ executions }) => executions)) {
+  for (const { execution } of lists.flatMap(({ executions }) => executions)) {
     const handle = client.workflow.getHandle(execution?.workflowId ?? '', execution?.runId ?? '');
     // Where it was recorded is nobody's business and no part of a replay.
     const json = historyToJSON(await handle.fetchHistory()).replaceAll(/\d+@[\w.-]+/g, 'recorder');
@@ -60,7 +89,8 @@ export async function recordPatches(client: Client): Promise<void> {
     const unknown = patchesIn(history).filter((patch) => !known.has(patch));
     if (unknown.length === 0) continue;
     for (const patch of unknown) known.add(patch);
-    const name = `${type?.name ?? ''}-${unknown.join('-')}_${version}.json`;
+    const names = [...new Set(unknown)].map((patch) => patch.slice(patch.indexOf(' ') + 1));
+    const name = `${typeOf(history)}-${names.join('-')}_${version}.json`;
     writeFileSync(new URL(name, HISTORIES), `${JSON.stringify(history)}\n`);
   }
 }
