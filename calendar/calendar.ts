@@ -6,6 +6,8 @@ const DAY_MS = 86_400_000;
 /** How far an edge is looked for; it grows only while there is none. Beyond it, there is none that matters. */
 const AHEAD_MS = [10 * DAY_MS, 100 * DAY_MS, 1_000 * DAY_MS, 3_700 * DAY_MS];
 const BACK_MS = [10 * DAY_MS, 100 * DAY_MS, 400 * DAY_MS];
+/** The same for openings that are looked through for one that is long enough. */
+const SEARCHED_MS = [10 * DAY_MS, 100 * DAY_MS, 400 * DAY_MS, 3_700 * DAY_MS];
 /** More than was asked for is expanded at once, so that who goes on from edge to edge expands seldom. */
 const AT_ONCE = 6;
 
@@ -71,6 +73,25 @@ export class OpenCalendar {
         yield { opens: isoOrNull(opens), closes: isoOrNull(edge), windows };
       }
       from = edge;
+    }
+  }
+
+  /**
+   * When it is open from `at` (epoch milliseconds) on, for ten years: without names, and so cheap enough to look through.
+   * The first one begins with `at` where that lies in it; one that outlasts the search has no end.
+   */
+  *spansFrom(at: number): Generator<Span> {
+    let done = at;
+    for (const ahead of SEARCHED_MS) {
+      const to = at + ahead;
+      const isLast = ahead === SEARCHED_MS.at(-1);
+      for (const { opens, closes } of clipped(this.expand(done, to), done, to)) {
+        if (closes <= opens) continue;
+        // What goes on at the end of this look is the next one's.
+        done = closes < to ? closes : opens;
+        if (closes < to) yield { opens, closes };
+        else if (isLast) yield { opens, closes: Infinity };
+      }
     }
   }
 

@@ -122,7 +122,10 @@ function wall(text: string): string {
   return Temporal.PlainDateTime.from(text, { overflow: 'reject' }).toString({ smallestUnit: 'second' });
 }
 
-/** `4h`, `1h30m`, `1d` or ISO 8601 as ISO 8601; `null` for anything else, and for nothing. */
+/** Further than any edge is looked for: nobody means it. */
+const LONGEST_MS = 3_700 * 86_400_000;
+
+/** `4h`, `1h30m`, `1d` or ISO 8601 as ISO 8601; `null` for anything else, for nothing, and beyond ten years. */
 export function isoDuration(text: string): string | null {
   const short = /^(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?$/.exec(text);
   const [, weeks = 0, days = 0, hours = 0, minutes = 0] = short ?? [];
@@ -136,7 +139,7 @@ export function isoDuration(text: string): string | null {
             minutes: Number(minutes),
           });
     if (duration.sign !== 1 || duration.years + duration.months !== 0) return null;
-    return duration.toString();
+    return durationMs(duration.toString()) > LONGEST_MS ? null : duration.toString();
   } catch {
     return null;
   }
@@ -216,10 +219,21 @@ function misplacedPart(frequency: string, parts: ReadonlyMap<string, string>): O
       return refuse(`${numbered} FREQ=${frequency}`, `${plain}, or use FREQ=MONTHLY`);
     }
     if (parts.has('BYWEEKNO')) return refuse(`${numbered} BYWEEKNO`, `${plain}, or remove BYWEEKNO`);
+    if (parts.has('BYMONTHDAY') && frequency === 'YEARLY') return refuse(`${numbered} BYMONTHDAY`, plain);
   }
   const ofYear = ['BYWEEKNO', 'BYYEARDAY'].find((name) => parts.has(name));
   if (ofYear !== undefined && frequency !== 'YEARLY') {
     return refuse(`${ofYear} with FREQ=${frequency}`, 'use FREQ=YEARLY, or remove it');
+  }
+  // Of a year's weeks and numbered days, each with others, the library makes days of its own, or never comes to an end.
+  if (parts.has('BYYEARDAY')) {
+    const other = ['BYMONTH', 'BYWEEKNO', 'BYMONTHDAY', 'BYDAY', 'BYSETPOS'].find((name) => parts.has(name));
+    if (other !== undefined) return refuse(`BYYEARDAY with ${other}`, 'keep one of the two');
+  }
+  if (parts.has('BYWEEKNO')) {
+    const other = ['BYMONTH', 'BYMONTHDAY', 'BYSETPOS'].find((name) => parts.has(name));
+    if (other !== undefined) return refuse(`BYWEEKNO with ${other}`, 'keep one of the two');
+    if (!parts.has('BYDAY')) return refuse('BYWEEKNO without BYDAY', 'say on which days of the week: BYDAY=SA');
   }
   if (parts.has('BYMONTHDAY') && frequency === 'WEEKLY') {
     return refuse('BYMONTHDAY with FREQ=WEEKLY', 'use FREQ=MONTHLY, or remove it');

@@ -2,9 +2,7 @@
 import type { GateState, RolloutWindows } from '../workflows/contracts/calendar.js';
 import type { NextOpening } from '../workflows/contracts/notices.js';
 import { OpenCalendar } from './calendar.js';
-
-/** Openings that are looked through for one that is long enough: more than two months of daily ones. */
-const OPENINGS_SEARCHED = 70;
+import type { Span } from './recurrence.js';
 
 /** The windows of a rollout, ready to be asked at any instant; pure, and costly to make. */
 export class Gates {
@@ -12,6 +10,8 @@ export class Gates {
   private readonly calendars: readonly OpenCalendar[];
   /** Of each gate, with `missedWindow: expire`: when its first opening ends. */
   private readonly firstEnds = new Map<number, number>();
+  /** Of each gate: the opening that was found last, and from when on it is the next one. */
+  private readonly found = new Map<number, { readonly from: number; readonly opens: number }>();
 
   constructor(windows: RolloutWindows) {
     this.windows = windows;
@@ -115,11 +115,12 @@ export class Gates {
     if (known !== undefined) return known;
     const { calendar, needsMs } = this.rule(gate);
     const since = Date.parse(this.windows.since);
-    const first = calendar.openings(since, OPENINGS_SEARCHED).find(({ opens, closes }) => {
-      const from = Math.max(opens === null ? since : Date.parse(opens), since);
-      return closes === null || Date.parse(closes) - from > needsMs;
-    });
-    const end = first === undefined || first.closes === null ? Infinity : Date.parse(first.closes);
+    let end = Infinity;
+    for (const { opens, closes } of calendar.spansFrom(since)) {
+      if (closes - opens <= needsMs) continue;
+      end = closes;
+      break;
+    }
     this.firstEnds.set(gate, end);
     return end;
   }
@@ -135,9 +136,9 @@ export class Gates {
     // One that begins right then is one of them.
     const from = Math.max(at, notBefore === undefined ? 0 : Date.parse(notBefore) - 1);
     const found: { opens: string; closes: string | null }[] = [];
-    for (const opening of this.following(gate, from)) {
-      if (found.length === count || Date.parse(opening.opens) >= this.limit(gate)) break;
-      found.push(opening);
+    for (const { opens, closes } of this.following(gate, from)) {
+      if (found.length === count || opens >= this.limit(gate)) break;
+      found.push({ opens: iso(opens), closes: isoOrNull(closes) });
     }
     return found;
   }
@@ -153,19 +154,20 @@ export class Gates {
 
   /** When the next opening begins that is long enough; the one that `at` lies in has been judged already. */
   private nextOpening(gate: number, at: number): number | null {
-    for (const { opens } of this.following(gate, at)) return Date.parse(opens);
+    const known = this.found.get(gate);
+    if (known !== undefined && at >= known.from && at < known.opens) return known.opens;
+    for (const { opens } of this.following(gate, at)) {
+      this.found.set(gate, { from: at, opens });
+      return opens;
+    }
     return null;
   }
 
   /** Those that begin after `at` and are long enough. */
-  private *following(gate: number, at: number): Generator<{ readonly opens: string; readonly closes: string | null }> {
+  private *following(gate: number, at: number): Generator<Span> {
     const { calendar, needsMs } = this.rule(gate);
-    let searched = 0;
-    for (const { opens, closes } of calendar.openingsFrom(at)) {
-      searched += 1;
-      if (searched > OPENINGS_SEARCHED) return;
-      if (opens === null || Date.parse(opens) <= at) continue;
-      if (closes === null || Date.parse(closes) - Date.parse(opens) > needsMs) yield { opens, closes };
+    for (const span of calendar.spansFrom(at)) {
+      if (span.opens > at && span.closes - span.opens > needsMs) yield span;
     }
   }
 

@@ -1,7 +1,7 @@
 /** Reading what users write: YAML in, plain data out, with the line of every path kept for messages. */
 import { readFileSync } from 'node:fs';
 import { isAlias, isMap, isScalar, isSeq, LineCounter, parseAllDocuments, visit } from 'yaml';
-import type { Document, Node } from 'yaml';
+import type { Document, Node, Scalar, YAMLMap, YAMLSeq } from 'yaml';
 import type { InputProblem } from './errors.js';
 import { InputError } from './errors.js';
 
@@ -136,17 +136,23 @@ export function parseSource(text: string, file: string, kept: Source['kept'] = n
   }
 
   const odd: InputProblem[] = [];
+  // Kept on the way: the library looks for each through the whole document.
+  const ends = new Map<string, number>();
+  const anchored = (_: unknown, { anchor, range }: Scalar | YAMLMap | YAMLSeq) => {
+    if (anchor !== undefined) ends.set(anchor, range?.[1] ?? 0);
+  };
   visit(document, {
+    Value: anchored,
     Pair: (_, pair) => {
       if (isScalar(pair.key) && pair.key.value !== null) return;
       odd.push(at(startOf(pair.key) ?? startOf(pair.value) ?? 0, 'a key is not plain text', 'use a plain word as key'));
     },
     Alias: (_, alias) => {
-      const anchored = alias.resolve(document);
+      const end = ends.get(alias.source);
       const [start] = alias.range ?? [0];
-      if (anchored === undefined) {
+      if (end === undefined) {
         odd.push(at(start, 'an alias has no anchor before it', 'write `&name` at the first use, or write it out'));
-      } else if ((anchored.range?.[1] ?? 0) > start) {
+      } else if (end > start) {
         odd.push(at(start, 'an alias stands inside its own anchor', 'write the value out'));
       }
     },

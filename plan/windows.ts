@@ -28,10 +28,6 @@ import type { Scope, WindowSpec } from './windows-schema.js';
 
 const DAY_MS = 86_400_000;
 const MOST_ICS_BYTES = 4 * 1024 * 1024;
-/** So many of a window's openings are tried when it is asked whether an upgrade fits into any. */
-const OPENINGS_TRIED = 5;
-/** And of a calendar's: more than two months of daily ones. */
-const OPENINGS_SEARCHED = 70;
 
 interface ScopedEntry extends CalendarEntry {
   readonly scope: Scope;
@@ -358,11 +354,12 @@ function windowObjection(
     return { message: `window "${window.name}" holds for no target`, remedy: 'correct its `for`, or remove it' };
   }
   const everywhere = blackouts.filter(({ scope: scoped }) => members.every(({ target }) => applies(scoped, target)));
-  const openings = new OpenCalendar({ windows: [window], blackouts: everywhere }).openings(now, OPENINGS_TRIED);
-  if (openings.length === 0) {
+  const own = new OpenCalendar({ windows: [window], blackouts: everywhere });
+  const [first] = own.openings(now, 1);
+  if (first === undefined) {
     return { message: `blackouts cover window "${window.name}"`, remedy: 'correct them, or remove the window' };
   }
-  if (openings.every(({ opens }) => opens !== null && Date.parse(opens) >= until)) {
+  if (first.opens !== null && Date.parse(first.opens) >= until) {
     return {
       message: `window "${window.name}" opens after \`expireAt\``,
       remedy: 'give a later `expireAt`, or remove it',
@@ -370,12 +367,10 @@ function windowObjection(
   }
   let longest = 0;
   for (const { rule } of unique(members)) {
-    for (const { opens } of openings) {
-      const at = opens === null ? now : Date.parse(opens);
-      const [whole] = calendars[rule.calendar]?.openings(at, 1) ?? [];
-      longest = Math.max(longest, whole === undefined ? 0 : lengthOf(whole));
+    for (const length of lengthsOf(calendars[rule.calendar], now, own)) {
+      longest = Math.max(longest, length);
+      if (longest > rule.needsMs) return null;
     }
-    if (longest > rule.needsMs) return null;
   }
   const least = Math.min(...members.map(({ rule }) => rule.needsMs));
   return {
@@ -393,15 +388,38 @@ function fitObjection(
   calendar: OpenCalendar | undefined,
   now: number,
 ): Objection | null {
-  const lengths = calendar?.openings(now, OPENINGS_SEARCHED).map(lengthOf) ?? [];
-  if (lengths.some((length) => length > needsMs)) return null;
-  if (lengths.length === 0) {
+  let longest: number | null = null;
+  for (const length of lengthsOf(calendar, now)) {
+    if (length > needsMs) return null;
+    longest = Math.max(longest ?? 0, length);
+  }
+  if (longest === null) {
     return { message: `is never open for ${resource.service} ${resource.id}`, remedy: 'correct windows and blackouts' };
   }
   return {
-    message: `an upgrade of ${resource.service} needs more than ${shown(needsMs)}, and no opening is longer than ${shown(Math.max(...lengths))}`,
+    message: `an upgrade of ${resource.service} needs more than ${shown(needsMs)}, and no opening is longer than ${shown(longest)}`,
     remedy: FIT_REMEDY,
   };
+}
+
+/**
+ * How long each opening of a calendar is, in milliseconds, from the one that `now` lies in on.
+ *
+ * @param within only those in which this one is open too
+ */
+function* lengthsOf(calendar: OpenCalendar | undefined, now: number, within = calendar): Generator<number> {
+  if (calendar === undefined || within === undefined) return;
+  // As a whole, also what has passed of it.
+  for (const { opens } of within.openings(now, 1)) {
+    yield* calendar.openings(opens === null ? now : Date.parse(opens), 1).map(lengthOf);
+  }
+  const wholes = calendar.spansFrom(now);
+  let whole = wholes.next();
+  for (const { opens } of within.spansFrom(now)) {
+    while (whole.done !== true && whole.value.closes <= opens) whole = wholes.next();
+    if (whole.done === true) return;
+    yield whole.value.closes - whole.value.opens;
+  }
 }
 
 function lengthOf({ opens, closes }: Opening): number {

@@ -66,6 +66,13 @@ it.each([
   ['FREQ=MONTHLY;BYYEARDAY=100', 'use FREQ=YEARLY'],
   ['FREQ=WEEKLY;BYMONTHDAY=13;BYDAY=FR', 'use FREQ=MONTHLY'],
   ['FREQ=DAILY;BYSETPOS=2', 'add BYDAY'],
+  // Days of its own are what the library makes of these, or no end.
+  ['FREQ=YEARLY;BYYEARDAY=60,365;BYDAY=SA,SU', 'keep one of the two'],
+  ['FREQ=YEARLY;BYYEARDAY=60;BYMONTHDAY=30', 'keep one of the two'],
+  ['FREQ=YEARLY;BYMONTHDAY=13;BYDAY=1FR,2FR', 'leave out the numbers'],
+  ['FREQ=YEARLY;BYWEEKNO=1;BYMONTHDAY=4', 'keep one of the two'],
+  ['FREQ=YEARLY;BYWEEKNO=1,2,53;BYDAY=SA;BYSETPOS=1', 'keep one of the two'],
+  ['FREQ=YEARLY;BYWEEKNO=20', 'BYDAY=SA'],
 ])('refuses the rule %s', (rule, remedy) => {
   expect(ruleObjection(rule, '22:00')?.remedy).toContain(remedy);
 });
@@ -76,6 +83,7 @@ it.each([
   'FREQ=YEARLY;BYMONTH=11;BYDAY=4TH',
   'FREQ=YEARLY;BYWEEKNO=20;BYDAY=SA',
   'FREQ=YEARLY;BYYEARDAY=-1',
+  'FREQ=YEARLY;BYMONTHDAY=13;BYDAY=FR',
   'FREQ=MONTHLY;BYMONTHDAY=13;BYDAY=FR',
   'FREQ=DAILY;BYMONTHDAY=13',
   'FREQ=MONTHLY;BYDAY=MO,TU,WE,TH,FR;BYSETPOS=-1',

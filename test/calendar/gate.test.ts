@@ -131,3 +131,51 @@ it('has openings to tell of where only blackouts are, from the instant on that i
   expect(shutOnce.openingFrom(at('2026-12-19T00:00:00Z'))).toEqual(after);
   expect(gates({ calendars: [{ windows: [], blackouts: [] }] }).openingFrom(at(asked))).toBeNull();
 });
+
+it('finds the opening that is long enough, however many are not', () => {
+  const nightly = recurrenceOf({ rrule: 'FREQ=DAILY', start: '22:00', duration: '20m', timezone: 'UTC' });
+  const quarter = recurrenceOf({
+    rrule: 'FREQ=YEARLY;BYMONTH=2,5,8,11;BYDAY=1SA',
+    start: '10:00',
+    duration: '6h',
+    timezone: 'UTC',
+  });
+  const windows = [
+    { name: 'nightly', recurrence: nightly },
+    { name: 'quarter', recurrence: quarter },
+  ];
+  const calendars = [{ windows, blackouts: [] }];
+  const next = gates({ calendars }, 2 * HOUR);
+  // 91 nights before it, and not one of them is long enough.
+  for (const from of ['2026-11-07T16:00:00Z', '2026-11-08T00:00:00Z', '2027-02-06T09:59:59Z']) {
+    expect(next.state(0, at(from), true)).toMatchObject({
+      open: false,
+      until: '2027-02-06T10:00:00.000Z',
+      over: false,
+    });
+  }
+  expect(next.state(0, at('2027-02-06T10:00:00Z'), true)).toMatchObject({
+    open: true,
+    closes: '2027-02-06T16:00:00.000Z',
+  });
+  expect(next.next(0, at('2026-11-09T00:00:00Z'), 2).map(({ opens }) => opens)).toEqual([
+    '2027-02-06T10:00:00.000Z',
+    '2027-05-01T10:00:00.000Z',
+  ]);
+  // The first that is long enough is the only one, where the plan says so.
+  const expiring = gates({ calendars, since: '2026-11-09T00:00:00.000Z', missedWindow: 'expire' }, 2 * HOUR);
+  expect(expiring.state(0, at('2027-02-06T11:00:00Z'), true).open).toBe(true);
+  expect(expiring.state(0, at('2027-05-01T12:00:00Z'), true)).toMatchObject({ open: false, over: true });
+});
+
+it('knows an opening that is years ahead, and one that has no end', () => {
+  const once = rangeOf('2033-01-01T10:00', '2033-01-01T16:00', 'UTC');
+  const far = gates({ calendars: [{ windows: [{ name: 'once', recurrence: once }], blackouts: [] }] });
+  expect(far.state(0, at('2026-11-07T16:00:00Z'), true)).toMatchObject({
+    until: '2033-01-01T10:00:00.000Z',
+    over: false,
+  });
+  const shut = rangeOf('2026-12-01', '2026-12-31', 'UTC');
+  const open = gates({ calendars: [{ windows: [], blackouts: [{ name: 'december', recurrence: shut }] }] });
+  expect(open.next(0, at('2026-11-07T16:00:00Z'), 3)).toEqual([{ opens: '2027-01-01T00:00:00.000Z', closes: null }]);
+});

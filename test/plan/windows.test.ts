@@ -44,6 +44,26 @@ function linesOf(windows: string): string[] {
 const SATURDAY = 'name: saturday, days: [sat], start: "22:00", duration: 4h, timezone: Europe/Berlin';
 
 describe('windows', () => {
+  it.each([
+    [
+      'a quarter ahead',
+      `windows:
+  - { name: nightly, rrule: FREQ=DAILY, start: "22:00", duration: 20m, timezone: UTC }
+  - { name: quarter, rrule: "FREQ=YEARLY;BYMONTH=2,5,8,11;BYDAY=1SA", start: "10:00", duration: 6h, timezone: UTC }
+durations: { kite-v1: 2h, balloon: 10m }`,
+    ],
+    [
+      'after a week of short ones',
+      `windows:
+  - { name: nightly, rrule: FREQ=DAILY, start: "22:00", duration: 4h, timezone: UTC }
+blackouts:
+  - { reason: freeze, rrule: FREQ=DAILY;UNTIL=20261130, start: "22:05", duration: 3h55m, timezone: UTC }
+durations: { kite-v1: 2h, balloon: 2h }`,
+    ],
+  ])('fit what only a later opening is long enough for: %s', (_, windows) => {
+    expect(planOf(source(windows), context).windows).not.toBeNull();
+  });
+
   it('give each target its calendar and what it needs of an opening', () => {
     const plan = planOf(
       source(`windows:
@@ -203,6 +223,11 @@ const ROWS: readonly Row[] = [
   [
     'no length of time',
     windows(SATURDAY.replace('4h', '4 hours')),
+    'plan.yaml:9: spec.windows[0].duration: is no length of time (write 4h, 90m, 1h30m or 1d)',
+  ],
+  [
+    'a length beyond all sense',
+    windows(SATURDAY.replace('4h', '99999999999d')),
     'plan.yaml:9: spec.windows[0].duration: is no length of time (write 4h, 90m, 1h30m or 1d)',
   ],
   [
