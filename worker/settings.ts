@@ -1,4 +1,5 @@
 /** What a worker process can be set to, by environment variables that are checked before anything is started. */
+import { isIP } from 'node:net';
 import ms from 'ms';
 import { z } from 'zod';
 import { VARIABLES } from '../client/variables.js';
@@ -56,6 +57,18 @@ function listenAddress() {
   });
 }
 
+/** The SDK serves the metrics, and looks no name up. */
+function numericAddress() {
+  return listenAddress().refine(({ host }) => isIP(host) !== 0, {
+    error: 'use an IP address and a port, as in 127.0.0.1:9464 or 0.0.0.0:9464',
+  });
+}
+
+/** The server parts name and build by the colon. */
+function deploymentName() {
+  return variable('leave it out, or give it a name without colons', (name) => (/^[^:]+$/.test(name) ? name : null));
+}
+
 function text() {
   return variable('leave it out, or give it a value', (value) => (value === '' ? null : value));
 }
@@ -84,13 +97,13 @@ export const WORKER_VARIABLES = z.object({
   UPLIFT_HEALTH_ADDRESS: listenAddress()
     .optional()
     .describe('Where `/healthz` and `/readyz` are served; left out: nowhere.'),
-  UPLIFT_METRICS_ADDRESS: listenAddress()
+  UPLIFT_METRICS_ADDRESS: numericAddress()
     .optional()
     .describe('Where `/metrics` is served for Prometheus; left out: nowhere.'),
   UPLIFT_API_KEY_FILE: text()
     .optional()
     .describe('A file that holds the API key for Temporal; a changed key is used within a minute, without a restart.'),
-  UPLIFT_DEPLOYMENT: text()
+  UPLIFT_DEPLOYMENT: deploymentName()
     .optional()
     .describe('The name of the worker deployment: turns worker versioning on (docs/versioning.md).'),
   UPLIFT_BUILD_ID: text()

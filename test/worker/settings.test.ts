@@ -52,7 +52,9 @@ describe('the variables of a worker', () => {
     ['UPLIFT_HEALTH_ADDRESS', 'localhost:99999', 'use host:port, as in 127.0.0.1:9464 or 0.0.0.0:9464'],
     ['UPLIFT_QUEUES', 'main,', "use main and accounts' queues, as in main,prod"],
     ['UPLIFT_QUEUES', 'prod,prod', "use main and accounts' queues, as in main,prod"],
-    ['UPLIFT_DEPLOYMENT', '', 'leave it out, or give it a value'],
+    ['UPLIFT_METRICS_ADDRESS', 'localhost:9464', 'use an IP address and a port, as in 127.0.0.1:9464 or 0.0.0.0:9464'],
+    ['UPLIFT_DEPLOYMENT', '', 'leave it out, or give it a name without colons'],
+    ['UPLIFT_DEPLOYMENT', 'my:dep', 'leave it out, or give it a name without colons'],
     ['UPLIFT_LOG_LEVEL', 'loud', 'use one of: trace, debug, info, warn, error'],
   ])('%s=%s is refused with its name and the remedy', (name, value, remedy) => {
     expect(objection({ [name]: value })).toBe(`${name}: ${JSON.stringify(value)} cannot be used (${remedy})`);
