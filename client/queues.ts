@@ -15,8 +15,8 @@ export interface Poller {
   readonly version: { readonly deployment: string; readonly buildId: string } | null;
 }
 
-/** A worker polls at least once a minute. */
-const POLLED_WITHIN_MS = 120_000;
+/** A poll lasts a minute, and the server names pollers for longer: who has not polled since has ended. */
+const POLLED_WITHIN_MS = 75_000;
 /** TaskQueueType, as the wire has it. */
 const WORKFLOWS = 1;
 const ACTIVITIES = 2;

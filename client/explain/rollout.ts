@@ -26,7 +26,7 @@ export const noWorker: FindCauses = ({ view, queues }) => {
   const idle = queues.filter(({ pollers }) => pollers.length === 0);
   if (hasEnded(view)) return [];
   if (idle.length === 0) {
-    const what = 'no worker answers, and one was there within the last two minutes: it has ended, or is too busy';
+    const what = 'no worker answers, and one was there a minute ago: it has ended, or is too busy';
     return view.workerAnswers
       ? []
       : [{ who: 'worker', what, nextAt: null, changes: 'the answer of one; start another: uplift worker' }];

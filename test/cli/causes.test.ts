@@ -297,7 +297,7 @@ it('a worker that has just died is missed, although the server still counts it',
   expect(await noWorker(seen({ workerAnswers: false }))).toEqual([
     {
       who: 'worker',
-      what: 'no worker answers, and one was there within the last two minutes: it has ended, or is too busy',
+      what: 'no worker answers, and one was there a minute ago: it has ended, or is too busy',
       nextAt: null,
       changes: 'the answer of one; start another: uplift worker',
     },
