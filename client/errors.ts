@@ -1,12 +1,15 @@
 /** Any error as lines for a person: one each, without a stack. */
 import { isGrpcServiceError } from '@temporalio/client';
 import { InputError } from '../plan/errors.js';
+import { answerIn } from '../temporal/errors.js';
 import { EXIT } from './exit-codes.js';
 import { ConflictError } from './rollouts.js';
 
 /** gRPC status codes. */
 const DEADLINE_EXCEEDED = 4;
 const UNAVAILABLE = 14;
+/** As a worker's errors name them. */
+const CODES: Readonly<Record<string, number>> = { DeadlineExceeded: DEADLINE_EXCEEDED, Unavailable: UNAVAILABLE };
 
 /** Wrong use of the command line: what, and what to do. */
 export class UsageError extends Error {
@@ -54,6 +57,8 @@ export function whatWentWrong(error: unknown): string {
   if (!(error instanceof Error)) return oneLine(String(error));
   const answer = grpcErrorIn(error);
   if (answer !== null) return told(oneLine(answer.details || answer.message), Number(answer.code));
+  const toWorker = answerIn(error);
+  if (toWorker !== null) return told(oneLine(toWorker.details), CODES[toWorker.code]);
   return oneLine(error.message);
 }
 
@@ -65,7 +70,7 @@ export function grpcErrorIn(error: unknown): (Error & { readonly code: number; r
   return null;
 }
 
-function told(details: string, code: number): string {
+function told(details: string, code: number | undefined): string {
   if (code === DEADLINE_EXCEEDED || code === UNAVAILABLE) {
     const how = code === UNAVAILABLE ? `: ${details}` : ' in time';
     return `Temporal does not answer${how} (check that it runs, and --address; \`uplift doctor\` looks closer)`;

@@ -380,6 +380,14 @@ it('errors are one line each', () => {
     'plan.yaml:4: spec: is wrong (mend it)',
   ]);
   expect(errorLines(new Error('two\n  lines'))).toEqual(['uplift: two lines']);
+  const structure = (code: string, message: string) =>
+    `It failed: Status { code: ${code}, message: "${message}", details: b"\\x08", metadata: MetadataMap { headers: {"a": "b"} }, source: None }`;
+  expect(errorLines(new Error(structure('NotFound', 'Namespace \\"nix\\" is not found.')))).toEqual([
+    'uplift: Temporal answers: Namespace "nix" is not found. (check --namespace, or run `uplift doctor --fix`)',
+  ]);
+  expect(errorLines(new Error(structure('Unavailable', 'no route')))).toEqual([
+    'uplift: Temporal does not answer: no route (check that it runs, and --address; `uplift doctor` looks closer)',
+  ]);
   expect(errorLines(new ConflictError('r', 'ana', '2026-11-21T05:20:00.000Z'))).toEqual([
     'uplift: rollout r is running already: started by ana at 2026-11-21T05:20:00.000Z (follow it by `uplift watch r`)',
   ]);

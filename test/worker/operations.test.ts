@@ -173,6 +173,13 @@ describe('a worker that upgrades', () => {
     }
   });
 
+  it('names the namespace that is not there, and what to do', async () => {
+    const other = startWorkerProcess({ address: env.server.address, accounts, env: { TEMPORAL_NAMESPACE: 'nix' } });
+    await expect(other).rejects.toThrow(
+      /: uplift: Temporal answers: Namespace nix is not found\. \(check --namespace, or run `uplift doctor --fix`\)$/,
+    );
+  });
+
   it('is not ready any more while the server is away, and still alive', async () => {
     const { pid } = env.server;
     process.kill(pid, 'SIGSTOP');
