@@ -25,6 +25,7 @@ import { createLog, temporalLogger } from './logging.js';
 import { telemetry, watchState } from './metrics.js';
 import { Peers } from './peers.js';
 import { SettingsError, type WorkerSettings, workerSettings } from './settings.js';
+import { atMost } from './together.js';
 import { createWorkers, type Workers } from './workers.js';
 
 export interface WorkerProcessOptions {
@@ -49,11 +50,15 @@ export interface WorkerProcessOptions {
  */
 const GARBAGE_FLAG = '--heap-growing-percent=50';
 
+/** Nothing that is still under way after the workers' end changes anything. */
+const CLOSING_MS = 500;
+
 /**
- * Runs a worker until SIGINT or SIGTERM; waits under way are handed over at once, and a send under way is finished.
+ * Runs a worker until SIGINT or SIGTERM; waits under way are handed over at once, and a send under way is finished. Then,
+ * or with its error, it is for the caller to end the process: calls that nobody answers may be left.
  *
  * @throws SettingsError for variables that cannot be used, InputError for such an accounts file, TemporalSetupError for a
- *   server that is not there.
+ *   server that is not there, WorkerEndError when a queue is not served any more, or the shutdown takes too long.
  */
 export async function runWorker(options: WorkerProcessOptions): Promise<void> {
   setFlagsFromString(GARBAGE_FLAG);
@@ -66,7 +71,8 @@ export async function runWorker(options: WorkerProcessOptions): Promise<void> {
   const webhooks = loadWebhooks(options.accountsFile, CLOUD_APIS);
   const dataConverter = dataConverterFrom(process.env);
   const apiKey = settings.UPLIFT_API_KEY_FILE === undefined ? null : new ApiKeyFile(settings.UPLIFT_API_KEY_FILE);
-  installRuntime(log, settings);
+  const failures = new Map<string, unknown>();
+  installRuntime(log, settings, failures);
 
   const target = apiKey === null ? options.server : withApiKey(options.server, apiKey.read());
   const connection = await connectWorker(target);
@@ -135,6 +141,7 @@ export async function runWorker(options: WorkerProcessOptions): Promise<void> {
       dataConverter,
       settings,
       deployment,
+      failureOf: (taskQueue) => failures.get(taskQueue),
       log: (about, message) => {
         log.info(about, message);
       },
@@ -162,11 +169,15 @@ export async function runWorker(options: WorkerProcessOptions): Promise<void> {
     log.info('worker has ended');
   } finally {
     ending.abort();
-    await health?.close();
-    await Promise.all(meanwhile);
-    await Promise.all([...peers.values()].map((one) => one.stop()));
-    await connection.close();
-    await transport.close();
+    // A call that the server does not answer has no end, and a connection stays while a worker holds on to it.
+    await atMost(CLOSING_MS, async () => {
+      await health?.close();
+      await Promise.all([...meanwhile, ...[...peers.values()].map((one) => one.stop())]);
+      await transport.close();
+      await connection.close();
+    }).catch((error: unknown) => {
+      log.debug(`the connection to Temporal was not closed: ${lineOf(error)}`);
+    });
   }
 }
 
@@ -191,10 +202,14 @@ function servedAccounts(
 }
 
 /** @throws SettingsError for an address of the metrics that cannot be listened on */
-function installRuntime(log: Logger, { UPLIFT_METRICS_ADDRESS: address }: WorkerSettings): void {
+function installRuntime(
+  log: Logger,
+  { UPLIFT_METRICS_ADDRESS: address }: WorkerSettings,
+  failures: Map<string, unknown>,
+): void {
   try {
     Runtime.install({
-      logger: temporalLogger(log),
+      logger: temporalLogger(log, failures),
       telemetryOptions: { logging: { filter: 'WARN', forward: {} }, ...telemetry(address) },
     });
   } catch (error) {

@@ -7,6 +7,7 @@ import {
   type WorkerOptions,
   type WorkflowBundleOption,
 } from '@temporalio/worker';
+import { systemClock } from '../activities/clock.js';
 import { createActivities } from '../activities/index.js';
 import type { StepDeps } from '../activities/step.js';
 import { queueOf } from '../workflows/contracts/queues.js';
@@ -14,6 +15,7 @@ import { BUNDLE, builtBundle } from './bundle.js';
 import { scrubbing, scrubbingInterceptor } from './scrubbing.js';
 import { type WorkerSettings, workerSettings } from './settings.js';
 import { type StepLog, stepInterceptors } from './step-log.js';
+import { runTogether } from './together.js';
 
 export interface WorkersOptions {
   readonly connection: NativeConnection;
@@ -30,10 +32,16 @@ export interface WorkersOptions {
   readonly deployment?: WorkerDeploymentVersion | null;
   /** A line for every step that ended. */
   readonly log?: StepLog;
+  /** What the SDK has logged that a queue's worker failed of. */
+  readonly failureOf?: (taskQueue: string) => unknown;
 }
 
 export interface Workers {
-  /** Resolves when they were shut down. */
+  /**
+   * Resolves when they were shut down, within the shutdown timeout.
+   *
+   * @throws WorkerEndError when one has failed, or some are still at work when the time is up
+   */
   run(): Promise<void>;
   shutdown(): void;
   /** `RUNNING`, or how far each is from it. */
@@ -101,26 +109,16 @@ export async function createWorkers(options: WorkersOptions): Promise<Workers> {
     ];
   });
   const workers = await Promise.all(all.map((one) => Worker.create(one)));
-  const shutdown = () => {
-    for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
-  };
   return {
-    shutdown,
-    states: () => workers.map((worker) => worker.getState()),
-    run: async () => {
-      try {
-        // One that fails takes the others down: half a worker would look alive and do half the work.
-        await Promise.all(
-          workers.map((worker) =>
-            worker.run().catch((error: unknown) => {
-              shutdown();
-              throw error;
-            }),
-          ),
-        );
-      } finally {
-        shutdown();
-      }
+    shutdown: () => {
+      for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
     },
+    states: () => workers.map((worker) => worker.getState()),
+    run: () =>
+      runTogether(workers, {
+        clock: systemClock,
+        timeoutMs: settings.UPLIFT_SHUTDOWN_TIMEOUT,
+        ...(options.failureOf === undefined ? {} : { failureOf: options.failureOf }),
+      }),
   };
 }

@@ -191,4 +191,25 @@ describe('a worker that upgrades', () => {
     }
     await expect.poll(async () => (await get(ports.health, '/readyz')).status, { timeout: 60_000 }).toBe(200);
   });
+
+  it('ends within its time while the server is away', async () => {
+    const ending = await startWorkerProcess({
+      address: env.server.address,
+      accounts,
+      name: 'ending',
+      env: { UPLIFT_SHUTDOWN_TIMEOUT: '2s' },
+    });
+    const { pid } = env.server;
+    process.kill(pid, 'SIGSTOP');
+    try {
+      // Until the server is asked again who polls, which it does not answer.
+      await systemClock.sleep(3_000);
+      ending.signal('SIGTERM');
+      const ended = await Promise.race([ending.ended, systemClock.sleep(20_000).then(() => 'goes on')]);
+      expect(ended).toBe(0);
+    } finally {
+      process.kill(pid, 'SIGCONT');
+      ending.signal('SIGKILL');
+    }
+  });
 });
