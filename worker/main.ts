@@ -51,7 +51,7 @@ export interface WorkerProcessOptions {
 const GARBAGE_FLAG = '--heap-growing-percent=50';
 
 /** Nothing that is still under way after the workers' end changes anything. */
-const CLOSING_MS = 500;
+const CLOSING_MS = 3_000;
 
 /**
  * Runs a worker until SIGINT or SIGTERM; waits under way are handed over at once, and a send under way is finished. Then,

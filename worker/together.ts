@@ -17,7 +17,7 @@ export interface TogetherOptions {
 }
 
 /** A queue is not served any more, or what was under way did not end in time. One line with its remedy. */
-export class WorkerEndError extends Error {
+class WorkerEndError extends Error {
   override readonly name = 'WorkerEndError';
 }
 
