@@ -1,5 +1,5 @@
 /** The workers of one process run together, and end together within a bound. */
-import { GracefulShutdownPeriodExpiredError, type Worker } from '@temporalio/worker';
+import { GracefulShutdownPeriodExpiredError, TransportError, type Worker } from '@temporalio/worker';
 import { type Clock, systemClock } from '../activities/clock.js';
 import { answerIn, lineOf } from '../temporal/errors.js';
 
@@ -72,17 +72,13 @@ export async function runTogether(workers: readonly QueueWorker[], options: Toge
 
 function ended(taskQueue: string, cause: unknown, timeoutMs: number): WorkerEndError {
   if (cause instanceof GracefulShutdownPeriodExpiredError) return tooLate(taskQueue, timeoutMs);
-  const answer = answerIn(cause);
-  const what =
-    answer !== null
-      ? `: Temporal answers: ${answer.details}`
-      : cause === undefined
-        ? ''
-        : `: ${lineOf(cause).replace(/\.$/, '')}`;
-  const remedy =
-    answer?.code === 'PermissionDenied' || answer?.code === 'Unauthenticated'
-      ? "correct the API key or certificate that it uses, in UPLIFT_API_KEY_FILE or its profile, and start it again: they are read at a worker's start"
-      : 'start it again, once Temporal answers; the log says more';
+  // A poll's end has the server's words, without its status.
+  const isRefused = cause instanceof TransportError;
+  const words = cause === undefined ? '' : (answerIn(cause)?.details ?? lineOf(cause)).replace(/\.$/, '');
+  const what = isRefused ? `: Temporal refuses its polls: ${words}` : words === '' ? '' : `: ${words}`;
+  const remedy = isRefused
+    ? "correct the API key or certificate that it uses, in UPLIFT_API_KEY_FILE or its profile, or the namespace, and start it again: they are read at a worker's start"
+    : 'start it again, once Temporal answers; the log says more';
   return new WorkerEndError(
     `the worker has ended, since task queue ${taskQueue} was not served any more${what} (${remedy})`,
   );

@@ -1,10 +1,9 @@
-import { GracefulShutdownPeriodExpiredError } from '@temporalio/worker';
+import { GracefulShutdownPeriodExpiredError, TransportError } from '@temporalio/worker';
 import { describe, expect, it } from 'vitest';
 import { atMost, type QueueWorker, runTogether } from '../../worker/together.js';
 
-const REFUSED = new Error(
-  'Unhandled grpc error when polling: Status { code: PermissionDenied, message: "Request unauthorized.", metadata: MetadataMap { headers: {"x-trace": "1"} }, source: None }',
-);
+/** As the SDK has it of polls. */
+const REFUSED = new TransportError('Request unauthorized.');
 const TIMEOUT_MS = 60_000;
 
 /** Time passes in sleeps only, and `at` that time things happen. */
@@ -78,7 +77,7 @@ describe('workers that run together', () => {
     scene.at(5_000, submit.fail);
     const running = scene.run([main, submit, wait], (queue) => (queue === 'submit' ? REFUSED : undefined));
     await expect(running).rejects.toThrow(
-      /^the worker has ended, since task queue submit was not served any more: Temporal answers: Request unauthorized\. \(correct the API key or certificate [^)]*UPLIFT_API_KEY_FILE[^)]*\)$/,
+      /^the worker has ended, since task queue submit was not served any more: Temporal refuses its polls: Request unauthorized \(correct the API key or certificate [^)]*UPLIFT_API_KEY_FILE[^)]*\)$/,
     );
     expect([main, submit, wait].map((one) => one.getState())).toEqual(['STOPPED', 'FAILED', 'STOPPED']);
   });
@@ -114,7 +113,7 @@ describe('workers that run together', () => {
     const scene = new Scene();
     const [main, wait] = [scene.worker('main'), scene.worker('wait')];
     scene.at(5_000, () => wait.reject(REFUSED));
-    await expect(scene.run([main, wait])).rejects.toThrow('task queue wait was not served any more: Temporal answers');
+    await expect(scene.run([main, wait])).rejects.toThrow('task queue wait was not served any more: Temporal refuses');
     expect(main.getState()).toBe('STOPPED');
   });
 
@@ -122,7 +121,9 @@ describe('workers that run together', () => {
     const scene = new Scene();
     const main = scene.worker('main');
     scene.at(5_000, () => main.reject(new Error('Worker still in use: Expected 1 reference, but got 2')));
-    await expect(scene.run([main], () => REFUSED)).rejects.toThrow('any more: Temporal answers: Request unauthorized.');
+    await expect(scene.run([main], () => REFUSED)).rejects.toThrow(
+      'any more: Temporal refuses its polls: Request unauthorized (',
+    );
   });
 
   it('end without an error when they are told to, even though a run never resolves', async () => {
