@@ -207,7 +207,17 @@ function blackoutsOf(source: Source, { blackouts = [] }: WindowSpec, complain: C
       ),
     ].includes(true);
     if (isBad) return [];
-    if (dates !== undefined) return dates.map((day) => of(dayOf(day, timezone)));
+    if (dates !== undefined) {
+      return dates.flatMap((day, index) => {
+        const whole = of(dayOf(day, timezone));
+        if (occurs(whole)) return [whole];
+        complain([...path, 'dates', index], {
+          message: `${timezone} has no such day`,
+          remedy: 'correct it, or remove it',
+        });
+        return [];
+      });
+    }
     if (from !== undefined && to !== undefined) {
       const range = of(rangeOf(from, to, timezone));
       if (occurs(range)) return [range];

@@ -291,6 +291,11 @@ const ROWS: readonly Row[] = [
     'plan.yaml:9: spec.blackouts[0]: has only one of `from` and `to` (give both)',
   ],
   [
+    'a blackout on a day that its zone does not have',
+    blackouts('reason: x, dates: [2011-12-29, 2011-12-30], timezone: Pacific/Apia'),
+    'plan.yaml:9: spec.blackouts[0].dates[1]: Pacific/Apia has no such day (correct it, or remove it)',
+  ],
+  [
     'a day that does not exist',
     blackouts('reason: x, dates: [2027-02-29], timezone: UTC'),
     'plan.yaml:9: spec.blackouts[0].dates[0]: "2027-02-29" is no date and time (write 2026-01-31, or 2026-01-31T22:00)',
