@@ -2,12 +2,12 @@
 import { Context } from '@temporalio/activity';
 import { writeLedger } from '../temporal/ledger.js';
 import type { LearningSteps } from '../workflows/contracts/steps.js';
+import { ownRun } from './step.js';
 
 export const learningSteps: LearningSteps = {
   learnDurations: async (durations) => {
-    const { client, info } = Context.current();
-    const { workflowId = '', runId = '' } = info.workflowExecution ?? {};
+    const { workflowId, runId } = ownRun();
     // Of several attempts one counts.
-    await writeLedger(client, 'durations', { kind: 'learned', durations }, `${workflowId} ${runId}`);
+    await writeLedger(Context.current().client, 'durations', { kind: 'learned', durations }, `${workflowId} ${runId}`);
   },
 };

@@ -3,6 +3,7 @@
  * cancel of anything above it, reaches what is queued.
  */
 import { Context } from '@temporalio/activity';
+import type { Client } from '@temporalio/client';
 import { type CancelRequest, cancelRequestOf, type Hold, holdOf, type Run } from '../temporal/hold.js';
 import { isNotFound } from '../temporal/reads.js';
 import { rolloutWorkflowId } from '../workflows/contracts/ids.js';
@@ -27,16 +28,8 @@ interface RolloutRun {
  *
  * @throws the server's error: who cannot ask may not send
  */
-export async function rolloutHold({ rollout, rolloutRun }: RolloutRun): Promise<Hold | null> {
-  const { client } = Context.current();
-  try {
-    return await client.withDeadline(Date.now() + WITHIN_MS, () =>
-      holdOf(client, rolloutWorkflowId(rollout), rolloutRun),
-    );
-  } catch (error) {
-    if (isNotFound(error)) return null;
-    throw error;
-  }
+export function rolloutHold({ rollout, rolloutRun }: RolloutRun): Promise<Hold | null> {
+  return asked(null, (client) => holdOf(client, rolloutWorkflowId(rollout), rolloutRun));
 }
 
 /** As `rolloutHold`, for many at a time. */
@@ -50,16 +43,8 @@ export function holdReader(clock: Clock, look = rolloutHold): (of: RolloutRun) =
  *
  * @throws the server's error: who cannot ask may not send
  */
-async function cancelRequest({ workflowId, runId }: Run, isQuiet: boolean): Promise<CancelRequest> {
-  const { client } = Context.current();
-  try {
-    return await client.withDeadline(Date.now() + WITHIN_MS, () =>
-      cancelRequestOf(client, { workflowId, runId }, isQuiet),
-    );
-  } catch (error) {
-    if (isNotFound(error)) return { isCancelled: false, startedBy: null };
-    throw error;
-  }
+function cancelRequest(run: Run, isQuiet: boolean): Promise<CancelRequest> {
+  return asked({ isCancelled: false, startedBy: null }, (client) => cancelRequestOf(client, run, isQuiet));
 }
 
 /**
@@ -113,4 +98,15 @@ function sharedLooks<Of, T>(clock: Clock, keyOf: (of: Of) => string, look: (of: 
     looks.set(key, known);
     return known.answer();
   };
+}
+
+/** @param unknown the answer for a workflow that the server does not know */
+async function asked<T>(unknown: T, ask: (client: Client) => Promise<T>): Promise<T> {
+  const { client } = Context.current();
+  try {
+    return await client.withDeadline(Date.now() + WITHIN_MS, () => ask(client));
+  } catch (error) {
+    if (isNotFound(error)) return unknown;
+    throw error;
+  }
 }

@@ -2,6 +2,7 @@
 import { Context } from '@temporalio/activity';
 import { readLedger, writeLedger } from '../temporal/ledger.js';
 import type { QuarantineSteps } from '../workflows/contracts/steps.js';
+import { ownRun } from './step.js';
 
 export const quarantineSteps: QuarantineSteps = {
   readQuarantine: async () => {
@@ -9,9 +10,8 @@ export const quarantineSteps: QuarantineSteps = {
     return Object.fromEntries(Object.entries(known).filter(([, { failures }]) => failures > 0));
   },
   tellQuarantine: async (change) => {
-    const { client, info } = Context.current();
-    const { workflowId = '', runId = '' } = info.workflowExecution ?? {};
+    const { workflowId, runId } = ownRun();
     // Of several attempts one counts.
-    await writeLedger(client, 'quarantine', change, `${workflowId} ${runId}`);
+    await writeLedger(Context.current().client, 'quarantine', change, `${workflowId} ${runId}`);
   },
 };

@@ -5,7 +5,7 @@ import { FAILURES } from '../workflows/contracts/errors.js';
 import type { Account } from '../plan/accounts.js';
 import type { StepInput } from '../workflows/contracts/steps.js';
 import type { Operation } from '../workflows/contracts/upgrade.js';
-import type { Hold } from '../temporal/hold.js';
+import type { Hold, Run } from '../temporal/hold.js';
 import type { BegunOf } from './begun.js';
 import type { Clock } from './clock.js';
 import type { FreezesOf } from './freeze.js';
@@ -119,7 +119,7 @@ export async function beating<T>(everyMs: number, details: () => unknown, step: 
 }
 
 /** The run that has scheduled the activity that asks. */
-export function ownRun(): { readonly workflowId: string; readonly runId: string } {
+export function ownRun(): Run {
   const { workflowExecution } = activityInfo();
   if (workflowExecution === undefined) throw new Error('no workflow has scheduled this step');
   return workflowExecution;

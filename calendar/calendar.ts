@@ -3,11 +3,9 @@ import type { Calendar, CalendarEntry, CalendarState, Opening } from '../workflo
 import { Occurrences, type Span } from './recurrence.js';
 
 const DAY_MS = 86_400_000;
-/** How far an edge is looked for; it grows only while there is none. Beyond it, there is none that matters. */
+/** How far an edge, or a long enough opening, is looked for; it grows only while there is none. Beyond it, there is none that matters. */
 const AHEAD_MS = [10 * DAY_MS, 100 * DAY_MS, 1_000 * DAY_MS, 3_700 * DAY_MS];
 const BACK_MS = [10 * DAY_MS, 100 * DAY_MS, 400 * DAY_MS];
-/** The same for openings that are looked through for one that is long enough. */
-const SEARCHED_MS = [10 * DAY_MS, 100 * DAY_MS, 400 * DAY_MS, 3_700 * DAY_MS];
 /** More than was asked for is expanded at once, so that who goes on from edge to edge expands seldom. */
 const AT_ONCE = 6;
 
@@ -82,9 +80,9 @@ export class OpenCalendar {
    */
   *spansFrom(at: number): Generator<Span> {
     let done = at;
-    for (const ahead of SEARCHED_MS) {
+    for (const ahead of AHEAD_MS) {
       const to = at + ahead;
-      const isLast = ahead === SEARCHED_MS.at(-1);
+      const isLast = ahead === AHEAD_MS.at(-1);
       for (const { opens, closes } of clipped(this.expand(done, to), done, to)) {
         if (closes <= opens) continue;
         // What goes on at the end of this look is the next one's.

@@ -57,7 +57,7 @@ export async function runTogether(workers: readonly QueueWorker[], options: Toge
     first ??= failed();
     if (endBy === Infinity && workers.some((one) => thrown.has(one) || one.getState() !== 'RUNNING')) {
       endBy = clock.now() + timeoutMs;
-      for (const one of workers) if (one.getState() === 'RUNNING') one.shutdown();
+      shutDown(workers);
     }
     if (workers.every(hasEnded)) endBy = Math.min(endBy, clock.now() + LETTING_GO_MS);
   }
@@ -68,6 +68,11 @@ export async function runTogether(workers: readonly QueueWorker[], options: Toge
   }
   const busy = workers.filter((one) => !hasEnded(one)).map((one) => one.options.taskQueue);
   if (busy.length > 0) throw tooLate(busy.join(', '), timeoutMs);
+}
+
+/** Orders those that are at work to end. */
+export function shutDown(workers: readonly QueueWorker[]): void {
+  for (const one of workers) if (one.getState() === 'RUNNING') one.shutdown();
 }
 
 function ended(taskQueue: string, cause: unknown, timeoutMs: number): WorkerEndError {

@@ -15,7 +15,7 @@ import { BUNDLE, builtBundle } from './bundle.js';
 import { scrubbing, scrubbingInterceptor } from './scrubbing.js';
 import { type WorkerSettings, workerSettings } from './settings.js';
 import { type StepLog, stepInterceptors } from './step-log.js';
-import { runTogether } from './together.js';
+import { runTogether, shutDown } from './together.js';
 
 export interface WorkersOptions {
   readonly connection: NativeConnection;
@@ -111,7 +111,7 @@ export async function createWorkers(options: WorkersOptions): Promise<Workers> {
   const workers = await Promise.all(all.map((one) => Worker.create(one)));
   return {
     shutdown: () => {
-      for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
+      shutDown(workers);
     },
     states: () => workers.map((worker) => worker.getState()),
     run: () =>

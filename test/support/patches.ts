@@ -51,18 +51,31 @@ export function patchesIn(history: RecordedHistory): string[] {
  * @param read the text of a file in `workflows/`, by its name
  */
 export function patchesAsked(read = (file: string) => readFileSync(new URL(file, WORKFLOWS), 'utf8')): string[] {
-  const all = (text: string, pattern: RegExp) => [...text.matchAll(pattern)].map(([, one]) => one ?? '');
   const types = [...read('index.ts').matchAll(/^export \{ (\w+) \} from '\.\/([\w-]+)\.js'/gm)];
   return types.flatMap(([, type, root]) => {
     const files = new Set([`${root}.ts`]);
     // A set grows while it is gone through.
     for (const file of files) {
-      const imports = all(read(file), /^(?:import|export) (?!type\b)[^;']*from '\.\/([\w-]+)\.js'/gm);
+      const imports = captured(read(file), /^(?:import|export) (?!type\b)[^;']*from '\.\/([\w-]+)\.js'/gm);
       for (const one of imports) files.add(`${one}.ts`);
     }
-    const names = [...files].flatMap((file) => all(read(file), /(?:patched|deprecatePatch)\('([^']+)'\)/g));
+    const names = [...files].flatMap((file) => patchNames(read(file)));
     return [...new Set(names)].map((name) => `${type} ${name}`);
   });
+}
+
+/** The names of all patches that any file in `workflows/` asks. */
+export function patchNamesAnywhere(): string[] {
+  const sources = readdirSync(WORKFLOWS).filter((file) => file.endsWith('.ts'));
+  return sources.flatMap((file) => patchNames(readFileSync(new URL(file, WORKFLOWS), 'utf8')));
+}
+
+function patchNames(text: string): string[] {
+  return captured(text, /(?:patched|deprecatePatch)\('([^']+)'\)/g);
+}
+
+function captured(text: string, pattern: RegExp): string[] {
+  return [...text.matchAll(pattern)].map(([, one]) => one ?? '');
 }
 
 /**

@@ -3,6 +3,7 @@ import { Worker } from '@temporalio/worker';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { systemClock } from '../../activities/clock.js';
 import { createActivities } from '../../activities/index.js';
+import { SUBMIT } from '../../temporal/submits.js';
 import {
   rolloutWorkflowId,
   shardWorkflowId,
@@ -45,15 +46,15 @@ it.each(PARTS)('a queued submit of a cancelled %s', async (what) => {
   // Resources of its own, so that the histories are of this case.
   const specs = clouds.specs('ges').slice(PARTS.indexOf(what) * RESOURCES, (PARTS.indexOf(what) + 1) * RESOURCES);
   const upgrades = specs.map(({ resource }) => client.workflow.getHandle(upgradeWorkflowId(resource)));
-  const count = async (isIt: (event: Record<string, unknown>) => boolean) => {
+  const events = async () => {
     const histories = await Promise.all(upgrades.map((one) => one.fetchHistory().catch(() => null)));
-    return histories.flatMap((history) => history?.events ?? []).filter((event) => isIt({ ...event })).length;
+    return histories.flatMap((history) => history?.events ?? []);
   };
-  const scheduled = () =>
-    count(({ activityTaskScheduledEventAttributes: told }) => {
-      return (told as { activityType?: { name?: string } } | null | undefined)?.activityType?.name === 'submit';
-    });
-  const completed = () => count(({ activityTaskCompletedEventAttributes: told }) => told != null);
+  const scheduled = async () =>
+    (await events()).filter(({ activityTaskScheduledEventAttributes: told }) => told?.activityType?.name === SUBMIT)
+      .length;
+  const completed = async () =>
+    (await events()).filter(({ activityTaskCompletedEventAttributes: told }) => told != null).length;
 
   const main = await mainWorker();
   const handle = await main.runUntil(async () => {
