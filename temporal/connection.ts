@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 import { Client, Connection } from '@temporalio/client';
-import type { ConnectionOptions } from '@temporalio/client';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import type { ClientConnectConfig } from '@temporalio/envconfig';
 import type { NativeConnection } from '@temporalio/worker';
@@ -11,6 +11,7 @@ import { LOOPBACK } from './ports.js';
 /** The port of a Temporal server unless something else is said; the embedded one's as well. */
 export const DEFAULT_PORT = 7233;
 
+/** For a server's first answer. The SDK's own bounds are 10 s for a client, and 30 s for a worker. */
 const CONNECT_TIMEOUT_MS = 5_000;
 const ACTOR_METADATA = 'uplift-actor';
 
@@ -98,7 +99,7 @@ function causeInSettings(error: unknown, env: NodeJS.ProcessEnv): string {
  * A client on an open connection, with the encryption keys of `env`; close it by `client.connection.close()`.
  *
  * @param identity what the server's events name as the sender of a message; left out: the process and its machine
- * @throws TemporalSetupError when the server cannot be reached, or for keys that are none.
+ * @throws TemporalSetupError when the server does not answer within 5 s, or for keys that are none.
  */
 export async function connectClient(
   target: ServerTarget,
@@ -108,8 +109,7 @@ export async function connectClient(
   // Only workers write failures.
   const { payloadCodecs = [] } = dataConverterFrom(env);
   try {
-    const options: ConnectionOptions = { ...target.options, connectTimeout: CONNECT_TIMEOUT_MS };
-    const connection = await Connection.connect(options);
+    const connection = await promptly(Connection.connect(target.options));
     const sender = identity === undefined ? {} : { identity };
     return new Client({ connection, namespace: target.namespace, dataConverter: { payloadCodecs }, ...sender });
   } catch (error) {
@@ -120,15 +120,30 @@ export async function connectClient(
 /**
  * A connection for workers; close it after the last worker's end.
  *
- * @throws TemporalSetupError when the server cannot be reached.
+ * @throws TemporalSetupError when the server does not answer within 5 s.
  */
 export async function connectWorker(target: ServerTarget): Promise<NativeConnection> {
   // Loaded here, since everybody else who connects can do without the SDK's worker.
   const { NativeConnection } = await import('@temporalio/worker');
   try {
-    return await NativeConnection.connect(target.options);
+    return await promptly(NativeConnection.connect(target.options));
   } catch (error) {
     throw unreachable(target, error);
+  }
+}
+
+/** @throws Error when it takes longer than a server that is there */
+async function promptly<T extends { close(): Promise<void> }>(connecting: Promise<T>): Promise<T> {
+  const settled = new AbortController();
+  const late = delay(CONNECT_TIMEOUT_MS, null, { signal: settled.signal }).then(() => {
+    // What comes of it after all is nobody's.
+    connecting.then((connection) => connection.close()).catch(() => {});
+    throw new Error(`it has not answered within ${CONNECT_TIMEOUT_MS / 1000} s`);
+  });
+  try {
+    return await Promise.race([connecting, late]);
+  } finally {
+    settled.abort();
   }
 }
 

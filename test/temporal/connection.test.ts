@@ -1,4 +1,5 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -162,5 +163,20 @@ it('says in one line that a server cannot be reached, without its credentials', 
     expect(await failed).toMatch(new RegExp(`^Temporal at ${local.address} cannot be reached: .+ \\(start it,`));
     expect(await failed).not.toContain('not-to-be-shown');
     expect(await failed).not.toContain('\n');
+  }
+});
+
+it("gives up on a server that takes connections and never answers, by its own bound and not by the SDK's", async () => {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { address } = localTarget(`127.0.0.1:${(server.address() as AddressInfo).port}`);
+  try {
+    for (const connect of [connectClient, connectWorker]) {
+      await expect(connect(localTarget(address))).rejects.toThrow(
+        `Temporal at ${address} cannot be reached: it has not answered within 5 s (start it, e.g. with \`uplift dev\`, `,
+      );
+    }
+  } finally {
+    server.close();
   }
 });
