@@ -3,7 +3,7 @@ import type { Client } from '@temporalio/client';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import ms from 'ms';
 import { keepSecret, scrub } from '../activities/secrets.js';
-import { configuredTarget, connectClient, localTarget, type ServerTarget } from '../temporal/connection.js';
+import { connectClient, type ServerTarget, targetOrLocal } from '../temporal/connection.js';
 import { actor } from './actor.js';
 import { paintFor, type Paint } from './render/paint.js';
 
@@ -75,15 +75,14 @@ export function serverTarget(
   { address, namespace }: ServerOptions,
   env: NodeJS.ProcessEnv = process.env,
 ): ServerTarget {
-  const target =
-    configuredTarget({
-      ...env,
-      ...(address === undefined ? {} : { TEMPORAL_ADDRESS: address }),
-      ...(namespace === undefined ? {} : { TEMPORAL_NAMESPACE: namespace }),
-    }) ?? localTarget();
+  const target = targetOrLocal({
+    ...env,
+    ...(address === undefined ? {} : { TEMPORAL_ADDRESS: address }),
+    ...(namespace === undefined ? {} : { TEMPORAL_NAMESPACE: namespace }),
+  });
   const { apiKey } = target.options;
   if (typeof apiKey === 'string') keepSecret(apiKey);
-  return namespace === undefined ? target : { ...target, namespace };
+  return target;
 }
 
 /**

@@ -1,5 +1,6 @@
 /** From a zod issue to one line that a user can act on. */
 import { z } from 'zod';
+import { nearest } from '../temporal/spelling.js';
 import type { InputProblem } from './errors.js';
 import type { Path, Source } from './source.js';
 
@@ -28,17 +29,6 @@ export function parseWith<T>(
   const parsed = schema.safeParse(part.data, { reportInput: true, error: knownKeys });
   if (parsed.success) return { data: parsed.data, problems: [] };
   return { data: null, problems: parsed.error.issues.flatMap((issue) => explain(issue, source, part.path, reading)) };
-}
-
-/** `ges-v1, ges-v2`; what a message lists when nothing is near enough. */
-export function nearest(word: string, known: readonly string[]): string | null {
-  let best: string | null = null;
-  let least = Math.max(2, Math.floor(word.length / 3)) + 1;
-  for (const candidate of known) {
-    const distance = editDistance(word.toLowerCase(), candidate.toLowerCase());
-    if (distance < least) [best, least] = [candidate, distance];
-  }
-  return best;
 }
 
 /** `did you mean ges-v1? Known: ges-v1, ges-v2` */
@@ -156,18 +146,4 @@ function article(expected: string): string {
     default:
       return `a ${expected}`;
   }
-}
-
-/** Levenshtein's distance. */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= a.length; i += 1) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j += 1) {
-      const replaced = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(replaced, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row[b.length] ?? 0;
 }

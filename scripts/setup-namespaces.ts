@@ -3,7 +3,7 @@
  * does. Waits for a server that is still starting; runs to its end at every start.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { configuredTarget, connectClient, localTarget, type ServerTarget } from '../temporal/connection.js';
+import { connectClient, type ServerTarget, targetOrLocal } from '../temporal/connection.js';
 import { lineOf } from '../temporal/errors.js';
 import { ensureNamespace } from '../temporal/namespace.js';
 
@@ -36,7 +36,7 @@ async function patiently<T>(attempt: () => Promise<T>): Promise<T> {
 }
 
 try {
-  const target = configuredTarget() ?? localTarget();
+  const target = targetOrLocal();
   const namespaces = process.argv.slice(2);
   if (namespaces.length === 0) throw new Error('setup-namespaces: name at least one namespace');
   for (const namespace of namespaces) {

@@ -7,6 +7,7 @@ import type { NativeConnection } from '@temporalio/worker';
 import { dataConverterFrom } from './data-converter.js';
 import { TemporalSetupError, lineOf } from './errors.js';
 import { LOOPBACK } from './ports.js';
+import { refuseWrongVariables } from './variables.js';
 
 /** The port of a Temporal server unless something else is said; the embedded one's as well. */
 export const DEFAULT_PORT = 7233;
@@ -42,6 +43,22 @@ export function configuredTarget(env: NodeJS.ProcessEnv = process.env): ServerTa
 }
 
 /**
+ * The server that the environment or a profile names; without one, that of this machine.
+ *
+ * @throws TemporalSetupError as `configuredTarget`, and for credentials when nothing says whose they are.
+ */
+export function targetOrLocal(env: NodeJS.ProcessEnv = process.env): ServerTarget {
+  const target = configuredTarget(env);
+  if (target !== null) return target;
+  const credentials = Object.keys(env).find((name) => /^TEMPORAL_(API_KEY|TLS_(CLIENT|SERVER)_\w+)$/.test(name));
+  if (credentials === undefined) return localTarget(undefined, env['TEMPORAL_NAMESPACE']);
+  throw new TemporalSetupError(
+    `${credentials} is set, and nothing says for which server`,
+    'set TEMPORAL_ADDRESS or TEMPORAL_PROFILE, or leave it out',
+  );
+}
+
+/**
  * Who acts by the profile in use: `uplift-actor` of its `grpc_meta` (or `TEMPORAL_GRPC_META_UPLIFT_ACTOR`), which goes to
  * the server with every call; `null` where there is none.
  *
@@ -53,12 +70,11 @@ export function configuredActor(env: NodeJS.ProcessEnv = process.env): string | 
 
 function loadConfig(env: NodeJS.ProcessEnv): ClientConnectConfig {
   const defined = Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined);
-  refuseWhatIsPassedOver(env);
+  refuseWrongVariables(env);
+  refuseMissingFile(env);
   try {
     return loadClientConnectConfig({ overrideEnvVars: Object.fromEntries(defined), configFileStrict: true });
   } catch (error) {
-    const variable = namingCertificate(error, env);
-    if (variable !== undefined) throw new TemporalSetupError(`${variable}: ${lineOf(error)}`, 'correct its path');
     throw new TemporalSetupError(
       `The Temporal connection settings cannot be read: ${causeInSettings(error, env)}`,
       'correct TEMPORAL_PROFILE, TEMPORAL_CONFIG_FILE or the file it names',
@@ -66,26 +82,13 @@ function loadConfig(env: NodeJS.ProcessEnv): ClientConnectConfig {
   }
 }
 
-const TLS_WORDS = ['true', '1', 'false', '0'];
-
-/** The SDK takes any other word, and none, for no TLS, and a file that is not there for an empty one. */
-function refuseWhatIsPassedOver(env: NodeJS.ProcessEnv): void {
-  const { TEMPORAL_TLS: tls, TEMPORAL_CONFIG_FILE: file } = env;
-  if (tls !== undefined && !TLS_WORDS.includes(tls)) {
-    throw new TemporalSetupError(`TEMPORAL_TLS: ${JSON.stringify(tls)} cannot be used`, 'use true or false');
-  }
-  if (file !== undefined && !existsSync(file)) {
-    throw new TemporalSetupError(
-      `TEMPORAL_CONFIG_FILE: ${JSON.stringify(file)} is not there`,
-      'correct its path, or leave the variable out',
-    );
-  }
-}
-
-/** The variable whose file could not be read; a profile's files are named by the error alone. */
-function namingCertificate(error: unknown, env: NodeJS.ProcessEnv): string | undefined {
-  if (!(error instanceof Error && 'path' in error)) return undefined;
-  return Object.keys(env).find((name) => /^TEMPORAL_TLS_\w+_PATH$/.test(name) && env[name] === error.path);
+/** The SDK takes a file that is not there for an empty one. */
+function refuseMissingFile({ TEMPORAL_CONFIG_FILE: file }: NodeJS.ProcessEnv): void {
+  if (file === undefined || existsSync(file)) return;
+  throw new TemporalSetupError(
+    `TEMPORAL_CONFIG_FILE: ${JSON.stringify(file)} is not there`,
+    'correct its path, or leave the variable out',
+  );
 }
 
 /** The parser quotes the line that it cannot read, and a key may stand there: so its place alone. */

@@ -3,7 +3,7 @@ import { isIP } from 'node:net';
 import ms from 'ms';
 import { z } from 'zod';
 import { VARIABLES } from '../client/variables.js';
-import { nearest } from '../plan/problems.js';
+import { nearest } from '../temporal/spelling.js';
 
 /** The variables that cannot be used, each on one line with its remedy. */
 export class SettingsError extends Error {

@@ -10,6 +10,7 @@ import {
   connectClient,
   connectWorker,
   localTarget,
+  targetOrLocal,
 } from '../../temporal/connection.js';
 import { resolveTemporal } from '../../temporal/resolve.js';
 import { freePort, serverBinary } from '../support/environment.js';
@@ -99,10 +100,84 @@ describe('what would be passed over is refused', () => {
     ],
     [
       { TEMPORAL_TLS_CLIENT_CERT_PATH: '/nowhere/cert.pem', TEMPORAL_TLS_CLIENT_KEY_PATH: '/nowhere/key.pem' },
-      /^TEMPORAL_TLS_CLIENT_CERT_PATH: ENOENT.*'\/nowhere\/cert\.pem' \(correct its path\)$/,
+      'TEMPORAL_TLS_CLIENT_CERT_PATH: "/nowhere/cert.pem" cannot be read: ENOENT (correct its path, or the file)',
     ],
+    [
+      { TEMPORAL_TLS: 'false', TEMPORAL_TLS_SERVER_CA_CERT_PATH: '/tmp' },
+      'TEMPORAL_TLS_SERVER_CA_CERT_PATH: "/tmp" cannot be read: EISDIR (correct its path, or the file)',
+    ],
+    [
+      { TEMPORAL_TLS_SERVER_CA_CERT_PATH: '/dev/null' },
+      'TEMPORAL_TLS_SERVER_CA_CERT_PATH: "/dev/null" holds no certificate in PEM (correct its path, or the file)',
+    ],
+    [
+      { TEMPORAL_TLS_CLIENT_KEY_PATH: '/dev/null' },
+      'TEMPORAL_TLS_CLIENT_KEY_PATH: "/dev/null" holds no private key without a passphrase in PEM (correct its path, or the file)',
+    ],
+    [
+      { TEMPORAL_TLS_CLIENT_KEY_PATH: '/a', TEMPORAL_TLS_CLIENT_KEY_DATA: 'b' },
+      /^TEMPORAL_TLS_CLIENT_KEY_PATH: "\/a" cannot be read: ENOENT/,
+    ],
+    [{ TEMPORAL_ADDRESS: '' }, 'TEMPORAL_ADDRESS is empty (leave it out, or give it a value)'],
+    [{ TEMPORAL_NAMESPACE: '' }, 'TEMPORAL_NAMESPACE is empty (leave it out, or give it a value)'],
+    [{ TEMPORAL_PROFILE: '' }, 'TEMPORAL_PROFILE is empty (leave it out, or give it a value)'],
+    [{ TEMPORAL_CONFIG_FILE: '' }, 'TEMPORAL_CONFIG_FILE is empty (leave it out, or give it a value)'],
+    [{ TEMPORAL_API_KEY: '' }, 'TEMPORAL_API_KEY is empty (leave it out, or give it a value)'],
+    [{ TEMPORAL_API_KEY: 'one-key\ntwo-key' }, 'TEMPORAL_API_KEY has several lines (give it one alone)'],
+    [
+      { TEMPORAL_API_KEY: 'one-key\r' },
+      'TEMPORAL_API_KEY begins or ends with white space (remove it; the line ends of Windows are white space too)',
+    ],
+    [{ TEMPORAL_NAMESPACE: "'ops'" }, 'TEMPORAL_NAMESPACE has quotes within its value (remove them)'],
+    [
+      { TEMPORAL_ADDRESS: 'http://x:7233' },
+      'TEMPORAL_ADDRESS: "http://x:7233" is no address (use host:port, as in temporal.example.com:7233)',
+    ],
+    [{ TEMPORAL_ADDRESS: 'x:99999' }, /^TEMPORAL_ADDRESS: "x:99999" is no address/],
+    [{ TEMPORAL_ADDRESS: 'x:7233,y:7233' }, /^TEMPORAL_ADDRESS: "x:7233,y:7233" is no address/],
   ])('%j', (variables, message) => {
     expect(() => configuredTarget({ ...withoutConfig, TEMPORAL_ADDRESS: 'x:7233', ...variables })).toThrow(message);
+  });
+
+  it.each([
+    ['TEMPORAL_ADRESS', 'TEMPORAL_ADDRESS'],
+    ['TEMPORAL_ADDR', 'TEMPORAL_ADDRESS'],
+    ['temporal_address', 'TEMPORAL_ADDRESS'],
+    ['TEMPROAL_ADDRESS', 'TEMPORAL_ADDRESS'],
+    ['TEMPORAL_NAME_SPACE', 'TEMPORAL_NAMESPACE'],
+    ['TEMPORAL_APIKEY', 'TEMPORAL_API_KEY'],
+    ['TEMPORAL_API_KEY_FILE', 'TEMPORAL_API_KEY'],
+    ['TEMPORAL_TLS_CLIENT_CERT', 'TEMPORAL_TLS_CLIENT_CERT_PATH'],
+    ['TEMPORAL_TLS_CA_CERT_PATH', 'TEMPORAL_TLS_SERVER_CA_CERT_PATH'],
+    ['TEMPORAL_GRPC_META', null],
+  ])('the misspelt variable %s', (name, meant) => {
+    const objection = () =>
+      configuredTarget({ ...withoutConfig, TEMPORAL_ADDRESS: 'x:7233', [name]: 'not-to-be-shown' });
+    if (meant === null) expect(objection).not.toThrow();
+    else expect(objection).toThrow(`${name} is not a setting (did you mean ${meant}? If not, remove it)`);
+  });
+
+  it.each([
+    'TEMPORAL_ENV',
+    'TEMPORAL_TLS_CERT',
+    'TEMPORAL_CODEC_ENDPOINT',
+    'TEMPORAL_DEBUG',
+    'TEMPORAL_GRPC_META_TEAM',
+    // Of a cluster's service by that name, and of images of the server.
+    'TEMPORAL_SERVICE_HOST',
+    'TEMPORAL_PORT_7233_TCP_ADDR',
+    'TEMPORAL_FRONTEND_SERVICE_PORT',
+    'TEMPORAL_VERSION',
+  ])('and %s is not, since it is of another tool, or nobody can tell', (name) => {
+    const env = { ...withoutConfig, TEMPORAL_ADDRESS: 'x:7233', [name]: 'some value' };
+    expect(configuredTarget(env)?.address).toBe('x:7233');
+  });
+
+  it('but credentials when nothing says for which server', () => {
+    expect(targetOrLocal({ ...withoutConfig, TEMPORAL_NAMESPACE: 'ops' })).toEqual(localTarget(undefined, 'ops'));
+    expect(() => targetOrLocal({ ...withoutConfig, TEMPORAL_API_KEY: 'not-to-be-shown' })).toThrow(
+      'TEMPORAL_API_KEY is set, and nothing says for which server (set TEMPORAL_ADDRESS or TEMPORAL_PROFILE, or leave it out)',
+    );
   });
 
   it.each([
