@@ -3,10 +3,10 @@
  * key's id beside it, so that keys can be exchanged while rollouts run.
  */
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
-import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import type { Payload, PayloadCodec } from '@temporalio/common';
 import proto from '@temporalio/proto';
 import { TemporalSetupError } from './errors.js';
+import { readSecretFile } from './secret-file.js';
 
 export interface EncryptionKey {
   readonly id: string;
@@ -49,7 +49,7 @@ export function encryptionKeysFrom(env: Readonly<Record<string, string | undefin
     throw new TemporalSetupError(`${VARIABLE} and ${FILE_VARIABLE} are both set`, 'set one of them');
   }
   const source = file === '' ? VARIABLE : file;
-  const lines = (file === '' ? given : readKeyFile(file)).split(/\r?\n/).map((line) => line.trim());
+  const lines = (file === '' ? given : readSecretFile(FILE_VARIABLE, file)).split(/\r?\n/).map((line) => line.trim());
   const keys: EncryptionKey[] = [];
   for (const [index, line] of lines.entries()) {
     if (line === '' || line.startsWith('#')) continue;
@@ -67,26 +67,6 @@ export function encryptionKeysFrom(env: Readonly<Record<string, string | undefin
   }
   if (keys.length === 0 && file !== '') throw new TemporalSetupError(`${file} holds no encryption key`, FORM);
   return keys;
-}
-
-function readKeyFile(file: string): string {
-  let handle: number;
-  try {
-    handle = openSync(file, 'r');
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unreadable';
-    throw new TemporalSetupError(`${FILE_VARIABLE}: ${file} cannot be read: ${code}`, 'create it with mode 600');
-  }
-  try {
-    // Checked on the open file, so that it is the one that is read.
-    const { mode } = fstatSync(handle);
-    if ((mode & 0o077) !== 0) {
-      throw new TemporalSetupError(`${FILE_VARIABLE}: ${file} can be read or written by others`, `chmod 600 ${file}`);
-    }
-    return readFileSync(handle, 'utf8');
-  } finally {
-    closeSync(handle);
-  }
 }
 
 /** Encrypts with the first key and decrypts with any; without keys it encrypts nothing and says what it cannot read. */

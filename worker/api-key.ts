@@ -1,13 +1,13 @@
 /** The API key for Temporal from a file, so that it can be exchanged while the worker runs. */
-import { readFileSync } from 'node:fs';
 import type { NativeConnection } from '@temporalio/worker';
 import type { Logger } from 'pino';
 import type { Clock } from '../activities/clock.js';
 import { keepSecret } from '../activities/secrets.js';
 import type { ServerTarget } from '../temporal/connection.js';
-import { lineOf } from '../temporal/errors.js';
-import { SettingsError } from './settings.js';
+import { lineOf, TemporalSetupError } from '../temporal/errors.js';
+import { readSecretFile } from '../temporal/secret-file.js';
 
+const VARIABLE = 'UPLIFT_API_KEY_FILE';
 const READ_EVERY_MS = 30_000;
 
 export class ApiKeyFile {
@@ -18,14 +18,10 @@ export class ApiKeyFile {
     this.path = path;
   }
 
-  /** @throws SettingsError when it cannot be read, or is empty */
+  /** @throws TemporalSetupError when it cannot be read, others can read it, or it holds anything but one key */
   read(): string {
-    try {
-      this.used = readKey(this.path);
-      return this.used;
-    } catch (error) {
-      throw new SettingsError([`UPLIFT_API_KEY_FILE: ${lineOf(error)} (name a file that holds the key alone)`]);
-    }
+    this.used = readKey(this.path);
+    return this.used;
   }
 
   /** Gives the connection each new key; ends when `signal` is aborted. While the file cannot be read, the old one stays. */
@@ -57,8 +53,13 @@ export function withApiKey(target: ServerTarget, apiKey: string): ServerTarget {
 }
 
 function readKey(path: string): string {
-  const key = readFileSync(path, 'utf8').trim();
-  if (key === '') throw new Error(`${path} is empty`);
-  keepSecret(key);
-  return key;
+  const key = readSecretFile(VARIABLE, path).trim();
+  // Whatever it is: none of it is to be seen.
+  for (const line of key.split(/\s+/)) keepSecret(line);
+  const objection = key === '' ? 'is empty' : /^[\x21-\x7e]+$/.test(key) ? null : 'holds more than a key';
+  if (objection === null) return key;
+  throw new TemporalSetupError(
+    `${VARIABLE}: ${path} ${objection}`,
+    'name a file that holds the key alone, on one line',
+  );
 }

@@ -102,7 +102,9 @@ export const WORKER_VARIABLES = z.object({
     .describe('Where `/metrics` is served for Prometheus; left out: nowhere.'),
   UPLIFT_API_KEY_FILE: text()
     .optional()
-    .describe('A file that holds the API key for Temporal; a changed key is used within a minute, without a restart.'),
+    .describe(
+      'A file of mode 600 with the API key for Temporal alone; a changed key is used within a minute, without a restart.',
+    ),
   UPLIFT_DEPLOYMENT: deploymentName()
     .optional()
     .describe('The name of the worker deployment: turns worker versioning on (docs/versioning.md).'),
@@ -129,7 +131,12 @@ export function workerSettings(env: NodeJS.ProcessEnv, warn: (line: string) => v
     if (near !== null) warn(`${name} is not a setting (did you mean ${near}?)`);
   }
   const parsed = WORKER_VARIABLES.safeParse(env);
-  if (parsed.success) return parsed.data;
+  if (parsed.success) {
+    if (parsed.data.UPLIFT_BUILD_ID === undefined || parsed.data.UPLIFT_DEPLOYMENT !== undefined) return parsed.data;
+    throw new SettingsError([
+      'UPLIFT_BUILD_ID is set without UPLIFT_DEPLOYMENT, so no worker would be versioned (set both, or neither)',
+    ]);
+  }
   throw new SettingsError(
     parsed.error.issues.map(({ path: [name], message }) => {
       const value = env[String(name)];

@@ -1,15 +1,14 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { scrub } from '../../activities/secrets.js';
 import { localTarget } from '../../temporal/connection.js';
 import { ApiKeyFile, withApiKey } from '../../worker/api-key.js';
-import { SettingsError } from '../../worker/settings.js';
 
 let directory: string;
 let path: string;
-const write = (text: string) => writeFileSync(path, text);
+const write = (text: string) => writeFileSync(path, text, { mode: 0o600 });
 
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), 'uplift-api-key-'));
@@ -64,15 +63,22 @@ describe('an API key from a file', () => {
     expect(slept).toEqual([30_000, 30_000, 30_000, 30_000]);
   });
 
-  it('stays in use while the file is empty or gone, and the next one is used', async () => {
+  it('stays in use while the file is empty, gone or open to others, and the next one is used', async () => {
     const { given, said } = await follow([
       () => write(' \n'),
       () => rmSync(path),
-      () => write('first-api-key'),
-      () => write('second-api-key\n'),
+      () => {
+        write('second-api-key\n');
+        chmodSync(path, 0o640);
+      },
+      () => chmodSync(path, 0o600),
     ]);
-    const gone = expect.stringMatching(`^${STAYS}ENOENT: .*${path}`) as string;
-    expect(said).toEqual([`${STAYS}${path} is empty`, gone, USED]);
+    expect(said).toEqual([
+      `${STAYS}UPLIFT_API_KEY_FILE: ${path} is empty (name a file that holds the key alone, on one line)`,
+      `${STAYS}UPLIFT_API_KEY_FILE: ${path} cannot be read: ENOENT (create it with mode 600)`,
+      `${STAYS}UPLIFT_API_KEY_FILE: ${path} can be read or written by others (chmod 600 ${path})`,
+      USED,
+    ]);
     expect(given).toEqual(['second-api-key']);
   });
 
@@ -87,15 +93,30 @@ describe('an API key from a file', () => {
     expect(scrub('first-api-key, then an-api-key-of-this-test')).toBe('***, then ***');
   });
 
-  it('has to be there when the worker starts', () => {
-    const objection = (text: string | null) => {
-      if (text === null) rmSync(path);
-      else write(text);
-      return () => new ApiKeyFile(path).read();
-    };
-    expect(objection(' \n')).toThrow(SettingsError);
-    expect(objection('')).toThrow(`UPLIFT_API_KEY_FILE: ${path} is empty (name a file that holds the key alone)`);
-    expect(objection(null)).toThrow(/^UPLIFT_API_KEY_FILE: ENOENT: .* \(name a file that holds the key alone\)$/);
+  it.each([
+    ['', 'is empty'],
+    [' \r\n', 'is empty'],
+    ['not-to-be-shown\nnor-this-one\n', 'holds more than a key'],
+    ['Bearer not-to-be-shown', 'holds more than a key'],
+    ['n\0o\0t\0', 'holds more than a key'],
+  ])('has to be alone in its file when the worker starts: %j', (text, objection) => {
+    write(text);
+    expect(() => new ApiKeyFile(path).read()).toThrow(
+      `UPLIFT_API_KEY_FILE: ${path} ${objection} (name a file that holds the key alone, on one line)`,
+    );
+  });
+
+  it('may have line ends of Windows', () => {
+    write('\uFEFFfirst-api-key\r\n');
+    expect(new ApiKeyFile(path).read()).toBe('first-api-key');
+  });
+
+  it('has to be there, and for nobody else, when the worker starts', () => {
+    const read = () => new ApiKeyFile(path).read();
+    chmodSync(path, 0o644);
+    expect(read).toThrow(`UPLIFT_API_KEY_FILE: ${path} can be read or written by others (chmod 600 ${path})`);
+    rmSync(path);
+    expect(read).toThrow(`UPLIFT_API_KEY_FILE: ${path} cannot be read: ENOENT (create it with mode 600)`);
   });
 
   it('goes before what the profile says', () => {

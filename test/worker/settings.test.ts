@@ -65,6 +65,14 @@ describe('the variables of a worker', () => {
     expect(lines.map((line) => line.split(':')[0])).toEqual(['UPLIFT_READ_SLOTS', 'UPLIFT_LOG_LEVEL']);
   });
 
+  it('refuse a build that no deployment is named for', () => {
+    expect(objection({ UPLIFT_BUILD_ID: 'v1' })).toBe(
+      'UPLIFT_BUILD_ID is set without UPLIFT_DEPLOYMENT, so no worker would be versioned (set both, or neither)',
+    );
+    const both = { UPLIFT_BUILD_ID: 'v1', UPLIFT_DEPLOYMENT: 'fleet' };
+    expect(workerSettings(both, quiet)).toMatchObject(both);
+  });
+
   it('warn of a typing error, and of nothing that somebody else may have named so', () => {
     const said: string[] = [];
     const env = {
