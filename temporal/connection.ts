@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Client, Connection } from '@temporalio/client';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
@@ -7,6 +6,7 @@ import type { NativeConnection } from '@temporalio/worker';
 import { dataConverterFrom } from './data-converter.js';
 import { TemporalSetupError, lineOf } from './errors.js';
 import { LOOPBACK } from './ports.js';
+import { checkedProfile } from './profile.js';
 import { refuseWrongVariables } from './variables.js';
 
 /** The port of a Temporal server unless something else is said; the embedded one's as well. */
@@ -51,7 +51,7 @@ export function targetOrLocal(env: NodeJS.ProcessEnv = process.env): ServerTarge
   const target = configuredTarget(env);
   if (target !== null) return target;
   const credentials = Object.keys(env).find((name) => /^TEMPORAL_(API_KEY|TLS_(CLIENT|SERVER)_\w+)$/.test(name));
-  if (credentials === undefined) return localTarget(undefined, env['TEMPORAL_NAMESPACE']);
+  if (credentials === undefined) return localTarget(undefined, loadConfig(env).namespace);
   throw new TemporalSetupError(
     `${credentials} is set, and nothing says for which server`,
     'set TEMPORAL_ADDRESS or TEMPORAL_PROFILE, or leave it out',
@@ -69,33 +69,12 @@ export function configuredActor(env: NodeJS.ProcessEnv = process.env): string | 
 }
 
 function loadConfig(env: NodeJS.ProcessEnv): ClientConnectConfig {
-  const defined = Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined);
   refuseWrongVariables(env);
-  refuseMissingFile(env);
-  try {
-    return loadClientConnectConfig({ overrideEnvVars: Object.fromEntries(defined), configFileStrict: true });
-  } catch (error) {
-    throw new TemporalSetupError(
-      `The Temporal connection settings cannot be read: ${causeInSettings(error, env)}`,
-      'correct TEMPORAL_PROFILE, TEMPORAL_CONFIG_FILE or the file it names',
-    );
-  }
-}
-
-/** The SDK takes a file that is not there for an empty one. */
-function refuseMissingFile({ TEMPORAL_CONFIG_FILE: file }: NodeJS.ProcessEnv): void {
-  if (file === undefined || existsSync(file)) return;
-  throw new TemporalSetupError(
-    `TEMPORAL_CONFIG_FILE: ${JSON.stringify(file)} is not there`,
-    'correct its path, or leave the variable out',
-  );
-}
-
-/** The parser quotes the line that it cannot read, and a key may stand there: so its place alone. */
-function causeInSettings(error: unknown, env: NodeJS.ProcessEnv): string {
-  if (!(error instanceof Error && 'codeblock' in error && 'line' in error && 'column' in error)) return lineOf(error);
-  const file = env['TEMPORAL_CONFIG_FILE'] ?? 'temporal.toml';
-  return `${file}, line ${String(error.line)}, column ${String(error.column)} is no TOML`;
+  const defined = Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined);
+  return loadClientConnectConfig({
+    configSource: { data: checkedProfile(env) },
+    overrideEnvVars: Object.fromEntries(defined),
+  });
 }
 
 /**

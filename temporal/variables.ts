@@ -7,30 +7,39 @@ import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { TemporalSetupError } from './errors.js';
 import { misspelt, nearest } from './spelling.js';
 
-/** What a value has to be; `certificates` and `key` are the path of a PEM file. */
-type Kind = 'address' | 'text' | 'flag' | 'certificates' | 'key';
+/** What a setting has to be; those of a `file` name it, and it is PEM. */
+export type Kind = 'address' | 'text' | 'flag' | 'anything' | Pem | `${Pem} file`;
+type Pem = 'certificate' | 'private key';
 
 /**
- * Those that the SDK reads (https://docs.temporal.io/develop/environment-configuration); `null` where the text may be
- * anything.
+ * The keys of a profile, as `temporal.toml` and the SDK name them
+ * (https://docs.temporal.io/develop/environment-configuration); a variable goes before each.
  */
-const READ: Readonly<Record<string, Kind | null>> = {
-  TEMPORAL_ADDRESS: 'address',
-  TEMPORAL_NAMESPACE: 'text',
-  TEMPORAL_PROFILE: 'text',
+export const SETTINGS: Readonly<Record<string, Kind>> = {
+  address: 'address',
+  namespace: 'text',
+  api_key: 'text',
+  'tls.disabled': 'flag',
+  'tls.server_name': 'text',
+  'tls.server_ca_cert_path': 'certificate file',
+  'tls.server_ca_cert_data': 'certificate',
+  'tls.client_cert_path': 'certificate file',
+  'tls.client_cert_data': 'certificate',
+  'tls.client_key_path': 'private key file',
+  'tls.client_key_data': 'private key',
+  'tls.disable_host_verification': 'flag',
+  'codec.endpoint': 'anything',
+  'codec.auth': 'anything',
+};
+
+export function variableOf(key: string): string {
+  return key === 'tls.disabled' ? 'TEMPORAL_TLS' : `TEMPORAL_${key.replace('.', '_').toUpperCase()}`;
+}
+
+const READ: Readonly<Record<string, Kind>> = {
   TEMPORAL_CONFIG_FILE: 'text',
-  TEMPORAL_API_KEY: 'text',
-  TEMPORAL_TLS: 'flag',
-  TEMPORAL_TLS_SERVER_NAME: 'text',
-  TEMPORAL_TLS_SERVER_CA_CERT_PATH: 'certificates',
-  TEMPORAL_TLS_SERVER_CA_CERT_DATA: null,
-  TEMPORAL_TLS_CLIENT_CERT_PATH: 'certificates',
-  TEMPORAL_TLS_CLIENT_CERT_DATA: null,
-  TEMPORAL_TLS_CLIENT_KEY_PATH: 'key',
-  TEMPORAL_TLS_CLIENT_KEY_DATA: null,
-  TEMPORAL_TLS_DISABLE_HOST_VERIFICATION: 'flag',
-  TEMPORAL_CODEC_ENDPOINT: null,
-  TEMPORAL_CODEC_AUTH: null,
+  TEMPORAL_PROFILE: 'text',
+  ...Object.fromEntries(Object.entries(SETTINGS).map(([key, kind]) => [variableOf(key), kind])),
 };
 
 /** Those that `temporal`, Temporal's own command, and the SDK's worker read besides. */
@@ -52,6 +61,8 @@ const OTHERS = [
 const KNOWN = Object.keys(READ);
 /** An unknown one of these is like none of ours only because it is longer, and would leave TLS or the key out. */
 const OF_A_CONNECTION = /^TEMPORAL_(TLS|API_?KEY)_/;
+/** One with a passphrase cannot be used, since nothing gives it. */
+const NAMED = { certificate: 'certificate', 'private key': 'private key without a passphrase' };
 const FLAGS = ['true', '1', 'false', '0'];
 const METADATA = 'TEMPORAL_GRPC_META_';
 
@@ -72,25 +83,28 @@ export function refuseWrongVariables(env: NodeJS.ProcessEnv): void {
   }
   for (const [name, kind] of Object.entries(READ)) {
     const value = env[name];
-    if (value !== undefined && kind !== null) refuseWrongValue(name, kind, value);
-  }
-  for (const one of ['SERVER_CA_CERT', 'CLIENT_CERT', 'CLIENT_KEY']) {
-    const [path, data] = [`TEMPORAL_TLS_${one}_PATH`, `TEMPORAL_TLS_${one}_DATA`];
-    if (env[path] !== undefined && env[data] !== undefined) {
-      throw new TemporalSetupError(`${path} and ${data} are both set`, 'set one of them');
-    }
+    if (value !== undefined) refuseWrongValue(name, kind, value);
   }
 }
 
-function refuseWrongValue(where: string, kind: Kind, value: string): void {
+/**
+ * @param where what holds it: a variable, or a key of a profile
+ * @throws TemporalSetupError when it cannot be used
+ */
+export function refuseWrongValue(where: string, kind: Kind, value: string): void {
   const refuse = (what: string, remedy: string): never => {
     throw new TemporalSetupError(`${where}${what}`, remedy);
   };
+  if (kind === 'anything') return;
   if (kind === 'flag') {
-    if (FLAGS.includes(value)) return;
-    refuse(`: ${JSON.stringify(value)} cannot be used`, 'use true or false');
+    if (!FLAGS.includes(value)) refuse(`: ${JSON.stringify(value)} cannot be used`, 'use true or false');
+    return;
   }
   if (value === '') refuse(' is empty', 'leave it out, or give it a value');
+  if (kind === 'certificate' || kind === 'private key') {
+    if (!isPem(kind, value)) refuse(` holds no ${NAMED[kind]} in PEM`, 'give it one, with its lines');
+    return;
+  }
   if (/[\r\n]/.test(value.trim())) refuse(' has several lines', 'give it one alone');
   if (value !== value.trim()) {
     refuse(' begins or ends with white space', 'remove it; the line ends of Windows are white space too');
@@ -99,8 +113,8 @@ function refuseWrongValue(where: string, kind: Kind, value: string): void {
   if (kind === 'address' && !isAddress(value)) {
     refuse(`: ${JSON.stringify(value)} is no address`, 'use host:port, as in temporal.example.com:7233');
   }
-  if (kind === 'certificates' || kind === 'key') {
-    const objection = objectionToPem(value, kind);
+  if (kind === 'certificate file' || kind === 'private key file') {
+    const objection = objectionToFile(kind === 'certificate file' ? 'certificate' : 'private key', value);
     if (objection !== null) refuse(`: ${JSON.stringify(value)} ${objection}`, 'correct its path, or the file');
   }
 }
@@ -111,19 +125,19 @@ export function isAddress(text: string): boolean {
   return host !== undefined && Number(port) >= 1 && Number(port) <= 65_535;
 }
 
-function objectionToPem(path: string, kind: 'certificates' | 'key'): string | null {
-  let pem: Buffer;
+function objectionToFile(kind: Pem, path: string): string | null {
   try {
-    pem = readFileSync(path);
+    return isPem(kind, readFileSync(path, 'utf8')) ? null : `holds no ${NAMED[kind]} in PEM`;
   } catch (error) {
     return `cannot be read: ${error instanceof Error && 'code' in error ? String(error.code) : 'unknown'}`;
   }
+}
+
+function isPem(kind: Pem, text: string): boolean {
   try {
-    if (kind === 'key') createPrivateKey(pem);
-    // A certificate is read in its binary form as well, which gRPC does not take.
-    else if (!pem.includes('-----BEGIN') || new X509Certificate(pem).raw.length === 0) throw new Error('no PEM');
-    return null;
+    if (kind === 'private key') createPrivateKey(text);
+    return kind === 'private key' || new X509Certificate(text).raw.length > 0;
   } catch {
-    return `holds no ${kind === 'key' ? 'private key without a passphrase' : 'certificate'} in PEM`;
+    return false;
   }
 }

@@ -1,9 +1,9 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import {
   configuredActor,
   configuredTarget,
@@ -13,6 +13,7 @@ import {
   targetOrLocal,
 } from '../../temporal/connection.js';
 import { resolveTemporal } from '../../temporal/resolve.js';
+import { makeCertificates } from '../support/certificates.js';
 import { freePort, serverBinary } from '../support/environment.js';
 
 let folder: string;
@@ -85,7 +86,7 @@ describe('configuredTarget', () => {
 
   it('refuses a profile that is not there', () => {
     expect(() => configuredTarget({ ...withConfig, TEMPORAL_PROFILE: 'nope' })).toThrow(
-      /^The Temporal connection settings cannot be read: .*nope.* \(correct TEMPORAL_PROFILE/,
+      `TEMPORAL_PROFILE: profile "nope" is not in ${withConfig['TEMPORAL_CONFIG_FILE']} (it has prod)`,
     );
   });
 });
@@ -96,7 +97,7 @@ describe('what would be passed over is refused', () => {
     [{ TEMPORAL_TLS: '' }, 'TEMPORAL_TLS: "" cannot be used (use true or false)'],
     [
       { TEMPORAL_CONFIG_FILE: '/nowhere/temporal.toml' },
-      'TEMPORAL_CONFIG_FILE: "/nowhere/temporal.toml" is not there (correct its path, or leave the variable out)',
+      'TEMPORAL_CONFIG_FILE: "/nowhere/temporal.toml" cannot be read: ENOENT (correct its path, or leave the variable out)',
     ],
     [
       { TEMPORAL_TLS_CLIENT_CERT_PATH: '/nowhere/cert.pem', TEMPORAL_TLS_CLIENT_KEY_PATH: '/nowhere/key.pem' },
@@ -190,12 +191,85 @@ describe('what would be passed over is refused', () => {
     expect(target?.options).toMatchObject({ tls });
   });
 
-  it('a key of a profile that is none, by its name alone', async () => {
-    const file = join(folder, 'typo.toml');
-    await writeFile(file, '[profile.p]\nadress = "prod.example:7233"\n[profile.q.tls]\nserver = "x"\n');
-    expect(() => configuredTarget({ TEMPORAL_CONFIG_FILE: file, TEMPORAL_PROFILE: 'p' })).toThrow(
-      /unrecognized in profile\.p: adress \(correct TEMPORAL_PROFILE, TEMPORAL_CONFIG_FILE or the file it names\)$/,
+  it('half a pair of a certificate and its key, wherever they are said', async () => {
+    const { cert, key } = makeCertificates();
+    const file = join(folder, 'half.toml');
+    await writeFile(file, `[profile.p]\naddress = "x:7233"\n[profile.p.tls]\nclient_cert_data = """${cert}"""\n`);
+    const env = { TEMPORAL_CONFIG_FILE: file, TEMPORAL_PROFILE: 'p' };
+    expect(() => configuredTarget(env)).toThrow(
+      `${file}, profile p: tls.client_cert_data is set without its key (set both, or neither)`,
     );
+    expect(() => configuredTarget({ ...env, TEMPORAL_TLS_CLIENT_CERT_PATH: '/nowhere' })).toThrow(/ENOENT/);
+    const whole = configuredTarget({ ...env, TEMPORAL_TLS_CLIENT_KEY_DATA: key });
+    const bytes = (text: string) => new TextEncoder().encode(text);
+    expect(whole?.options.tls).toMatchObject({ clientCertPair: { crt: bytes(cert), key: bytes(key) } });
+    expect(() =>
+      configuredTarget({ ...withoutConfig, TEMPORAL_ADDRESS: 'x:7233', TEMPORAL_TLS_CLIENT_KEY_DATA: key }),
+    ).toThrow('TEMPORAL_TLS_CLIENT_KEY_DATA is set without its certificate (set both, or neither)');
+    const cut = { TEMPORAL_TLS_CLIENT_KEY_DATA: key.slice(0, 90), TEMPORAL_TLS_CLIENT_CERT_DATA: cert };
+    expect(() => configuredTarget({ ...withoutConfig, ...cut })).toThrow(
+      'TEMPORAL_TLS_CLIENT_KEY_DATA holds no private key without a passphrase in PEM (give it one, with its lines)',
+    );
+  });
+});
+
+describe('a profile that is wrong', () => {
+  const here = (text: string) => `[profile.p]\n${text}\n`;
+  it.each([
+    [here('address = 7'), 'profile p: address must be text (put it in quotes)'],
+    [here('address = ""'), 'profile p: address is empty (leave it out, or give it a value)'],
+    [here('address = "x:port"'), 'profile p: address: "x:port" is no address (use host:port'],
+    [here('adress = "x:7233"'), 'profile p: adress is not a key (did you mean address?)'],
+    [here('namespace = 2026-01-01'), 'profile p: namespace must be text (put it in quotes)'],
+    [here('api_key = 12'), 'profile p: api_key must be text (put it in quotes)'],
+    [here('api_key = " not-to-be-shown"'), 'profile p: api_key begins or ends with white space (remove it'],
+    [here('tls = "yes"'), 'profile p: tls must be a table (as in examples/temporal.toml)'],
+    [here('tls = {disabled = "yes"}'), 'profile p: tls.disabled must be true or false (without quotes)'],
+    [here('tls = {server_nam = "x"}'), 'profile p: tls.server_nam is not a key (did you mean tls.server_name?)'],
+    [here('tls = {client_cert_path = 3}'), 'profile p: tls.client_cert_path must be text (put it in quotes)'],
+    [
+      here('tls = {server_ca_cert_path = "/nowhere"}'),
+      'profile p: tls.server_ca_cert_path: "/nowhere" cannot be read: ENOENT (correct its path, or the file)',
+    ],
+    [
+      here('tls = {server_ca_cert_data = "not-to-be-shown"}'),
+      'profile p: tls.server_ca_cert_data holds no certificate in PEM (give it one, with its lines)',
+    ],
+    [here('grpc_meta = "x"'), 'profile p: grpc_meta must be a table (as in examples/temporal.toml)'],
+    [here('grpc_meta = {team = 1}'), 'profile p: grpc_meta.team must be text (put it in quotes)'],
+    ['address = "x:7233"', 'address is not a key (all keys belong to a profile, below a line as [profile.default])'],
+    ['[profiles.p]', 'profiles is not a key (all keys belong to a profile, below a line as [profile.default])'],
+    ['[profile]\np = 3', 'profile p must be a table (write its keys below [profile.p])'],
+  ])('is refused with file, profile and key: %j', async (text, objection) => {
+    const file = join(folder, 'wrong.toml');
+    await writeFile(file, text);
+    const read = () => configuredTarget({ TEMPORAL_CONFIG_FILE: file, TEMPORAL_PROFILE: 'p' });
+    expect(read).toThrow(`${file}${objection.startsWith('profile p: ') ? ',' : ':'} ${objection}`);
+    expect(read).not.toThrow(/not-to-be-shown/);
+  });
+
+  it('is no reason to refuse another one, or a variable that goes before it', async () => {
+    const file = join(folder, 'other.toml');
+    await writeFile(file, '[profile.p]\naddress = "x:7233"\n[profile.q]\naddress = ""\n[profile.r]\nnone = 1\n');
+    const env = { TEMPORAL_CONFIG_FILE: file };
+    expect(configuredTarget({ ...env, TEMPORAL_PROFILE: 'p' })?.address).toBe('x:7233');
+    expect(configuredTarget({ ...env, TEMPORAL_PROFILE: 'q', TEMPORAL_ADDRESS: 'y:7233' })?.address).toBe('y:7233');
+  });
+
+  it('is looked for where every Temporal tool does', async () => {
+    await mkdir(join(folder, 'temporalio'));
+    await writeFile(join(folder, 'temporalio', 'temporal.toml'), '[profile.default]\naddress = "of-the-file:7233"\n');
+    // Elsewhere than in the folder that this variable names, other systems look.
+    vi.spyOn(process, 'platform', 'get').mockReturnValue('linux');
+    try {
+      expect(configuredTarget({ XDG_CONFIG_HOME: folder })?.address).toBe('of-the-file:7233');
+      expect(configuredTarget({ XDG_CONFIG_HOME: join(folder, 'none') })).toBeNull();
+      expect(() => configuredTarget({ XDG_CONFIG_HOME: join(folder, 'none'), TEMPORAL_PROFILE: 'p' })).toThrow(
+        'TEMPORAL_PROFILE: profile "p" is in no temporal.toml, since there is none (name the file by TEMPORAL_CONFIG_FILE)',
+      );
+    } finally {
+      vi.restoreAllMocks();
+    }
   });
 });
 
@@ -208,7 +282,7 @@ describe('a temporal.toml that cannot be parsed', () => {
     const file = join(folder, 'broken.toml');
     await writeFile(file, `[profile.p]\naddress = "127.0.0.1:1"\n${lines}\n`);
     const read = () => configuredTarget({ TEMPORAL_CONFIG_FILE: file, TEMPORAL_PROFILE: 'p' });
-    expect(read).toThrow(`The Temporal connection settings cannot be read: ${file}, line ${line}, column `);
+    expect(read).toThrow(`${file}, line ${line}, column `);
     expect(read).not.toThrow(/not-to-be-shown|two words/);
   });
 });
