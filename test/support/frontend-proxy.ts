@@ -28,7 +28,11 @@ export interface FrontendProxy {
   close(): Promise<void>;
 }
 
-export async function startFrontendProxy(target: string): Promise<FrontendProxy> {
+/** @param added headers that every answer has besides the server's own, as a gateway adds them */
+export async function startFrontendProxy(
+  target: string,
+  added: Readonly<Record<string, string>> = {},
+): Promise<FrontendProxy> {
   const swallows = new Set<(call: GrpcCall) => boolean>();
   const sessions = new Set<{ destroy(): void }>();
   let isolated = false;
@@ -69,7 +73,7 @@ export async function startFrontendProxy(target: string): Promise<FrontendProxy>
       void bytesOf(request).then((answer) => {
         if (stream.destroyed) return;
         stream.on('wantTrailers', () => stream.sendTrailers(trailers));
-        stream.respond(received, { waitForTrailers: Object.keys(trailers).length > 0 });
+        stream.respond({ ...received, ...added }, { waitForTrailers: Object.keys(trailers).length > 0 });
         stream.end(answer);
       });
     });
