@@ -152,13 +152,24 @@ describe('a worker that upgrades', () => {
       .log()
       .split('\n')
       .map((line) => JSON.parse(line) as Record<string, unknown>);
-    for (const spec of clouds.specs('ges')) {
-      const about = { rollout: 'measured', upgrade: upgradeWorkflowId(spec.resource), account: 'huawei' };
+    const upgrades = [
+      ...clouds.specs('ges').map(({ resource }) => ({ rollout: 'measured', upgrade: upgradeWorkflowId(resource) })),
+      ...clouds.specs('dcs').map(({ resource }) => ({ rollout: 'outlasts', upgrade: upgradeWorkflowId(resource) })),
+    ];
+    // Whatever is not of the process or of an account as a whole has to tell of which upgrade it is.
+    const isOfMore = (line: Record<string, unknown>) =>
+      ['worker', 'core'].includes(String(line['sdkComponent'])) ||
+      /^worker is ready$|workers share each account's rates$|^account huawei is throttled: /.test(String(line['msg']));
+    for (const line of lines) {
+      if (isOfMore(line)) continue;
+      expect(upgrades, JSON.stringify(line)).toContainEqual({ rollout: line['rollout'], upgrade: line['upgrade'] });
+      expect(line).toMatchObject({ account: 'huawei', attempt: expect.any(Number) as number });
+    }
+    for (const about of upgrades.filter(({ rollout: name }) => name === 'measured')) {
       const own = lines.filter(({ upgrade }) => upgrade === about.upgrade);
       expect(own.map(({ msg }) => msg)).toEqual(
         expect.arrayContaining(['precheck', 'submit', 'awaitOperation', 'verify']),
       );
-      for (const line of own) expect(line).toMatchObject({ ...about, attempt: expect.any(Number) as number });
       expect(own).toContainEqual(
         expect.objectContaining({ verdict: 'submitted', sent: [expect.objectContaining({ answer: 'accepted' })] }),
       );
