@@ -38,6 +38,8 @@ const STATES: Readonly<Record<number, VersionState>> = { 2: 'current', 3: 'rampi
 
 const LOOK_EVERY_MS = 1_000;
 
+const IDLE = 'an idle one polls once a minute';
+
 /**
  * @param own the names of accounts' own queues, which its workers have to poll as well
  * @throws DeploymentError when no worker of the deployment has ever polled
@@ -60,8 +62,8 @@ export async function deployments(client: Client, polled: readonly Queue[]): Pro
 }
 
 /**
- * Makes a build the one that gets what is new, once its workers poll every queue; `null`: the workers that are not
- * versioned.
+ * Makes a build the one that gets what is new, once its workers have polled every queue since they were looked for: the
+ * server names those that have ended for minutes. `null`: the workers that are not versioned.
  *
  * @param options.own the names of accounts' own queues
  * @param options.waitMs for how long its workers are waited for
@@ -80,15 +82,20 @@ export async function promote(
   },
 ): Promise<string | null> {
   const deadline = Date.now() + options.waitMs;
+  const fresh = new FreshPolls();
   for (let said = ''; ; await delay(LOOK_EVERY_MS)) {
-    const unserved = unservedBy(await queues(client, options.own), name, buildId);
+    const polled = await queues(client, options.own);
+    const unserved = unservedBy(fresh.of(polled), name, buildId);
     if (unserved.length === 0) break;
-    const lack = `no worker ${titleOf(name, buildId)} polls ${unserved.join(', ')}`;
+    const isNamed = unservedBy(polled, name, buildId).length === 0;
+    const polls = isNamed ? 'has polled since this began:' : 'polls';
+    const lack = `no worker ${titleOf(name, buildId)} ${polls} ${unserved.join(', ')}`;
     if (Date.now() >= deadline) {
       const start = buildId === null ? 'without UPLIFT_DEPLOYMENT' : `with UPLIFT_BUILD_ID=${buildId}`;
-      throw new DeploymentError(`${lack}, so that what is new would stand still (start one ${start})`);
+      const rest = isNamed ? `; ${IDLE}` : '';
+      throw new DeploymentError(`${lack}, so that what is new would stand still (start one ${start}${rest})`);
     }
-    if (lack !== said) options.told(`waiting: ${(said = lack)}`);
+    if (lack !== said) options.told(`waiting: ${(said = lack)}${isNamed ? ` (${IDLE})` : ''}`);
   }
   const { current } = await deployment(client, name, options.own);
   if (current === buildId) return current;
@@ -99,6 +106,24 @@ export async function promote(
     identity: options.actor,
   });
   return current;
+}
+
+/** Which pollers have polled since the first look: by the server's clock alone, which may be another than ours. */
+class FreshPolls {
+  private before: ReadonlyMap<string, number> | null = null;
+
+  /** The queues with those of their pollers alone. */
+  of(polled: readonly Queue[]): Queue[] {
+    const idOf = ({ name }: Queue, poller: Poller) => JSON.stringify([name, poller.identity, poller.version]);
+    this.before ??= new Map(
+      polled.flatMap((queue) => queue.pollers.map((poller) => [idOf(queue, poller), poller.polledAt] as const)),
+    );
+    const { before } = this;
+    return polled.map((queue) => ({
+      name: queue.name,
+      pollers: queue.pollers.filter((poller) => poller.polledAt > (before.get(idOf(queue, poller)) ?? 0)),
+    }));
+  }
 }
 
 /**

@@ -13,6 +13,8 @@ export interface Poller {
   readonly identity: string;
   /** Where it is versioned; else `null`. */
   readonly version: { readonly deployment: string; readonly buildId: string } | null;
+  /** When its last poll began, in milliseconds since the epoch by the server's clock. */
+  readonly polledAt: number;
 }
 
 /** A poll lasts a minute, and the server names pollers for longer: who has not polled since has ended. */
@@ -38,19 +40,15 @@ export function queues(client: Client, own: Iterable<string> = []): Promise<Queu
         taskQueue: { name },
         taskQueueType: name === QUEUES.main ? WORKFLOWS : ACTIVITIES,
       });
-      const alive = (pollers ?? []).filter(
-        ({ lastAccessTime }) => Date.now() - (optionalTsToMs(lastAccessTime) ?? 0) < POLLED_WITHIN_MS,
-      );
-      return {
-        name,
-        pollers: alive.map(({ identity, deploymentOptions: of }) => ({
-          identity: identity ?? '',
-          version:
-            of?.workerVersioningMode === VERSIONED
-              ? { deployment: of.deploymentName ?? '', buildId: of.buildId ?? '' }
-              : null,
-        })),
-      };
+      const named = (pollers ?? []).map(({ identity, deploymentOptions: of, lastAccessTime }) => ({
+        identity: identity ?? '',
+        version:
+          of?.workerVersioningMode === VERSIONED
+            ? { deployment: of.deploymentName ?? '', buildId: of.buildId ?? '' }
+            : null,
+        polledAt: optionalTsToMs(lastAccessTime) ?? 0,
+      }));
+      return { name, pollers: named.filter(({ polledAt }) => Date.now() - polledAt < POLLED_WITHIN_MS) };
     }),
   );
 }

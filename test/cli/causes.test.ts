@@ -292,7 +292,7 @@ it('what has ended says how to go on where something failed', async () => {
 });
 
 it('a worker that has just died is missed, although the server still counts it', async () => {
-  const queues = [{ name: 'uplift', pollers: [{ identity: 'one', version: null }] }];
+  const queues = [{ name: 'uplift', pollers: [{ identity: 'one', version: null, polledAt: 0 }] }];
   const seen = (more: Partial<RolloutView>) => ({ ...scene({ specs: plain, inFlight: 0, more }), queues });
   expect(await noWorker(seen({ workerAnswers: false }))).toEqual([
     {

@@ -1,17 +1,23 @@
 /** Which of the pollers that a server names still count as workers. */
 import type { Client } from '@temporalio/client';
 import { msToTs } from '@temporalio/common/lib/time.js';
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { promote } from '../../client/deployments.js';
 import { queues } from '../../client/queues.js';
 
-/** A server whose pollers, one a build of `uplift`, polled this long ago; it tells what is made current. */
-function serverWith(agesMs: Readonly<Record<string, number>>) {
+/**
+ * A server whose pollers, one a build of `uplift`, polled this long ago; it tells what is made current.
+ *
+ * @param alive a build whose worker polls again and again
+ */
+function serverWith(agesMs: Readonly<Record<string, number>>, alive?: string) {
   const promoted: string[] = [];
+  const began = Date.now();
+  const polledAt = (build: string) => (build === alive ? Date.now() : began - (agesMs[build] ?? 0));
   const pollers = () =>
-    Object.entries(agesMs).map(([build, ageMs]) => ({
+    Object.keys(agesMs).map((build) => ({
       identity: `worker of ${build}`,
-      lastAccessTime: msToTs(Date.now() - ageMs),
+      lastAccessTime: msToTs(polledAt(build)),
       deploymentOptions: { workerVersioningMode: 2, deploymentName: 'uplift', buildId: build },
     }));
   const client = {
@@ -33,13 +39,37 @@ it('a worker counts as long as a poll lasts, and no longer, though the server st
   for (const { pollers } of polled) expect(pollers.map(({ identity }) => identity)).toEqual(['worker of idle']);
 });
 
-it('promotes a build that is idle, and none whose workers have ended', async () => {
-  const { client, promoted } = serverWith(AGES);
-  const options = { own: [], actor: 'ana', waitMs: 0, told: () => undefined };
-  await expect(promote(client, 'uplift', 'ended', options)).rejects.toThrow(
-    'no worker of uplift, build ended, polls uplift, uplift-submit, uplift-wait',
-  );
-  expect(promoted).toEqual([]);
-  await promote(client, 'uplift', 'idle', options);
-  expect(promoted).toEqual(['idle']);
+describe('promote', () => {
+  const ALL = 'uplift, uplift-submit, uplift-wait';
+
+  it('refuses a build whose workers the server does not name, or names though they have ended', async () => {
+    const { client, promoted } = serverWith({ ...AGES, killed: 1_000 });
+    const options = { own: [], actor: 'ana', waitMs: 0, told: () => undefined };
+    await expect(promote(client, 'uplift', 'ended', options)).rejects.toThrow(
+      `no worker of uplift, build ended, polls ${ALL}, so that what is new would stand still (start one with UPLIFT_BUILD_ID=ended)`,
+    );
+    await expect(promote(client, 'uplift', 'killed', options)).rejects.toThrow(
+      `no worker of uplift, build killed, has polled since this began: ${ALL}, so that what is new would stand still (start one with UPLIFT_BUILD_ID=killed; an idle one polls once a minute)`,
+    );
+    expect(promoted).toEqual([]);
+  });
+
+  it('waits for a poll that is newer than the first look, and says so', async () => {
+    const { client, promoted } = serverWith({ ...AGES, alive: 0 }, 'alive');
+    const lines: string[] = [];
+    const told = (line: string) => lines.push(line);
+    await promote(client, 'uplift', 'alive', { own: [], actor: 'ana', waitMs: 30_000, told });
+    expect(lines).toEqual([
+      `waiting: no worker of uplift, build alive, has polled since this began: ${ALL} (an idle one polls once a minute)`,
+    ]);
+    expect(promoted).toEqual(['alive']);
+  });
+
+  it('takes a worker that comes while it waits at once', async () => {
+    const ages: Record<string, number> = {};
+    const { client, promoted } = serverWith(ages);
+    const told = () => (ages['late'] = 0);
+    await promote(client, 'uplift', 'late', { own: [], actor: 'ana', waitMs: 30_000, told });
+    expect(promoted).toEqual(['late']);
+  });
 });
