@@ -50,7 +50,13 @@ export function addVersions(worker: Command): void {
     .argument('[build]', "build id (default: UPLIFT_BUILD_ID, or this installation's own)")
     .description('make a build the one that gets what is new, once its workers have polled every queue anew')
     .option('--unversioned', 'the workers without a deployment instead: versioning is turned off')
-    .addOption(durationOption('--timeout <duration>', 'wait for its workers for this long; an idle one polls once a minute', '90s'))
+    .addOption(
+      durationOption(
+        '--timeout <duration>',
+        'wait for its workers for this long; an idle one polls once a minute',
+        '90s',
+      ),
+    )
     .action(async (build: string | undefined, options: Options & { unversioned?: true; timeout: number }) => {
       if (options.unversioned === true && build !== undefined) {
         throw new UsageError('a build and --unversioned exclude each other (leave one of them out)');

@@ -1,7 +1,11 @@
 /** A new build of the workers in the middle of a rollout: beside the old one until that is drained, or in its place. */
-import { readFile, writeFile } from 'node:fs/promises';
+import { cp, readFile, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { pathToFileURL } from 'node:url';
 import type { WorkflowHandle } from '@temporalio/client';
+import { optionalTsToMs } from '@temporalio/common/lib/time.js';
+import { DeterminismViolationError } from '@temporalio/workflow';
 import { Worker } from '@temporalio/worker';
 import { afterAll, expect, it } from 'vitest';
 import { parse, stringify } from 'yaml';
@@ -13,6 +17,7 @@ import type { UpgradeSpec } from '../../workflows/contracts/upgrade.js';
 import type { rollout } from '../../workflows/rollout.js';
 import type { upgrade } from '../../workflows/upgrade.js';
 import { uplift } from '../cli/cli.js';
+import { ROOT } from '../support/compose.js';
 import { workflowBundle } from '../support/environment.js';
 import { type Installation, install, pendingSteps, SCALE } from './installation.js';
 
@@ -21,8 +26,11 @@ const RESOURCES = 8;
 const IN_FLIGHT = 4;
 const ENDLESS_MS = 3_600_000;
 const DEPLOYMENT = 'uplift-test';
-/** The server's own minutes before it says that a build is drained. */
-const QUICK_DRAINAGE = {
+/** Milliseconds that the newer build's workflows wait where the older ones do not: no other timer of theirs is as long. */
+const NEWER_MS = 1_234;
+/** The server's own minutes before it says that a build is drained, and the minute that an idle worker's poll takes. */
+const QUICK_SERVER = {
+  'matching.longPollExpirationInterval': '"3s"',
   'matching.wv.VersionDrainageStatusVisibilityGracePeriod': '"2s"',
   'matching.wv.VersionDrainageStatusRefreshInterval': '"1s"',
 };
@@ -39,10 +47,35 @@ afterAll(async () => {
 async function installed(seed: string): Promise<Installation> {
   const life = await install(
     { seed, graphs: RESOURCES, durationMs: { min: 2_000, max: 3_000 } },
-    { dynamicConfig: QUICK_DRAINAGE },
+    { dynamicConfig: QUICK_SERVER },
   );
   installations.push(life);
   return life;
+}
+
+/**
+ * A newer installation beside this one: its upgrades begin with a wait, which no history of the older ones has, and its
+ * rollouts end with one. Rollouts live through a deploy, so their change is patched.
+ *
+ * @param upgrades whether upgrades live through it as well, or are pinned
+ */
+async function newerInstallation(life: Installation, upgrades: 'patched' | 'pinned') {
+  const directory = join(life.directory, 'newer');
+  await cp(join(ROOT, 'dist'), join(directory, 'dist'), { recursive: true });
+  await cp(join(ROOT, 'package.json'), join(directory, 'package.json'));
+  await symlink(join(ROOT, 'node_modules'), join(directory, 'node_modules'));
+  const workflows = join(directory, 'dist/workflows');
+  const change = async (file: string, line: string, code: string) => {
+    const [before = '', after, ...more] = (await readFile(join(workflows, file), 'utf8')).split(line);
+    if (after === undefined || more.length > 0) throw new Error(`${file} does not have once: ${line}`);
+    const imports = `import { patched as isAfterDeploy, sleep as waitLonger } from '@temporalio/workflow';\n`;
+    await writeFile(join(workflows, file), `${imports}${before}${code}\n${line}${after}`);
+  };
+  const wait = `await waitLonger(${NEWER_MS});`;
+  const patchedWait = `if (isAfterDeploy('newer')) ${wait}`;
+  await change('upgrade.js', 'for (;;) {', upgrades === 'patched' ? patchedWait : wait);
+  await change('rollout.js', 'const result = run.conclude();', patchedWait);
+  return { main: join(directory, 'dist/client/main.js'), workflows: pathToFileURL(join(workflows, 'index.js')) };
 }
 
 interface Begun {
@@ -108,6 +141,10 @@ async function storyOf(life: Installation, workflowId: string) {
     behavior: versioningInfo?.behavior,
     builds: [...new Set(builds)],
     attempts: (events ?? []).flatMap(({ activityTaskStartedEventAttributes: started }) => started?.attempt ?? []),
+    /** It went the newer build's way. */
+    isNewer: (events ?? []).some(
+      ({ timerStartedEventAttributes: timer }) => optionalTsToMs(timer?.startToFireTimeout) === NEWER_MS,
+    ),
     timeouts: (events ?? []).filter(({ eventType }) => Number(eventType) === ACTIVITY_TIMED_OUT),
   };
 }
@@ -118,8 +155,11 @@ it.concurrent(
   async ({ expect }) => {
     const life = await installed('versioned');
     const { address } = life.env.server;
-    const build = (name: string) =>
-      life.worker({ name, env: { UPLIFT_DEPLOYMENT: DEPLOYMENT, UPLIFT_BUILD_ID: name } });
+    const newer = await newerInstallation(life, 'pinned');
+    const build = (name: string, main?: string) => {
+      const env = { UPLIFT_DEPLOYMENT: DEPLOYMENT, UPLIFT_BUILD_ID: name };
+      return life.worker({ name, env, ...(main === undefined ? {} : { main }) });
+    };
     const worker = (...args: string[]) =>
       uplift(['worker', ...args, '--deployment', DEPLOYMENT, '--address', address, '-o', 'json']);
     const versions = async () => {
@@ -157,7 +197,7 @@ it.concurrent(
     expect(await worker('promote', 'old')).toMatchObject({ code: 0 });
 
     await inFlight(life);
-    await build('new');
+    await build('new', newer.main);
     expect(await versions()).toMatchObject({ old: { state: 'current' }, new: { state: 'new', upgrades: 0 } });
     expect((await worker('drain', 'old')).stderr).toContain('old is current: it gets new upgrades (promote another');
     const promoted = await worker('promote', 'new');
@@ -178,16 +218,35 @@ it.concurrent(
     const runs = await judge(life, begun);
     const on = (name: string) => runs.filter(({ builds }) => builds.includes(name)).length;
     console.log(`versioned: ${on('old')} upgrades ended on the old build, ${on('new')} on the new one`);
-    for (const { behavior, builds, attempts } of runs) {
+    for (const { behavior, builds, attempts, isNewer } of runs) {
       expect(behavior).toBe(PINNED);
-      expect(builds).toHaveLength(1);
+      expect(builds).toEqual([isNewer ? 'new' : 'old']);
       expect(new Set(attempts)).toEqual(new Set([1]));
     }
     expect(on('old')).toBe(IN_FLIGHT);
-    // And a worker that takes the rollout up afresh replays both builds' part of it.
-    await Worker.runReplayHistory({ workflowBundle: await workflowBundle() }, await begun.handle.fetchHistory());
     const story = await storyOf(life, begun.handle.workflowId);
-    expect(story).toMatchObject({ behavior: AUTO_UPGRADE, builds: ['old', 'new'] });
+    expect(story).toMatchObject({ behavior: AUTO_UPGRADE, builds: ['old', 'new'], isNewer: true });
+    // And a worker that takes the rollout up afresh replays both builds' part of it, while an upgrade of the old one would
+    // not have gone on on the new one.
+    const newerBundle = { workflowBundle: await workflowBundle(newer.workflows) };
+    await Worker.runReplayHistory(newerBundle, await begun.handle.fetchHistory());
+    const [first] = begun.specs;
+    if (first === undefined) throw new Error('there is no upgrade');
+    const pinned = await life.env.client.workflow.getHandle(upgradeWorkflowId(first.resource)).fetchHistory();
+    await Worker.runReplayHistory({ workflowBundle: await workflowBundle() }, pinned);
+    await expect(Worker.runReplayHistory(newerBundle, pinned)).rejects.toThrow(DeterminismViolationError);
+
+    // The server still names the workers of a build that was killed.
+    const killed = await build('killed', newer.main);
+    await expect.poll(versions, { timeout: 30_000 }).toMatchObject({ killed: { workers: ['killed'] } });
+    killed.signal('SIGKILL');
+    await killed.ended;
+    const gone = await worker('promote', 'killed', '--timeout', '8s');
+    expect(gone).toMatchObject({ code: 1, stderr: expect.stringContaining('has polled since this began') as string });
+    expect(await versions()).toMatchObject({
+      new: { state: 'current' },
+      killed: { state: 'new', workers: ['killed'] },
+    });
 
     const none = await worker('promote', '--unversioned', '--timeout', '1s');
     expect(none).toMatchObject({
@@ -217,7 +276,8 @@ it.concurrent(
       return (await Promise.all(handles.map(pendingSteps))).flat();
     };
     await expect.poll(steps, { timeout: 60_000 }).toEqual(first.map(() => 'awaitOperation, attempt 1'));
-    await life.worker({ name: 'new' });
+    const { main } = await newerInstallation(life, 'patched');
+    await life.worker({ name: 'new', main });
     old.signal('SIGTERM');
     expect(await old.ended).toBe(0);
     finish(life, begun);
@@ -227,5 +287,8 @@ it.concurrent(
     console.log(`unversioned: ${handed} upgrades handed over to the new build`);
     expect(handed).toBe(IN_FLIGHT);
     for (const { behavior } of runs) expect(behavior ?? 0).toBe(0);
+    // What the old build began goes on its way, what began later the new one's; and so does the rollout itself.
+    expect(runs.map(({ isNewer }) => isNewer)).toEqual(begun.specs.map((_, index) => index >= IN_FLIGHT));
+    expect(await storyOf(life, begun.handle.workflowId)).toMatchObject({ isNewer: true });
   },
 );

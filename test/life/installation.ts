@@ -35,6 +35,8 @@ export interface Installation {
     readonly address?: string;
     readonly name?: string;
     readonly env?: Readonly<Record<string, string>>;
+    /** Of another installation: its `dist/client/main.js`. */
+    readonly main?: string;
   }): Promise<WorkerProcess>;
   /** The server as it is now. */
   server(): DevServer;
@@ -71,8 +73,8 @@ export async function install(
       if (spec === undefined) throw new Error(`no resource of ${service} is left`);
       return spec;
     },
-    worker: async ({ address = env.server.address, name = 'one', env: variables = {} } = {}) => {
-      const worker = await startWorkerProcess({ address, accounts, name, env: variables });
+    worker: async ({ address = env.server.address, name = 'one', ...rest } = {}) => {
+      const worker = await startWorkerProcess({ address, accounts, name, ...rest });
       workers.push(worker);
       return worker;
     },

@@ -46,11 +46,13 @@ export async function startWorkerProcess(options: {
   readonly name?: string;
   /** Further variables. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Of another installation: its `dist/client/main.js`. */
+  readonly main?: string;
 }): Promise<WorkerProcess> {
-  if (!existsSync(MAIN)) throw new Error(`${MAIN} is not there: build first, by \`npm run build\``);
-  const { accounts, name } = options;
+  const { accounts, name, main = MAIN } = options;
+  if (!existsSync(main)) throw new Error(`${main} is not there: build first, by \`npm run build\``);
   const args = ['worker', '--accounts', accounts, ...(name === undefined ? [] : ['--name', name])];
-  const child = spawn(process.execPath, [MAIN, ...args], {
+  const child = spawn(process.execPath, [main, ...args], {
     env: {
       PATH: process.env['PATH'],
       HOME: process.env['HOME'],
