@@ -4,6 +4,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import ms from 'ms';
 import { keepSecret, scrub } from '../activities/secrets.js';
 import { connectClient, type ServerTarget, targetOrLocal } from '../temporal/connection.js';
+import { isAddress } from '../temporal/variables.js';
 import { actor } from './actor.js';
 import { paintFor, type Paint } from './render/paint.js';
 
@@ -22,16 +23,17 @@ export interface OutputOptions {
 
 export function withServerOptions(command: Command): Command {
   return command
-    .option('--address <host:port>', 'Temporal server (default: TEMPORAL_ADDRESS, a profile, or 127.0.0.1:7233)')
+    .option(
+      '--address <host:port>',
+      'Temporal server (default: TEMPORAL_ADDRESS, a profile, or 127.0.0.1:7233)',
+      parseAddress,
+    )
     .option('--namespace <name>', 'Temporal namespace (default: TEMPORAL_NAMESPACE, a profile, or default)');
 }
 
 export function withAccountsOption(command: Command): Command {
   return command.addOption(
-    new Option('--accounts <file>', 'accounts file')
-      .env('UPLIFT_ACCOUNTS')
-      .default('accounts.yaml')
-      .argParser(parseFile),
+    new Option('--accounts <file>', 'accounts file').env('UPLIFT_ACCOUNTS').default('accounts.yaml'),
   );
 }
 
@@ -53,10 +55,10 @@ export function durationOption(flags: string, description: string, preset: strin
   return new Option(flags, description).argParser(parseDuration).default(parseDuration(preset), preset);
 }
 
-/** For commander, which names the option or variable: a file's path. */
-function parseFile(path: string): string {
-  if (path === '') throw new InvalidArgumentError('Name a file, or leave it out.');
-  return path;
+/** For commander: where a Temporal server listens. */
+function parseAddress(text: string): string {
+  if (!isAddress(text)) throw new InvalidArgumentError('Use host:port, as in temporal.example.com:7233.');
+  return text;
 }
 
 /** For commander: a TCP port; 0 is any free one. */

@@ -1,6 +1,7 @@
 /** The `uplift` command: one file per command, each adding itself. */
 import { Command } from 'commander';
 import { release } from '../temporal/release.js';
+import { refuseEmptyWords, refuseWrongEnvironment } from './environment.js';
 
 /**
  * By command, or by file where one adds several; in the order of the help. Only the command that is asked for is loaded:
@@ -36,6 +37,10 @@ export async function programFor(word?: string): Promise<Command> {
     // An option belongs to the command before it: `worker` has some in common with its own commands.
     .enablePositionalOptions()
     .showHelpAfterError('(--help shows how it is used)')
+    .hook('preAction', async (_, command) => {
+      refuseEmptyWords(command);
+      await refuseWrongEnvironment(process.env);
+    })
     .addHelpText(
       'after',
       `

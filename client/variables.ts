@@ -22,3 +22,9 @@ export const VARIABLES: Readonly<Record<string, string>> = {
   'ALIBABA_CLOUD_ACCESS_KEY_ID, ALIBABA_CLOUD_ACCESS_KEY_SECRET, ALIBABA_CLOUD_SECURITY_TOKEN':
     'Alibaba Cloud’s keys, unless an account names another prefix or a file.',
 };
+
+/** What docker-compose.yml asks its caller for, in the file `.env` or the environment; for the reference. */
+export const COMPOSE_VARIABLES: Readonly<Record<string, string>> = {
+  POSTGRES_PASSWORD: 'The password of its database; there is no preset.',
+  UPLIFT_ACCOUNTS_FILE: 'The accounts file of its workers, on the machine that runs it; left out: `./accounts.yaml`.',
+};

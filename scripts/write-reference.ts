@@ -4,7 +4,7 @@ import { format, resolveConfig } from 'prettier';
 import { z } from 'zod';
 import { EXIT, EXIT_MEANINGS } from '../client/exit-codes.js';
 import { programFor } from '../client/program.js';
-import { VARIABLES } from '../client/variables.js';
+import { COMPOSE_VARIABLES, VARIABLES } from '../client/variables.js';
 import { WORKER_VARIABLES } from '../worker/settings.js';
 import { METRICS, type Metric } from '../workflows/contracts/metrics.js';
 import { ATTRIBUTES } from '../workflows/contracts/search-attributes.js';
@@ -91,6 +91,11 @@ const text = [
       presetOf(name, schema),
       schema.description ?? '',
     ]),
+  ),
+  '## Variables of docker-compose.yml',
+  table(
+    ['variable', ''],
+    Object.entries(COMPOSE_VARIABLES).map(([name, about]) => [`\`${name}\``, about]),
   ),
   '## Metrics',
   "Beside the SDK's own (`temporal_…`):",

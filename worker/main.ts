@@ -63,9 +63,7 @@ const CLOSING_MS = 3_000;
 export async function runWorker(options: WorkerProcessOptions): Promise<void> {
   setFlagsFromString(GARBAGE_FLAG);
   const log = options.log ?? createLog();
-  const settings = workerSettings(process.env, (line) => {
-    log.warn(line);
-  });
+  const settings = workerSettings(process.env);
   log.level = settings.UPLIFT_LOG_LEVEL;
   const accounts = servedAccounts(loadAccounts(options.accountsFile, CLOUD_APIS), settings);
   const webhooks = loadWebhooks(options.accountsFile, CLOUD_APIS);

@@ -2,8 +2,6 @@
 import { isIP } from 'node:net';
 import ms from 'ms';
 import { z } from 'zod';
-import { VARIABLES } from '../client/variables.js';
-import { nearest } from '../temporal/spelling.js';
 
 /** The variables that cannot be used, each on one line with its remedy. */
 export class SettingsError extends Error {
@@ -119,17 +117,9 @@ export const WORKER_VARIABLES = z.object({
 export type WorkerSettings = z.infer<typeof WORKER_VARIABLES>;
 
 /**
- * @param warn is told of a variable that looks like one of these and is none
  * @throws SettingsError naming every variable that cannot be used; values are quoted, none of these is a secret
  */
-export function workerSettings(env: NodeJS.ProcessEnv, warn: (line: string) => void): WorkerSettings {
-  const known = Object.keys(WORKER_VARIABLES.shape);
-  for (const name of Object.keys(env)) {
-    // Those of other parts are not to be taken for typing errors.
-    if (!name.startsWith('UPLIFT_') || known.includes(name) || Object.hasOwn(VARIABLES, name)) continue;
-    const near = nearest(name, known);
-    if (near !== null) warn(`${name} is not a setting (did you mean ${near}?)`);
-  }
+export function workerSettings(env: NodeJS.ProcessEnv): WorkerSettings {
   const parsed = WORKER_VARIABLES.safeParse(env);
   if (parsed.success) {
     if (parsed.data.UPLIFT_BUILD_ID === undefined || parsed.data.UPLIFT_DEPLOYMENT !== undefined) return parsed.data;

@@ -50,7 +50,7 @@ export interface Workers {
 
 /** The workers for all three queues of each name that is served. */
 export async function createWorkers(options: WorkersOptions): Promise<Workers> {
-  const { settings = workerSettings({}, () => {}), deployment = null } = options;
+  const { settings = workerSettings({}), deployment = null } = options;
   const activities = createActivities(options.deps);
   const common = {
     connection: options.connection,

@@ -1,7 +1,7 @@
 /** The reference is made from tables; nothing that the code reads may be missing in them. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
-import { VARIABLES } from '../../client/variables.js';
+import { COMPOSE_VARIABLES, VARIABLES } from '../../client/variables.js';
 import { WORKER_VARIABLES } from '../../worker/settings.js';
 
 const ROOT = new URL('../../', import.meta.url);
@@ -19,4 +19,10 @@ it('names every variable of ours that the code reads, and no other', () => {
   // A level of the log, a slot: these are read through the table itself.
   const unread = ours.filter((name) => !read.has(name) && !(name in WORKER_VARIABLES.shape));
   expect(unread).toEqual([]);
+});
+
+it('names every variable that docker-compose.yml asks its caller for, and no other', () => {
+  const compose = readFileSync(new URL('docker-compose.yml', ROOT), 'utf8');
+  const asked = [...compose.matchAll(/(?<!\$)\$\{(\w+)/g)].map(([, name]) => name);
+  expect(new Set(asked)).toEqual(new Set(Object.keys(COMPOSE_VARIABLES)));
 });

@@ -1,0 +1,59 @@
+/** What is wrong with our own variables and with empty options is said before a command does anything. */
+import type { Command } from 'commander';
+import { misspelt } from '../temporal/spelling.js';
+import { refuseWrongValue } from '../temporal/variables.js';
+import { UsageError } from './errors.js';
+import { COMPOSE_VARIABLES, VARIABLES } from './variables.js';
+
+/** Their own text may be empty or have lines. */
+const ANYTHING = ['UPLIFT_DEBUG', 'UPLIFT_ENCRYPTION_KEYS', ...Object.keys(COMPOSE_VARIABLES)];
+
+/**
+ * @throws UsageError or TemporalSetupError for a variable that is misspelt, empty, or has quotes or white space around its
+ *   value; what a worker's may be set to is looked at by the worker
+ */
+export async function refuseWrongEnvironment(env: NodeJS.ProcessEnv): Promise<void> {
+  const known = [...Object.keys(VARIABLES), ...Object.keys(COMPOSE_VARIABLES)];
+  const others = Object.keys(env).filter((name) => /^U\w*_/i.test(name) && !known.includes(name));
+  if (others.length > 0) {
+    // Loaded only here, since it takes a moment.
+    const { WORKER_VARIABLES } = await import('../worker/settings.js');
+    known.push(...Object.keys(WORKER_VARIABLES.shape));
+  }
+  const ours = known.filter((name) => name.startsWith('UPLIFT_'));
+  for (const name of others) {
+    // The keys of an account, whose prefix may be any.
+    if (/_[AS]K$/.test(name)) continue;
+    const meant = misspelt(name, ours);
+    if (meant === null) continue;
+    throw new UsageError(`${name} is not a setting (did you mean ${meant}? If not, give it another name)`);
+  }
+  for (const name of ours.filter((one) => !ANYTHING.includes(one))) {
+    const value = env[name];
+    if (value !== undefined) refuseWrongValue(name, 'text', value);
+  }
+  const ui = env['UPLIFT_UI'];
+  if (ui === undefined || (/^https?:/.test(ui) && URL.canParse(ui))) return;
+  throw new UsageError(
+    `UPLIFT_UI: ${JSON.stringify(ui)} is no address of a page (use scheme, host and port, as in http://127.0.0.1:8233)`,
+  );
+}
+
+/** @throws UsageError for an option or an argument without text, as of a variable of a script that was never set */
+export function refuseEmptyWords(command: Command): void {
+  for (const option of command.options) {
+    const value: unknown = command.getOptionValue(option.attributeName());
+    if (![value].flat().some(isEmpty)) continue;
+    const isFromEnvironment = command.getOptionValueSource(option.attributeName()) === 'env';
+    const name = isFromEnvironment ? option.envVar : option.long;
+    throw new UsageError(`${name} is empty (give it a value${option.mandatory ? '' : ', or leave it out'})`);
+  }
+  const index = command.args.findIndex(isEmpty);
+  if (index === -1) return;
+  const { registeredArguments: names } = command;
+  throw new UsageError(`the argument ${(names[index] ?? names.at(-1))?.name()} is empty (give it a value)`);
+}
+
+function isEmpty(value: unknown): boolean {
+  return typeof value === 'string' && value.trim() === '';
+}
