@@ -36,7 +36,6 @@ import {
   type UpgradeInput,
   type UpgradeResult,
 } from './contracts/upgrade.js';
-import { markdown } from './details.js';
 import { rootReason } from './failures.js';
 import {
   goOnSignal,
@@ -49,6 +48,7 @@ import { measureEnd, measurePhase } from './metrics.js';
 import { growing, pauseAt, type Growing } from './pauses.js';
 import { stepsAt, type Steps } from './steps.js';
 import { mustBeInTime } from './timely.js';
+import { nameOf, upgradeDetails } from './upgrade-details.js';
 
 /** So long a resource may stay busy, or a send not get out; then the upgrade is refused. Milliseconds at scale 1. */
 const PATIENCE_MS = 2 * 3_600_000;
@@ -516,73 +516,16 @@ class UpgradeRun {
     this.describe(phase, next, reason);
   }
 
-  private describe(state: string, next: string, reason: string): void {
-    const { resource, targetLabel } = this.input.spec;
-    setCurrentDetails(
-      markdown({
-        state: `**${state}** since ${new Date().toISOString()}`,
-        next,
-        why: reason,
-        more: this.evidence(),
-        tables: [
-          {
-            head: ['resource', 'service', 'account', 'region', 'from', 'target'],
-            rows: [
-              [
-                resource.id,
-                resource.service,
-                resource.account,
-                resource.region,
-                this.fromVersion ?? 'not read yet',
-                targetLabel,
-              ],
-            ],
-          },
-          {
-            head: ['check', 'status', 'found'],
-            rows: this.findings.map(({ check, status, problems }) => [
-              check,
-              status,
-              problems.map(({ type, code }) => `${type} ${code}`).join(', '),
-            ]),
-          },
-        ],
-      }),
-    );
-  }
-
-  /** What a person tells the cloud's support: where it failed, the operation, and the latest call that was to change something. */
-  private evidence(): (readonly [label: string, text: string])[] {
-    const failedIn = failureClass(this.outcome, this.calls.length > 0, this.verdict);
-    const sent = this.calls.at(-1);
-    return [
-      ...(failedIn === null
-        ? []
-        : [
-            [
-              'Failed in:',
-              [failedIn, ...(this.operation === null ? [] : [nameOf(this.operation)])].join(', '),
-            ] as const,
-          ]),
-      ...(sent === undefined
-        ? []
-        : [
-            [
-              'Sent:',
-              `${sent.method} at ${sent.at}: ${sent.answer}, ${sent.status === null ? 'no answer' : `HTTP ${sent.status}`}, request id ${sent.requestId ?? 'not told'}`,
-            ] as const,
-          ]),
-    ];
+  private describe(state: string, next: string, why: string): void {
+    const { fromVersion, outcome, verdict, operation, findings, calls } = this;
+    const shown = { spec: this.input.spec, fromVersion, outcome, verdict, operation, findings, calls };
+    setCurrentDetails(upgradeDetails(shown, { state, next, why }));
   }
 
   private get title(): string {
     const { resource, targetLabel } = this.input.spec;
     return `${resource.id} to ${targetLabel}`;
   }
-}
-
-function nameOf({ id }: Operation): string {
-  return id === null ? 'the operation' : `operation ${id}`;
 }
 
 function wasReset(): boolean {
