@@ -46,16 +46,19 @@ export async function writeWorkflowBundle(): Promise<void> {
 export function builtBundle(): { readonly codePath: string } | null {
   const madeAt = statSync(BUNDLE_PATH, { throwIfNoEntry: false })?.mtimeMs;
   if (madeAt === undefined) return null;
-  const sources = readdirSync(WORKFLOWS, { recursive: true, encoding: 'utf8' });
-  const isStale = sources.some((name) => statSync(new URL(name, WORKFLOWS)).mtimeMs > madeAt);
+  const isStale = sources().some((name) => statSync(new URL(name, WORKFLOWS)).mtimeMs > madeAt);
   return isStale ? null : { codePath: BUNDLE_PATH };
 }
 
 /** The release, and the start of a hash of its workflows' code: another one for every build whose workflows differ. */
 export function ownBuildId(): string {
   const hash = createHash('sha256');
-  for (const name of readdirSync(WORKFLOWS, { recursive: true, encoding: 'utf8' }).toSorted()) {
-    if (/\.[jt]s$/.test(name)) hash.update(readFileSync(new URL(name, WORKFLOWS)));
-  }
+  for (const name of sources()) hash.update(readFileSync(new URL(name, WORKFLOWS)));
   return `${release()}-${hash.digest('hex').slice(0, 8)}`;
+}
+
+/** Files alone: a folder's time is that of its copying, wherever an installation is copied. */
+function sources(): string[] {
+  const names = readdirSync(WORKFLOWS, { recursive: true, encoding: 'utf8' });
+  return names.filter((name) => /\.[jt]s$/.test(name)).toSorted();
 }

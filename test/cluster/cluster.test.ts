@@ -1,26 +1,32 @@
 /** Everything that docker-compose.yml describes, as processes on this machine, under rollouts. */
-import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import type { Client } from '@temporalio/client';
 import { afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { identitiesOf, queues } from '../../client/queues.js';
-import type { Running, Supervised } from '../../client/supervisor.js';
 import { connectClient, localTarget } from '../../temporal/connection.js';
 import { ensureNamespace } from '../../temporal/namespace.js';
 import { freePorts, LOOPBACK } from '../../temporal/ports.js';
 import { QUEUES } from '../../workflows/contracts/queues.js';
 import { serve } from '../cli/cli.js';
-import { type Cluster, startCluster } from './cluster.js';
+import { type Cluster, startCluster, type Worker } from './cluster.js';
 import { composeService, processOf, ROOT } from '../support/compose.js';
-import { buildImage } from './image.js';
+import { buildImage, type Image } from './image.js';
 import { findPostgres } from './postgres.js';
 import { findClusterPrograms } from './programs.js';
 import { normalised, offences, type Rehearsal, startRehearsal } from './rehearsals.js';
 
+const execute = promisify(execFile);
 const report = (line: string): void => console.error(line);
 
+/** Of the user `node` in Node's own images. */
+const NODE_UID = 1000;
+
 let directory: string;
+let image: Image;
 let cluster: Cluster;
 let client: Client;
 let hasFailed = false;
@@ -34,14 +40,17 @@ beforeAll(async () => {
   // PostgreSQL's user has to reach its own folder in there.
   await chmod(directory, 0o711);
   report('Building the image of the workers');
-  const image = await buildImage(join(directory, 'image'));
+  image = await buildImage(join(directory, 'image'));
   cluster = await startCluster({ programs, postgresBin, image, directory: join(directory, 'cluster'), report });
   client = await connectClient(localTarget(cluster.address));
   return async () => {
     await client.connection.close();
     await cluster.stop();
     if (hasFailed) report(`Logs are kept in ${directory}`);
-    else await rm(directory, { recursive: true, force: true });
+    else {
+      await execute('chmod', ['-R', 'u+w', image.directory]);
+      await rm(directory, { recursive: true, force: true });
+    }
   };
 });
 afterEach(({ task }) => {
@@ -49,8 +58,8 @@ afterEach(({ task }) => {
 });
 
 /** Until the end of the test: no worker may meet accounts that it does not have. */
-async function startWorker(name: string, accounts: string): Promise<Supervised<Running>> {
-  const worker = await cluster.startWorker(name, accounts);
+async function startWorker(name: string, accounts: string, uid?: number): Promise<Worker> {
+  const worker = await cluster.startWorker(name, accounts, uid);
   onTestFinished(() => worker.stop());
   return worker;
 }
@@ -103,6 +112,31 @@ describe('what is set up', () => {
     // They take their shards one after another, and look once a minute for those that were missed.
     await expect.poll(total, { timeout: 150_000, interval: 500 }).toBe(64);
     expect((await Promise.all(nodes.map(shardsOf))).every((owned) => owned > 0)).toBe(true);
+  });
+});
+
+describe('the image of the workers', () => {
+  it('serves a user who can write nothing of it, with the bundle that was built, and its health check knows a dead one', async () => {
+    expect(image.user).toBe('node');
+    const isRoot = process.getuid?.() === 0;
+    const uid = isRoot ? NODE_UID : undefined;
+    const accounts = join(directory, 'locked.yaml');
+    await writeFile(accounts, 'accounts: { one: { cloud: huawei, region: eu-west-101 } }\n');
+    const worker = await startWorker('locked', accounts, uid);
+    expect(await worker.isHealthy()).toBe(true);
+    const { pid } = worker.current();
+    expect(await readFile(`/proc/${pid}/status`, 'utf8')).toMatch(
+      new RegExp(`^Uid:\\s+${uid ?? process.getuid?.()}\\s`, 'm'),
+    );
+    // For root, modes are no bound: for the worker's user they are.
+    const places = ['.', 'dist', 'dist/client/main.js', 'node_modules'].map((place) => join(image.directory, place));
+    const { stdout: writable } = await execute('find', [...places, '-maxdepth', '0', '-writable'], { uid, gid: uid });
+    expect(writable).toBe('');
+    const log = await readFile(worker.log, 'utf8');
+    expect(log).toContain('worker is ready');
+    expect(log).not.toMatch(/Workflow bundle created|EACCES|EROFS/);
+    await worker.stop();
+    expect(await worker.isHealthy()).toBe(false);
   });
 });
 

@@ -32,6 +32,13 @@ export interface Node {
   pid(): number;
 }
 
+export interface Worker extends Supervised<Running> {
+  /** Holds what it wrote. */
+  readonly log: string;
+  /** What its container's health check says. */
+  isHealthy(): Promise<boolean>;
+}
+
 export interface Cluster {
   /** host:port of the frontend. */
   readonly address: string;
@@ -43,8 +50,12 @@ export interface Cluster {
   setUpNamespaces(): Promise<string>;
   startServer(): Promise<void>;
   stopServer(): Promise<void>;
-  /** An `uplift worker` as the compose file runs it; started again whenever it ends unasked. */
-  startWorker(name: string, accountsFile: string): Promise<Supervised<Running>>;
+  /**
+   * An `uplift worker` as the compose file runs it; started again whenever it ends unasked.
+   *
+   * @param uid whom it belongs to; left out: whoever runs this
+   */
+  startWorker(name: string, accountsFile: string, uid?: number): Promise<Worker>;
   stop(): Promise<void>;
 }
 
@@ -135,7 +146,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
     setUpNamespaces,
     startServer,
     stopServer,
-    startWorker: (name, accountsFile) => {
+    startWorker: async (name, accountsFile, uid) => {
       const own = host((workers += 1));
       const at = (variable: string): string => composeEnv('worker', variable).replace(/^[^:]+/, own);
       const values = {
@@ -146,12 +157,13 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
       };
       const { command, args, env } = processOf('worker', values, image.entrypoint);
       const log = join(directory, `${name}.log`);
+      const healthy = () => isHealthy('worker', own);
       const start = () =>
         startProcess(
           { command, args: [...args, '--name', name], env: { ...image.env, ...env, ...path, HOME: directory } },
-          { cwd: image.directory, log, ready: () => isHealthy('worker', own) },
+          { cwd: image.directory, log, ready: healthy, ...(uid === undefined ? {} : { uid }) },
         );
-      return supervise(name, start, report);
+      return { ...(await supervise(name, start, report)), log, isHealthy: healthy };
     },
     stop,
   };
@@ -191,11 +203,18 @@ interface StartOptions {
   readonly log: string;
   /** Asked again and again, with what it wrote so far. */
   readonly ready: (said: string) => boolean | Promise<boolean>;
+  readonly uid?: number;
 }
 
-async function startProcess({ command, args, env }: Process, { cwd, log, ready }: StartOptions): Promise<Running> {
+async function startProcess({ command, args, env }: Process, options: StartOptions): Promise<Running> {
+  const { cwd, log, ready, uid } = options;
   const output = createWriteStream(log, { flags: 'a' });
-  const child = spawn(command, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(command, args, {
+    cwd,
+    env,
+    ...(uid === undefined ? {} : { uid, gid: uid }),
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   let said = '';
   for (const stream of [child.stdout, child.stderr]) {
     stream.pipe(output, { end: false });

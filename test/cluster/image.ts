@@ -7,14 +7,21 @@ import { ROOT } from '../support/compose.js';
 
 const execute = promisify(execFile);
 
+const COPY = { recursive: true, preserveTimestamps: true } as const;
+
 export interface Image {
   /** The image's working directory. */
   readonly directory: string;
   readonly entrypoint: readonly string[];
+  /** Whom its processes belong to. */
+  readonly user: string;
   readonly env: Readonly<Record<string, string>>;
 }
 
-/** Both stages: the first builds with all dependencies, the second gets what the workers need. */
+/**
+ * Both stages: the first builds with all dependencies, the second gets what the workers need. Nothing in it can be written,
+ * as in a container that is read-only; and files keep their times, by which a worker tells whether its bundle is stale.
+ */
 export async function buildImage(folder: string): Promise<Image> {
   const text = await readFile(join(ROOT, 'Dockerfile'), 'utf8');
   const [build = [], final = []] = stagesOf(text);
@@ -29,7 +36,7 @@ export async function buildImage(folder: string): Promise<Image> {
     if (word === 'COPY') {
       const names = rest.slice(0, -1);
       const files = names.includes('.') ? context : names.filter((name) => context.includes(name));
-      for (const file of files) await cp(join(ROOT, file), join(built, file), { recursive: true });
+      for (const file of files) await cp(join(ROOT, file), join(built, file), COPY);
     } else if (word === 'RUN') {
       // Other people's machines have these packages already.
       const env = { ...process.env, npm_config_prefer_offline: 'true', npm_config_audit: 'false' };
@@ -43,16 +50,19 @@ export async function buildImage(folder: string): Promise<Image> {
   }
   const env: Record<string, string> = {};
   let entrypoint: string[] = [];
+  let user = 'root';
   for (const step of final) {
     const [, file] = /^COPY --from=build \/app\/(\S+) /.exec(step) ?? [];
-    if (file !== undefined) await cp(join(built, file), join(directory, file), { recursive: true });
+    if (file !== undefined) await cp(join(built, file), join(directory, file), COPY);
     if (step.startsWith('ENV ')) {
       for (const [, name = '', value = ''] of step.matchAll(/ (\w+)=(\S+)/g)) env[name] = value;
     }
     if (step.startsWith('ENTRYPOINT ')) entrypoint = JSON.parse(step.slice('ENTRYPOINT '.length)) as string[];
+    if (step.startsWith('USER ')) user = step.slice('USER '.length);
   }
   await rm(built, { recursive: true });
-  return { directory, entrypoint, env };
+  await execute('chmod', ['-R', 'a-w', directory]);
+  return { directory, entrypoint, user, env };
 }
 
 /** Instructions of each stage, one a line. */

@@ -1,5 +1,6 @@
 /** What docker-compose.yml runs besides images: its scripts, against a real server. */
 import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -81,6 +82,18 @@ describe('docker-compose.yml', () => {
     const { include } = JSON.parse(await readFile(join(ROOT, 'tsconfig.build.json'), 'utf8')) as { include: string[] };
     const context = (await readFile(join(ROOT, '.dockerignore'), 'utf8')).split('\n');
     expect(include.filter((folder) => !context.includes(`!${folder}`))).toEqual([]);
+    const named = context.flatMap((line) => (line.startsWith('!') ? [line.slice(1)] : []));
+    expect(named.filter((name) => !existsSync(join(ROOT, name)))).toEqual([]);
+    const dockerfile = await readFile(join(ROOT, 'Dockerfile'), 'utf8');
+    const copied = [...dockerfile.matchAll(/^COPY ((?!--from).+) \S+$/gm)].flatMap(([, names = '']) =>
+      names.split(' '),
+    );
+    expect(copied.filter((name) => name !== '.' && !named.includes(name))).toEqual([]);
+    const started = [...dockerfile.matchAll(/^(?:ENTRYPOINT|CMD) (\[.+\])$/gm)].flatMap(
+      ([, words = '']) => JSON.parse(words) as string[],
+    );
+    expect(started).toEqual(['node', 'dist/client/main.js', 'worker']);
+    expect(existsSync(join(ROOT, 'dist/client/main.js'))).toBe(true);
   });
 
   it('has one release of the server for all its roles and their tools', () => {
