@@ -39,21 +39,29 @@ export async function refuseWrongEnvironment(env: NodeJS.ProcessEnv): Promise<vo
   );
 }
 
-/** @throws UsageError for an option or an argument without text, as of a variable of a script that was never set */
-export function refuseEmptyWords(command: Command): void {
+/** @throws UsageError for an option or an argument without text, or with a Windows line end, as scripts make them */
+export function refuseWrongWords(command: Command): void {
   for (const option of command.options) {
     const value: unknown = command.getOptionValue(option.attributeName());
-    if (![value].flat().some(isEmpty)) continue;
+    const wrong = [value]
+      .flat()
+      .map((one) => objectionTo(one, option.mandatory))
+      .find((one) => one !== null);
+    if (wrong === undefined) continue;
     const isFromEnvironment = command.getOptionValueSource(option.attributeName()) === 'env';
     const name = isFromEnvironment ? option.envVar : option.long;
-    throw new UsageError(`${name} is empty (give it a value${option.mandatory ? '' : ', or leave it out'})`);
+    throw new UsageError(`${name} ${wrong}`);
   }
-  const index = command.args.findIndex(isEmpty);
-  if (index === -1) return;
-  const { registeredArguments: names } = command;
-  throw new UsageError(`the argument ${(names[index] ?? names.at(-1))?.name()} is empty (give it a value)`);
+  const names = command.registeredArguments;
+  for (const [index, value] of command.args.entries()) {
+    const wrong = objectionTo(value, true);
+    if (wrong === null) continue;
+    throw new UsageError(`the argument ${(names[index] ?? names.at(-1))?.name()} ${wrong}`);
+  }
 }
 
-function isEmpty(value: unknown): boolean {
-  return typeof value === 'string' && value.trim() === '';
+function objectionTo(value: unknown, isRequired: boolean): string | null {
+  if (typeof value !== 'string') return null;
+  if (value.trim() === '') return `is empty (give it a value${isRequired ? '' : ', or leave it out'})`;
+  return value.endsWith('\r') ? 'ends with a line end of Windows (remove it, also from the script)' : null;
 }

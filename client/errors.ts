@@ -59,6 +59,8 @@ export function whatWentWrong(error: unknown): string {
   if (answer !== null) return told(oneLine(answer.details || answer.message), Number(answer.code));
   const toWorker = answerIn(error);
   if (toWorker !== null) return told(oneLine(toWorker.details), CODES[toWorker.code]);
+  // The SDK has a class of its own for this answer, and keeps the server's no more.
+  if (error.name === 'NamespaceNotFoundError') return told(oneLine(error.message), undefined);
   return oneLine(error.message);
 }
 

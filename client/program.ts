@@ -1,7 +1,7 @@
 /** The `uplift` command: one file per command, each adding itself. */
 import { Command } from 'commander';
 import { release } from '../temporal/release.js';
-import { refuseEmptyWords, refuseWrongEnvironment } from './environment.js';
+import { refuseWrongWords, refuseWrongEnvironment } from './environment.js';
 
 /**
  * By command, or by file where one adds several; in the order of the help. Only the command that is asked for is loaded:
@@ -38,7 +38,7 @@ export async function programFor(word?: string): Promise<Command> {
     .enablePositionalOptions()
     .showHelpAfterError('(--help shows how it is used)')
     .hook('preAction', async (_, command) => {
-      refuseEmptyWords(command);
+      refuseWrongWords(command);
       await refuseWrongEnvironment(process.env);
     })
     .addHelpText(

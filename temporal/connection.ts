@@ -130,9 +130,11 @@ async function promptly<T extends { close(): Promise<void> }>(connecting: Promis
 }
 
 function unreachable(target: ServerTarget, error: unknown): TemporalSetupError {
+  // Neither side of a handshake that comes to nothing says why.
+  const tls = target.options.tls ? ', or turn TLS off by TEMPORAL_TLS=false if it has none' : '';
   return new TemporalSetupError(
     `Temporal at ${target.address} cannot be reached: ${cause(error)}`,
-    'start it, e.g. with `uplift dev`, or set TEMPORAL_ADDRESS or TEMPORAL_PROFILE to one that runs',
+    `start it, e.g. with \`uplift dev\`, or set TEMPORAL_ADDRESS or TEMPORAL_PROFILE to one that runs${tls}`,
   );
 }
 

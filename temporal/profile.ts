@@ -24,7 +24,7 @@ export function checkedProfile(env: NodeJS.ProcessEnv): string {
   const values = profile === null ? {} : settingsOf(profile, where);
   for (const [key, value] of Object.entries(values)) {
     // A variable was looked at by itself.
-    if (env[variableOf(key)] === undefined) refuseWrongValue(`${where}${key}`, SETTINGS[key] ?? 'text', value);
+    if (env[variableOf(key)] === undefined) refuseWrongValue(`${where}${key}`, SETTINGS[key] ?? 'header', value);
   }
   refuseHalves((key) => {
     const variable = variableOf(key);
@@ -123,7 +123,7 @@ function settingsOf(profile: Table, where: string): Record<string, string> {
 }
 
 function settingOf(key: string, value: unknown, where: string): string {
-  const kind = key.startsWith('grpc_meta.') ? 'text' : SETTINGS[key];
+  const kind = key.startsWith('grpc_meta.') ? 'header' : SETTINGS[key];
   if (kind === undefined) {
     const near = nearest(key, Object.keys(SETTINGS));
     throw new TemporalSetupError(

@@ -7,8 +7,8 @@ import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { TemporalSetupError } from './errors.js';
 import { misspelt, nearest } from './spelling.js';
 
-/** What a setting has to be; those of a `file` name it, and it is PEM. */
-export type Kind = 'address' | 'text' | 'flag' | 'anything' | Pem | `${Pem} file`;
+/** What a setting has to be; a `header` goes along with every call, those of a `file` name it, and it is PEM. */
+export type Kind = 'address' | 'text' | 'header' | 'flag' | 'anything' | Pem | `${Pem} file`;
 type Pem = 'certificate' | 'private key';
 
 /**
@@ -18,7 +18,7 @@ type Pem = 'certificate' | 'private key';
 export const SETTINGS: Readonly<Record<string, Kind>> = {
   address: 'address',
   namespace: 'text',
-  api_key: 'text',
+  api_key: 'header',
   'tls.disabled': 'flag',
   'tls.server_name': 'text',
   'tls.server_ca_cert_path': 'certificate file',
@@ -72,7 +72,12 @@ const METADATA = 'TEMPORAL_GRPC_META_';
  */
 export function refuseWrongVariables(env: NodeJS.ProcessEnv): void {
   for (const name of Object.keys(env)) {
-    if (KNOWN.includes(name) || OTHERS.includes(name) || name.startsWith(METADATA)) continue;
+    if (KNOWN.includes(name) || OTHERS.includes(name)) continue;
+    if (name.startsWith(METADATA)) {
+      // An empty one takes the profile's out.
+      if (env[name]) refuseWrongValue(name, 'header', env[name]);
+      continue;
+    }
     const isOfConnection = OF_A_CONNECTION.test(name);
     const meant = misspelt(name, KNOWN) ?? (isOfConnection ? nearest(name, KNOWN) : null);
     if (meant === null && !isOfConnection) continue;
@@ -108,6 +113,9 @@ export function refuseWrongValue(where: string, kind: Kind, value: string): void
   if (/[\r\n]/.test(value.trim())) refuse(' has several lines', 'give it one alone');
   if (value !== value.trim()) {
     refuse(' begins or ends with white space', 'remove it; the line ends of Windows are white space too');
+  }
+  if (kind === 'header' && /[^\x20-\x7e]/.test(value)) {
+    refuse(' has characters that a header of a call cannot have', 'use letters, digits and signs of ASCII');
   }
   if (/^(["']).*\1$/.test(value)) refuse(' has quotes within its value', 'remove them');
   if (kind === 'address' && !isAddress(value)) {

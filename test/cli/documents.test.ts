@@ -1,4 +1,5 @@
 /** The plan's and the report's text, the event stream and the exit codes: all pure. */
+import { NamespaceNotFoundError } from '@temporalio/common';
 import { describe, expect, it } from 'vitest';
 import { errorLines, exitCodeOfError } from '../../client/errors.js';
 import { changesSince } from '../../client/events.js';
@@ -384,6 +385,9 @@ it('errors are one line each', () => {
     `It failed: Status { code: ${code}, message: "${message}", details: b"\\x08", metadata: MetadataMap { headers: {"a": "b"} }, source: None }`;
   expect(errorLines(new Error(structure('NotFound', 'Namespace \\"nix\\" is not found.')))).toEqual([
     'uplift: Temporal answers: Namespace "nix" is not found. (check --namespace, or run `uplift doctor --fix`)',
+  ]);
+  expect(errorLines(new NamespaceNotFoundError('nix'))).toEqual([
+    "uplift: Temporal answers: Namespace not found: 'nix' (check --namespace, or run `uplift doctor --fix`)",
   ]);
   expect(errorLines(new Error(structure('Unavailable', 'no route')))).toEqual([
     'uplift: Temporal does not answer: no route (check that it runs, and --address; `uplift doctor` looks closer)',

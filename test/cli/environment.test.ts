@@ -22,6 +22,12 @@ it.each<[args: string[], env: NodeJS.ProcessEnv, line: string]>([
   [['status', '--namespace', ''], {}, '--namespace is empty (give it a value, or leave it out)'],
   [['status', ''], {}, 'the argument rollout is empty (give it a value)'],
   [['pause', 'prod', '--reason', ''], {}, '--reason is empty (give it a value)'],
+  [
+    ['status', '--namespace', 'ops\r'],
+    {},
+    '--namespace ends with a line end of Windows (remove it, also from the script)',
+  ],
+  [['status', 'prod\r'], {}, 'the argument rollout ends with a line end of Windows (remove it, also from the script)'],
   [['dev', '--directory', ''], {}, '--directory is empty (give it a value, or leave it out)'],
   [['doctor'], { UPLIFT_ACTOR: "'ana'" }, 'UPLIFT_ACTOR has quotes within its value (remove them)'],
   [['worker'], { UPLIFT_BUILD_ID: 'v1\r' }, `UPLIFT_BUILD_ID ${WHITE}`],

@@ -129,6 +129,15 @@ describe('what would be passed over is refused', () => {
       { TEMPORAL_API_KEY: 'one-key\r' },
       'TEMPORAL_API_KEY begins or ends with white space (remove it; the line ends of Windows are white space too)',
     ],
+    [
+      { TEMPORAL_API_KEY: 'one-k€y' },
+      'TEMPORAL_API_KEY has characters that a header of a call cannot have (use letters, digits and signs of ASCII)',
+    ],
+    [
+      { TEMPORAL_GRPC_META_UPLIFT_ACTOR: 'jürgen' },
+      'TEMPORAL_GRPC_META_UPLIFT_ACTOR has characters that a header of a call cannot have (use letters, digits and signs of ASCII)',
+    ],
+    [{ TEMPORAL_GRPC_META_TEAM: 'ops\r' }, /^TEMPORAL_GRPC_META_TEAM begins or ends with white space/],
     [{ TEMPORAL_NAMESPACE: "'ops'" }, 'TEMPORAL_NAMESPACE has quotes within its value (remove them)'],
     [
       { TEMPORAL_ADDRESS: 'http://x:7233' },
@@ -236,6 +245,7 @@ describe('a profile that is wrong', () => {
       'profile p: tls.server_ca_cert_data holds no certificate in PEM (give it one, with its lines)',
     ],
     [here('grpc_meta = "x"'), 'profile p: grpc_meta must be a table (as in examples/temporal.toml)'],
+    [here('grpc_meta = {team = "Jürgens"}'), 'profile p: grpc_meta.team has characters that a header of a call cannot'],
     [here('grpc_meta = {team = 1}'), 'profile p: grpc_meta.team must be text (put it in quotes)'],
     ['address = "x:7233"', 'address is not a key (all keys belong to a profile, below a line as [profile.default])'],
     ['[profiles.p]', 'profiles is not a key (all keys belong to a profile, below a line as [profile.default])'],
@@ -299,6 +309,14 @@ describe('resolveTemporal', () => {
     const source = await resolveTemporal({ env: { ...rest, ...withoutConfig }, report: () => {} });
     expect(source).toMatchObject({ kind: 'embedded', binary: { path: serverBinary() } });
   });
+});
+
+it('says that TLS may be the reason where it is on, as by an API key', async () => {
+  const address = `127.0.0.1:${await freePort()}`;
+  const target = configuredTarget({ ...withoutConfig, TEMPORAL_ADDRESS: address, TEMPORAL_API_KEY: 'not-to-be-shown' });
+  await expect(connectClient(target ?? localTarget(), {})).rejects.toThrow(
+    /^Temporal at .* cannot be reached: .*, or turn TLS off by TEMPORAL_TLS=false if it has none\)$/,
+  );
 });
 
 it('says in one line that a server cannot be reached, without its credentials', async () => {
