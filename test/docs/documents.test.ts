@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import { expect, it } from 'vitest';
 import { programFor } from '../../client/program.js';
-import { VARIABLES } from '../../client/variables.js';
+import { COMPOSE_VARIABLES, VARIABLES } from '../../client/variables.js';
 import { WORKER_VARIABLES } from '../../worker/settings.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -155,7 +155,11 @@ it('every npm script that the documents name exists', () => {
 });
 
 it('every variable of ours that the documents name exists', () => {
-  const known = new Set([...Object.keys(VARIABLES), ...Object.keys(WORKER_VARIABLES.shape)]);
+  const known = new Set([
+    ...Object.keys(VARIABLES),
+    ...Object.keys(COMPOSE_VARIABLES),
+    ...Object.keys(WORKER_VARIABLES.shape),
+  ]);
   const told = documents.flatMap(({ text }) => text.match(/\bUPLIFT_[A-Z]+(_[A-Z]+)*\b/g) ?? []);
   expect(told.length).toBeGreaterThan(0);
   expect(told.filter((name) => !known.has(name))).toEqual([]);
