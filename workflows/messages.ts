@@ -24,6 +24,8 @@ export const upgradeStuckSignal = defineSignal<[string]>(MESSAGES.upgradeStuck);
 /** To an upgrade that is held or overdue: a person says how it ended. */
 export const resolveUpdate = defineUpdate<void, [Resolution]>(MESSAGES.resolve);
 export const shardWordSignal = defineSignal<[ShardWord]>(MESSAGES.shardWord);
+/** To the wave, once: the shard of this number has gone on in a new run. */
+export const shardWentOnSignal = defineSignal<[number]>(MESSAGES.shardWentOn);
 export const grantSignal = defineSignal<[Grant]>(MESSAGES.grant);
 export const releaseInventorySignal = defineSignal(MESSAGES.releaseInventory);
 /** To the rollout: pause, resume or stop. A signal, so that it holds even when no worker is up. */

@@ -1,7 +1,7 @@
 /** How the upgrades of a shard ended, and which of them the failure budget is charged for. */
 import { addFailures, tally } from './contracts/outcome.js';
 import { upgradeWorkflowId } from './contracts/ids.js';
-import type { Counts, FailureCounts, UpgradeEnd } from './contracts/rollout.js';
+import type { Counts, FailureCounts, ShardCarried, UpgradeEnd } from './contracts/rollout.js';
 import {
   FAILED_OUTCOMES,
   type FailureClass,
@@ -14,20 +14,30 @@ import {
 const LONGEST_REASON = 300;
 
 export class ShardEnds {
-  readonly all: UpgradeEnd[] = [];
+  readonly all: UpgradeEnd[];
   /** Charged to the budget: those that failed, and those that were overdue, however they ended. */
-  failures = 0;
+  failures: number;
   /** Of all that failed, charged or not. */
-  byClass: FailureCounts = {};
+  byClass: FailureCounts;
   /** Resource and reason of the latest one. */
-  lastFailure: string | null = null;
+  lastFailure: string | null;
   private readonly charged: readonly FailureClass[] | undefined;
   /** Past their deadlines while they ran: their end charges nothing more. */
   private readonly overdue = new Set<string>();
 
   /** @param charged failures of which steps are charged; `undefined` for all */
-  constructor(charged: readonly FailureClass[] | undefined) {
+  constructor(charged: readonly FailureClass[] | undefined, carried?: ShardCarried) {
     this.charged = charged;
+    this.all = [...(carried?.ends ?? [])];
+    this.failures = carried?.failures ?? 0;
+    this.byClass = carried?.byClass ?? {};
+    this.lastFailure = carried?.lastFailure ?? null;
+  }
+
+  /** For the next run. */
+  get carried(): Pick<ShardCarried, 'ends' | 'failures' | 'byClass' | 'lastFailure'> {
+    const { all: ends, failures, byClass, lastFailure } = this;
+    return { ends, failures, byClass, lastFailure };
   }
 
   add(end: UpgradeEnd, resourceId: string, failedIn: FailureClass | null): void {

@@ -1,6 +1,8 @@
 /** Freezes as a shard knows them: asked before it starts anything, told by whoever finds one, watched until they end. */
 import { CancellationScope, condition, isCancellation, patched } from '@temporalio/workflow';
 import { covers, type Freeze, freezeLabel } from './contracts/freezes.js';
+import { upgradeWorkflowId } from './contracts/ids.js';
+import type { ShardCarried } from './contracts/rollout.js';
 import type { UpgradeSpec } from './contracts/upgrade.js';
 import { freezesEnded, readFreezes } from './steps.js';
 
@@ -48,6 +50,18 @@ export class ShardFreezes {
   isFound(spec: UpgradeSpec, freeze: Freeze): void {
     this.found.set(spec, freeze.id);
     this.hear([...this.holding.filter(({ id }) => id !== freeze.id), freeze]);
+  }
+
+  /** As an earlier run was told of one that waits. */
+  recall(spec: UpgradeSpec, { [upgradeWorkflowId(spec.resource)]: freeze }: ShardCarried['frozen']): void {
+    if (freeze !== undefined) this.found.set(spec, freeze);
+  }
+
+  /** For the next run. */
+  get carried(): ShardCarried['frozen'] {
+    const waiting = new Set(this.frozen.waiting());
+    const found = [...this.found].filter(([spec]) => waiting.has(spec));
+    return Object.fromEntries(found.map(([{ resource }, freeze]) => [upgradeWorkflowId(resource), freeze]));
   }
 
   /** Why it may not start; `null` when no freeze is known that covers it. */

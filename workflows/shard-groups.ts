@@ -1,6 +1,6 @@
 /** Places in groups that stay taken though nothing of this rollout is in flight there. */
 import { patched } from '@temporalio/workflow';
-import type { Limits, UpgradeEnd } from './contracts/rollout.js';
+import type { Limits, ShardCarried, UpgradeEnd } from './contracts/rollout.js';
 import type { FailureClass, UpgradeSpec } from './contracts/upgrade.js';
 import { drawn, type Drawing } from './limits.js';
 
@@ -18,16 +18,21 @@ export function bindsGroups({ groups = {} }: UpgradeSpec): boolean {
 
 /** Members that ended failed or held: their clouds may still work on them, or they serve nobody. */
 export class ShardGroups {
-  private readonly lost: { readonly id: string; readonly draws: readonly string[] }[] = [];
+  private readonly lost: ShardCarried['lostPlaces'][number][];
   /** Of earlier waves. */
-  private readonly lostBefore: typeof this.lost;
+  private readonly lostBefore: ShardCarried['lostPlaces'];
   private readonly isShared: (name: string) => boolean;
 
   /**
    * @param missed as earlier waves tell it
    * @param isShared whether a limit is one of several shards, whose wave knows what all of them have lost
    */
-  constructor(missed: readonly string[], isShared: (name: string) => boolean) {
+  constructor(
+    missed: readonly string[],
+    isShared: (name: string) => boolean,
+    carried: ShardCarried['lostPlaces'] = [],
+  ) {
+    this.lost = [...carried];
     this.lostBefore = missed
       .filter((name) => name.startsWith(GROUP) && name.includes(OF))
       .map((name) => {
@@ -53,6 +58,11 @@ export class ShardGroups {
   lostOf(names: readonly string[]): Limits | undefined {
     const lost = Object.entries(drawn(names, this.lost)).filter(([, count]) => count > 0);
     return lost.length === 0 ? undefined : Object.fromEntries(lost);
+  }
+
+  /** For the next run. */
+  get carried(): ShardCarried['lostPlaces'] {
+    return this.lost;
   }
 
   /** For later waves, beside the names that they wait for. */

@@ -2,6 +2,7 @@
 import { isCancellation, patched, sleep } from '@temporalio/workflow';
 import type { Timing, UpgradeSpec } from './contracts/upgrade.js';
 import { upgradeWorkflowId } from './contracts/ids.js';
+import type { ShardCarried } from './contracts/rollout.js';
 import type { LockOwner } from './contracts/steps.js';
 import { growing, pauseAt, type Growing } from './pauses.js';
 import { lockOwners } from './steps.js';
@@ -23,6 +24,7 @@ export interface Judged<T> {
 export class ShardLeases<T extends Leased> {
   private readonly scale: number;
   private readonly news: () => void;
+  private readonly isOver: () => boolean;
   /** Found to be upgraded by others, and not judged yet. */
   private readonly conflicts: T[] = [];
   /** Those that wait for others, and why. */
@@ -33,10 +35,27 @@ export class ShardLeases<T extends Leased> {
   /** ISO 8601: when it is looked who holds them; `null` while nobody waits. */
   nextLook: string | null = null;
 
-  /** @param news called when leases have been looked at */
-  constructor({ scale }: Timing, news: () => void) {
+  /**
+   * @param news called when leases have been looked at
+   * @param isOver nothing more is started in this run, so nobody need look
+   */
+  constructor({ scale }: Timing, news: () => void, isOver: () => boolean) {
     this.scale = scale;
     this.news = news;
+    this.isOver = isOver;
+  }
+
+  /** As an earlier run has found one. */
+  recall(next: T, { locked, binding }: ShardCarried['leases']): void {
+    const reason = locked[leaseOf(next)];
+    if (reason !== undefined) this.locked.set(next, reason);
+    if (binding.includes(leaseOf(next))) this.binding.add(next);
+  }
+
+  /** For the next run. */
+  get carried(): ShardCarried['leases'] {
+    const locked = [...this.locked].map(([next, reason]) => [leaseOf(next), reason]);
+    return { locked: Object.fromEntries(locked), binding: this.bound.map(leaseOf) };
   }
 
   /** @param binds while others upgrade it, it takes its place in its groups */
@@ -106,7 +125,7 @@ export class ShardLeases<T extends Leased> {
   private async lookAgainAndAgain(): Promise<void> {
     this.watches = true;
     try {
-      for (let look = 0; this.locked.size > 0; look += 1) {
+      for (let look = 0; this.locked.size > 0 && !this.isOver(); look += 1) {
         const waiting = [...this.locked.keys()];
         const wait = pauseAt(this.scale, growing(LOOK_MS, look));
         this.nextLook = new Date(Date.now() + wait).toISOString();

@@ -1,7 +1,7 @@
 /** Resources that keep failing, as a shard knows them: left out before they start, and told to the ledger at its end. */
 import { CancellationScope, isCancellation } from '@temporalio/workflow';
 import { type Quarantine, quarantineLabel } from './contracts/quarantine.js';
-import type { UpgradeEnd } from './contracts/rollout.js';
+import type { ShardCarried, ShardInput, UpgradeEnd } from './contracts/rollout.js';
 import { upgradeWorkflowId } from './contracts/ids.js';
 import { type FailureClass, GOOD_OUTCOMES, type UpgradeSpec } from './contracts/upgrade.js';
 import { readQuarantine, tellQuarantine } from './steps.js';
@@ -11,12 +11,16 @@ export class ShardQuarantine {
   /** `undefined`: the plan has no quarantine, or an older release has started the rollout. */
   private readonly after: number | undefined;
   private known: Quarantine = {};
-  private readonly failed = new Map<string, string>();
-  private readonly recovered = new Set<string>();
+  private readonly failed: Map<string, string>;
+  private readonly recovered: Set<string>;
 
-  constructor(input: { readonly rollout: string; readonly quarantineAfter?: number | undefined }) {
-    this.rollout = input.rollout;
-    this.after = input.quarantineAfter;
+  constructor({ rollout, quarantineAfter, carried }: Pick<ShardInput, 'rollout' | 'quarantineAfter' | 'carried'>) {
+    this.rollout = rollout;
+    this.after = quarantineAfter;
+    const { failed = [], recovered = [] } = carried?.quarantine ?? {};
+    const reasons = new Map(carried?.ends.map(({ workflowId, reason }) => [workflowId, reason]));
+    this.failed = new Map(failed.map((workflowId) => [workflowId, reasons.get(workflowId) ?? '']));
+    this.recovered = new Set(recovered);
   }
 
   /** Before the first upgrade starts. */
@@ -42,6 +46,11 @@ export class ShardQuarantine {
   ended({ workflowId, outcome, reason }: UpgradeEnd, failedIn: FailureClass | null): void {
     if (failedIn !== null && failedIn !== 'precheck') this.failed.set(workflowId, reason);
     else if (GOOD_OUTCOMES.includes(outcome) && workflowId in this.known) this.recovered.add(workflowId);
+  }
+
+  /** For the next run: their reasons stand with their ends. */
+  get carried(): ShardCarried['quarantine'] {
+    return { failed: [...this.failed.keys()], recovered: [...this.recovered] };
   }
 
   /** A word for all of its upgrades, and none when there is nothing to tell. */

@@ -1,6 +1,7 @@
 /** The rollout's windows as a shard knows them: asked at each edge, once for all that waits there. */
 import { condition, patched } from '@temporalio/workflow';
 import { type GateState, type Shut, soonest } from './contracts/calendar.js';
+import type { ShardCarried } from './contracts/rollout.js';
 import type { GatesInput } from './contracts/steps.js';
 import type { UpgradeSpec } from './contracts/upgrade.js';
 import { readGates } from './steps.js';
@@ -23,17 +24,20 @@ export interface Watched {
 
 export class ShardWindows {
   private readonly watched: Watched;
-  /** By gate; before the first answer nothing that waits at one may start. */
-  private gates: Readonly<Record<string, GateState>> = {};
+  /** By gate, as this run or an earlier one was told. */
+  private gates: ShardCarried['gates'];
+  /** Before this run's first answer nothing that waits at a gate may start. */
+  private isAsked = false;
   /** Shards of older releases told of their windows only when all waited. */
   private isTold = false;
 
-  constructor(watched: Watched) {
+  constructor(watched: Watched, carried: ShardCarried['gates'] = {}) {
     this.watched = watched;
+    this.gates = carried;
   }
 
   /** As they were asked last. */
-  get known(): Readonly<Record<string, GateState>> {
+  get known(): ShardCarried['gates'] {
     return this.gates;
   }
 
@@ -44,7 +48,7 @@ export class ShardWindows {
   }
 
   isOpen({ gate }: Pick<UpgradeSpec, 'gate'>): boolean {
-    return gate === undefined || this.gates[gate]?.open === true;
+    return gate === undefined || (this.isAsked && this.gates[gate]?.open === true);
   }
 
   /** What its gate said; `undefined` without one, or before it was asked. */
@@ -57,12 +61,14 @@ export class ShardWindows {
     const [next] = queue;
     if (next === undefined || queue.some((one) => this.isOpen(one))) return null;
     const gate = this.stateFor(next);
-    return gate === undefined ? 'the windows, asked just now' : `${gate.until ?? 'its window'}: ${gate.reason}`;
+    return gate === undefined || gate.open
+      ? 'the windows, asked just now'
+      : `${gate.until ?? 'its window'}: ${gate.reason}`;
   }
 
   /** The next opening for any of these; `null` while a window is open for one, or it is not known. */
   shut(queue: readonly Pick<UpgradeSpec, 'gate'>[]): Shut | null {
-    if (queue.some((one) => this.isOpen(one))) return null;
+    if (queue.some((one) => one.gate === undefined || this.stateFor(one)?.open === true)) return null;
     const known = queue.flatMap((one) => {
       const { until = null, reason = '' } = this.stateFor(one) ?? {};
       return until === null ? [] : [{ until, reason }];
@@ -105,6 +111,7 @@ export class ShardWindows {
       const asked = await readGates({ ...rollout, gates: waiting, hasStarted: hasStarted() });
       if (Object.values(asked).some(({ open }) => open)) await beforeOpening();
       this.gates = { ...this.gates, ...asked };
+      this.isAsked = true;
       news();
       const edges = Object.values(asked).flatMap(({ until }) => (until === null ? [] : [Date.parse(until)]));
       // Without an edge all that waits is open for good, or never opens: nothing is left to be asked.

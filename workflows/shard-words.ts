@@ -1,9 +1,17 @@
 /** What a shard tells its wave and its rollout. */
-import { CancellationScope, getExternalWorkflowHandle, isCancellation, patched, sleep } from '@temporalio/workflow';
+import {
+  CancellationScope,
+  getExternalWorkflowHandle,
+  isCancellation,
+  patched,
+  sleep,
+  workflowInfo,
+  type ExternalWorkflowHandle,
+} from '@temporalio/workflow';
 import { rolloutWorkflowId, waveWorkflowId } from './contracts/ids.js';
 import { OVERRUN_RISK_MS } from './contracts/notices.js';
-import type { ShardInput, ShardProgress, ShardWord } from './contracts/rollout.js';
-import { shardProgressSignal, shardWordSignal } from './messages.js';
+import type { ShardInput, ShardProgress, ShardTold, ShardWord } from './contracts/rollout.js';
+import { shardProgressSignal, shardWentOnSignal, shardWordSignal } from './messages.js';
 import { growing, pauseAt, type Growing } from './pauses.js';
 
 /** Words to the rollout per shard: enough for a bar to move, few enough to keep both histories bounded. */
@@ -28,18 +36,58 @@ export class ShardWords {
   private readonly input: Pick<ShardInput, 'rollout' | 'rolloutRun' | 'index' | 'shard' | 'tells' | 'timing'>;
   private readonly next: () => Omit<ShardWord, 'shard'> | null;
   private speaking = false;
+  /** Words to the wave and the rollout that are under way. */
+  private underWay = 0;
   private isGathering = false;
-  private hasMore = false;
+  private hasMore: boolean;
   /** Instants at which a word goes out. */
   private readonly edges = new Set<number>();
-  private toldWindows = '';
-  private editions = 0;
-  private latestEditionAt = 0;
+  /** How many there were in earlier runs. */
+  private readonly edgesBefore: number;
+  private toldWindows: string;
+  private editions: number;
+  private latestEditionAt: number;
 
   /** @param next the word that is due, if one is; it counts as sent */
   constructor(input: ShardInput, next: () => Omit<ShardWord, 'shard'> | null) {
     this.input = input;
     this.next = next;
+    const { told } = input.carried ?? {};
+    this.edgesBefore = told?.edges ?? 0;
+    this.toldWindows = told?.windows ?? '';
+    this.editions = told?.editions ?? 0;
+    this.latestEditionAt = told?.latestEditionAt ?? 0;
+    this.hasMore = told?.hasMore ?? false;
+  }
+
+  /** Whether all that was said has arrived: what is under way ends with its run. */
+  get areHeard(): boolean {
+    return this.underWay === 0;
+  }
+
+  /** For the next run, which tells of the edges that are still to come. */
+  get carried(): ShardTold {
+    const { editions, latestEditionAt, hasMore } = this;
+    const past = [...this.edges].filter((at) => at <= Date.now()).length;
+    return { edges: this.edgesBefore + past, windows: this.toldWindows, editions, latestEditionAt, hasMore };
+  }
+
+  /** Tells soon what an earlier run was yet to tell, and the wave, once, that this is not the first run any more. */
+  goOn(progress: Told): void {
+    if (this.hasMore) this.tellSoon(progress);
+    const { continuedFromExecutionRunId, firstExecutionRunId } = workflowInfo();
+    if (continuedFromExecutionRunId !== firstExecutionRunId) return;
+    this.underWay += 1;
+    void CancellationScope.nonCancellable(() => this.wave.signal(shardWentOnSignal, this.input.shard))
+      .catch(() => undefined)
+      .finally(() => {
+        this.underWay -= 1;
+      });
+  }
+
+  private get wave(): ExternalWorkflowHandle {
+    const { rollout, rolloutRun, index } = this.input;
+    return getExternalWorkflowHandle(waveWorkflowId(rollout, rolloutRun, index));
   }
 
   /** Tells the wave what is due: one word at a time, so that they add up while one is under way. */
@@ -48,13 +96,14 @@ export class ShardWords {
     const word = this.next();
     if (word === null) return;
     this.speaking = true;
-    const { rollout, rolloutRun, index, shard } = this.input;
-    const wave = getExternalWorkflowHandle(waveWorkflowId(rollout, rolloutRun, index));
+    this.underWay += 1;
+    const { shard } = this.input;
     // Sent also while the shard is being stopped; a wave that is gone needs no word.
-    void CancellationScope.nonCancellable(() => wave.signal(shardWordSignal, { shard, ...word }))
+    void CancellationScope.nonCancellable(() => this.wave.signal(shardWordSignal, { shard, ...word }))
       .catch(() => undefined)
       .finally(() => {
         this.speaking = false;
+        this.underWay -= 1;
         this.tellWave();
       });
   }
@@ -85,7 +134,7 @@ export class ShardWords {
   /** The same now, at an edge of the windows, and when those that are open are about to close, and close. */
   tellEdges(closes: readonly { readonly end: number; readonly risk: number | null }[], progress: Told): void {
     const { tells, timing } = this.input;
-    if (tells !== true || (this.edges.size >= MOST_EDGES && patched('fewer-words'))) return;
+    if (tells !== true || (this.edgesBefore + this.edges.size >= MOST_EDGES && patched('fewer-words'))) return;
     const tell = async (at: number): Promise<void> => {
       if (at > Date.now()) await sleep(at - Date.now());
       await this.tellRollout(progress);
@@ -123,12 +172,15 @@ export class ShardWords {
 
   private async tellRollout(progress: Told) {
     const { rollout, rolloutRun, index: wave, shard } = this.input;
+    this.underWay += 1;
     try {
       const handle = getExternalWorkflowHandle(rolloutWorkflowId(rollout), rolloutRun);
       await handle.signal(shardProgressSignal, { wave, shard, ...progress() });
     } catch (error) {
       // A rollout that is gone needs no progress; the upgrades go on.
       if (isCancellation(error)) throw error;
+    } finally {
+      this.underWay -= 1;
     }
   }
 }

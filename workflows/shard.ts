@@ -2,6 +2,7 @@
 import {
   CancellationScope,
   condition,
+  continueAsNew,
   getExternalWorkflowHandle,
   isCancellation,
   patched,
@@ -17,6 +18,7 @@ import { hasBegun } from './contracts/outcome.js';
 import type {
   Limits,
   Share,
+  ShardCarried,
   ShardInput,
   ShardProgress,
   ShardResult,
@@ -46,6 +48,7 @@ import {
 import { endFrom, endOf, ShardEnds } from './shard-ends.js';
 import { ShardFreezes } from './shard-freezes.js';
 import { bindsGroups, ShardGroups } from './shard-groups.js';
+import { ShardHistory } from './shard-history.js';
 import { ShardQuarantine } from './shard-quarantine.js';
 import { ShardLeases } from './shard-leases.js';
 import { ShardWindows } from './shard-windows.js';
@@ -78,9 +81,14 @@ export async function shard(input: ShardInput): Promise<ShardResult> {
   run.windows.watch();
   await run.startAll();
   await run.waitForAll();
+  if (run.isUnfinished) return continueAsNew<typeof shard>(run.rest());
   await Promise.all([run.tellDurations(), run.quarantine.tell()]);
   return run.end();
 }
+
+/** Why nothing more starts although it could. */
+const NO_ROOM =
+  'waits for the end of all that its shard has in flight: its history is long, and goes on in a new run then';
 
 interface Queued {
   readonly spec: UpgradeSpec;
@@ -104,6 +112,7 @@ class ShardRun {
   private readonly leases: ShardLeases<Queued>;
   private readonly groups: ShardGroups;
   private readonly words: ShardWords;
+  private readonly history = new ShardHistory();
   readonly windows: ShardWindows;
   readonly freezes: ShardFreezes;
   readonly quarantine: ShardQuarantine;
@@ -113,21 +122,31 @@ class ShardRun {
   /** Names that others wait for. */
   private readonly awaited: AwaitedNames;
   private cancelled = false;
-  private stuck: { readonly count: number; readonly latest: string } | null = null;
+  private stuck: NonNullable<ShardCarried['stuck']> | null;
   private stopped = false;
+  /** This run ends here, and the next one goes on. */
+  isUnfinished = false;
   /** Of those that went well. */
-  private durations: Durations = {};
+  private durations: Durations;
   private readonly running: Promise<void>[] = [];
 
   constructor(input: ShardInput) {
+    const { carried } = input;
     this.input = input;
     this.limits = limitsOf(input);
-    this.share = new ShardShare(input.share ?? alone(this.limits));
-    this.ends = new ShardEnds(input.counts);
-    this.leases = new ShardLeases(input.timing, () => {
-      this.news();
-    });
-    this.groups = new ShardGroups(input.missed ?? [], (name) => name in this.share.limits() && !this.share.isAlone);
+    this.share = new ShardShare(input.share ?? alone(this.limits), carried?.talk);
+    this.ends = new ShardEnds(input.counts, carried);
+    this.stuck = carried?.stuck ?? null;
+    this.durations = carried?.durations ?? {};
+    this.leases = new ShardLeases(
+      input.timing,
+      () => {
+        this.news();
+      },
+      () => this.history.isFull,
+    );
+    const isShared = (name: string) => name in this.share.limits() && !this.share.isAlone;
+    this.groups = new ShardGroups(input.missed ?? [], isShared, carried?.lostPlaces);
     this.quarantine = new ShardQuarantine(input);
     this.freezes = new ShardFreezes({
       rollout: input.rollout,
@@ -137,17 +156,18 @@ class ShardRun {
         if (isNews) this.words.tellRolloutNow(() => this.progress());
       },
     });
-    this.windows = new ShardWindows({
+    const windows = {
       rollout: { rollout: input.rollout, rolloutRun: input.rolloutRun },
       waiting: () => [...this.queue, ...this.inFlight.values()].map(({ spec }) => spec),
       hasStarted: () => this.hasRolloutStarted,
-      isOver: () => this.whyOver() !== null,
+      isOver: () => this.whyOver() !== null || this.history.isFull,
       beforeOpening: () => this.freezes.ask(),
       news: () => {
         this.news();
         this.words.tellEdges(this.windows.closes, () => this.progress());
       },
-    });
+    };
+    this.windows = new ShardWindows(windows, carried?.gates);
     this.words = new ShardWords(input, () => this.word());
     this.awaited = new AwaitedNames(input.missed ?? []);
     for (const order of input.skips ?? []) this.leaveOut(order);
@@ -161,7 +181,47 @@ class ShardRun {
     this.limits = { ...groupLimits(specs), ...this.limits };
     this.queue = specs.map((spec) => ({ spec, draws: drawsOf(spec) }));
     for (const spec of specs) this.awaited.expect(spec);
+    this.goOn(this.input.carried);
     this.news();
+  }
+
+  /** From where the run before has left it. */
+  private goOn(carried: ShardCarried | undefined): void {
+    if (carried === undefined) return;
+    const outcomes = new Map(carried.ends.map(({ workflowId, outcome }) => [workflowId, outcome]));
+    const outcomeOf = ({ spec }: Queued) => outcomes.get(upgradeWorkflowId(spec.resource));
+    for (const next of this.queue) {
+      const outcome = outcomeOf(next);
+      if (outcome !== undefined) this.awaited.ended(next.spec, GOOD_OUTCOMES.includes(outcome));
+      this.freezes.recall(next.spec, carried.frozen);
+      this.leases.recall(next, carried.leases);
+    }
+    this.queue = this.queue.filter((next) => outcomeOf(next) === undefined);
+    this.leases.watch();
+    this.words.goOn(() => this.progress());
+  }
+
+  /** What a new run begins with. */
+  rest(): ShardInput {
+    const { share, talk } = this.share.carried;
+    const { shard: number } = this.input;
+    return {
+      ...this.input,
+      ...(this.input.share === undefined ? {} : { share }),
+      skips: [...this.skips].map(([workflowId, why]) => ({ shard: number, workflowId, why })),
+      carried: {
+        ...this.ends.carried,
+        stuck: this.stuck,
+        durations: this.durations,
+        quarantine: this.quarantine.carried,
+        lostPlaces: this.groups.carried,
+        leases: this.leases.carried,
+        frozen: this.freezes.carried,
+        gates: this.windows.known,
+        talk,
+        told: this.words.carried,
+      },
+    };
   }
 
   /** Starts upgrades as the budget and the limits leave room, until none is left or the shard is stopped. */
@@ -169,9 +229,17 @@ class ShardRun {
     try {
       while (!this.isIdle()) {
         await condition(
-          () => this.isIdle() || this.whyOver() !== null || this.mayStart().length > 0 || this.inVain().length > 0,
+          () =>
+            this.isIdle() ||
+            this.whyOver() !== null ||
+            this.isDone() ||
+            this.mayStart().length > 0 ||
+            this.inVain().length > 0,
         );
         if (this.whyOver() !== null) break;
+        // A cancel that came with what it waited for is this run's to hear: the next one would not be told.
+        this.isUnfinished = this.isDone() && !CancellationScope.current().consideredCancelled;
+        if (this.isUnfinished) break;
         for (const next of this.inVain()) await this.skip(next);
         const started = await Promise.allSettled(this.mayStart().map((next) => this.start(next)));
         for (const one of started) if (one.status === 'rejected') throw one.reason;
@@ -185,6 +253,12 @@ class ShardRun {
     } finally {
       this.freezes.end();
     }
+  }
+
+  /** What is left is the next run's: this one has no room for it, and nothing of this one is under way. */
+  private isDone(): boolean {
+    const waits = this.inFlight.size === 0 && this.queue.length > 0 && this.words.areHeard;
+    return waits && this.history.isTooLongFor(this.queue.length);
   }
 
   /** Nothing waits, and nothing in flight may find its window closed or a freeze, and then wait again. */
@@ -237,6 +311,7 @@ class ShardRun {
         if (locked !== undefined) return [{ workflowId, why: locked, nextAt: this.leases.nextLook }];
         const names = this.awaited.openOf(next.spec);
         if (names.length > 0) return [{ workflowId, why: `waits for ${names.join(', ')}`, nextAt: null }];
+        if (this.history.isFull) return [{ workflowId, why: NO_ROOM, nextAt: null }];
         const why = this.leases.whyBound(next);
         return why === null ? [] : [{ workflowId, why, nextAt: this.leases.nextLook }];
       }),
@@ -403,17 +478,18 @@ class ShardRun {
   }
 
   /** The upgrades that wave, budget and account have room for now. */
-  private mayStart(): Queued[] {
+  private mayStart(): readonly Queued[] {
     if (this.share.hold !== null) return [];
     const next = startable(this.ready(), this.uses(), { ...this.limits, ...this.share.limits() });
     // One at a time, as the histories of shards that older releases started have it.
-    return this.input.share === undefined ? next.slice(0, 1) : next;
+    return this.history.fitting(this.input.share === undefined ? next.slice(0, 1) : next, this.inFlight.size);
   }
 
   /** Those that wait for nothing. */
   private *ready(): Iterable<Queued> {
     for (const next of this.queue) {
       const isReady =
+        !this.history.isFull &&
         this.leases.whyLocked(next) === undefined &&
         requirement(next.spec, this.awaited) === 'met' &&
         this.windows.isOpen(next.spec) &&
@@ -506,7 +582,8 @@ class ShardRun {
         next:
           this.share.hold !== null
             ? `nothing, while it is on hold: ${this.share.hold}`
-            : ((frozen?.count === this.queue.length ? frozen.why : null) ??
+            : ((this.history.isFull ? NO_ROOM : null) ??
+              (frozen?.count === this.queue.length ? frozen.why : null) ??
               this.windows.whyShut(this.queue.map(({ spec }) => spec)) ??
               this.queue[0]?.spec.resource.id ??
               'the end of those in flight'),

@@ -2,7 +2,7 @@
  * How a wave shares its limits among its shards, so that they hold across all of them while messages are under way. Both
  * halves are pure; test/workflows/sharing.test.ts plays them against each other, with messages as late as they like.
  */
-import type { Grant, Limits, Share, ShardWord } from './contracts/rollout.js';
+import type { Grant, Limits, Share, ShardTalk, ShardWord } from './contracts/rollout.js';
 import { lower, RISK, SLOTS } from './limits.js';
 
 /** Words that a wave is ready to hear and answer in an ordinary course: nine events each. */
@@ -322,18 +322,38 @@ export function alone(limits: Limits): Share {
   return { grant: { number: 0, answers: 0, limits, tellAfter: Infinity, stop: null }, step: null };
 }
 
+const NOTHING_SAID: ShardTalk = {
+  last: { number: 0, heard: 0, wants: {}, uses: {}, failures: 0 },
+  unanswered: [],
+  owesAnswer: false,
+  hasToldStart: false,
+};
+
 /** The shard's half: what it may use, and when a word to its wave is worth its events. */
 export class ShardShare {
   private grant: Grant;
   private readonly step: number | null;
-  private last: Omit<ShardWord, 'shard'> = { number: 0, heard: 0, wants: {}, uses: {}, failures: 0 };
-  private unanswered: { readonly number: number; readonly wants: Limits }[] = [];
-  private owesAnswer = false;
-  private hasToldStart = false;
+  private last: ShardTalk['last'];
+  private unanswered: ShardTalk['unanswered'];
+  private owesAnswer: boolean;
+  private hasToldStart: boolean;
 
-  constructor({ grant, step }: Share) {
+  constructor({ grant, step }: Share, { last, unanswered, owesAnswer, hasToldStart }: ShardTalk = NOTHING_SAID) {
     this.grant = grant;
     this.step = step;
+    this.last = last;
+    this.unanswered = unanswered;
+    this.owesAnswer = owesAnswer;
+    this.hasToldStart = hasToldStart;
+  }
+
+  /** For the shard's next run. */
+  get carried(): { readonly share: Share; readonly talk: ShardTalk } {
+    const { grant, step, last, unanswered, owesAnswer, hasToldStart } = this;
+    return {
+      share: { grant, step },
+      talk: { last, unanswered: unanswered.map(({ number, wants }) => ({ number, wants })), owesAnswer, hasToldStart },
+    };
   }
 
   /** Why nothing more may be started; `null` while things may. */
@@ -395,7 +415,7 @@ export class ShardShare {
       ...started,
       ...(lost === undefined ? {} : { lost }),
     };
-    this.unanswered.push(this.last);
+    this.unanswered = [...this.unanswered, this.last];
     this.owesAnswer = false;
     return this.last;
   }

@@ -9,6 +9,7 @@ import {
   setCurrentDetails,
   setHandler,
   startChild,
+  type ExternalWorkflowHandle,
   type SignalDefinition,
 } from '@temporalio/workflow';
 import type { SkipOrder, WaveOrder } from './contracts/control.js';
@@ -34,7 +35,7 @@ import { FAILED_OUTCOMES } from './contracts/upgrade.js';
 import { markdown } from './details.js';
 import { failureType, rootReason } from './failures.js';
 import { drawn, drawsOf, limitsOf, providesOf, SLOTS } from './limits.js';
-import { grantSignal, shardWordSignal, skipOrderSignal, waveOrderSignal } from './messages.js';
+import { grantSignal, shardWentOnSignal, shardWordSignal, skipOrderSignal, waveOrderSignal } from './messages.js';
 import type { shard } from './shard.js';
 import { WaveShares } from './sharing.js';
 
@@ -42,6 +43,9 @@ export async function wave(input: WaveInput): Promise<WaveResult> {
   const run = new WaveRun(input);
   setHandler(shardWordSignal, (word) => {
     run.shares.hear(word);
+  });
+  setHandler(shardWentOnSignal, (number) => {
+    run.hasGoneOn(number);
   });
   setHandler(waveOrderSignal, (order) => {
     run.obey(order);
@@ -66,6 +70,9 @@ class WaveRun {
   private untold: SkipOrder[] = [];
   private concurrency: number;
   private stopped = false;
+  private isCancelled = false;
+  /** Shards whose first runs have ended. */
+  private readonly wentOn = new Set<number>();
   private skipped = false;
   private trouble: string | null = null;
 
@@ -107,7 +114,15 @@ class WaveRun {
     } catch (error) {
       if (!isCancellation(error)) throw error;
       this.stopped = true;
+      this.isCancelled = true;
+      for (const number of this.wentOn) this.cancelLatest(number);
     }
+  }
+
+  /** A child is cancelled by its first run: one that has gone on in a new run is asked by its id as well. */
+  hasGoneOn(number: number): void {
+    this.wentOn.add(number);
+    if (this.isCancelled) this.cancelLatest(number);
   }
 
   /** A person's hand, as the rollout passes it on. */
@@ -207,10 +222,19 @@ class WaveRun {
     this.shares.stopAll(why);
   }
 
-  private async send<T>(number: number, signal: SignalDefinition<[T]>, word: T): Promise<void> {
+  private cancelLatest(number: number): void {
+    // One that has ended needs none.
+    void CancellationScope.nonCancellable(() => this.handleOf(number).cancel()).catch(() => undefined);
+  }
+
+  private handleOf(number: number): ExternalWorkflowHandle {
     const { rollout, rolloutRun, index } = this.input;
+    return getExternalWorkflowHandle(shardWorkflowId(rollout, rolloutRun, index, number));
+  }
+
+  private async send<T>(number: number, signal: SignalDefinition<[T]>, word: T): Promise<void> {
     try {
-      await getExternalWorkflowHandle(shardWorkflowId(rollout, rolloutRun, index, number)).signal(signal, word);
+      await this.handleOf(number).signal(signal, word);
     } catch (error) {
       // A shard that has ended needs no grant.
       if (isCancellation(error)) throw error;

@@ -22,7 +22,7 @@ interface One {
 
 /** A shard as workflows/shard.ts is one, without its workflow. */
 class PlayedShard {
-  readonly share: ShardShare;
+  share: ShardShare;
   readonly queue: One[];
   readonly own: Limits;
   readonly names: readonly string[];
@@ -45,6 +45,12 @@ class PlayedShard {
 
   get isOver(): boolean {
     return this.inFlight.length === 0 && (this.queue.length === 0 || this.share.stop !== null);
+  }
+
+  /** As its next run begins. */
+  goOn(): void {
+    const { share, talk } = JSON.parse(JSON.stringify(this.share.carried)) as ShardShare['carried'];
+    this.share = new ShardShare(share, talk);
   }
 
   start(): void {
@@ -95,6 +101,7 @@ interface Game {
 
 function play({ seed, shards, limits, failuresLeft, latency = 10, change }: Game): Played {
   const dice = random(seed);
+  const switches = random(seed + 1_000);
   const names = Object.keys(limits);
   const { [SLOTS]: _, [RISK]: __, ...own } = limits;
   const wave = new WaveShares(
@@ -152,6 +159,7 @@ function play({ seed, shards, limits, failuresLeft, latency = 10, change }: Game
     for (const shard of moved) {
       const played = open.get(shard);
       if (played === undefined) continue;
+      if (switches(4) === 0) played.goOn();
       played.start();
       const word = played.word();
       if (word !== null) {

@@ -7,6 +7,7 @@ export const MESSAGES = {
   upgradeStuck: 'upgradeStuck',
   resolve: 'resolve',
   shardWord: 'shardWord',
+  shardWentOn: 'shardWentOn',
   grant: 'grant',
   releaseInventory: 'releaseInventory',
   control: 'control',

@@ -1,5 +1,5 @@
 import type { GateState, RolloutWindows, Shut } from './calendar.js';
-import type { Usual } from './durations.js';
+import type { Durations, Usual } from './durations.js';
 import type { Act, Approval, ApprovalState, SkipOrder } from './control.js';
 import type { NoticeRule } from './notices.js';
 import type { Scheduled } from './schedule.js';
@@ -141,6 +141,59 @@ export interface ShardInput extends Omit<WaveInput, 'wave'> {
   readonly inventory?: InventoryRef | undefined;
   /** What it may use of the wave's limits; a shard that was started by an older release is alone and has none. */
   readonly share?: Share;
+  /** What its earlier runs knew; left out in its first one. */
+  readonly carried?: ShardCarried;
+}
+
+/**
+ * What a shard's run hands on to the next one, when its history has no room for the rest: all that cannot be read again.
+ * Nothing is in flight then. The latest grant and the skips that it was told stand in the next run's `share` and `skips`;
+ * the inventory, freezes and the quarantine are read anew. Upgrades are named by their workflows' ids.
+ */
+export interface ShardCarried {
+  /** What has ended stands in no queue any more. */
+  readonly ends: readonly UpgradeEnd[];
+  /** As `ShardResult`. */
+  readonly failures: number;
+  readonly byClass: FailureCounts;
+  readonly lastFailure: string | null;
+  /** As `ShardProgress`; `null` while none was. */
+  readonly stuck: ShardProgress['stuck'] | null;
+  /** How long those took that went well: the ledger is told at the shard's end. */
+  readonly durations: Durations;
+  /** Those that failed, and those known for failing that went well: the ledger is told at the shard's end. */
+  readonly quarantine: { readonly failed: readonly string[]; readonly recovered: readonly string[] };
+  /** Places in groups that ends keep for good. */
+  readonly lostPlaces: readonly { readonly id: string; readonly draws: readonly string[] }[];
+  /** Leases of others: why each that waits for one does, and those whose places in their groups others keep. */
+  readonly leases: { readonly locked: Readonly<Record<string, string>>; readonly binding: readonly string[] };
+  /** The freeze that an upgrade found right before its send, by its tags of then. */
+  readonly frozen: Readonly<Record<string, string>>;
+  /** The windows as they were asked last, for people: nothing starts before they are asked again. */
+  readonly gates: Readonly<Record<string, GateState>>;
+  /** What it has told its wave, and not been answered. */
+  readonly talk: ShardTalk;
+  /** How much it has told its rollout, of which it tells less and less. */
+  readonly told: ShardTold;
+}
+
+/** How far a shard's talk with its wave is. */
+export interface ShardTalk {
+  readonly last: Omit<ShardWord, 'shard'>;
+  readonly unanswered: readonly { readonly number: number; readonly wants: Limits }[];
+  readonly owesAnswer: boolean;
+  readonly hasToldStart: boolean;
+}
+
+export interface ShardTold {
+  /** Words at the edges of windows. */
+  readonly edges: number;
+  /** News of the windows: the latest, how many, and when, in epoch milliseconds. */
+  readonly windows: string;
+  readonly editions: number;
+  readonly latestEditionAt: number;
+  /** A failure, or one seen stuck, is yet to be told. */
+  readonly hasMore: boolean;
 }
 
 /** What a shard is given by its wave at its start. */

@@ -1,0 +1,251 @@
+/** A shard whose history has become long goes on in a new run, on a real server: nobody that talks to it need know. */
+import { ApplicationFailure } from '@temporalio/common';
+import { WorkflowFailedError } from '@temporalio/client';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { keepInventory } from '../../activities/inventory.js';
+import type { GateState } from '../../workflows/contracts/calendar.js';
+import type { SkipOrder } from '../../workflows/contracts/control.js';
+import {
+  rolloutWorkflowId,
+  shardWorkflowId,
+  upgradeWorkflowId,
+  waveWorkflowId,
+} from '../../workflows/contracts/ids.js';
+import { MESSAGES } from '../../workflows/contracts/messages.js';
+import { QUEUES } from '../../workflows/contracts/queues.js';
+import {
+  SHARD_SIZE,
+  type RolloutResult,
+  type ShardResult,
+  type ShardStatus,
+} from '../../workflows/contracts/rollout.js';
+import { ATTRIBUTES } from '../../workflows/contracts/search-attributes.js';
+import type { GateSteps } from '../../workflows/contracts/steps.js';
+import type { rollout } from '../../workflows/rollout.js';
+import { type RealEnvironment, realEnvironment } from '../support/environment.js';
+import { type Script, scriptedSteps, spec } from './scripted-steps.js';
+import { withScriptedWorkers } from './scripted-workers.js';
+
+let env: RealEnvironment;
+let number = 0;
+
+beforeAll(async () => {
+  env = await realEnvironment();
+});
+afterAll(async () => {
+  await env.teardown();
+});
+
+const OPEN: GateState = { open: true, until: null, closes: null, reason: 'open', over: false };
+const SHUT: GateState = { open: false, until: null, closes: null, reason: 'shut for now', over: false };
+
+/** A rollout of one full shard whose window is shut until `open` is called. */
+async function within<T>(script: Script, body: (shut: Shut) => Promise<T>): Promise<T> {
+  const id = `n-${(number += 1)}`;
+  let isOpen = false;
+  const steps = scriptedSteps(script);
+  const reads: typeof steps.reads & GateSteps = {
+    ...steps.reads,
+    readGates: async () => ({ 0: isOpen ? OPEN : { ...SHUT, until: new Date(Date.now() + 1_000).toISOString() } }),
+  };
+  return withScriptedWorkers(
+    env,
+    { ...steps, reads },
+    async () => {
+      const upgrades = Array.from({ length: SHARD_SIZE }, (_, at) => ({ ...spec(`${id}x-${at}`), gate: 0 }));
+      const input = await keepInventory(
+        env.client,
+        {
+          rollout: id,
+          planDigest: 'digest',
+          startedBy: 'test',
+          waves: [{ name: 'one', concurrency: 2, upgrades }],
+          budget: { max: SHARD_SIZE, mode: 'loose' },
+          accountLimits: {},
+          timing: { scale: 1 },
+        },
+        SHARD_SIZE,
+      );
+      const handle = await env.client.workflow.start<typeof rollout>('rollout', {
+        workflowId: rolloutWorkflowId(id),
+        taskQueue: QUEUES.main,
+        args: [input],
+      });
+      const shard = shardWorkflowId(id, handle.firstExecutionRunId, 1, 1);
+      await expect.poll(() => runOf(shard), { timeout: 20_000 }).not.toBeNull();
+      return body({
+        id,
+        shard,
+        wave: waveWorkflowId(id, handle.firstExecutionRunId, 1),
+        handle,
+        upgrades: upgrades.map(({ resource }) => upgradeWorkflowId(resource)),
+        called: steps.called,
+        open: () => {
+          isOpen = true;
+        },
+        result: () =>
+          handle.result().catch((error: unknown) => {
+            if (error instanceof WorkflowFailedError && error.cause instanceof ApplicationFailure) {
+              return error.cause.details?.[0] as RolloutResult;
+            }
+            throw error;
+          }),
+      });
+    },
+    false,
+  );
+}
+
+interface Shut {
+  readonly id: string;
+  /** Workflow ids. */
+  readonly shard: string;
+  readonly wave: string;
+  readonly upgrades: readonly string[];
+  readonly handle: { cancel(): Promise<unknown> };
+  readonly called: readonly string[];
+  open(): void;
+  result(): Promise<RolloutResult>;
+}
+
+/** The latest run; `null` before the first one. */
+async function runOf(workflowId: string): Promise<string | null> {
+  try {
+    return (await env.client.workflow.getHandle(workflowId).describe()).runId;
+  } catch {
+    return null;
+  }
+}
+
+/** Words that are for another shard cost a history as much as any. */
+async function talk({ shard }: Pick<Shut, 'shard'>, until: () => Promise<boolean>): Promise<void> {
+  const order: SkipOrder = { shard: 99, workflowId: 'another', why: 'another' };
+  for (let words = 0; !(await until()); words += 1) {
+    if (words > 10_000) throw new Error('it never goes on in a new run');
+    await env.client.workflow.getHandle(shard).signal(MESSAGES.skipOrder, order);
+  }
+}
+
+async function untilNewRun(of: Pick<Shut, 'shard'>): Promise<string> {
+  const before = await runOf(of.shard);
+  await talk(of, async () => (await runOf(of.shard)) !== before);
+  return (await runOf(of.shard)) ?? '';
+}
+
+/** Operations that do not end before `release` is called. */
+function held() {
+  let release = () => {};
+  const released = new Promise<void>((resolve) => (release = resolve));
+  const awaitOperation = () => released.then(() => ({}));
+  return { script: { awaitOperation } satisfies Script, release: () => release() };
+}
+
+/** How many operations are followed, or were. */
+function awaited({ called }: Pick<Shut, 'called'>): number {
+  return called.filter((call) => call.startsWith('await')).length;
+}
+
+async function endsOf({ shard }: Pick<Shut, 'shard'>) {
+  return ((await env.client.workflow.getHandle(shard).result()) as ShardResult).ends;
+}
+
+it('tells its new run all that it is told, also at that very moment', async () => {
+  const hold = held();
+  await within(hold.script, async (shut) => {
+    const { shard, upgrades } = shut;
+    const grant = { answers: 0, tellAfter: 1, stop: null };
+    const runs = new Set<string>();
+    // Word after word, over several runs; each skip makes room for some of them.
+    let skipped = 0;
+    let words = 0;
+    await talk(shut, async () => {
+      if ((words += 1) % 25 > 0) return false;
+      runs.add((await runOf(shard)) ?? '');
+      const workflowId = upgrades[skipped] ?? '';
+      const handle = env.client.workflow.getHandle(shard);
+      await handle.signal(MESSAGES.skipOrder, { shard: 1, workflowId, why: 'told' });
+      skipped += 1;
+      await handle.signal(MESSAGES.grant, { ...grant, number: skipped + 1, limits: { slots: 3 + skipped } });
+      return runs.size > 3;
+    });
+    expect(skipped).toBeGreaterThan(runs.size);
+    shut.open();
+    // As many as the last grant says.
+    await expect.poll(() => awaited(shut), { timeout: 60_000 }).toBe(3 + skipped);
+    await shut.handle.cancel();
+    hold.release();
+    const counts = { Succeeded: 3 + skipped, Skipped: skipped, NotStarted: SHARD_SIZE - 3 - 2 * skipped };
+    expect((await shut.result()).counts).toEqual(counts);
+    const ends = await endsOf(shut);
+    expect(new Set(ends.map(({ workflowId }) => workflowId)).size).toBe(SHARD_SIZE);
+    expect(ends.filter(({ outcome }) => outcome === 'Skipped').map(({ workflowId }) => workflowId)).toEqual(
+      upgrades.slice(0, skipped),
+    );
+  });
+});
+
+it('is found by who asks for its rollout, and hears of a cancel', async () => {
+  await within({}, async (shut) => {
+    const second = await untilNewRun(shut);
+    const { typedSearchAttributes, parentExecution } = await env.client.workflow.getHandle(shut.shard).describe();
+    expect(typedSearchAttributes.get(ATTRIBUTES.rollout)).toBe(shut.id);
+    expect(parentExecution?.workflowId).toBe(shut.wave);
+    await shut.handle.cancel();
+    expect(await shut.result()).toMatchObject({ outcome: 'Stopped', counts: { NotStarted: SHARD_SIZE } });
+    expect(await runOf(shut.shard)).toBe(second);
+    expect(await endsOf(shut)).toHaveLength(SHARD_SIZE);
+  });
+});
+
+it.each([
+  ['its wave is cancelled', ({ wave }: Shut) => env.client.workflow.getHandle(wave).cancel()],
+  ['its wave is terminated', ({ wave }: Shut) => env.client.workflow.getHandle(wave).terminate()],
+  ['it is cancelled', ({ shard }: Shut) => env.client.workflow.getHandle(shard).cancel()],
+])('follows what its new run has in flight when %s', async (_, end) => {
+  const hold = held();
+  await within(hold.script, async (shut) => {
+    const second = await untilNewRun(shut);
+    shut.open();
+    await expect.poll(() => awaited(shut), { timeout: 60_000 }).toBe(2);
+    const [first = ''] = shut.upgrades;
+    // Who asks what is above an upgrade finds the run that is.
+    const { parentExecution } = await env.client.workflow.getHandle(first).describe();
+    expect(parentExecution?.runId).toBe(second);
+    await end(shut);
+    const isAsked = async () =>
+      (await env.client.workflow.getHandle(shut.shard).describe()).raw.workflowExtendedInfo?.cancelRequested;
+    await expect.poll(isAsked, { timeout: 20_000 }).toBe(true);
+    hold.release();
+    const outcomes = (await endsOf(shut)).map(({ outcome }) => outcome);
+    expect(outcomes.filter((outcome) => outcome === 'Succeeded')).toHaveLength(2);
+    expect(outcomes.filter((outcome) => outcome === 'NotStarted')).toHaveLength(SHARD_SIZE - 2);
+    expect(await runOf(shut.shard)).toBe(second);
+    await shut.result();
+  });
+});
+
+it('starts nothing more once its history is full, and goes on after the end of what it has in flight', async () => {
+  const hold = held();
+  await within(hold.script, async (shut) => {
+    const first = await runOf(shut.shard);
+    const handle = env.client.workflow.getHandle(shut.shard);
+    shut.open();
+    await expect.poll(() => awaited(shut), { timeout: 60_000 }).toBe(2);
+    const waits = async () => (await handle.query<ShardStatus>(MESSAGES.shardStatus)).waits ?? [];
+    let words = 0;
+    // In flight are two of four hundred, so waiting alone has to fill it.
+    await talk(
+      shut,
+      async () => (words += 1) % 100 === 0 && (await waits()).some(({ why }) => why.includes('new run')),
+    );
+    expect(await waits()).toHaveLength(SHARD_SIZE - 2);
+    expect(await runOf(shut.shard)).toBe(first);
+    hold.release();
+    await expect.poll(() => runOf(shut.shard), { timeout: 60_000 }).not.toBe(first);
+    expect((await env.client.workflow.getHandle(shut.shard, first ?? '').describe()).historyLength).toBeLessThan(4_000);
+    await expect.poll(() => awaited(shut), { timeout: 60_000 }).toBeGreaterThan(2);
+    await shut.handle.cancel();
+    const { counts } = await shut.result();
+    expect((counts.Succeeded ?? 0) + (counts.NotStarted ?? 0)).toBe(SHARD_SIZE);
+  });
+});
