@@ -91,7 +91,7 @@ export async function promote(
     const polls = isNamed ? 'has polled since this began:' : 'polls';
     const lack = `no worker ${titleOf(name, buildId)} ${polls} ${unserved.join(', ')}`;
     if (Date.now() >= deadline) {
-      const start = buildId === null ? 'without UPLIFT_DEPLOYMENT' : `with UPLIFT_BUILD_ID=${buildId}`;
+      const start = buildId === null ? 'without UPLIFT_DEPLOYMENT' : `with ${variablesOf(name, buildId)}`;
       const rest = isNamed ? `; ${IDLE}` : '';
       throw new DeploymentError(`${lack}, so that what is new would stand still (start one ${start}${rest})`);
     }
@@ -148,7 +148,7 @@ export async function drain(
       .filter(({ state }) => state === 'draining');
     if (buildId !== null) assertMayDrain(versions, name, buildId);
     if (left.length === 0) return true;
-    const line = left.map(stillHeld).join('; ');
+    const line = left.map((version) => stillHeld(name, version)).join('; ');
     if (line !== said) options.told((said = line));
     if (Date.now() >= deadline) return false;
   }
@@ -166,10 +166,11 @@ function assertMayDrain(versions: readonly VersionView[], name: string, buildId:
 }
 
 /** `0.1.0-1f2e3d4c: 3 upgrades have to end on it, and no worker of it runs (…)`. */
-function stillHeld({ buildId, upgrades, workers }: VersionView): string {
+function stillHeld(name: string, { buildId, upgrades, workers }: VersionView): string {
   if (upgrades === 0) return `${buildId}: no upgrade is left on it; the server makes sure, which takes some minutes`;
   const have = upgrades === 1 ? '1 upgrade has' : `${upgrades} upgrades have`;
-  const stuck = workers.length > 0 ? '' : `, and no worker of it runs (start one with UPLIFT_BUILD_ID=${buildId})`;
+  const start = `start one with ${variablesOf(name, buildId)}`;
+  const stuck = workers.length > 0 ? '' : `, and no worker of it runs (${start})`;
   return `${buildId}: ${have} to end on it${stuck}`;
 }
 
@@ -213,6 +214,11 @@ export function unservedBy(polled: readonly Queue[], name: string, buildId: stri
 function isOf(name: string, buildId: string | null): (poller: Poller) => boolean {
   return ({ version }) =>
     buildId === null ? version === null : version?.deployment === name && version.buildId === buildId;
+}
+
+/** What its workers have to be told. */
+export function variablesOf(name: string, buildId: string): string {
+  return `UPLIFT_DEPLOYMENT=${name} UPLIFT_BUILD_ID=${buildId}`;
 }
 
 function titleOf(name: string, buildId: string | null): string {

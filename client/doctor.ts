@@ -8,7 +8,7 @@ import { connectClient, type ServerTarget } from '../temporal/connection.js';
 import { ensureNamespace } from '../temporal/namespace.js';
 import { withClouds, type Clouds } from './clouds.js';
 import { errorLines } from './errors.js';
-import { type DeploymentView, deployments, unservedBy } from './deployments.js';
+import { type DeploymentView, deployments, unservedBy, variablesOf } from './deployments.js';
 import { ownQueues } from './own-queues.js';
 import { identitiesOf, type Queue, queues } from './queues.js';
 
@@ -90,7 +90,7 @@ function* examineDeployment({ name, current, versions }: DeploymentView, polled:
   }
   for (const { buildId, state, upgrades, workers, unserved } of versions) {
     const what = `Version ${buildId} of the deployment ${name}`;
-    const start = `start one with UPLIFT_BUILD_ID=${buildId}`;
+    const start = `start one with ${variablesOf(name, buildId)}`;
     if (state === 'current') {
       yield unserved.length === 0
         ? { level: 'ok', what: `${what} is current, and served by ${workers.join(', ')}`, remedy: '' }

@@ -46,10 +46,10 @@ describe('promote', () => {
     const { client, promoted } = serverWith({ ...AGES, killed: 1_000 });
     const options = { own: [], actor: 'ana', waitMs: 0, told: () => undefined };
     await expect(promote(client, 'uplift', 'ended', options)).rejects.toThrow(
-      `no worker of uplift, build ended, polls ${ALL}, so that what is new would stand still (start one with UPLIFT_BUILD_ID=ended)`,
+      `no worker of uplift, build ended, polls ${ALL}, so that what is new would stand still (start one with UPLIFT_DEPLOYMENT=uplift UPLIFT_BUILD_ID=ended)`,
     );
     await expect(promote(client, 'uplift', 'killed', options)).rejects.toThrow(
-      `no worker of uplift, build killed, has polled since this began: ${ALL}, so that what is new would stand still (start one with UPLIFT_BUILD_ID=killed; an idle one polls once a minute)`,
+      `no worker of uplift, build killed, has polled since this began: ${ALL}, so that what is new would stand still (start one with UPLIFT_DEPLOYMENT=uplift UPLIFT_BUILD_ID=killed; an idle one polls once a minute)`,
     );
     expect(promoted).toEqual([]);
   });
