@@ -1,8 +1,8 @@
 /** Where an account's secrets come from. Only this file, logins and the signers ever hold them. */
-import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import { inspect } from 'node:util';
 import { parseDocument } from 'yaml';
 import type { Account } from '../plan/accounts.js';
+import { readSecret } from '../temporal/secret-file.js';
 import { iso, type Clock } from './clock.js';
 import { AccountError } from './clouds/errors.js';
 import { keepSecret } from './secrets.js';
@@ -183,32 +183,12 @@ function readCredentialsFile(
   variables: CredentialVariables,
   cached: CachedFile | undefined,
 ): CachedFile {
-  let handle: number;
-  try {
-    handle = openSync(path, 'r');
-  } catch (error) {
-    throw new AccountError(
-      `account ${account}: credentials file ${path} cannot be read: ${codeOf(error)} (create it with mode 600)`,
-    );
-  }
-  try {
-    // Checked on the open file, so that it is the one that is read.
-    const { mode, mtimeMs, size, ino } = fstatSync(handle);
-    if ((mode & 0o077) !== 0) {
-      throw new AccountError(
-        `account ${account}: credentials file ${path} can be read or written by others ` +
-          `(mode ${(mode & 0o777).toString(8)}; chmod 600 ${path})`,
-      );
-    }
-    const version = `${ino}/${mtimeMs}/${size}`;
-    if (cached?.version === version) return cached;
-    return { version, ...parseCredentials(account, path, variables, readFileSync(handle, 'utf8')) };
-  } catch (error) {
-    if (error instanceof AccountError) throw error;
-    throw new AccountError(`account ${account}: credentials file ${path} cannot be read: ${codeOf(error)}`);
-  } finally {
-    closeSync(handle);
-  }
+  const { text, version } = readSecret(
+    path,
+    (problem, remedy) => new AccountError(`account ${account}: credentials file ${path} ${problem} (${remedy})`),
+  );
+  if (cached?.version === version) return cached;
+  return { version, ...parseCredentials(account, path, variables, text) };
 }
 
 /** JSON is YAML. The parser's own messages quote lines of the file, so they are never passed on. */
@@ -303,8 +283,4 @@ function credentialsOf({ account, source, kinds, value, missing }: Given): Crede
     case 'token':
       return new Credentials({ kind, token: printable('token') });
   }
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : 'unreadable';
 }

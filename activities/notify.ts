@@ -2,12 +2,12 @@
  * Tells a webhook what happened. At least once: a worker that dies between the answer and its record sends it again, under
  * the same id. Neither the address nor the secret header stands in any error.
  */
-import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import { Context } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import { request } from 'undici';
 import { isLoopback } from '../plan/accounts.js';
 import type { SecretSource, Webhook } from '../plan/webhooks.js';
+import { readSecret } from '../temporal/secret-file.js';
 import { FAILURES } from '../workflows/contracts/errors.js';
 import type { Notice, NoticeSteps } from '../workflows/contracts/notices.js';
 import { keepSecret } from './secrets.js';
@@ -77,7 +77,7 @@ function addressOf({ name, allowPlainHttp }: Webhook, text: string): URL {
 
 /** Read at each use, so that a corrected or rotated one counts at once. */
 function secretOf(webhook: string, source: SecretSource, env: NonNullable<NotifyDeps['env']>): string {
-  const text = source.kind === 'env' ? (env[source.name] ?? '').trim() : readSecret(webhook, source.path);
+  const text = source.kind === 'env' ? (env[source.name] ?? '').trim() : textOf(webhook, source.path);
   if (text === '') {
     const place = source.kind === 'env' ? `environment variable ${source.name}` : `file ${source.path}`;
     throw undelivered(webhook, `${place} is empty where the worker runs`);
@@ -88,22 +88,9 @@ function secretOf(webhook: string, source: SecretSource, env: NonNullable<Notify
   return text;
 }
 
-function readSecret(webhook: string, path: string): string {
-  let handle: number;
-  try {
-    handle = openSync(path, 'r');
-  } catch {
-    throw undelivered(webhook, `file ${path} cannot be read (create it with mode 600)`);
-  }
-  try {
-    // Checked on the open file, so that it is the one that is read.
-    if ((fstatSync(handle).mode & 0o077) !== 0) {
-      throw undelivered(webhook, `file ${path} can be read or written by others (chmod 600)`);
-    }
-    return readFileSync(handle, 'utf8').trim();
-  } finally {
-    closeSync(handle);
-  }
+function textOf(webhook: string, path: string): string {
+  const refuse = (problem: string, remedy: string) => undelivered(webhook, `file ${path} ${problem} (${remedy})`);
+  return readSecret(path, refuse).text.trim();
 }
 
 function undelivered(webhook: string, why: string): ApplicationFailure {

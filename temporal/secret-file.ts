@@ -1,5 +1,54 @@
-import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readFileSync, type Stats } from 'node:fs';
 import { TemporalSetupError } from './errors.js';
+
+export interface SecretFile {
+  readonly text: string;
+  /** Another one once the file has been written or exchanged. */
+  readonly version: string;
+}
+
+/**
+ * Whether a file's owner and mode keep a secret, by the rule that PostgreSQL has for its keys
+ * (https://www.postgresql.org/docs/current/ssl-tcp.html): one of this process's own user is for nobody else; one that
+ * somebody else owns, as root does the secrets of Kubernetes, is read by way of its group, which may not write it.
+ *
+ * @param self this process's user; `undefined` where the system has none
+ * @returns the mode to give it, in octal; `null` when its own will do
+ */
+export function modeNeeded({ mode, uid }: Pick<Stats, 'mode' | 'uid'>, self = process.geteuid?.()): string | null {
+  const isOwn = self === undefined || self === uid;
+  if ((mode & (isOwn ? 0o077 : 0o027)) === 0) return null;
+  return isOwn ? '600' : '640';
+}
+
+/**
+ * What stands in a file that holds a secret, and nothing that others can read or write.
+ *
+ * @param refuse makes the error of what is wrong, in words to be put behind the file's name, and of the remedy
+ * @throws what `refuse` makes
+ */
+export function readSecret(path: string, refuse: (problem: string, remedy: string) => Error): SecretFile {
+  let handle: number | null = null;
+  let objection: Error;
+  try {
+    handle = openSync(path, 'r');
+    // Checked on the open file, so that it is the one that is read.
+    const stats = fstatSync(handle);
+    const needed = modeNeeded(stats);
+    if (needed === null) {
+      return { text: readFileSync(handle, 'utf8'), version: `${stats.ino}/${stats.mtimeMs}/${stats.size}` };
+    }
+    const mode = (stats.mode & 0o777).toString(8);
+    objection = refuse('can be read or written by others', `its mode is ${mode}: chmod ${needed} ${path}`);
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unreadable';
+    const remedy = code === 'EACCES' ? 'let the user who runs this read it, or its group' : 'create it with mode 600';
+    objection = refuse(`cannot be read: ${code}`, remedy);
+  } finally {
+    if (handle !== null) closeSync(handle);
+  }
+  throw objection;
+}
 
 /**
  * The text of a file that holds a secret.
@@ -8,19 +57,5 @@ import { TemporalSetupError } from './errors.js';
  * @throws TemporalSetupError when it cannot be read, or others can read or write it
  */
 export function readSecretFile(where: string, path: string): string {
-  let handle: number | null = null;
-  try {
-    handle = openSync(path, 'r');
-    // Checked on the open file, so that it is the one that is read.
-    if ((fstatSync(handle).mode & 0o077) !== 0) {
-      throw new TemporalSetupError(`${where}: ${path} can be read or written by others`, `chmod 600 ${path}`);
-    }
-    return readFileSync(handle, 'utf8');
-  } catch (error) {
-    if (error instanceof TemporalSetupError) throw error;
-    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unreadable';
-    throw new TemporalSetupError(`${where}: ${path} cannot be read: ${code}`, 'create it with mode 600');
-  } finally {
-    if (handle !== null) closeSync(handle);
-  }
+  return readSecret(path, (problem, remedy) => new TemporalSetupError(`${where}: ${path} ${problem}`, remedy)).text;
 }

@@ -101,7 +101,7 @@ export const WORKER_VARIABLES = z.object({
   UPLIFT_API_KEY_FILE: text()
     .optional()
     .describe(
-      'A file of mode 600 with the API key for Temporal alone; a changed key is used within a minute, without a restart.',
+      'A file of mode 600 (root’s: 640) with the API key for Temporal alone; a changed key is used within a minute, without a restart.',
     ),
   UPLIFT_DEPLOYMENT: deploymentName()
     .optional()

@@ -3,7 +3,7 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { MockActivityEnvironment } from '@temporalio/testing';
-import { afterAll, afterEach, expect, it } from 'vitest';
+import { afterAll, afterEach, expect, it, vi } from 'vitest';
 import { noticeSteps } from '../../activities/notify.js';
 import { scrub } from '../../activities/secrets.js';
 import type { Webhook } from '../../plan/webhooks.js';
@@ -106,7 +106,18 @@ it('says why it cannot be sent, and quotes neither address nor secret', async ()
   chmodSync(file, 0o644);
   const header = { name: 'X-Token', value: { kind: 'file', path: file } } as const;
   expect(await whyNot({ ...plain, header }, { OPS_URL: url + PATH })).toBe(
-    `webhook ops: file ${file} can be read or written by others (chmod 600)`,
+    `webhook ops: file ${file} can be read or written by others (its mode is 644: chmod 600 ${file})`,
+  );
+  const asked = vi.spyOn(process, 'geteuid').mockReturnValue((process.geteuid?.() ?? 0) + 1);
+  chmodSync(file, 0o440);
+  // It is read: what is wrong then is that nobody answers.
+  expect(await whyNot({ ...plain, header }, { OPS_URL: url + PATH })).toBe(
+    'webhook ops: it could not be reached (ECONNREFUSED)',
+  );
+  asked.mockRestore();
+  rmSync(file);
+  expect(await whyNot({ ...plain, header }, { OPS_URL: url + PATH })).toBe(
+    `webhook ops: file ${file} cannot be read: ENOENT (create it with mode 600)`,
   );
   expect(await whyNot({ ...plain, name: 'other' }, {})).toBe(
     'webhook ops: the accounts file of this worker has no webhook of that name',

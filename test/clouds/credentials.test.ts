@@ -2,7 +2,7 @@ import { chmodSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { systemClock } from '../../activities/clock.js';
 import { alibaba } from '../../activities/clouds/alibaba/cloud.js';
 import { AccountError } from '../../activities/clouds/errors.js';
@@ -142,7 +142,19 @@ describe('from a file', () => {
     write('accessKey: ak\nsecretKey: sk\n', mode);
     const message = problem(() => resolve());
     expect(message).toContain(`chmod 600 ${path}`);
-    expect(message).toContain(`mode ${mode.toString(8)}`);
+    expect(message).toContain(`its mode is ${mode.toString(8)}`);
+  });
+
+  it('reads one of somebody else that its group may read, as Kubernetes mounts them', () => {
+    write('accessKey: ak\nsecretKey: sk\n', 0o440);
+    const self = process.geteuid?.() ?? 0;
+    const asked = vi.spyOn(process, 'geteuid').mockReturnValue(self + 1);
+    try {
+      expect(resolve().reveal()).toMatchObject({ keys: { accessKey: 'ak', secretKey: 'sk' } });
+    } finally {
+      asked.mockRestore();
+    }
+    expect(problem(() => resolve())).toContain(`chmod 600 ${path}`);
   });
 
   it('reads it again when it has changed, and refuses it when others can read it by then', () => {

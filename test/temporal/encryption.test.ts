@@ -141,7 +141,7 @@ describe('keys', () => {
 
   it('of a file that others can read, that is not there or holds none are refused', async () => {
     const open = await file(`k:${NEW}`, 0o644);
-    expect(() => encryptionKeysFrom(open)).toThrow(/can be read or written by others \(chmod 600 /);
+    expect(() => encryptionKeysFrom(open)).toThrow(/can be read or written by others \(its mode is 644: chmod 600 /);
     expect(() => encryptionKeysFrom({ UPLIFT_ENCRYPTION_KEYS_FILE: join(directory, 'none') })).toThrow('ENOENT');
     const empty = await file('# nothing\n');
     expect(() => encryptionKeysFrom(empty)).toThrow('holds no encryption key');

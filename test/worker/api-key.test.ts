@@ -76,7 +76,7 @@ describe('an API key from a file', () => {
     expect(said).toEqual([
       `${STAYS}UPLIFT_API_KEY_FILE: ${path} is empty (name a file that holds the key alone, on one line)`,
       `${STAYS}UPLIFT_API_KEY_FILE: ${path} cannot be read: ENOENT (create it with mode 600)`,
-      `${STAYS}UPLIFT_API_KEY_FILE: ${path} can be read or written by others (chmod 600 ${path})`,
+      `${STAYS}UPLIFT_API_KEY_FILE: ${path} can be read or written by others (its mode is 640: chmod 600 ${path})`,
       USED,
     ]);
     expect(given).toEqual(['second-api-key']);
@@ -114,7 +114,9 @@ describe('an API key from a file', () => {
   it('has to be there, and for nobody else, when the worker starts', () => {
     const read = () => new ApiKeyFile(path).read();
     chmodSync(path, 0o644);
-    expect(read).toThrow(`UPLIFT_API_KEY_FILE: ${path} can be read or written by others (chmod 600 ${path})`);
+    expect(read).toThrow(
+      `UPLIFT_API_KEY_FILE: ${path} can be read or written by others (its mode is 644: chmod 600 ${path})`,
+    );
     rmSync(path);
     expect(read).toThrow(`UPLIFT_API_KEY_FILE: ${path} cannot be read: ENOENT (create it with mode 600)`);
   });
