@@ -6,6 +6,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
 import { parse, TomlError } from 'smol-toml';
 import { TemporalSetupError } from './errors.js';
+import { refusedFile } from './secret-file.js';
 import { nearest } from './spelling.js';
 import { refuseWrongValue, SETTINGS, variableOf } from './variables.js';
 
@@ -61,8 +62,10 @@ function read(file: string, env: NodeJS.ProcessEnv): string {
         'correct it, or name another by TEMPORAL_CONFIG_FILE',
       );
     }
-    throw new TemporalSetupError(
-      `TEMPORAL_CONFIG_FILE: ${JSON.stringify(file)} cannot be read: ${code}`,
+    throw refusedFile(
+      'TEMPORAL_CONFIG_FILE',
+      file,
+      `cannot be read: ${code}`,
       'correct its path, or leave the variable out',
     );
   }

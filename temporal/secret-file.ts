@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, openSync, readFileSync, type Stats } from 'node:fs';
+import { closeSync, existsSync, fstatSync, openSync, readFileSync, type Stats } from 'node:fs';
 import { TemporalSetupError } from './errors.js';
 
 export interface SecretFile {
@@ -57,5 +57,27 @@ export function readSecret(path: string, refuse: (problem: string, remedy: strin
  * @throws TemporalSetupError when it cannot be read, or others can read or write it
  */
 export function readSecretFile(where: string, path: string): string {
-  return readSecret(path, (problem, remedy) => new TemporalSetupError(`${where}: ${path} ${problem}`, remedy)).text;
+  return readSecret(path, (problem, remedy) => refusedFile(where, path, problem, remedy)).text;
+}
+
+/**
+ * What is wrong with a file that a setting names; quotes nothing that may be a secret in its path's place.
+ *
+ * @param where what names the file
+ * @param problem in words to be put behind the path
+ */
+export function refusedFile(where: string, path: string, problem: string, remedy: string): TemporalSetupError {
+  return isPath(path)
+    ? new TemporalSetupError(`${where}: ${JSON.stringify(path)} ${problem}`, remedy)
+    : new TemporalSetupError(`${where}: what it names cannot be read`, 'name a file, not what stands in it');
+}
+
+/** A token of three parts (JWT), 32 bytes in base64, as encryption keys are, and PEM. */
+const OF_A_SECRET = /^eyJ|[A-Za-z0-9+/]{43}=$|-----BEGIN/;
+
+/** Whether it names a file, or is like what does, and unlike a secret. */
+export function isPath(value: string): boolean {
+  const text = value.trim();
+  if (existsSync(text)) return true;
+  return text.length < 100 && !/\s/.test(text) && /[./]/.test(text) && !OF_A_SECRET.test(text);
 }

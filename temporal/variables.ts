@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { TemporalSetupError } from './errors.js';
+import { isPath, refusedFile } from './secret-file.js';
 import { misspelt, nearest } from './spelling.js';
 
 /** What a setting has to be; a `header` goes along with every call, those of a `file` name it, and it is PEM. */
@@ -106,6 +107,8 @@ export function refuseWrongValue(where: string, kind: Kind, value: string): void
     return;
   }
   if (value === '') refuse(' is empty', 'leave it out, or give it a value');
+  const isFile = kind === 'certificate file' || kind === 'private key file';
+  if (isFile && !isPath(value)) throw refusedFile(where, value, '', '');
   if (kind === 'certificate' || kind === 'private key') {
     if (!isPem(kind, value)) refuse(` holds no ${NAMED[kind]} in PEM`, 'give it one, with its lines');
     return;
@@ -121,9 +124,9 @@ export function refuseWrongValue(where: string, kind: Kind, value: string): void
   if (kind === 'address' && !isAddress(value)) {
     refuse(`: ${JSON.stringify(value)} is no address`, 'use host:port, as in temporal.example.com:7233');
   }
-  if (kind === 'certificate file' || kind === 'private key file') {
+  if (isFile) {
     const objection = objectionToFile(kind === 'certificate file' ? 'certificate' : 'private key', value);
-    if (objection !== null) refuse(`: ${JSON.stringify(value)} ${objection}`, 'correct its path, or the file');
+    if (objection !== null) throw refusedFile(where, value, objection, 'correct its path, or the file');
   }
 }
 

@@ -4,8 +4,8 @@ import type { Logger } from 'pino';
 import type { Clock } from '../activities/clock.js';
 import { keepSecret } from '../activities/secrets.js';
 import type { ServerTarget } from '../temporal/connection.js';
-import { lineOf, TemporalSetupError } from '../temporal/errors.js';
-import { readSecretFile } from '../temporal/secret-file.js';
+import { lineOf } from '../temporal/errors.js';
+import { readSecretFile, refusedFile } from '../temporal/secret-file.js';
 
 const VARIABLE = 'UPLIFT_API_KEY_FILE';
 const READ_EVERY_MS = 30_000;
@@ -58,8 +58,5 @@ function readKey(path: string): string {
   for (const line of key.split(/\s+/)) keepSecret(line);
   const objection = key === '' ? 'is empty' : /^[\x21-\x7e]+$/.test(key) ? null : 'holds more than a key';
   if (objection === null) return key;
-  throw new TemporalSetupError(
-    `${VARIABLE}: ${path} ${objection}`,
-    'name a file that holds the key alone, on one line',
-  );
+  throw refusedFile(VARIABLE, path, objection, 'name a file that holds the key alone, on one line');
 }

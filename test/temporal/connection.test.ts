@@ -119,6 +119,18 @@ describe('what would be passed over is refused', () => {
       { TEMPORAL_TLS_CLIENT_KEY_PATH: '/a', TEMPORAL_TLS_CLIENT_KEY_DATA: 'b' },
       /^TEMPORAL_TLS_CLIENT_KEY_PATH: "\/a" cannot be read: ENOENT/,
     ],
+    [
+      { TEMPORAL_TLS_CLIENT_KEY_PATH: '-----BEGIN PRIVATE KEY-----\nnot/to.be/shown\n-----END PRIVATE KEY-----\n' },
+      /^TEMPORAL_TLS_CLIENT_KEY_PATH: what it names cannot be read \(name a file, not what stands in it\)$/,
+    ],
+    [
+      { TEMPORAL_CONFIG_FILE: 'eyJhbGciOiJub25lIn0.e30.c2lnbmF0dXJl' },
+      /^TEMPORAL_CONFIG_FILE: what it names cannot be read \(name a file, not what stands in it\)$/,
+    ],
+    [
+      { TEMPORAL_TLS_CLIENT_KEY_PATH: '/etc/uplift/key.pem\n' },
+      /^TEMPORAL_TLS_CLIENT_KEY_PATH begins or ends with white space/,
+    ],
     [{ TEMPORAL_ADDRESS: '' }, 'TEMPORAL_ADDRESS is empty (leave it out, or give it a value)'],
     [{ TEMPORAL_NAMESPACE: '' }, 'TEMPORAL_NAMESPACE is empty (leave it out, or give it a value)'],
     [{ TEMPORAL_PROFILE: '' }, 'TEMPORAL_PROFILE is empty (leave it out, or give it a value)'],
@@ -239,6 +251,10 @@ describe('a profile that is wrong', () => {
     [
       here('tls = {server_ca_cert_path = "/nowhere"}'),
       'profile p: tls.server_ca_cert_path: "/nowhere" cannot be read: ENOENT (correct its path, or the file)',
+    ],
+    [
+      here('tls = {client_key_path = "-----BEGIN PRIVATE KEY-----not-to-be-shown"}'),
+      'profile p: tls.client_key_path: what it names cannot be read (name a file, not what stands in it)',
     ],
     [
       here('tls = {server_ca_cert_data = "not-to-be-shown"}'),

@@ -52,11 +52,38 @@ describe('a file', () => {
     chmodSync(path, 0o440);
     expect(read()).toBe('not-to-be-shown');
     chmodSync(path, 0o644);
-    expect(read).toThrow(`WHERE: ${path} can be read or written by others (its mode is 644: chmod 640 ${path})`);
+    expect(read).toThrow(`WHERE: "${path}" can be read or written by others (its mode is 644: chmod 640 ${path})`);
   });
 
   it('of this user is not read where its group may read it', () => {
     chmodSync(path, 0o440);
-    expect(read).toThrow(`WHERE: ${path} can be read or written by others (its mode is 440: chmod 600 ${path})`);
+    expect(read).toThrow(`WHERE: "${path}" can be read or written by others (its mode is 440: chmod 600 ${path})`);
+  });
+});
+
+describe('what names no file', () => {
+  it.each(['/nowhere/key', 'keys/api.key', './key', 'key.pem', '~/key', `/${'a'.repeat(98)}`])(
+    'is quoted: %s',
+    (text) => {
+      expect(() => readSecretFile('WHERE', text)).toThrow(`WHERE: "${text}" cannot be read: ENOENT`);
+    },
+  );
+
+  const HIDDEN = 'WHERE: what it names cannot be read (name a file, not what stands in it)';
+  it.each([
+    ['a token', 'eyJhbGciOiJub25lIn0.e30.c2lnbmF0dXJl'],
+    ['a key of one word', 'sk-not-to-be-shown'],
+    ['an encryption key', `2026-11:${Buffer.alloc(32, 0xff).toString('base64')}`],
+    ['several lines', 'new:/a+b.c\nold:/d'],
+    ['PEM', '-----BEGIN_PRIVATE_KEY-----/a.b'],
+    ['much', `/${'a'.repeat(99)}`],
+  ])('is not where it is like %s', (_what, text) => {
+    let told = '';
+    try {
+      readSecretFile('WHERE', text);
+    } catch (error) {
+      told = error instanceof Error ? error.message : '';
+    }
+    expect(told).toBe(HIDDEN);
   });
 });

@@ -74,9 +74,9 @@ describe('an API key from a file', () => {
       () => chmodSync(path, 0o600),
     ]);
     expect(said).toEqual([
-      `${STAYS}UPLIFT_API_KEY_FILE: ${path} is empty (name a file that holds the key alone, on one line)`,
-      `${STAYS}UPLIFT_API_KEY_FILE: ${path} cannot be read: ENOENT (create it with mode 600)`,
-      `${STAYS}UPLIFT_API_KEY_FILE: ${path} can be read or written by others (its mode is 640: chmod 600 ${path})`,
+      `${STAYS}UPLIFT_API_KEY_FILE: "${path}" is empty (name a file that holds the key alone, on one line)`,
+      `${STAYS}UPLIFT_API_KEY_FILE: "${path}" cannot be read: ENOENT (create it with mode 600)`,
+      `${STAYS}UPLIFT_API_KEY_FILE: "${path}" can be read or written by others (its mode is 640: chmod 600 ${path})`,
       USED,
     ]);
     expect(given).toEqual(['second-api-key']);
@@ -102,7 +102,7 @@ describe('an API key from a file', () => {
   ])('has to be alone in its file when the worker starts: %j', (text, objection) => {
     write(text);
     expect(() => new ApiKeyFile(path).read()).toThrow(
-      `UPLIFT_API_KEY_FILE: ${path} ${objection} (name a file that holds the key alone, on one line)`,
+      `UPLIFT_API_KEY_FILE: "${path}" ${objection} (name a file that holds the key alone, on one line)`,
     );
   });
 
@@ -115,10 +115,10 @@ describe('an API key from a file', () => {
     const read = () => new ApiKeyFile(path).read();
     chmodSync(path, 0o644);
     expect(read).toThrow(
-      `UPLIFT_API_KEY_FILE: ${path} can be read or written by others (its mode is 644: chmod 600 ${path})`,
+      `UPLIFT_API_KEY_FILE: "${path}" can be read or written by others (its mode is 644: chmod 600 ${path})`,
     );
     rmSync(path);
-    expect(read).toThrow(`UPLIFT_API_KEY_FILE: ${path} cannot be read: ENOENT (create it with mode 600)`);
+    expect(read).toThrow(`UPLIFT_API_KEY_FILE: "${path}" cannot be read: ENOENT (create it with mode 600)`);
   });
 
   it('goes before what the profile says', () => {
