@@ -26,7 +26,9 @@ export async function refuseWrongEnvironment(env: NodeJS.ProcessEnv): Promise<vo
     if (/_[AS]K$/.test(name)) continue;
     const meant = misspelt(name, ours);
     if (meant === null) continue;
-    throw new UsageError(`${name} is not a setting (did you mean ${meant}? If not, give it another name)`);
+    // Else the key itself would come to stand there.
+    const rest = meant === 'UPLIFT_API_KEY_FILE' ? 'It names a file' : 'If not, give it another name';
+    throw new UsageError(`${name} is not a setting (did you mean ${meant}? ${rest})`);
   }
   for (const name of ours.filter((one) => !ANYTHING.includes(one))) {
     const value = env[name];

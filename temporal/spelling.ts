@@ -17,7 +17,8 @@ export function misspelt(name: string, known: readonly string[]): string | null 
   const [own] = atUnderscore(known[0] ?? '');
   const rests = known.map((one) => atUnderscore(one)[1]);
   const isOurs = prefix === own;
-  if (!isOurs && within(2, prefix, [own]) === null) return null;
+  // Two edits away there are other products.
+  if (!isOurs && within(1, prefix, [own]) === null) return null;
   // Two words as short as `UI` and `AK` are always near each other.
   const isLong = isOurs && /^\w{4,}$/.test(rest);
   const meant = isLong
@@ -46,16 +47,19 @@ function within(most: number, word: string, known: readonly string[]): string | 
   return best;
 }
 
-/** Levenshtein's distance. */
+/** Levenshtein's distance, where two letters that changed places are one edit. */
 function editDistance(a: string, b: string): number {
+  let before: number[] = [];
   let row = Array.from({ length: b.length + 1 }, (_, index) => index);
   for (let i = 1; i <= a.length; i += 1) {
     const next = [i];
     for (let j = 1; j <= b.length; j += 1) {
       const replaced = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(replaced, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
+      const isExchanged = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
+      const exchanged = isExchanged ? (before[j - 2] ?? 0) + 1 : Infinity;
+      next.push(Math.min(replaced, exchanged, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
     }
-    row = next;
+    [before, row] = [row, next];
   }
   return row[b.length] ?? 0;
 }

@@ -43,7 +43,16 @@ const READ: Readonly<Record<string, Kind>> = {
   ...Object.fromEntries(Object.entries(SETTINGS).map(([key, kind]) => [variableOf(key), kind])),
 };
 
-/** Those that `temporal`, Temporal's own command, and the SDK's worker read besides. */
+/** What the most likely wrong names stand for: by their letters they are nearer to something else. */
+const MEANT: Readonly<Record<string, string>> = {
+  TEMPORAL_TLS_ENABLE: 'TEMPORAL_TLS',
+  TEMPORAL_TLS_ENABLED: 'TEMPORAL_TLS',
+  TEMPORAL_TLS_CERT_PATH: 'TEMPORAL_TLS_CLIENT_CERT_PATH',
+  TEMPORAL_TLS_KEY_PATH: 'TEMPORAL_TLS_CLIENT_KEY_PATH',
+  TEMPORAL_API_KEY_FILE: 'UPLIFT_API_KEY_FILE',
+};
+
+/** Those that `temporal`, Temporal's own command, its UI, and the SDK's worker read besides. */
 const OTHERS = [
   'TEMPORAL_ENV',
   'TEMPORAL_TLS_CA',
@@ -52,6 +61,7 @@ const OTHERS = [
   'TEMPORAL_TLS_CERT_DATA',
   'TEMPORAL_TLS_KEY',
   'TEMPORAL_TLS_KEY_DATA',
+  'TEMPORAL_TLS_ENABLE_HOST_VERIFICATION',
   'TEMPORAL_CLI_SHOW_STACKS',
   'TEMPORAL_VERSION_CHECK_DISABLED',
   'TEMPORAL_DEBUG',
@@ -80,7 +90,7 @@ export function refuseWrongVariables(env: NodeJS.ProcessEnv): void {
       continue;
     }
     const isOfConnection = OF_A_CONNECTION.test(name);
-    const meant = misspelt(name, KNOWN) ?? (isOfConnection ? nearest(name, KNOWN) : null);
+    const meant = MEANT[name.toUpperCase()] ?? misspelt(name, KNOWN) ?? (isOfConnection ? nearest(name, KNOWN) : null);
     if (meant === null && !isOfConnection) continue;
     throw new TemporalSetupError(
       `${name} is not a setting`,

@@ -57,13 +57,20 @@ it('tells an address that is none, as of the wrong protocol', async () => {
 it.each([
   ['UPLIFT_WAITS_SLOTS', 'UPLIFT_WAIT_SLOTS'],
   ['UPLIFT_ACCOUNT', 'UPLIFT_ACCOUNTS'],
-  ['UPLIFT_API_KEY', 'UPLIFT_API_KEY_FILE'],
   ['UPLIFT_METRICS', 'UPLIFT_METRICS_ADDRESS'],
   ['UPLFIT_ACTOR', 'UPLIFT_ACTOR'],
+  ['UPLIF_CACHE', 'UPLIFT_CACHE'],
+  ['UPLIFTS_DEBUG', 'UPLIFT_DEBUG'],
   ['uplift_log_level', 'UPLIFT_LOG_LEVEL'],
 ])('takes %s for a misspelt %s', async (name, meant) => {
   await expect(refuseWrongEnvironment({ [name]: 'not-to-be-shown' })).rejects.toThrow(
     `${name} is not a setting (did you mean ${meant}? If not, give it another name)`,
+  );
+});
+
+it('says of a key that a file is to be named, since else it would be put in the path’s place', async () => {
+  await expect(refuseWrongEnvironment({ UPLIFT_API_KEY: 'not-to-be-shown' })).rejects.toThrow(
+    /^UPLIFT_API_KEY is not a setting \(did you mean UPLIFT_API_KEY_FILE\? It names a file\)$/,
   );
 });
 
@@ -91,6 +98,10 @@ it('leaves alone what is right, and what is somebody else’s', async () => {
     UPLIFT_PORT: 'tcp://10.0.0.1:9464',
     UPLIFT_SERVICE_PORT_METRICS: '9464',
     USER_NAME: 'd',
+    // Other products.
+    UPLINK_DEBUG: '1',
+    UPLINK_CACHE: '/var/cache/uplink',
+    UPSHIFT_CACHE: '/var/cache/upshift',
   };
   await expect(refuseWrongEnvironment(env)).resolves.toBeUndefined();
 });
