@@ -2,7 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Client } from '@temporalio/client';
 import { isNotFound } from '../temporal/reads.js';
-import { identitiesOf, type Poller, type Queue, queues } from './queues.js';
+import { identitiesOf, type Poller, type Queue, queues, servedQueues } from './queues.js';
 
 /**
  * `new`: it has never been promoted, and gets nothing. `current`: it gets all that is new. `ramping`: it gets a part of that
@@ -45,7 +45,7 @@ const IDLE = 'an idle one polls once a minute';
  * @throws DeploymentError when no worker of the deployment has ever polled
  */
 export async function deployment(client: Client, name: string, own: readonly string[]): Promise<DeploymentView> {
-  const view = await describe(client, name, await queues(client, own));
+  const view = await describe(client, name, await servedQueues(client, own));
   if (view === null) {
     throw new DeploymentError(
       `the server knows no worker deployment ${name} (start a worker with UPLIFT_DEPLOYMENT=${name}, or check the name)`,

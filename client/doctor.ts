@@ -10,7 +10,7 @@ import { withClouds, type Clouds } from './clouds.js';
 import { errorLines } from './errors.js';
 import { type DeploymentView, deployments, unservedBy, variablesOf } from './deployments.js';
 import { ownQueues } from './own-queues.js';
-import { identitiesOf, type Queue, queues } from './queues.js';
+import { identitiesOf, type Queue, servedQueues } from './queues.js';
 
 /** `warning`: works, or may not be needed; alone it does not fail the doctor. */
 export type Level = 'ok' | 'warning' | 'problem';
@@ -60,7 +60,7 @@ async function* examineServer(target: ServerTarget, fix: boolean, accountsFile: 
 
 async function* examineQueues(client: Client, accountsFile: string): AsyncGenerator<Finding> {
   // An accounts file that cannot be read is told of by itself.
-  const polled = await queues(client, ownQueues(accountsFile));
+  const polled = await servedQueues(client, ownQueues(accountsFile));
   for (const { name, pollers } of polled) {
     yield pollers.length > 0
       ? { level: 'ok', what: `Queue ${name} is polled by ${identitiesOf(pollers).join(', ')}`, remedy: '' }

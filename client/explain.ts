@@ -23,7 +23,7 @@ import { forecastRollout } from './forecast.js';
 import { upgradesOf } from './inventory.js';
 import { readLearned } from './learned.js';
 import { deployments } from './deployments.js';
-import { queues } from './queues.js';
+import { servedQueues } from './queues.js';
 import { rolloutStatus } from './rollouts.js';
 import { readRows } from './rows.js';
 import { withRows } from './views.js';
@@ -68,7 +68,7 @@ export async function explain(client: Client, rollout: string, resource: string 
   const input = await inputOf<RolloutInput>(client, rolloutWorkflowId(rollout), told.runId);
   const lists = await mapAtOnce(input.waves, (wave) => upgradesOf(client, wave));
   const specs = lists.flat();
-  const polled = await queues(
+  const polled = await servedQueues(
     client,
     specs.flatMap(({ queue }) => queue ?? []),
   );

@@ -5,7 +5,6 @@ import { QUEUES, queueOf } from '../workflows/contracts/queues.js';
 
 export interface Queue {
   readonly name: string;
-  /** The workers that polled it lately. */
   readonly pollers: readonly Poller[];
 }
 
@@ -26,7 +25,7 @@ const ACTIVITIES = 2;
 const VERSIONED = 2;
 
 /**
- * Every task queue with its workers: one without any stands still.
+ * Every task queue with all pollers that the server names, also such as ended some minutes ago.
  *
  * @param own the names of accounts' own queues that are asked for as well
  */
@@ -40,17 +39,30 @@ export function queues(client: Client, own: Iterable<string> = []): Promise<Queu
         taskQueue: { name },
         taskQueueType: name === QUEUES.main ? WORKFLOWS : ACTIVITIES,
       });
-      const named = (pollers ?? []).map(({ identity, deploymentOptions: of, lastAccessTime }) => ({
-        identity: identity ?? '',
-        version:
-          of?.workerVersioningMode === VERSIONED
-            ? { deployment: of.deploymentName ?? '', buildId: of.buildId ?? '' }
-            : null,
-        polledAt: optionalTsToMs(lastAccessTime) ?? 0,
-      }));
-      return { name, pollers: named.filter(({ polledAt }) => Date.now() - polledAt < POLLED_WITHIN_MS) };
+      return {
+        name,
+        pollers: (pollers ?? []).map(({ identity, deploymentOptions: of, lastAccessTime }) => ({
+          identity: identity ?? '',
+          version:
+            of?.workerVersioningMode === VERSIONED
+              ? { deployment: of.deploymentName ?? '', buildId: of.buildId ?? '' }
+              : null,
+          polledAt: optionalTsToMs(lastAccessTime) ?? 0,
+        })),
+      };
     }),
   );
+}
+
+/**
+ * Every task queue with the workers that polled it lately, by this machine's clock: one without any stands still.
+ *
+ * @param own the names of accounts' own queues that are asked for as well
+ */
+export async function servedQueues(client: Client, own: Iterable<string> = []): Promise<Queue[]> {
+  const named = await queues(client, own);
+  const isLate = ({ polledAt }: Poller) => Date.now() - polledAt >= POLLED_WITHIN_MS;
+  return named.map(({ name, pollers }) => ({ name, pollers: pollers.filter((poller) => !isLate(poller)) }));
 }
 
 /** Each worker once. */

@@ -21,7 +21,7 @@ import { deployment, deployments, type DeploymentView, drain, promote } from '..
 import { UsageError } from '../errors.js';
 import { EXIT } from '../exit-codes.js';
 import { ownQueues } from '../own-queues.js';
-import { identitiesOf, queues } from '../queues.js';
+import { identitiesOf, servedQueues } from '../queues.js';
 import { renderDeployment } from '../render/deployment.js';
 
 interface Options extends AccountsOptions, OutputOptions, ServerOptions {
@@ -37,7 +37,7 @@ export function addVersions(worker: Command): void {
       await withClient(options, async (client) => {
         const { deployment: name } = options;
         const own = ownQueues(options.accounts);
-        const polled = await queues(client, own);
+        const polled = await servedQueues(client, own);
         const views = name === undefined ? await deployments(client, polled) : [await deployment(client, name, own)];
         const unversioned = identitiesOf(
           polled.flatMap(({ pollers }) => pollers.filter(({ version }) => version === null)),

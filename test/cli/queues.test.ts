@@ -2,18 +2,19 @@
 import type { Client } from '@temporalio/client';
 import { msToTs } from '@temporalio/common/lib/time.js';
 import { describe, expect, it } from 'vitest';
-import { promote } from '../../client/deployments.js';
-import { queues } from '../../client/queues.js';
+import { deployment, promote } from '../../client/deployments.js';
+import { queues, servedQueues } from '../../client/queues.js';
 
 /**
  * A server whose pollers, one a build of `uplift`, polled this long ago; it tells what is made current.
  *
  * @param alive a build whose worker polls again and again
+ * @param aheadMs by how much its clock is ahead of this machine's
  */
-function serverWith(agesMs: Readonly<Record<string, number>>, alive?: string) {
+function serverWith(agesMs: Readonly<Record<string, number>>, alive?: string, aheadMs = 0) {
   const promoted: string[] = [];
   const began = Date.now();
-  const polledAt = (build: string) => (build === alive ? Date.now() : began - (agesMs[build] ?? 0));
+  const polledAt = (build: string) => aheadMs + (build === alive ? Date.now() : began - (agesMs[build] ?? 0));
   const pollers = () =>
     Object.keys(agesMs).map((build) => ({
       identity: `worker of ${build}`,
@@ -24,9 +25,14 @@ function serverWith(agesMs: Readonly<Record<string, number>>, alive?: string) {
     options: { namespace: 'default' },
     workflowService: {
       describeTaskQueue: async () => ({ pollers: pollers() }),
-      describeWorkerDeployment: async () => ({ workerDeploymentInfo: { versionSummaries: [] } }),
+      describeWorkerDeployment: async () => ({
+        workerDeploymentInfo: {
+          versionSummaries: Object.keys(agesMs).map((buildId) => ({ deploymentVersion: { buildId }, status: 4 })),
+        },
+      }),
       setWorkerDeploymentCurrentVersion: async ({ buildId }: { buildId: string }) => promoted.push(buildId),
     },
+    workflow: { count: async () => ({ count: 1 }) },
   } as unknown as Client;
   return { client, promoted };
 }
@@ -34,9 +40,21 @@ function serverWith(agesMs: Readonly<Record<string, number>>, alive?: string) {
 const AGES = { idle: 60_000, ended: 90_000 };
 
 it('a worker counts as long as a poll lasts, and no longer, though the server still names it', async () => {
-  const polled = await queues(serverWith(AGES).client);
-  expect(polled.map(({ name }) => name)).toEqual(['uplift', 'uplift-submit', 'uplift-wait']);
-  for (const { pollers } of polled) expect(pollers.map(({ identity }) => identity)).toEqual(['worker of idle']);
+  const { client } = serverWith(AGES);
+  const [named, served] = [await queues(client), await servedQueues(client)];
+  expect(named.map(({ name }) => name)).toEqual(['uplift', 'uplift-submit', 'uplift-wait']);
+  expect(served.map(({ name }) => name)).toEqual(named.map(({ name }) => name));
+  const all = ['worker of idle', 'worker of ended'];
+  for (const { pollers } of named) expect(pollers.map(({ identity }) => identity)).toEqual(all);
+  for (const { pollers } of served) expect(pollers.map(({ identity }) => identity)).toEqual(['worker of idle']);
+});
+
+it('a build whose workers have ended has none, and its queues are served by nobody', async () => {
+  const { versions } = await deployment(serverWith(AGES).client, 'uplift', []);
+  expect(versions).toMatchObject([
+    { buildId: 'idle', workers: ['worker of idle'], unserved: [] },
+    { buildId: 'ended', workers: [], unserved: ['uplift', 'uplift-submit', 'uplift-wait'] },
+  ]);
 });
 
 describe('promote', () => {
@@ -45,8 +63,11 @@ describe('promote', () => {
   it('refuses a build whose workers the server does not name, or names though they have ended', async () => {
     const { client, promoted } = serverWith({ ...AGES, killed: 1_000 });
     const options = { own: [], actor: 'ana', waitMs: 0, told: () => undefined };
+    await expect(promote(client, 'uplift', 'unknown', options)).rejects.toThrow(
+      `no worker of uplift, build unknown, polls ${ALL}, so that what is new would stand still (start one with UPLIFT_DEPLOYMENT=uplift UPLIFT_BUILD_ID=unknown)`,
+    );
     await expect(promote(client, 'uplift', 'ended', options)).rejects.toThrow(
-      `no worker of uplift, build ended, polls ${ALL}, so that what is new would stand still (start one with UPLIFT_DEPLOYMENT=uplift UPLIFT_BUILD_ID=ended)`,
+      'no worker of uplift, build ended, has polled since this began:',
     );
     await expect(promote(client, 'uplift', 'killed', options)).rejects.toThrow(
       `no worker of uplift, build killed, has polled since this began: ${ALL}, so that what is new would stand still (start one with UPLIFT_DEPLOYMENT=uplift UPLIFT_BUILD_ID=killed; an idle one polls once a minute)`,
@@ -62,6 +83,14 @@ describe('promote', () => {
     expect(lines).toEqual([
       `waiting: no worker of uplift, build alive, has polled since this began: ${ALL} (an idle one polls once a minute)`,
     ]);
+    expect(promoted).toEqual(['alive']);
+  });
+
+  it.each([-3_600_000, 3_600_000])('goes by no clock but the server’s, which is %d ms ahead', async (aheadMs) => {
+    const { client, promoted } = serverWith({ ...AGES, alive: 0 }, 'alive', aheadMs);
+    const options = { own: [], actor: 'ana', waitMs: 0, told: () => undefined };
+    await expect(promote(client, 'uplift', 'ended', options)).rejects.toThrow('has polled since this began');
+    await promote(client, 'uplift', 'alive', { ...options, waitMs: 30_000 });
     expect(promoted).toEqual(['alive']);
   });
 

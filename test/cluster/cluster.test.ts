@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Client } from '@temporalio/client';
 import { afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
-import { identitiesOf, queues } from '../../client/queues.js';
+import { identitiesOf, servedQueues } from '../../client/queues.js';
 import { connectClient, localTarget } from '../../temporal/connection.js';
 import { ensureNamespace } from '../../temporal/namespace.js';
 import { freePorts, LOOPBACK } from '../../temporal/ports.js';
@@ -149,7 +149,7 @@ describe('a rollout', () => {
     ] as const;
     const both = Object.values(QUEUES).map((name) => ({ name, workers: ['killed-1', 'killed-2'] }));
     const polled = async () =>
-      (await queues(client)).map(({ name, pollers }) => ({ name, workers: identitiesOf(pollers).toSorted() }));
+      (await servedQueues(client)).map(({ name, pollers }) => ({ name, workers: identitiesOf(pollers).toSorted() }));
     await expect.poll(polled, { timeout: 60_000 }).toEqual(both);
     const total = 25;
     const rollout = await fleet.begin(cluster.address);
