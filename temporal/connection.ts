@@ -7,13 +7,14 @@ import { dataConverterFrom } from './data-converter.js';
 import { TemporalSetupError, lineOf } from './errors.js';
 import { LOOPBACK } from './ports.js';
 import { checkedProfile } from './profile.js';
-import { refuseWrongVariables } from './variables.js';
+import { refuseWrongVariables, SETTINGS, variableOf } from './variables.js';
 
 /** The port of a Temporal server unless something else is said; the embedded one's as well. */
 export const DEFAULT_PORT = 7233;
 
 /** For a server's first answer. The SDK's own bounds are 10 s for a client, and 30 s for a worker. */
 const CONNECT_TIMEOUT_MS = 5_000;
+const API_KEY_FILE = 'UPLIFT_API_KEY_FILE';
 const ACTOR_METADATA = 'uplift-actor';
 
 /** A server to use. `options` may hold credentials: never to be printed. */
@@ -33,11 +34,13 @@ export function localTarget(address = `${LOOPBACK}:${DEFAULT_PORT}`, namespace =
  * The server that the environment or a profile of `temporal.toml` names, as every Temporal tool reads it; `null` when
  * neither `TEMPORAL_PROFILE` nor an address is there. Then the embedded server is meant.
  *
- * @throws TemporalSetupError for a profile, file or variable that cannot be read or used.
+ * @throws TemporalSetupError for a profile, file or variable that cannot be read or used, and for credentials in a profile
+ *   that `TEMPORAL_PROFILE` names, when nothing says whose they are.
  */
 export function configuredTarget(env: NodeJS.ProcessEnv = process.env): ServerTarget | null {
   const { connectionOptions, namespace } = loadConfig(env);
   if (!connectionOptions.address && !env['TEMPORAL_PROFILE']) return null;
+  if (!connectionOptions.address) refuseCredentials(connectionOptions, env);
   const address = connectionOptions.address ?? `${LOOPBACK}:${DEFAULT_PORT}`;
   return { address, namespace: namespace ?? 'default', options: { ...connectionOptions, address } };
 }
@@ -50,12 +53,32 @@ export function configuredTarget(env: NodeJS.ProcessEnv = process.env): ServerTa
 export function targetOrLocal(env: NodeJS.ProcessEnv = process.env): ServerTarget {
   const target = configuredTarget(env);
   if (target !== null) return target;
-  const credentials = Object.keys(env).find((name) => /^TEMPORAL_(API_KEY|TLS_(CLIENT|SERVER)_\w+)$/.test(name));
-  if (credentials === undefined) return localTarget(undefined, loadConfig(env).namespace);
+  const { connectionOptions, namespace } = loadConfig(env);
+  refuseCredentials(connectionOptions, env);
+  return localTarget(undefined, namespace);
+}
+
+/** @throws TemporalSetupError when there are any, or TLS: what is meant is not the plain server of this machine */
+function refuseCredentials(options: ServerTarget['options'], env: NodeJS.ProcessEnv): void {
+  const found = {
+    api_key: options.apiKey,
+    tls: options.tls,
+    'grpc_meta.authorization': Object.keys(options.metadata ?? {}).find((name) => /^authorization$/i.test(name)),
+  };
+  const [key] = Object.entries(found).find(([, value]) => Boolean(value)) ?? [];
+  const what = env[API_KEY_FILE] ? API_KEY_FILE : key === undefined ? null : placeOf(key, env);
+  if (what === null) return;
   throw new TemporalSetupError(
-    `${credentials} is set, and nothing says for which server`,
-    'set TEMPORAL_ADDRESS or TEMPORAL_PROFILE, or leave it out',
+    `${what} is set, and nothing says for which server`,
+    'set TEMPORAL_ADDRESS, or give the profile an address, or leave it out',
   );
+}
+
+/** Where a key, or one below it, is set: a variable goes before the profile. */
+function placeOf(key: string, env: NodeJS.ProcessEnv): string {
+  const keys = [key, ...Object.keys(SETTINGS).filter((one) => one.startsWith(`${key}.`))];
+  const variable = keys.map(variableOf).find((name) => env[name] !== undefined);
+  return variable ?? `${key} of profile ${env['TEMPORAL_PROFILE'] ?? 'default'}`;
 }
 
 /**

@@ -204,10 +204,47 @@ describe('what would be passed over is refused', () => {
     expect(configuredTarget(env)?.address).toBe('x:7233');
   });
 
-  it('but credentials when nothing says for which server', () => {
-    expect(targetOrLocal({ ...withoutConfig, TEMPORAL_NAMESPACE: 'ops' })).toEqual(localTarget(undefined, 'ops'));
-    expect(() => targetOrLocal({ ...withoutConfig, TEMPORAL_API_KEY: 'not-to-be-shown' })).toThrow(
-      'TEMPORAL_API_KEY is set, and nothing says for which server (set TEMPORAL_ADDRESS or TEMPORAL_PROFILE, or leave it out)',
+  const NO_SERVER =
+    'is set, and nothing says for which server (set TEMPORAL_ADDRESS, or give the profile an address, or leave it out)';
+
+  it.each([
+    ['TEMPORAL_API_KEY', 'not-to-be-shown'],
+    ['TEMPORAL_TLS', 'true'],
+    ['TEMPORAL_TLS_SERVER_NAME', 'x'],
+    ['TEMPORAL_GRPC_META_AUTHORIZATION', 'Bearer not-to-be-shown'],
+    ['UPLIFT_API_KEY_FILE', '/etc/uplift/api-key'],
+  ])('but %s when nothing says for which server', (name, value) => {
+    expect(() => targetOrLocal({ ...withoutConfig, [name]: value })).toThrow(`${name} ${NO_SERVER}`);
+    expect(targetOrLocal({ ...withoutConfig, [name]: value, TEMPORAL_ADDRESS: 'x:7233' }).address).toBe('x:7233');
+  });
+
+  it('and what is no credential is not: this machine’s server is meant', () => {
+    const env = { ...withoutConfig, TEMPORAL_NAMESPACE: 'ops', TEMPORAL_TLS: 'false' };
+    expect(targetOrLocal(env)).toEqual(localTarget(undefined, 'ops'));
+  });
+
+  it.each([
+    ['api_key', 'api_key = "not-to-be-shown"\n'],
+    ['tls', 'tls = {server_name = "x"}\n'],
+    ['grpc_meta.authorization', 'grpc_meta = {authorization = "Bearer not-to-be-shown"}\n'],
+  ])('%s of a profile without an address, named or not', async (key, line) => {
+    const file = join(folder, 'nowhere.toml');
+    await writeFile(file, `[profile.default]\n${line}[profile.p]\n${line}`);
+    const env = { TEMPORAL_CONFIG_FILE: file };
+    const named = { ...env, TEMPORAL_PROFILE: 'p' };
+    expect(() => targetOrLocal(env)).toThrow(`${key} of profile default ${NO_SERVER}`);
+    expect(() => targetOrLocal(named)).toThrow(`${key} of profile p ${NO_SERVER}`);
+    expect(() => configuredTarget(named)).toThrow(`${key} of profile p ${NO_SERVER}`);
+    expect(targetOrLocal({ ...named, TEMPORAL_ADDRESS: 'x:7233' }).address).toBe('x:7233');
+  });
+
+  it('the file of an API key beside a profile without an address', async () => {
+    const file = join(folder, 'actor-alone.toml');
+    await writeFile(file, '[profile.p.grpc_meta]\nuplift-actor = "ana"\n');
+    const env = { TEMPORAL_CONFIG_FILE: file, TEMPORAL_PROFILE: 'p' };
+    expect(targetOrLocal(env).address).toBe('127.0.0.1:7233');
+    expect(() => targetOrLocal({ ...env, UPLIFT_API_KEY_FILE: '/etc/uplift/api-key' })).toThrow(
+      `UPLIFT_API_KEY_FILE ${NO_SERVER}`,
     );
   });
 
