@@ -85,9 +85,11 @@ export async function promote(
   const fresh = new FreshPolls();
   for (let said = ''; ; await delay(LOOK_EVERY_MS)) {
     const polled = await queues(client, options.own);
-    const unserved = unservedBy(fresh.of(polled), name, buildId);
-    if (unserved.length === 0) break;
-    const isNamed = unservedBy(polled, name, buildId).length === 0;
+    const notYet = unservedBy(fresh.of(polled), name, buildId);
+    if (notYet.length === 0) break;
+    const never = unservedBy(polled, name, buildId);
+    const isNamed = never.length === 0;
+    const unserved = isNamed ? notYet : never;
     const polls = isNamed ? 'has polled since this began:' : 'polls';
     const lack = `no worker ${titleOf(name, buildId)} ${polls} ${unserved.join(', ')}`;
     if (Date.now() >= deadline) {

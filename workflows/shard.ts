@@ -124,6 +124,7 @@ class ShardRun {
   private cancelled = false;
   private stuck: NonNullable<ShardCarried['stuck']> | null;
   private stopped = false;
+  private hasToldFull = false;
   /** This run ends here, and the next one goes on. */
   isUnfinished = false;
   /** Of those that went well. */
@@ -175,13 +176,16 @@ class ShardRun {
 
   /** Its part of the inventory. Nothing is started yet, so that a shard that cannot read it ends without an upgrade. */
   async read(): Promise<void> {
-    const { upgrades, inventory } = this.input;
-    const specs = upgrades ?? (inventory === undefined ? [] : await readInventory(inventory));
+    const { upgrades, inventory, carried } = this.input;
+    const list = () => (inventory === undefined ? [] : readInventory(inventory));
+    // Cancelled in a later run, it has ends to tell, and tells those of the rest from its list.
+    const specs =
+      upgrades ?? (await (carried === undefined ? list() : CancellationScope.nonCancellable(async () => list())));
     this.total = specs.length;
     this.limits = { ...groupLimits(specs), ...this.limits };
     this.queue = specs.map((spec) => ({ spec, draws: drawsOf(spec) }));
     for (const spec of specs) this.awaited.expect(spec);
-    this.goOn(this.input.carried);
+    this.goOn(carried);
     this.news();
   }
 
@@ -234,12 +238,17 @@ class ShardRun {
             this.whyOver() !== null ||
             this.isDone() ||
             this.mayStart().length > 0 ||
+            this.isJustFull ||
             this.inVain().length > 0,
         );
         if (this.whyOver() !== null) break;
         // A cancel that came with what it waited for is this run's to hear: the next one would not be told.
         this.isUnfinished = this.isDone() && !CancellationScope.current().consideredCancelled;
         if (this.isUnfinished) break;
+        if (this.isJustFull) {
+          this.hasToldFull = true;
+          this.news();
+        }
         for (const next of this.inVain()) await this.skip(next);
         const started = await Promise.allSettled(this.mayStart().map((next) => this.start(next)));
         for (const one of started) if (one.status === 'rejected') throw one.reason;
@@ -253,6 +262,11 @@ class ShardRun {
     } finally {
       this.freezes.end();
     }
+  }
+
+  /** Nothing more is started, and neither the wave, whose slots are another's now, nor people know. */
+  private get isJustFull(): boolean {
+    return this.history.isFull && !this.hasToldFull;
   }
 
   /** What is left is the next run's: this one has no room for it, and nothing of this one is under way. */
@@ -479,7 +493,8 @@ class ShardRun {
 
   /** The upgrades that wave, budget and account have room for now. */
   private mayStart(): readonly Queued[] {
-    if (this.share.hold !== null) return [];
+    // A hold of weeks has edges too.
+    if (this.share.hold !== null) return this.history.fitting([], this.inFlight.size);
     const next = startable(this.ready(), this.uses(), { ...this.limits, ...this.share.limits() });
     // One at a time, as the histories of shards that older releases started have it.
     return this.history.fitting(this.input.share === undefined ? next.slice(0, 1) : next, this.inFlight.size);
@@ -549,7 +564,8 @@ class ShardRun {
   /** Something has changed: for the wave, if it is worth a word, and for people. */
   private news(): void {
     this.words.tellWave();
-    this.words.tellWindows(this.windows.edition(this.shut), () => this.progress());
+    // Before its list is read it has nothing to say of what waits at them.
+    if (this.total !== null) this.words.tellWindows(this.windows.edition(this.shut), () => this.progress());
     this.show();
   }
 

@@ -13,7 +13,13 @@ export interface Sharing {
   /** Before its first word: all that it could ever use. */
   readonly word: Omit<ShardWord, 'shard'>;
   /** Grants that it may be acting on: the latest that it has heard, and those after. Empty before its start. */
-  readonly grants: readonly Grant[];
+  readonly grants: readonly Given[];
+}
+
+/** A grant, and the least that the words which it does not answer have wanted: so much of it binds (`ShardShare.limits`). */
+interface Given {
+  readonly grant: Grant;
+  readonly leastWants: Limits;
 }
 
 /** The most that a shard may be using of each limit, whatever is still under way. */
@@ -21,21 +27,20 @@ function mostInUse({ word, grants }: Sharing, names: readonly string[]): Limits 
   return Object.fromEntries(
     names.map((name) => {
       const used = word.uses[name] ?? 0;
-      return [name, Math.max(used, ...grants.map((grant) => effective(grant, word, name)))];
+      return [name, Math.max(used, ...grants.map((given) => effective(given, name)))];
     }),
   );
 }
 
-/** What a grant lets a shard use: until it answers the latest word, no more than that word wants. */
-function effective(grant: Grant, word: Sharing['word'], name: string): number {
-  const limit = grant.limits[name] ?? 0;
-  return grant.answers >= word.number ? limit : Math.min(limit, word.wants[name] ?? 0);
+/** What a grant lets a shard use. */
+function effective({ grant, leastWants }: Given, name: string): number {
+  return Math.min(grant.limits[name] ?? 0, leastWants[name] ?? Infinity);
 }
 
 /** What a shard may use once it has heard everything. */
-function granted({ word, grants }: Sharing, names: readonly string[]): Limits {
+function granted({ grants }: Sharing, names: readonly string[]): Limits {
   const latest = grants.at(-1);
-  return Object.fromEntries(names.map((name) => [name, latest === undefined ? 0 : effective(latest, word, name)]));
+  return Object.fromEntries(names.map((name) => [name, latest === undefined ? 0 : effective(latest, name)]));
 }
 
 /**
@@ -121,15 +126,25 @@ export class WaveShares {
   private skipped = false;
   private hold: string | null = null;
   private hasStarted: boolean | undefined;
+  private readonly everyWordCounts: () => boolean;
   private news = true;
 
   /**
    * @param limits of the whole wave, shared ones only
    * @param draws for each shard, how many of its upgrades draw on each limit
    * @param hasStarted as `WaveInput.hasStarted`
+   * @param everyWordCounts asked where it matters: in waves of older releases only the latest word did, and a shard that
+   *   had wanted nothing for a moment was never granted anything again
    */
-  constructor(limits: Limits, failuresLeft: number, draws: readonly Limits[], hasStarted?: boolean) {
+  constructor(
+    limits: Limits,
+    failuresLeft: number,
+    draws: readonly Limits[],
+    hasStarted?: boolean,
+    everyWordCounts: () => boolean = () => true,
+  ) {
     this.hasStarted = hasStarted;
+    this.everyWordCounts = everyWordCounts;
     this.limits = limits;
     this.failuresLeft = failuresLeft;
     this.step = draws.length / WORDS_PER_WAVE;
@@ -199,7 +214,10 @@ export class WaveShares {
     if (known === undefined || word.number <= known.sharing.word.number) return;
     this.news = true;
     this.noteStart(word.hasStarted);
-    known.sharing = { word, grants: known.sharing.grants.filter(({ number }) => number >= word.heard) };
+    const grants = known.sharing.grants
+      .filter(({ grant }) => grant.number >= word.heard)
+      .map(({ grant, leastWants }) => ({ grant, leastWants: this.least(leastWants, word.wants) }));
+    known.sharing = { word, grants };
   }
 
   end(shard: number, failures: number, hasBegun = false): void {
@@ -221,7 +239,7 @@ export class WaveShares {
     if (limits === undefined || (limits[SLOTS] ?? 0) < 1) return null;
     const grant = this.grant(known.sharing, limits);
     known.state = 'open';
-    known.sharing = { ...known.sharing, grants: [grant] };
+    known.sharing = { ...known.sharing, grants: [{ grant, leastWants: {} }] };
     return { shard: at + 1, share: { grant, step: this.shards.length === 1 ? null : this.step } };
   }
 
@@ -233,7 +251,7 @@ export class WaveShares {
       const limits = next[at];
       if (known.state !== 'open' || limits === undefined || !this.isDue(known.sharing, limits)) return [];
       const grant = this.grant(known.sharing, limits);
-      known.sharing = { ...known.sharing, grants: [...known.sharing.grants, grant] };
+      known.sharing = { ...known.sharing, grants: [...known.sharing.grants, { grant, leastWants: {} }] };
       return [{ shard: at + 1, grant }];
     });
   }
@@ -259,7 +277,7 @@ export class WaveShares {
   }
 
   private isDue(sharing: Sharing, limits: Limits): boolean {
-    const latest = sharing.grants.at(-1);
+    const latest = sharing.grants.at(-1)?.grant;
     if ((latest?.stop ?? null) !== this.whyStopped || (latest?.hold ?? null) !== this.hold) return true;
     if (this.isStopped) return false;
     if (latest?.hasStarted !== this.hasStarted) return true;
@@ -273,7 +291,7 @@ export class WaveShares {
 
   private grant({ word, grants }: Sharing, limits: Limits): Grant {
     return {
-      number: (grants.at(-1)?.number ?? 0) + 1,
+      number: (grants.at(-1)?.grant.number ?? 0) + 1,
       answers: word.number,
       limits,
       tellAfter: this.tellAfter(),
@@ -283,6 +301,13 @@ export class WaveShares {
       ...(this.hold === null ? {} : { hold: this.hold }),
       ...(this.hasStarted === undefined ? {} : { hasStarted: this.hasStarted }),
     };
+  }
+
+  /** Of the words so far and one more that no grant has answered. */
+  private least(before: Limits, wants: Limits): Limits {
+    const least = lower(before, wants);
+    const isLatest = Object.keys(wants).every((name) => least[name] === wants[name]);
+    return isLatest || !this.everyWordCounts() ? wants : least;
   }
 
   private noteStart(hasStarted = false): void {

@@ -6,6 +6,7 @@ import {
   getExternalWorkflowHandle,
   isCancellation,
   ParentClosePolicy,
+  patched,
   setCurrentDetails,
   setHandler,
   startChild,
@@ -87,6 +88,7 @@ class WaveRun {
       input.failuresLeft,
       this.parts.map(({ draws }) => draws),
       input.hasStarted,
+      () => patched('every-word'),
     );
     this.shares.setHold(input.hold ?? null);
     this.show();
@@ -205,9 +207,10 @@ class WaveRun {
       told = rest;
       if (stopped) this.stop('the rollout was stopped first');
     } catch (error) {
-      // Cancelled before its first task, or without its list, nothing of it was started. Ended by hand, what it did is
+      // Cancelled before its first task, or without its list, nothing of it was started in its first run. Else what it did is
       // not known here; its upgrades were asked to stop, and those that had sent go on.
-      const hasDoneNothing = isCancellation(error) || failureType(error) === FAILURES.inventory;
+      const hasNoList = isCancellation(error) || failureType(error) === FAILURES.inventory;
+      const hasDoneNothing = hasNoList && !this.wentOn.has(number);
       counts = { [hasDoneNothing ? 'NotStarted' : 'Held']: total };
       this.trouble = `shard ${number}: ${rootReason(error)}`;
       this.stop(`shard ${number} ended without a result`);

@@ -11,7 +11,10 @@ const MARKER = 'core_patch';
 
 interface RecordedHistory {
   readonly events: readonly {
-    readonly workflowExecutionStartedEventAttributes?: { readonly workflowType: { readonly name: string } };
+    readonly workflowExecutionStartedEventAttributes?: {
+      readonly workflowType: { readonly name: string };
+      readonly continuedExecutionRunId?: string;
+    };
     readonly markerRecordedEventAttributes?: {
       readonly markerName: string;
       readonly details: Readonly<Record<string, { readonly payloads: readonly { readonly data: string }[] }>>;
@@ -32,6 +35,12 @@ export function readHistory(file: string): RecordedHistory {
 /** The workflow type of a history. */
 export function typeOf({ events }: RecordedHistory): string {
   return events[0]?.workflowExecutionStartedEventAttributes?.workflowType.name ?? '';
+}
+
+/** A later run's, which begins with what the run before it has handed on: its type; else nothing. */
+export function laterRunIn(history: RecordedHistory): string[] {
+  const { continuedExecutionRunId = '' } = history.events[0]?.workflowExecutionStartedEventAttributes ?? {};
+  return continuedExecutionRunId === '' ? [] : [`${typeOf(history)} later-run`];
 }
 
 /** The new ways that a history goes, each as `TYPE NAME`: its workflow's type, and what that gives to `patched()`. */
@@ -79,12 +88,13 @@ function captured(text: string, pattern: RegExp): string[] {
 }
 
 /**
- * With RECORD_PATCHES=1: writes a history of each type's patch that none in `test/histories/` holds yet, of the workflows that
- * a server has.
+ * With RECORD_PATCHES=1: writes a history of each type's patch that none in `test/histories/` holds yet, and of a later run,
+ * of the workflows that a server has.
  */
 export async function recordPatches(client: Client): Promise<void> {
   if (process.env['RECORD_PATCHES'] !== '1') return;
-  const known = new Set(recordedHistories().flatMap((file) => patchesIn(readHistory(file))));
+  const ways = (history: RecordedHistory) => [...patchesIn(history), ...laterRunIn(history)];
+  const known = new Set(recordedHistories().flatMap((file) => ways(readHistory(file))));
   const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
     readonly version: string;
   };
@@ -99,10 +109,10 @@ export async function recordPatches(client: Client): Promise<void> {
     // Where it was recorded is nobody's business and no part of a replay.
     const json = historyToJSON(await handle.fetchHistory()).replaceAll(/\d+@[\w.-]+/g, 'recorder');
     const history = JSON.parse(json, (key, value: unknown) => (key === 'stackTrace' ? '' : value)) as RecordedHistory;
-    const unknown = patchesIn(history).filter((patch) => !known.has(patch));
+    const unknown = ways(history).filter((way) => !known.has(way));
     if (unknown.length === 0) continue;
-    for (const patch of unknown) known.add(patch);
-    const names = [...new Set(unknown)].map((patch) => patch.slice(patch.indexOf(' ') + 1));
+    for (const way of unknown) known.add(way);
+    const names = [...new Set(unknown)].map((way) => way.slice(way.indexOf(' ') + 1));
     const name = `${typeOf(history)}-${names.join('-')}_${version}.json`;
     writeFileSync(new URL(name, HISTORIES), `${JSON.stringify(history)}\n`);
   }

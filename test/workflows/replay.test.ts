@@ -3,6 +3,7 @@ import { Worker } from '@temporalio/worker';
 import { expect, it } from 'vitest';
 import { workflowBundle } from '../support/environment.js';
 import {
+  laterRunIn,
   patchesAsked,
   patchesIn,
   patchNamesAnywhere,
@@ -26,6 +27,10 @@ it('there is a history of every patch of every type, and no patch is gone that o
   expect(new Set(recorded)).toEqual(new Set(asked));
   // And none is asked in a file that no type leads to.
   expect(new Set(asked.map((patch) => patch.split(' ')[1]))).toEqual(new Set(patchNamesAnywhere()));
+});
+
+it("there is a history of a shard's later run, which begins with what the one before it knew", () => {
+  expect(files.flatMap((file) => laterRunIn(readHistory(file)))).toContain('shard later-run');
 });
 
 it('a name that two types ask is a patch of each, also through what they import', () => {

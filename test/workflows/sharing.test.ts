@@ -28,6 +28,8 @@ class PlayedShard {
   readonly names: readonly string[];
   readonly inFlight: One[] = [];
   readonly inbox: Grant[] = [];
+  /** While its windows are, nothing of it may start. */
+  isShut = false;
   started = 0;
   failures = 0;
 
@@ -53,9 +55,13 @@ class PlayedShard {
     this.share = new ShardShare(share, talk);
   }
 
+  private get ready(): readonly One[] {
+    return this.isShut ? [] : this.queue;
+  }
+
   start(): void {
     if (this.share.stop !== null) return;
-    for (const one of startable(this.queue, this.uses, lower(this.own, this.share.limits()))) {
+    for (const one of startable(this.ready, this.uses, lower(this.own, this.share.limits()))) {
       this.queue.splice(this.queue.indexOf(one), 1);
       this.inFlight.push(one);
       this.started += 1;
@@ -69,7 +75,7 @@ class PlayedShard {
 
   word() {
     const { uses } = this;
-    const free = startable(this.queue, uses, this.own);
+    const free = startable(this.ready, uses, this.own);
     return this.share.word({
       wants: drawn(this.names, free, uses),
       uses: Object.fromEntries(this.names.map((name) => [name, uses[name] ?? 0])),
@@ -97,9 +103,11 @@ interface Game {
   readonly latency?: number;
   /** The wave's concurrency from some time on. */
   readonly change?: { readonly after: number; readonly slots: number; readonly every?: number };
+  /** How long their windows are open, and shut, in turn; each shard has its own. */
+  readonly windows?: { readonly open: number; readonly shut: number };
 }
 
-function play({ seed, shards, limits, failuresLeft, latency = 10, change }: Game): Played {
+function play({ seed, shards, limits, failuresLeft, latency = 10, change, windows }: Game): Played {
   const dice = random(seed);
   const switches = random(seed + 1_000);
   const names = Object.keys(limits);
@@ -137,6 +145,12 @@ function play({ seed, shards, limits, failuresLeft, latency = 10, change }: Game
       open.set(next.shard, new PlayedShard(new ShardShare(next.share), shards[next.shard - 1] ?? [], own));
     }
     if (open.size === 0) break;
+    for (const [shard, played] of windows === undefined ? [] : open) {
+      const { open: opens, shut } = windows ?? { open: 1, shut: 0 };
+      const isShut = (now + shard) % (opens + shut) >= opens;
+      if (isShut !== played.isShut) moved.add(shard);
+      played.isShut = isShut;
+    }
     for (const { shard, grant } of wave.grants()) {
       toShard.push({ at: inOrder(last.toShard, shard), shard, grant });
       messages += 1;
@@ -245,6 +259,17 @@ describe('shards that share', () => {
     const limits = { [SLOTS]: 10 + dice(30) };
     const change = { after: 5 + dice(20), slots: 1 + dice(8), every: 3 + dice(15) };
     const played = play({ seed, shards, limits, failuresLeft: 1_000, change, latency: 1 + dice(30) });
+    expect(played.started).toBe(shards.flat().length);
+  });
+
+  it.each(SEEDS)('go on in each opening of their windows: seed %i', (seed) => {
+    const dice = random(seed * 17);
+    const shards = Array.from({ length: 2 + dice(5) }, () => upgrades(10 + dice(40)));
+    const limits = { [SLOTS]: 1 + dice(10) };
+    const latency = 1 + dice(20);
+    // Long enough for a word and its answer.
+    const windows = { open: 4 * latency + dice(60), shut: 1 + dice(80) };
+    const played = play({ seed, shards, limits, failuresLeft: 1_000, latency, windows });
     expect(played.started).toBe(shards.flat().length);
   });
 
