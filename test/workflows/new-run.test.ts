@@ -2,7 +2,7 @@
 import { ApplicationFailure } from '@temporalio/common';
 import { WorkflowFailedError } from '@temporalio/client';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { keepInventory } from '../../activities/inventory.js';
+import { inventorySteps, keepInventory } from '../../activities/inventory.js';
 import type { GateState } from '../../workflows/contracts/calendar.js';
 import type { SkipOrder } from '../../workflows/contracts/control.js';
 import {
@@ -20,7 +20,7 @@ import {
   type ShardStatus,
 } from '../../workflows/contracts/rollout.js';
 import { ATTRIBUTES } from '../../workflows/contracts/search-attributes.js';
-import type { GateSteps } from '../../workflows/contracts/steps.js';
+import type { GateSteps, InventorySteps } from '../../workflows/contracts/steps.js';
 import type { rollout } from '../../workflows/rollout.js';
 import { type RealEnvironment, realEnvironment } from '../support/environment.js';
 import { type Script, scriptedSteps, spec } from './scripted-steps.js';
@@ -43,9 +43,11 @@ const SHUT: GateState = { open: false, until: null, closes: null, reason: 'shut 
 async function within<T>(script: Script, body: (shut: Shut) => Promise<T>): Promise<T> {
   const id = `n-${(number += 1)}`;
   let isOpen = false;
+  let mayRead = Promise.resolve();
   const steps = scriptedSteps(script);
-  const reads: typeof steps.reads & GateSteps = {
+  const reads: typeof steps.reads & GateSteps & InventorySteps = {
     ...steps.reads,
+    readInventory: (ref) => mayRead.then(() => inventorySteps.readInventory(ref)),
     readGates: async () => ({ 0: isOpen ? OPEN : { ...SHUT, until: new Date(Date.now() + 1_000).toISOString() } }),
   };
   return withScriptedWorkers(
@@ -83,6 +85,9 @@ async function within<T>(script: Script, body: (shut: Shut) => Promise<T>): Prom
         open: () => {
           isOpen = true;
         },
+        keepList: (until) => {
+          mayRead = until;
+        },
         result: () =>
           handle.result().catch((error: unknown) => {
             if (error instanceof WorkflowFailedError && error.cause instanceof ApplicationFailure) {
@@ -105,6 +110,8 @@ interface Shut {
   readonly handle: { cancel(): Promise<unknown> };
   readonly called: readonly string[];
   open(): void;
+  /** No list is read before that. */
+  keepList(until: Promise<void>): void;
   result(): Promise<RolloutResult>;
 }
 
@@ -221,6 +228,26 @@ it.each([
     expect(outcomes.filter((outcome) => outcome === 'NotStarted')).toHaveLength(SHARD_SIZE - 2);
     expect(await runOf(shut.shard)).toBe(second);
     await shut.result();
+  });
+});
+
+it('tells what its earlier runs did, also when it is cancelled before its new run has its list', async () => {
+  await within({}, async (shut) => {
+    const handle = env.client.workflow.getHandle(shut.shard);
+    const [first = ''] = shut.upgrades;
+    await handle.signal(MESSAGES.skipOrder, { shard: 1, workflowId: first, why: 'told' } satisfies SkipOrder);
+    const ended = async () => (await handle.query<ShardStatus>(MESSAGES.shardStatus)).ends.length;
+    await expect.poll(ended, { timeout: 20_000 }).toBe(1);
+    let release = () => {};
+    shut.keepList(new Promise((resolve) => (release = resolve)));
+    await untilNewRun(shut);
+    await handle.cancel();
+    const hasHeard = async () => (await handle.describe()).raw.pendingWorkflowTask == null;
+    await expect.poll(hasHeard, { timeout: 20_000 }).toBe(true);
+    release();
+    const outcomes = (await endsOf(shut)).map(({ outcome }) => outcome);
+    expect(outcomes).toEqual(['Skipped', ...Array.from({ length: SHARD_SIZE - 1 }, () => 'NotStarted')]);
+    expect((await shut.result()).counts).toEqual({ Skipped: 1, NotStarted: SHARD_SIZE - 1 });
   });
 });
 

@@ -25,7 +25,7 @@ export async function withScriptedWorkers<T>(
     ...common,
     taskQueue: QUEUES.main,
     workflowBundle: await workflowBundle(),
-    activities: { ...steps.reads, ...inventorySteps, ...lockSteps, ...learningSteps },
+    activities: { ...inventorySteps, ...lockSteps, ...learningSteps, ...steps.reads },
     maxCachedWorkflows: replays ? 0 : 1_000,
   });
   const submits = await Worker.create({ ...common, taskQueue: QUEUES.submit, activities: { ...steps.submits } });
