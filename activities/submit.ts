@@ -9,7 +9,7 @@ import type { SubmitHeartbeat, SubmitInput, SubmitResult } from '../workflows/co
 import type { SentCall } from '../workflows/contracts/upgrade.js';
 import { submitBounds, type SubmitBounds } from './bounds.js';
 import { iso, Stopwatch } from './clock.js';
-import type { CloudApi, CloudReader, MutatingRequest, SubmitAnswer } from './clouds/port.js';
+import type { CloudApi, CloudReader, CloudResponse, MutatingRequest } from './clouds/port.js';
 import { answerOf, requestIdOf } from './answer.js';
 import type { SendBounds, Sent } from './clouds/session.js';
 import type { CloudSender } from './clouds/sessions.js';
@@ -115,6 +115,8 @@ class SubmitAttempt {
     for (;;) {
       const decision = await this.look();
       this.seen = 'reason' in decision ? decision.reason : 'sending';
+      if ('own' in decision && decision.own)
+        this.noteUnheard('operation' in decision ? decision.operation.since : null);
       switch (decision.do) {
         case 'done':
           return this.result(decision.own ? 'submitted' : 'already-at-target', decision.reason, {
@@ -231,7 +233,10 @@ class SubmitAttempt {
     if (forbidden !== null) return forbidden;
     const answer = answerOf(this.api, sent, resource.id);
     measureAnswer(resource, answer.kind);
-    if (sent.kind !== 'not-sent') this.calls.push(record(request, sent, answer));
+    if (sent.kind !== 'not-sent') {
+      const response = sent.kind === 'answered' ? sent.response : undefined;
+      this.calls.push(record(request, { at: iso(sent.at), answer: answer.kind, response }));
+    }
     switch (answer.kind) {
       case 'accepted':
         return this.result('submitted', `accepted as ${answer.operationId ?? 'an operation without id'}`, {
@@ -361,6 +366,14 @@ class SubmitAttempt {
     });
   }
 
+  /** The operation proves a send of an attempt before this one, whose worker died before it could tell of it. */
+  private noteUnheard(since: string | null): void {
+    if (this.calls.length > 0 || this.input.unresolvedSince !== null || this.sender === null) return;
+    const { projectId } = this.sender;
+    const request = this.api.submission({ projectId }, this.input.spec.resource.id, this.asked, '');
+    this.calls.push(record(request, { at: since ?? iso(this.beganAt), answer: 'unheard' }));
+  }
+
   private isSettled(): boolean {
     return this.settling !== null && this.settling.since.atLeast() >= this.settling.ms;
   }
@@ -392,15 +405,17 @@ function sentAt(sent: Sent, deps: StepDeps): number {
   return sent.kind === 'not-sent' ? deps.clock.now() : sent.at;
 }
 
-function record(request: MutatingRequest, sent: Exclude<Sent, { kind: 'not-sent' }>, answer: SubmitAnswer): SentCall {
-  const response = sent.kind === 'answered' ? sent.response : null;
+function record(
+  request: MutatingRequest,
+  { at, answer, response }: Pick<SentCall, 'at' | 'answer'> & { readonly response?: CloudResponse | undefined },
+): SentCall {
   return {
-    at: iso(sent.at),
+    at,
     method: request.method,
     path: `/${request.path.join('/')}${queryOf(request)}`,
-    answer: answer.kind,
+    answer,
     status: response?.status ?? null,
-    requestId: response === null ? null : requestIdOf(response),
+    requestId: response === undefined ? null : requestIdOf(response),
   };
 }
 

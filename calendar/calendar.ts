@@ -3,7 +3,7 @@ import type { Calendar, CalendarEntry, CalendarState, Opening } from '../workflo
 import { Occurrences, type Span } from './recurrence.js';
 
 const DAY_MS = 86_400_000;
-/** How far an edge, or a long enough opening, is looked for; it grows only while there is none. Beyond it, there is none that matters. */
+/** How far an edge or a long enough opening is looked for; it grows while there is none. Beyond it, none matters. */
 const AHEAD_MS = [10 * DAY_MS, 100 * DAY_MS, 1_000 * DAY_MS, 3_700 * DAY_MS];
 const BACK_MS = [10 * DAY_MS, 100 * DAY_MS, 400 * DAY_MS];
 /** More than was asked for is expanded at once, so that who goes on from edge to edge expands seldom. */

@@ -5,7 +5,7 @@ import { refuseWrongValue } from '../temporal/variables.js';
 import { UsageError } from './errors.js';
 import { COMPOSE_VARIABLES, VARIABLES } from './variables.js';
 
-/** Their own text may be empty or have lines. */
+/** Keys have lines, an empty one of these counts as none, and those of docker-compose.yml are its own to judge. */
 const ANYTHING = ['UPLIFT_DEBUG', 'UPLIFT_ENCRYPTION_KEYS', ...Object.keys(COMPOSE_VARIABLES)];
 
 /**

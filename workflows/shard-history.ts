@@ -10,21 +10,17 @@ const EVENTS_TO_START = 5;
 const EVENTS_TO_END = 4;
 
 export class ShardHistory {
-  private full = false;
-
   /** Nothing more is started in this run: once what is in flight has ended, the rest goes on in a new one. */
-  get isFull(): boolean {
-    return this.full;
-  }
+  isFull = false;
 
   /** Of those that may start, as many as can start and end within the bound beside those in flight. */
   fitting<T>(next: readonly T[], inFlight: number): readonly T[] {
-    if (this.full) return [];
+    if (this.isFull) return [];
     const left = MOST_EVENTS - workflowInfo().historyLength - EVENTS_TO_END * inFlight;
     const room = Math.max(Math.floor(left / (EVENTS_TO_START + EVENTS_TO_END)), 0);
     // Shards of older releases had one run, however long it became.
     if ((room > 0 && next.length <= room) || !patched('new-run')) return next;
-    this.full = room === 0;
+    this.isFull = room === 0;
     return next.slice(0, room);
   }
 
@@ -32,6 +28,6 @@ export class ShardHistory {
   isTooLongFor(queued: number): boolean {
     // More than the most are a new run's as well, and none begins with too many.
     const needed = (EVENTS_TO_START + EVENTS_TO_END) * Math.min(queued, SHARD_SIZE);
-    return (this.full || workflowInfo().historyLength + needed > MOST_EVENTS) && patched('new-run');
+    return (this.isFull || workflowInfo().historyLength + needed > MOST_EVENTS) && patched('new-run');
   }
 }

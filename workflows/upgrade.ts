@@ -5,6 +5,7 @@ import {
   condition,
   getExternalWorkflowHandle,
   isCancellation,
+  patched,
   setCurrentDetails,
   setHandler,
   setWorkflowOptions,
@@ -58,6 +59,9 @@ const BUSY_RETRY_MS: Growing = { first: 60_000, longest: 15 * 60_000 };
 const DEFERRED_RETRY_MS: Growing = { first: 5_000, longest: 5 * 60_000 };
 /** While the truth cannot be read: a dozen looks a day in the end. */
 const HELD_RETRY_MS: Growing = { first: 10 * 60_000, longest: 2 * 3_600_000 };
+
+/** On hold right before its send: its shard tells the end of it, so looks are only for when that one is gone. */
+const HELD_BACK_MS: Growing = { first: 2 * 3_600_000, longest: 24 * 3_600_000 };
 
 /** Kept in the result, for the report's timeline. */
 const MOST_PHASES = 40;
@@ -123,6 +127,8 @@ class UpgradeRun {
   /** The number of the next send: kept when the upgrade begins anew, so that no client token comes twice. */
   private submission = 1;
   private mayGo = true;
+  /** Looks in a row that found the hold still on. */
+  private looksOnHold = 0;
   private again = false;
   private freeze: UpgradeResult['freeze'];
 
@@ -142,6 +148,7 @@ class UpgradeRun {
   /** The rollout's hold is over. */
   goOn(): void {
     this.mayGo = true;
+    this.looksOnHold = 0;
   }
 
   /** Reads only; cancelling here ends the upgrade, since nothing was sent. Busy is waited for. */
@@ -466,9 +473,11 @@ class UpgradeRun {
     this.show('Waiting', 'the end of the hold', reason);
     this.mayGo = false;
     try {
-      await this.tellShard(upgradeHeldBackSignal);
-      // Its shard tells the end; should the shard be gone, a look now and then does.
-      await condition(() => this.mayGo, this.atScale(HELD_RETRY_MS.longest), { summary: short(reason) });
+      // It knows already, while looks alone go on.
+      if (this.looksOnHold === 0 || !patched('told-once')) await this.tellShard(upgradeHeldBackSignal);
+      const untilLook = this.atScale(growing(HELD_BACK_MS, this.looksOnHold));
+      this.looksOnHold += 1;
+      await condition(() => this.mayGo, untilLook, { summary: short(reason) });
       return true;
     } catch (error) {
       if (isCancellation(error)) return false;

@@ -95,6 +95,10 @@ async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
   while (!(await holds())) await new Promise((resolve) => setTimeout(resolve, 50));
 }
 
+async function eventsOf(handle: WorkflowHandle | null) {
+  return (await handle?.fetchHistory())?.events ?? [];
+}
+
 let request = 0;
 async function control(handle: Handle, act: ControlRequest['act']): Promise<void> {
   const requestId = `request-${(request += 1)}`;
@@ -194,6 +198,45 @@ describe('pause', () => {
     );
     expect(result).toMatchObject({ outcome: 'Succeeded', counts: { Succeeded: 1 } });
     expect(called.filter((entry) => entry.startsWith('submit')).length).toBeGreaterThanOrEqual(2);
+  });
+
+  it('keeps the histories short while it lasts for months', async () => {
+    const LOOKS = 7;
+    const [one] = specs(1) as [UpgradeSpec];
+    const atSend = gate();
+    const paused = gate();
+    const upgrade = env.client.workflow.getHandle(upgradeWorkflowId(one.resource));
+    let shard: WorkflowHandle | null = null;
+    const { result } = await run(
+      { waves: [[one]] },
+      {
+        submit: async (input) => {
+          atSend.open();
+          await paused.opened;
+          const hold = await rolloutHold(input);
+          return hold === null ? {} : { verdict: 'held-back', reason: hold.reason, operation: null };
+        },
+      },
+      async (handle, called) => {
+        await atSend.opened;
+        const { runId } = await handle.describe();
+        shard = env.client.workflow.getHandle(shardWorkflowId((await statusOf(handle)).rollout, runId, 1, 1));
+        await control(handle, 'pause');
+        paused.open();
+        while (called.filter((entry) => entry.startsWith('submit')).length < LOOKS) await env.sleep('1 day');
+        await control(handle, 'resume');
+      },
+    );
+    expect(result).toMatchObject({ outcome: 'Succeeded', counts: { Succeeded: 1 } });
+    const events = await eventsOf(upgrade);
+    const pauses = events.flatMap(({ timerStartedEventAttributes: timer }) =>
+      timer == null ? [] : [Number(timer.startToFireTimeout?.seconds) / 3_600],
+    );
+    expect(pauses.slice(0, LOOKS - 1)).toEqual([2, 4, 8, 16, 24, 24]);
+    const told = (await eventsOf(shard)).filter(
+      ({ workflowExecutionSignaledEventAttributes: signal }) => signal?.signalName === MESSAGES.upgradeHeldBack,
+    );
+    expect(told).toHaveLength(1);
   });
 
   it('holds for shards that are open and for those that are not yet', async () => {

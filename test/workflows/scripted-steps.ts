@@ -140,12 +140,13 @@ export function rolloutInput(
   rollout: string,
   wave: { readonly ids: readonly string[]; readonly concurrency: number },
   budget: RolloutInput['budget'],
+  each: Partial<UpgradeSpec> = {},
 ): RolloutInput {
   return {
     rollout,
     planDigest: 'digest',
     startedBy: 'test',
-    waves: [{ name: 'one', concurrency: wave.concurrency, upgrades: wave.ids.map((id) => spec(id)) }],
+    waves: [{ name: 'one', concurrency: wave.concurrency, upgrades: wave.ids.map((id) => ({ ...spec(id), ...each })) }],
     budget,
     accountLimits: {},
     timing: { scale: 1 },

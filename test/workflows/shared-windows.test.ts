@@ -7,7 +7,7 @@ import { QUEUES } from '../../workflows/contracts/queues.js';
 import type { GateSteps } from '../../workflows/contracts/steps.js';
 import type { rollout } from '../../workflows/rollout.js';
 import { type RealEnvironment, realEnvironment } from '../support/environment.js';
-import { scriptedSteps, spec } from './scripted-steps.js';
+import { rolloutInput, scriptedSteps } from './scripted-steps.js';
 import { withScriptedWorkers } from './scripted-workers.js';
 
 const SHARDS = 3;
@@ -56,19 +56,8 @@ it('goes on in each opening, with as many at a time as the wave allows', async (
     { ...steps, reads },
     async () => {
       const ids = Array.from({ length: SHARDS * PER_SHARD }, (_, at) => `${id}-${at}`);
-      const input = await keepInventory(
-        env.client,
-        {
-          rollout: id,
-          planDigest: 'digest',
-          startedBy: 'test',
-          waves: [{ name: 'one', concurrency: CONCURRENCY, upgrades: ids.map((one) => ({ ...spec(one), gate: 0 })) }],
-          budget: { max: ids.length, mode: 'loose' },
-          accountLimits: {},
-          timing: { scale: 1 },
-        },
-        PER_SHARD,
-      );
+      const plan = rolloutInput(id, { ids, concurrency: CONCURRENCY }, { max: ids.length, mode: 'loose' }, { gate: 0 });
+      const input = await keepInventory(env.client, plan, PER_SHARD);
       const handle = await env.client.workflow.start<typeof rollout>('rollout', {
         workflowId: rolloutWorkflowId(id),
         taskQueue: QUEUES.main,

@@ -120,11 +120,11 @@ export interface Problem {
 
 /** A mutating call as it was really sent: the report lists every one. */
 export interface SentCall {
-  /** ISO 8601, UTC: right before the socket write. */
+  /** ISO 8601, UTC: right before the socket write; of an unheard one, when its operation began or was found. */
   readonly at: string;
   readonly method: string;
   readonly path: string;
-  /** One of the seven classes of answers. */
+  /** One of the seven classes of answers; `unheard` where a worker died before it told, and the operation proves the call. */
   readonly answer: string;
   readonly status: number | null;
   /** The cloud's own id of the request; `null` when no answer was read. */
