@@ -257,10 +257,7 @@ it('starts nothing more once its history is full, and goes on after the end of w
     const waits = async () => (await handle.query<ShardStatus>(MESSAGES.shardStatus)).waits ?? [];
     let words = 0;
     // In flight are two of four hundred, so waiting alone has to fill it.
-    await talk(
-      shut,
-      async () => (words += 1) % 20 === 0 && (await waits()).some(({ why }) => why.includes('new run')),
-    );
+    await talk(shut, async () => (words += 1) % 20 === 0 && (await waits()).some(({ why }) => why.includes('new run')));
     expect(await waits()).toHaveLength(SHARD_SIZE - 2);
     expect(await runOf(shut.shard)).toBe(first);
     hold.release();
