@@ -2,7 +2,7 @@
 import { inspect } from 'node:util';
 import { parseDocument } from 'yaml';
 import type { Account } from '../plan/accounts.js';
-import { readSecret } from '../temporal/secret-file.js';
+import { readSecret, secretVersion } from '../temporal/secret-file.js';
 import { iso, type Clock } from './clock.js';
 import { AccountError } from './clouds/errors.js';
 import { keepSecret } from './secrets.js';
@@ -31,10 +31,14 @@ export type Secret =
 /** A secret that no printing, logging or serialising shows. */
 export class Credentials {
   readonly #secret: Secret;
+  /** As it is, and as in a URL. */
+  readonly #spellings: readonly string[];
 
   constructor(secret: Secret) {
     this.#secret = secret;
-    confidential(secret).forEach(keepSecret);
+    const confidential = confidentialOf(secret);
+    confidential.forEach(keepSecret);
+    this.#spellings = [...new Set(confidential.flatMap((text) => [text, encodeURIComponent(text)]))];
   }
 
   /** The secret itself: for signing and logging in, and nothing else. */
@@ -48,11 +52,7 @@ export class Credentials {
 
   /** `text` without the secret: some clouds quote it in their error messages. */
   redact(text: string): string {
-    let redacted = text;
-    for (const secret of confidential(this.#secret)) {
-      redacted = redacted.replaceAll(secret, '***').replaceAll(encodeURIComponent(secret), '***');
-    }
-    return redacted;
+    return this.#spellings.reduce((redacted, secret) => redacted.replaceAll(secret, '***'), text);
   }
 
   toJSON(): string {
@@ -68,7 +68,7 @@ export class Credentials {
   }
 }
 
-function confidential(secret: Secret): readonly string[] {
+function confidentialOf(secret: Secret): readonly string[] {
   switch (secret.kind) {
     case 'keys': {
       const { accessKey, secretKey, securityToken } = secret.keys;
@@ -183,11 +183,12 @@ function readCredentialsFile(
   variables: CredentialVariables,
   cached: CachedFile | undefined,
 ): CachedFile {
+  // Asked before each call to a cloud.
+  if (cached !== undefined && cached.version === secretVersion(path)) return cached;
   const { text, version } = readSecret(
     path,
     (problem, remedy) => new AccountError(`account ${account}: credentials file ${path} ${problem} (${remedy})`),
   );
-  if (cached?.version === version) return cached;
   return { version, ...parseCredentials(account, path, variables, text) };
 }
 

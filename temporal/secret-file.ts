@@ -1,9 +1,9 @@
-import { closeSync, existsSync, fstatSync, openSync, readFileSync, type Stats } from 'node:fs';
+import { closeSync, existsSync, fstatSync, openSync, readFileSync, type Stats, statSync } from 'node:fs';
 import { TemporalSetupError } from './errors.js';
 
 export interface SecretFile {
   readonly text: string;
-  /** Another one once the file has been written or exchanged. */
+  /** Another one once the file has been written, exchanged, or given another owner or mode. */
   readonly version: string;
 }
 
@@ -36,7 +36,7 @@ export function readSecret(path: string, refuse: (problem: string, remedy: strin
     const stats = fstatSync(handle);
     const needed = modeNeeded(stats);
     if (needed === null) {
-      return { text: readFileSync(handle, 'utf8'), version: `${stats.ino}/${stats.mtimeMs}/${stats.size}` };
+      return { text: readFileSync(handle, 'utf8'), version: versionOf(stats) };
     }
     const mode = (stats.mode & 0o777).toString(8);
     objection = refuse('can be read or written by others', `its mode is ${mode}: chmod ${needed} ${path}`);
@@ -48,6 +48,20 @@ export function readSecret(path: string, refuse: (problem: string, remedy: strin
     if (handle !== null) closeSync(handle);
   }
   throw objection;
+}
+
+/** The `SecretFile.version` of what stands there now, without reading it; `null` where it cannot be told. */
+export function secretVersion(path: string): string | null {
+  try {
+    return versionOf(statSync(path));
+  } catch {
+    return null;
+  }
+}
+
+/** With what `modeNeeded` looks at, which leaves the time of writing as it is. */
+function versionOf({ ino, mtimeMs, size, mode, uid }: Stats): string {
+  return [ino, mtimeMs, size, mode, uid].join('/');
 }
 
 /**
