@@ -287,13 +287,29 @@ export const resting: FindCauses = (scene) => {
   });
 };
 
-/** Resources that somebody else upgrades, or that wait for others of the plan: who has them, and when it is looked again. */
-export const waitsForOthers: FindCauses = ({ chosen }) =>
-  chosen
-    .filter((row) => isPending(row) && row.reason !== '' && row.freeze === undefined)
-    .map(({ resourceId, reason, nextAt }) => ({
-      who: resourceId,
-      what: reason,
-      nextAt,
-      changes: `the end of what it waits for${nextAt === null ? '' : '; it looks again then'}`,
-    }));
+/**
+ * Resources that somebody else upgrades, or that wait for others of the plan: who has them, and when it is looked again.
+ * Those that wait for the same are told together.
+ */
+export const waitsForOthers: FindCauses = ({ chosen }) => {
+  const waiting = chosen.filter((row) => isPending(row) && row.reason !== '' && row.freeze === undefined);
+  const alike = new Map<string, ResourceRow[]>();
+  for (const row of waiting) {
+    const key = JSON.stringify([row.reason, row.nextAt]);
+    const known = alike.get(key);
+    if (known === undefined) alike.set(key, [row]);
+    else known.push(row);
+  }
+  return [...alike.values()].flatMap(([first, ...others]): Cause[] => {
+    if (first === undefined) return [];
+    const { resourceId, reason, nextAt } = first;
+    return [
+      {
+        who: others.length === 0 ? resourceId : `${resourceId} and ${others.length} more`,
+        what: reason,
+        nextAt,
+        changes: `the end of what it waits for${nextAt === null ? '' : '; it looks again then'}`,
+      },
+    ];
+  });
+};

@@ -9,7 +9,7 @@ import type { ResourceRow, RolloutView } from '../views.js';
 
 /** Something that holds a rollout or one of its upgrades now. */
 export interface Cause {
-  /** The rollout, `worker`, `wave canary`, or a resource's id. */
+  /** The rollout, `worker`, `wave canary`, a resource's id, or `g1 and 3 more`. */
   readonly who: string;
   /** One line. */
   readonly what: string;

@@ -1,6 +1,14 @@
 /** What `explain` says of budgets, limits and approvals: one scene, one cause. */
 import { describe, expect, it } from 'vitest';
-import { budget, noWorker, resting, room, standing, wantsApproval } from '../../client/explain/rollout.js';
+import {
+  budget,
+  noWorker,
+  resting,
+  room,
+  standing,
+  waitsForOthers,
+  wantsApproval,
+} from '../../client/explain/rollout.js';
 import type { Scene } from '../../client/explain/scene.js';
 import type { RolloutForecast } from '../../client/forecast.js';
 import { type ResourceRow, type RolloutView, type WaveView, withRows } from '../../client/views.js';
@@ -307,4 +315,14 @@ it('a worker that has just died is missed, although the server still counts it',
   expect(await standing(seen({ workerAnswers: false }))).toEqual([]);
   expect(await room(seen({ workerAnswers: false }))).toEqual([]);
   expect(await standing(seen({}))).toMatchObject([{ what: 'Running: wave one runs' }]);
+});
+
+it('resources that wait for the same are told together', async () => {
+  const asked = scene({ specs: plain, inFlight: 1 });
+  const reasons = ['', 'waits for a', 'waits for the end of all', 'waits for the end of all'];
+  const chosen = asked.rows.map((row, at) => ({ ...row, reason: reasons[at] ?? '' }));
+  expect(await waitsForOthers({ ...asked, chosen })).toMatchObject([
+    { who: 'b', what: 'waits for a' },
+    { who: 'c and 1 more', what: 'waits for the end of all' },
+  ]);
 });
