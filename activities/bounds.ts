@@ -10,7 +10,7 @@ const SEND_WINDOW_MS = 30_000;
 /** A send that has no whole answer after this is `unknown`. */
 const SEND_TIMEOUT_MS = 30_000;
 /** Clocks of two of our machines may differ by this much. */
-const CLOCK_SKEW_MS = 10_000;
+export const CLOCK_SKEW_MS = 10_000;
 /** Time between two looks for a trace of a submit. */
 const LOOK_EVERY_MS = 5_000;
 /** An attempt that still cannot read the truth hands back to the workflow, which shows `Held` and tries again. */

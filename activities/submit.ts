@@ -6,8 +6,8 @@ import { activityInfo, Context } from '@temporalio/activity';
 import type { Gates } from '../calendar/gate.js';
 import { endOf, freezeLabel, freezeOf, isActive } from '../workflows/contracts/freezes.js';
 import type { SubmitHeartbeat, SubmitInput, SubmitResult } from '../workflows/contracts/steps.js';
-import type { SentCall } from '../workflows/contracts/upgrade.js';
-import { submitBounds, type SubmitBounds } from './bounds.js';
+import type { Operation, SentCall } from '../workflows/contracts/upgrade.js';
+import { CLOCK_SKEW_MS, submitBounds, type SubmitBounds } from './bounds.js';
 import { iso, Stopwatch } from './clock.js';
 import type { CloudApi, CloudReader, CloudResponse, MutatingRequest } from './clouds/port.js';
 import { answerOf, requestIdOf } from './answer.js';
@@ -115,8 +115,7 @@ class SubmitAttempt {
     for (;;) {
       const decision = await this.look();
       this.seen = 'reason' in decision ? decision.reason : 'sending';
-      if ('own' in decision && decision.own)
-        this.noteUnheard('operation' in decision ? decision.operation.since : null);
+      if ('own' in decision && decision.own) this.noteUnheard('operation' in decision ? decision.operation : null);
       switch (decision.do) {
         case 'done':
           return this.result(decision.own ? 'submitted' : 'already-at-target', decision.reason, {
@@ -366,12 +365,18 @@ class SubmitAttempt {
     });
   }
 
-  /** The operation proves a send of an attempt before this one, whose worker died before it could tell of it. */
-  private noteUnheard(since: string | null): void {
+  /**
+   * What was found may be the work of an attempt before this one, whose worker died before it could tell of it; what has no
+   * name, or began before this activity was asked for, is surely somebody else's.
+   */
+  private noteUnheard(operation: Operation | null): void {
     if (this.calls.length > 0 || this.input.unresolvedSince !== null || this.sender === null) return;
+    // By the machine's own clock, as `isReplay`.
+    const askedAt = this.beganAt - (Date.now() - activityInfo().scheduledTimestampMs);
+    if (operation?.id === null || Date.parse(operation?.since ?? iso(this.beganAt)) < askedAt - CLOCK_SKEW_MS) return;
     const { projectId } = this.sender;
     const request = this.api.submission({ projectId }, this.input.spec.resource.id, this.asked, '');
-    this.calls.push(record(request, { at: since ?? iso(this.beganAt), answer: 'unheard' }));
+    this.calls.push(record(request, { at: operation?.since ?? iso(this.beganAt), answer: 'unheard' }));
   }
 
   private isSettled(): boolean {

@@ -542,10 +542,8 @@ class ShardRun {
   /** Whoever was held back may send. */
   private letGo(): void {
     for (const workflowId of this.heldBack) {
-      const { runId } = this.inFlight.get(workflowId) ?? { runId: null };
-      if (runId === null) continue;
-      // One that has ended meanwhile needs no word.
-      void getExternalWorkflowHandle(workflowId, runId)
+      // By its id, since an operator may have reset it. One that has ended meanwhile needs no word, and any other only looks again.
+      void getExternalWorkflowHandle(workflowId)
         .signal(goOnSignal)
         .catch(() => undefined);
     }

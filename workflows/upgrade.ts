@@ -473,10 +473,12 @@ class UpgradeRun {
     this.show('Waiting', 'the end of the hold', reason);
     this.mayGo = false;
     try {
-      // It knows already, while looks alone go on.
-      if (this.looksOnHold === 0 || !patched('told-once')) await this.tellShard(upgradeHeldBackSignal);
-      const untilLook = this.atScale(growing(HELD_BACK_MS, this.looksOnHold));
+      // Counted before the word: what the shard answers may be heard while that is under way.
+      const look = this.looksOnHold;
       this.looksOnHold += 1;
+      // It knows already, while looks alone go on.
+      if (look === 0 || !patched('told-once')) await this.tellShard(upgradeHeldBackSignal);
+      const untilLook = this.atScale(growing(HELD_BACK_MS, look));
       await condition(() => this.mayGo, untilLook, { summary: short(reason) });
       return true;
     } catch (error) {

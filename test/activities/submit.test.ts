@@ -255,6 +255,19 @@ describe.each(['ges', 'cse', 'dcs', 'elasticsearch'])('submit to %s', (family) =
     expect(accepted()).toBe(1);
   });
 
+  it('lists no call that was somebody else’s', async () => {
+    const another = await inputFor(await resource(family));
+    const { operation } = await attempt(another);
+    await clock.sleep(60_000);
+    // The precheck knew of that one or did not: it began before this submit was asked for.
+    for (const knownOperations of [[operation?.id ?? ''], []]) {
+      const late = await attempt({ ...another, knownOperations }, 1, 15_000);
+      expect(late.operation).not.toBe(null);
+      expect(late.calls).toEqual([]);
+    }
+    expect(accepted()).toBe(1);
+  });
+
   it('tells the calls of an attempt that died after it had heard an answer', async () => {
     const input = await inputFor(await resource(family));
     clouds.simulator.faults.add({ fault: { kind: 'status', status: 502, processed: true }, calls: ['submit'] });

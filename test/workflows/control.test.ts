@@ -222,6 +222,8 @@ describe('pause', () => {
         const { runId } = await handle.describe();
         shard = env.client.workflow.getHandle(shardWorkflowId((await statusOf(handle)).rollout, runId, 1, 1));
         await control(handle, 'pause');
+        // Else it is told to look again until its shard has heard of the hold.
+        await held(handle, [1]);
         paused.open();
         while (called.filter((entry) => entry.startsWith('submit')).length < LOOKS) await env.sleep('1 day');
         await control(handle, 'resume');

@@ -13,7 +13,8 @@ import { QUEUES } from '../../workflows/contracts/queues.js';
 import type { RolloutResult, RolloutStatus } from '../../workflows/contracts/rollout.js';
 import type { rollout } from '../../workflows/rollout.js';
 import { type RealEnvironment, realEnvironment, workflowBundle } from '../support/environment.js';
-import { rolloutInput, scriptedSteps } from './scripted-steps.js';
+import { rolloutInput, scriptedSteps, spec } from './scripted-steps.js';
+import { withScriptedWorkers } from './scripted-workers.js';
 
 let env: RealEnvironment;
 beforeAll(async () => {
@@ -216,6 +217,48 @@ it('takes no notice of a signal that is no request', async () => {
     await handle.signal(MESSAGES.control);
     const status = await handle.query<RolloutStatus>(MESSAGES.rolloutStatus);
     expect([status.state, status.acts?.length]).toEqual(['Paused', 1]);
+    await handle.terminate();
+  });
+});
+
+it('the end of a pause reaches an upgrade that was reset meanwhile', async () => {
+  const id = 'reset-held';
+  let isPaused = false;
+  const steps = scriptedSteps({
+    submit: async (input) => {
+      await eventually(() => isPaused);
+      const hold = await rolloutHold(input);
+      return hold === null ? {} : { verdict: 'held-back', reason: hold.reason, operation: null };
+    },
+  });
+  await withScriptedWorkers(env, steps, async () => {
+    const handle = await env.client.workflow.start<typeof rollout>('rollout', {
+      workflowId: rolloutWorkflowId(id),
+      taskQueue: QUEUES.main,
+      args: [rolloutInput(id, { ids: [id], concurrency: 1 }, { max: 0, mode: 'strict' })],
+    });
+    const control = (act: 'pause' | 'resume') =>
+      handle.signal(MESSAGES.control, { requestId: act, act, actor: 'ana', reason: 'a complaint' });
+    const upgrade = env.client.workflow.getHandle(upgradeWorkflowId(spec(id).resource));
+    const eventsOf = async () => (await upgrade.fetchHistory().catch(() => null))?.events ?? [];
+    const waits = async () => (await eventsOf()).some(({ timerStartedEventAttributes: timer }) => timer != null);
+    await eventually(() => steps.called.includes(`submit ${id}`));
+    await control('pause');
+    await eventually(async () => (await handle.query<RolloutStatus>(MESSAGES.rolloutStatus)).state === 'Paused');
+    isPaused = true;
+    await eventually(waits);
+    const { workflowId, runId } = await upgrade.describe();
+    const first = (await eventsOf()).find((event) => event.workflowTaskCompletedEventAttributes != null);
+    await env.client.workflowService.resetWorkflowExecution({
+      namespace: env.namespace,
+      workflowExecution: { workflowId, runId },
+      workflowTaskFinishEventId: first?.eventId ?? null,
+      requestId: 'reset',
+      reason: 'by hand',
+    });
+    await eventually(async () => (await upgrade.describe()).runId !== runId && (await waits()));
+    await control('resume');
+    expect(await upgrade.result()).toMatchObject({ outcome: 'Succeeded' });
     await handle.terminate();
   });
 });

@@ -124,7 +124,7 @@ export interface SentCall {
   readonly at: string;
   readonly method: string;
   readonly path: string;
-  /** One of the seven classes of answers; `unheard` where a worker died before it told, and the operation proves the call. */
+  /** One of the seven classes of answers; `unheard` where a worker may have died before it told: its operation was found. */
   readonly answer: string;
   readonly status: number | null;
   /** The cloud's own id of the request; `null` when no answer was read. */
