@@ -542,7 +542,9 @@ class ShardRun {
   /** Whoever was held back may send. */
   private letGo(): void {
     for (const workflowId of this.heldBack) {
-      // By its id, since an operator may have reset it. One that has ended meanwhile needs no word, and any other only looks again.
+      // One that has ended meanwhile needs no word.
+      if ((this.inFlight.get(workflowId)?.runId ?? null) === null) continue;
+      // By its id alone, since an operator may have reset it.
       void getExternalWorkflowHandle(workflowId)
         .signal(goOnSignal)
         .catch(() => undefined);
