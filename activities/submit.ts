@@ -52,10 +52,13 @@ export async function submit(deps: StepDeps, input: SubmitInput): Promise<Submit
  * backup or a lost disk write of the server brings the first one again, but never as promptly as the first time.
  */
 function isReplay(): boolean {
-  const info = activityInfo();
-  // By the machine's own clock, since it is the server's that is compared.
-  const isLate = Date.now() - info.scheduledTimestampMs > PROMPT_MS;
-  return info.attempt > 1 || isLate || info.heartbeatDetails !== undefined;
+  const { attempt, heartbeatDetails } = activityInfo();
+  return attempt > 1 || sinceAskedMs() > PROMPT_MS || heartbeatDetails !== undefined;
+}
+
+/** By the machine's own clock, since it is the server's that is compared. */
+function sinceAskedMs(): number {
+  return Date.now() - activityInfo().scheduledTimestampMs;
 }
 
 /** What an attempt before this one has sent; one of an older release beat a line of text. */
@@ -371,12 +374,11 @@ class SubmitAttempt {
    */
   private noteUnheard(operation: Operation | null): void {
     if (this.calls.length > 0 || this.input.unresolvedSince !== null || this.sender === null) return;
-    // By the machine's own clock, as `isReplay`.
-    const askedAt = this.beganAt - (Date.now() - activityInfo().scheduledTimestampMs);
-    if (operation?.id === null || Date.parse(operation?.since ?? iso(this.beganAt)) < askedAt - CLOCK_SKEW_MS) return;
+    const at = operation?.since ?? iso(this.beganAt);
+    if (operation?.id === null || Date.parse(at) < this.beganAt - sinceAskedMs() - CLOCK_SKEW_MS) return;
     const { projectId } = this.sender;
     const request = this.api.submission({ projectId }, this.input.spec.resource.id, this.asked, '');
-    this.calls.push(record(request, { at: operation?.since ?? iso(this.beganAt), answer: 'unheard' }));
+    this.calls.push(record(request, { at, answer: 'unheard' }));
   }
 
   private isSettled(): boolean {

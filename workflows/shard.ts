@@ -543,7 +543,7 @@ class ShardRun {
   private letGo(): void {
     for (const workflowId of this.heldBack) {
       // One that has ended meanwhile needs no word.
-      if ((this.inFlight.get(workflowId)?.runId ?? null) === null) continue;
+      if (this.inFlight.get(workflowId)?.runId == null) continue;
       // By its id alone, since an operator may have reset it.
       void getExternalWorkflowHandle(workflowId)
         .signal(goOnSignal)

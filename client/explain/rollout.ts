@@ -292,24 +292,18 @@ export const resting: FindCauses = (scene) => {
  * Those that wait for the same are told together.
  */
 export const waitsForOthers: FindCauses = ({ chosen }) => {
-  const waiting = chosen.filter((row) => isPending(row) && row.reason !== '' && row.freeze === undefined);
-  const alike = new Map<string, ResourceRow[]>();
-  for (const row of waiting) {
+  const alike = new Map<string, { readonly first: ResourceRow; more: number }>();
+  for (const row of chosen) {
+    if (!isPending(row) || row.reason === '' || row.freeze !== undefined) continue;
     const key = JSON.stringify([row.reason, row.nextAt]);
     const known = alike.get(key);
-    if (known === undefined) alike.set(key, [row]);
-    else known.push(row);
+    if (known === undefined) alike.set(key, { first: row, more: 0 });
+    else known.more += 1;
   }
-  return [...alike.values()].flatMap(([first, ...others]): Cause[] => {
-    if (first === undefined) return [];
-    const { resourceId, reason, nextAt } = first;
-    return [
-      {
-        who: others.length === 0 ? resourceId : `${resourceId} and ${others.length} more`,
-        what: reason,
-        nextAt,
-        changes: `the end of what it waits for${nextAt === null ? '' : '; it looks again then'}`,
-      },
-    ];
-  });
+  return [...alike.values()].map(({ first: { resourceId, reason, nextAt }, more }) => ({
+    who: more === 0 ? resourceId : `${resourceId} and ${more} more`,
+    what: reason,
+    nextAt,
+    changes: `the end of what it waits for${nextAt === null ? '' : '; it looks again then'}`,
+  }));
 };

@@ -1,9 +1,9 @@
 /** What people do to a running upgrade in Temporal's UI: reset and terminate. */
-import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { systemClock } from '../../activities/clock.js';
 import type { UpgradeSpec } from '../../workflows/contracts/upgrade.js';
 import type { Hold } from '../support/calls.js';
+import { reset } from '../support/reset.js';
 import { type Installation, install, pendingSteps, type UpgradeHandle } from './installation.js';
 
 let life: Installation;
@@ -16,24 +16,6 @@ beforeAll(async () => {
 afterAll(async () => {
   await life.close();
 });
-
-/** EventType on the wire. */
-const WORKFLOW_TASK_COMPLETED = 7;
-
-/** Goes back to the end of the n-th workflow task: the 1st scheduled the precheck, the 2nd the submit, the 3rd await. */
-async function reset(handle: UpgradeHandle, task: number): Promise<void> {
-  const { events } = await handle.fetchHistory();
-  const ends = (events ?? []).filter(({ eventType }) => (eventType as number) === WORKFLOW_TASK_COMPLETED);
-  const eventId = ends[task - 1]?.eventId;
-  if (eventId === undefined || eventId === null) throw new Error(`no ${task}th workflow task has ended`);
-  await life.env.client.workflowService.resetWorkflowExecution({
-    namespace: life.env.namespace,
-    workflowExecution: { workflowId: handle.workflowId },
-    reason: 'by hand',
-    workflowTaskFinishEventId: eventId,
-    requestId: randomUUID(),
-  });
-}
 
 async function isAt(handle: UpgradeHandle, step: string): Promise<void> {
   while (!(await pendingSteps(handle)).some((pending) => pending.startsWith(step))) await systemClock.sleep(50);
@@ -59,7 +41,7 @@ it.concurrent('a reset to before the submit, while the operation runs, follows i
   const spec = life.take('ges-v1');
   const handle = await life.begin(spec);
   await isAt(handle, 'awaitOperation');
-  await reset(handle, 1);
+  await reset(life.env.client, { workflowId: handle.workflowId }, 1);
   expect(await endOf(spec, handle)).toEqual({ outcome: 'Succeeded', accepted: 1, refused: 0 });
 });
 
@@ -68,7 +50,7 @@ it.concurrent('a reset to before the submit, while one is on its way, waits for 
   const held = holdSubmit(spec, 'arrived');
   const handle = await life.begin(spec);
   await held.reached;
-  await reset(handle, 2);
+  await reset(life.env.client, { workflowId: handle.workflowId }, 2);
   held.release();
   expect(await endOf(spec, handle)).toEqual({ outcome: 'Succeeded', accepted: 1, refused: 0 });
 });
@@ -77,7 +59,7 @@ it.concurrent('a reset to after the submit goes on waiting', async () => {
   const spec = life.take('elasticsearch');
   const handle = await life.begin(spec);
   await isAt(handle, 'awaitOperation');
-  await reset(handle, 3);
+  await reset(life.env.client, { workflowId: handle.workflowId }, 3);
   expect(await endOf(spec, handle)).toEqual({ outcome: 'Succeeded', accepted: 1, refused: 0 });
 });
 
@@ -85,7 +67,7 @@ it.concurrent('a reset after the end finds the resource at its target', async ()
   const spec = life.take('dcs');
   const handle = await life.begin(spec);
   expect(await endOf(spec, handle)).toEqual({ outcome: 'Succeeded', accepted: 1, refused: 0 });
-  await reset(handle, 1);
+  await reset(life.env.client, { workflowId: handle.workflowId }, 1);
   expect(await endOf(spec, handle)).toEqual({ outcome: 'AlreadyAtTarget', accepted: 1, refused: 0 });
 });
 

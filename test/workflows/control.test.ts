@@ -3,7 +3,6 @@ import type { TestWorkflowEnvironment } from '@temporalio/testing';
 import { ApplicationFailure } from '@temporalio/common';
 import { WorkflowFailedError, type WorkflowHandle, WorkflowUpdateFailedError } from '@temporalio/client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { rolloutHold } from '../../activities/hold.js';
 import { keepInventory } from '../../activities/inventory.js';
 import type { ConcurrencyRequest, ControlRequest, SkipRequest } from '../../workflows/contracts/control.js';
 import { rolloutWorkflowId, shardWorkflowId, upgradeWorkflowId } from '../../workflows/contracts/ids.js';
@@ -15,7 +14,7 @@ import { Control } from '../../workflows/control.js';
 import type { RolloutState } from '../../workflows/rollout-state.js';
 import type { rollout } from '../../workflows/rollout.js';
 import { timeSkippingEnvironment } from '../support/environment.js';
-import { type Script, scriptedSteps, spec } from './scripted-steps.js';
+import { asksForHold, type Script, scriptedSteps, spec } from './scripted-steps.js';
 import { withScriptedWorkers } from './scripted-workers.js';
 
 let env: TestWorkflowEnvironment;
@@ -113,7 +112,7 @@ async function held(handle: Handle, shards: readonly number[]): Promise<void> {
   for (const shard of shards) {
     const running = env.client.workflow.getHandle(shardWorkflowId(id, runId, 1, shard));
     await until(async () =>
-      ((await running.fetchHistory()).events ?? []).some(({ workflowExecutionSignaledEventAttributes: signal }) =>
+      (await eventsOf(running)).some(({ workflowExecutionSignaledEventAttributes: signal }) =>
         Buffer.from(signal?.input?.payloads?.[0]?.data ?? [])
           .toString()
           .includes('"hold":"paused by ana'),
@@ -177,12 +176,10 @@ describe('pause', () => {
     const { result, called } = await run(
       { waves: [[one]] },
       {
-        submit: async (input) => {
+        submit: asksForHold(() => {
           atSend.open();
-          await paused.opened;
-          const hold = await rolloutHold(input);
-          return hold === null ? {} : { verdict: 'held-back', reason: hold.reason, operation: null };
-        },
+          return paused.opened;
+        }),
       },
       async (handle, steps) => {
         await atSend.opened;
@@ -190,9 +187,7 @@ describe('pause', () => {
         paused.open();
         await until(() => steps.filter((entry) => entry.startsWith('submit')).length >= 1);
         const upgrade = env.client.workflow.getHandle(upgradeWorkflowId(one.resource));
-        await until(async () =>
-          ((await upgrade.fetchHistory()).events ?? []).some((event) => event.timerStartedEventAttributes != null),
-        );
+        await until(async () => (await eventsOf(upgrade)).some((event) => event.timerStartedEventAttributes != null));
         await control(handle, 'resume');
       },
     );
@@ -210,12 +205,10 @@ describe('pause', () => {
     const { result } = await run(
       { waves: [[one]] },
       {
-        submit: async (input) => {
+        submit: asksForHold(() => {
           atSend.open();
-          await paused.opened;
-          const hold = await rolloutHold(input);
-          return hold === null ? {} : { verdict: 'held-back', reason: hold.reason, operation: null };
-        },
+          return paused.opened;
+        }),
       },
       async (handle, called) => {
         await atSend.opened;

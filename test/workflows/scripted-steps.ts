@@ -1,4 +1,5 @@
 /** Steps that answer from a script, so that a workflow's routing is tested without a cloud. */
+import { rolloutHold } from '../../activities/hold.js';
 import type {
   AwaitInput,
   AwaitResult,
@@ -123,6 +124,15 @@ export function scriptedSteps(script: Script = {}): ScriptedSteps {
         };
       },
     },
+  };
+}
+
+/** A submit that asks for its rollout's hold right before it would send. @param before what it waits for first */
+export function asksForHold(before: () => Promise<void>): NonNullable<Script['submit']> {
+  return async (input) => {
+    await before();
+    const hold = await rolloutHold(input);
+    return hold === null ? {} : { verdict: 'held-back', reason: hold.reason, operation: null };
   };
 }
 

@@ -13,7 +13,8 @@ import { QUEUES } from '../../workflows/contracts/queues.js';
 import type { RolloutResult, RolloutStatus } from '../../workflows/contracts/rollout.js';
 import type { rollout } from '../../workflows/rollout.js';
 import { type RealEnvironment, realEnvironment, workflowBundle } from '../support/environment.js';
-import { rolloutInput, scriptedSteps, spec } from './scripted-steps.js';
+import { reset } from '../support/reset.js';
+import { asksForHold, rolloutInput, scriptedSteps, spec } from './scripted-steps.js';
 import { withScriptedWorkers } from './scripted-workers.js';
 
 let env: RealEnvironment;
@@ -82,15 +83,7 @@ it('asks the run that goes on after a reset', async () => {
   );
   await workflowService.respondWorkflowTaskCompleted({ namespace, taskToken, commands: [] });
   const runId = handle.firstExecutionRunId;
-  const { events } = await handle.fetchHistory();
-  const completed = events?.find((event) => event.workflowTaskCompletedEventAttributes != null);
-  await workflowService.resetWorkflowExecution({
-    namespace,
-    workflowExecution: { workflowId, runId },
-    workflowTaskFinishEventId: completed?.eventId ?? null,
-    requestId: 'reset',
-    reason: 'by hand',
-  });
+  await reset(env.client, { workflowId, runId }, 1);
   expect(await lookAt('reset', runId)).toBe(null);
   const goesOn = env.client.workflow.getHandle(workflowId);
   await goesOn.signal(MESSAGES.control, { requestId: 'once', act: 'pause', actor: 'ana', reason: 'x' });
@@ -225,11 +218,7 @@ it('the end of a pause reaches an upgrade that was reset meanwhile', async () =>
   const id = 'reset-held';
   let isPaused = false;
   const steps = scriptedSteps({
-    submit: async (input) => {
-      await eventually(() => isPaused);
-      const hold = await rolloutHold(input);
-      return hold === null ? {} : { verdict: 'held-back', reason: hold.reason, operation: null };
-    },
+    submit: asksForHold(() => eventually(() => isPaused)),
   });
   await withScriptedWorkers(env, steps, async () => {
     const handle = await env.client.workflow.start<typeof rollout>('rollout', {
@@ -248,14 +237,7 @@ it('the end of a pause reaches an upgrade that was reset meanwhile', async () =>
     isPaused = true;
     await eventually(waits);
     const { workflowId, runId } = await upgrade.describe();
-    const first = (await eventsOf()).find((event) => event.workflowTaskCompletedEventAttributes != null);
-    await env.client.workflowService.resetWorkflowExecution({
-      namespace: env.namespace,
-      workflowExecution: { workflowId, runId },
-      workflowTaskFinishEventId: first?.eventId ?? null,
-      requestId: 'reset',
-      reason: 'by hand',
-    });
+    await reset(env.client, { workflowId, runId }, 1);
     await eventually(async () => (await upgrade.describe()).runId !== runId && (await waits()));
     await control('resume');
     expect(await upgrade.result()).toMatchObject({ outcome: 'Succeeded' });
