@@ -163,6 +163,8 @@ export function rolloutInput(
   };
 }
 
+/** As a shard gives it to an upgrade. */
 export function upgradeInput(id: string, more: Partial<UpgradeSpec> = {}): UpgradeInput {
-  return { rollout: 'r-1', rolloutRun: 'run-1', wave: 'one', spec: { ...spec(id), ...more }, timing: { scale: 1 } };
+  const of = { rollout: 'r-1', rolloutRun: 'run-1', wave: 'one', lastingPhases: true } as const;
+  return { ...of, spec: { ...spec(id), ...more }, timing: { scale: 1 } };
 }
