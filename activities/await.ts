@@ -120,7 +120,7 @@ function believed(progress: Progress, isVisible: boolean): Progress {
 /** Of what is left by an estimate, so much passes before the next poll: a percentage is a guess, and moves in steps. */
 const SHARE_OF_REST = { remaining: 1 / 2, percent: 1 / 3, expected: 1 / 10 };
 /** One that takes longer than usual may end at any time: it is noticed late by no more than this share of its duration. */
-const SHARE_WHEN_LATE = 1 / 30;
+const SHARE_WHEN_LATE = 1 / 60;
 /** With less done than this, a percentage says nothing of the rest. */
 const LEAST_PERCENT = 5;
 

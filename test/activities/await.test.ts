@@ -86,6 +86,18 @@ describe('await', () => {
     expect(elapsedMs - 10 * MINUTE).toBeLessThan(gesV2.pace.pollMinMs / 2);
   });
 
+  it('polls one that takes longer than usual at least each sixtieth of its duration', async () => {
+    const { polledAt } = await waited({
+      poll: (elapsed) => (elapsed < 1.9 * expectedMs ? {} : { state: 'succeeded' }),
+    });
+    const late = polledAt.filter((at) => at > expectedMs);
+    expect(late.length).toBeGreaterThan(10);
+    for (const [index, at] of late.slice(1).entries()) {
+      const since = late[index] ?? 0;
+      expect(at - since).toBeLessThanOrEqual(Math.max(since / 60, gesV2.pace.pollMinMs) * 1.2 + 1);
+    }
+  });
+
   it('reads that fail come more and more seldom, up to a bound', async () => {
     const { polledAt } = await waited({ poll: (elapsed) => (elapsed < 30 * MINUTE ? null : { state: 'failed' }) });
     const gaps = polledAt.slice(1).map((at, index) => at - (polledAt[index] ?? 0));
