@@ -12,8 +12,10 @@ const DAY_MS = 86_400_000;
 /** gRPC status codes and an IndexedValueType, as the wire has them. */
 const NOT_FOUND = 5;
 const KEYWORD = 2;
-/** A server reads its search attributes again once a minute, the dev server at once. */
+/** A server reads its search attributes again once a minute. */
 const VISIBLE_WITHIN_MS = 90_000;
+/** Each of its hosts and services reads its namespaces again every two seconds: a while after one, all have seen them. */
+const SEEN_BY_ALL_MS = 2_500;
 const LOOK_AGAIN_MS = 200;
 
 /** One thing that `uplift doctor` looked at. */
@@ -98,6 +100,7 @@ async function checkAttributes(client: Client, fix: boolean): Promise<ServerFind
     // Registered is not yet usable: a workflow started too early would be refused for an unknown attribute.
     const query = missing.map((name) => `${name} = 'x'`).join(' AND ');
     await until(() => succeeds(client.workflow.count(query)));
+    await delay(SEEN_BY_ALL_MS);
     return `Namespace ${namespace} now has the ${names.length} search attributes`;
   });
 }
