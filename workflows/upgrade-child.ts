@@ -11,7 +11,7 @@ export function startUpgrade(input: UpgradeInput) {
   const { resource, targetLabel } = spec;
   return startChild<typeof upgrade>('upgrade', {
     workflowId: upgradeWorkflowId(resource),
-    args: [{ ...input, lastingPhases: true }],
+    args: [input],
     // A parent that is gone asks its upgrades to stop; it never takes them down (docs/design.md).
     parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
     cancellationType: ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,

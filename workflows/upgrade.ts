@@ -1,4 +1,4 @@
-/** One resource to one target: precheck → submit → await → verify. At most 31 events when nothing disturbs it. */
+/** One resource to one target: precheck → submit → await → verify. At most 32 events when nothing disturbs it. */
 import {
   ApplicationFailure,
   CancellationScope,
@@ -278,7 +278,8 @@ class UpgradeRun {
       for (let look = 0; ; look += 1) {
         await this.awaitEnd(operation);
         if (this.isResolved(this.reason)) return null;
-        this.show('Verify', 'the outcome', `the operation ended: ${this.reason}`, !this.isShownAs('Await'));
+        // Short, and written all the same: builds before this one, which may run beside it, have it in their histories.
+        this.show('Verify', 'the outcome', `the operation ended: ${this.reason}`, true);
         const { waits } = this.steps(`Verify ${this.title}: version, status and health`);
         const verified = await waits.verify({ ...this.step, operation });
         this.toVersion = verified.version;
@@ -509,17 +510,12 @@ class UpgradeRun {
     this.reason = reason;
   }
 
-  /** Whether lists show this phase, so that one as short as the reading back may pass under its name. */
-  private isShownAs(phase: Phase): boolean {
-    return this.input.lastingPhases === true && shownPhase() === phase;
-  }
-
   /**
    * Tells people where it stands. The search attribute costs an event, so it is written only for phases that last:
    * waiting for the cloud's rate or a busy resource, the operation itself, and what needs a person.
    */
   private show(phase: Phase, next: string, reason: string, upsert = phase === 'Waiting' || phase === 'Held'): void {
-    if (upsert && shownPhase() !== phase) {
+    if (upsert && workflowInfo().typedSearchAttributes.get(ATTRIBUTES.phase) !== phase) {
       upsertSearchAttributes([{ key: ATTRIBUTES.phase, value: phase }]);
     }
     if (this.phases.at(-1)?.phase !== phase) {
@@ -542,11 +538,6 @@ class UpgradeRun {
     const { resource, targetLabel } = this.input.spec;
     return `${resource.id} to ${targetLabel}`;
   }
-}
-
-/** As the search attribute has it. */
-function shownPhase(): string | undefined {
-  return workflowInfo().typedSearchAttributes.get(ATTRIBUTES.phase);
 }
 
 function wasReset(): boolean {

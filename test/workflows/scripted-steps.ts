@@ -163,8 +163,6 @@ export function rolloutInput(
   };
 }
 
-/** As a shard gives it to an upgrade. */
 export function upgradeInput(id: string, more: Partial<UpgradeSpec> = {}): UpgradeInput {
-  const of = { rollout: 'r-1', rolloutRun: 'run-1', wave: 'one', lastingPhases: true } as const;
-  return { ...of, spec: { ...spec(id), ...more }, timing: { scale: 1 } };
+  return { rollout: 'r-1', rolloutRun: 'run-1', wave: 'one', spec: { ...spec(id), ...more }, timing: { scale: 1 } };
 }

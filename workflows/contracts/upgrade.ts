@@ -82,8 +82,6 @@ export interface UpgradeInput {
   readonly timing: Timing;
   /** Its shard wants to hear when it is stuck. */
   readonly tells?: true;
-  /** Its search attribute passes over `Verify`, which is short; shards of older releases do not ask for it. */
-  readonly lastingPhases?: true;
 }
 
 /** Where an upgrade stands; kept in the search attribute `UpliftPhase`. */
