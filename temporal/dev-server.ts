@@ -1,6 +1,5 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -74,9 +73,8 @@ export async function startDevServer(options: DevServerOptions): Promise<DevServ
   const { port, uiPort } = await choosePorts(options.port ?? DEFAULT_PORT, options.uiPort ?? DEFAULT_UI_PORT);
   const address = `${LOOPBACK}:${port}`;
   const release = options.dbFile === undefined ? noRelease : await claim(options.dbFile, address);
-  const settings = { ...queueSettings(options.dbFile), ...options.dynamicConfig };
 
-  const child = spawn(options.binary, serverArguments({ ...options, dynamicConfig: settings }, port, uiPort), {
+  const child = spawn(options.binary, serverArguments(options, port, uiPort), {
     stdio: ['ignore', 'ignore', 'pipe'],
     detached: options.detached ?? false,
     env: { GOGC: GARBAGE_PERCENT, ...process.env },
@@ -138,20 +136,6 @@ function serverArguments(options: DevServerOptions, port: number, uiPort: number
   };
   for (const [name, value] of Object.entries(settings)) args.push('--dynamic-config-value', `${name}=${value}`);
   return args;
-}
-
-/**
- * A task queue has four partitions, for several hosts; where there is one, tasks only wait longer for a poll to come to
- * theirs. A database that was begun with four keeps them: what waits in them would never be found.
- */
-function queueSettings(dbFile: string | undefined): Readonly<Record<string, string>> {
-  if (dbFile !== undefined && !existsSync(onePartitionMark(dbFile))) return {};
-  return { 'matching.numTaskqueueReadPartitions': '1', 'matching.numTaskqueueWritePartitions': '1' };
-}
-
-/** Beside a database that never had more. */
-function onePartitionMark(dbFile: string): string {
-  return `${dbFile}.one-partition`;
 }
 
 /** Follows a child to its end; resolves with how it ended and its last words. */
@@ -224,7 +208,6 @@ async function claim(dbFile: string, address: string): Promise<Claim> {
       await assertAbandoned(dbFile, file);
       await write(process.pid, 'w');
     });
-    if (!existsSync(dbFile)) await writeFile(onePartitionMark(dbFile), '');
   } catch (error) {
     if (error instanceof TemporalSetupError) throw error;
     throw new TemporalSetupError(`${dbFile} cannot be used: ${lineOf(error)}`, 'choose a file that can be written');

@@ -14,8 +14,8 @@ const NOT_FOUND = 5;
 const KEYWORD = 2;
 /** A server reads its search attributes again once a minute. */
 const VISIBLE_WITHIN_MS = 90_000;
-/** Each of its hosts and services reads its namespaces again every two seconds: a while after one, all have seen them. */
-const SEEN_BY_ALL_MS = 2_500;
+/** With SQL visibility, each of its services reads them again every two seconds: soon after the first, all have. */
+const SEEN_BY_ALL_MS = 3_000;
 const LOOK_AGAIN_MS = 200;
 
 /** One thing that `uplift doctor` looked at. */

@@ -1,7 +1,6 @@
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { setTimeout as delay } from 'node:timers/promises';
 import { join } from 'node:path';
 import type { Client } from '@temporalio/client';
 import { TypedSearchAttributes } from '@temporalio/common';
@@ -65,50 +64,6 @@ describe('startDevServer', () => {
     expect(slept).toBeGreaterThanOrEqual(10);
     expect((await handle.describe()).typedSearchAttributes.get(ATTRIBUTES.rollout)).toBe('r1');
     expect((await ensureNamespace(client, { fix: false })).map((finding) => finding.ok)).toEqual([true, true]);
-  });
-
-  it('finds what waits in a database that was begun with four partitions of each queue', async () => {
-    const dbFile = join(folder, 'temporal.db');
-    const four = {
-      'matching.numTaskqueueReadPartitions': '4',
-      'matching.numTaskqueueWritePartitions': '4',
-      // Else whoever starts within minutes hands all of it out once more.
-      'history.transferProcessorUpdateAckInterval': '"200ms"',
-      'history.shardUpdateMinInterval': '"200ms"',
-    };
-    const first = await start({ dbFile, dynamicConfig: four });
-    await rm(`${dbFile}.one-partition`);
-    const { workflow, workflowService } = await clientOf(first);
-    const handles = await Promise.all(
-      Array.from({ length: 16 }, (_, at) =>
-        workflow.start<typeof sleepFor>('sleepFor', { taskQueue: 'timers', workflowId: `waits-${at}`, args: [10] }),
-      ),
-    );
-    const taskQueue = { name: 'timers' };
-    await expect
-      .poll(
-        async () => {
-          const { stats } = await workflowService.describeTaskQueue({
-            namespace: 'default',
-            taskQueue,
-            taskQueueType: 1,
-            reportStats: true,
-          });
-          return Number(stats?.approximateBacklogCount ?? 0);
-        },
-        { timeout: 20_000 },
-      )
-      .toBe(handles.length);
-    await delay(2_000);
-    await first.stop();
-
-    const second = await start({ dbFile });
-    const client = await clientOf(second);
-    const connection = await connectWorker(localTarget(second.address));
-    cleanUps.push(() => connection.close());
-    await withWorker({ connection, taskQueue: 'timers', workflowBundle: await workflowBundle(timers) }, () =>
-      Promise.all(handles.map(({ workflowId }) => client.workflow.getHandle(workflowId).result())),
-    );
   });
 
   it('serves its UI on loopback', async () => {
