@@ -10,8 +10,8 @@ import type { TimeLimit } from './limit.js';
 import { fixed, table } from './print.js';
 
 const ROUNDS = 3;
-/** A whole shard: what a rollout costs by itself is shared by as many as in life. */
-const PER_ROUND = 400;
+/** Half a shard: what a rollout costs by itself is shared by as many as in life. */
+const PER_ROUND = 200;
 const CONCURRENCY = 40;
 const SETTLE_MS = 1_000;
 /** What the simulated clouds need on top of it. */
