@@ -5,7 +5,8 @@ import { visibleFrom } from './bounds.js';
 import type { Health, ResourceState } from './clouds/port.js';
 import { apiAndTarget, asFailure, beating, readFailure, type StepDeps } from './step.js';
 
-const BEAT_MS = 8_000;
+/** Two thirds of the workflow's time-out: most have ended by then, and one that is begun anew costs a few reads. */
+const BEAT_MS = 40_000;
 /** A resource that is still not settled after this is reported as it is, once it holds still. */
 const PATIENCE_MS = 30 * 60_000;
 /** After it, what does not hold still for so many reads is not judged. Reads, since a machine may have slept meanwhile. */

@@ -30,7 +30,8 @@ import type { UpgradeSpec } from './contracts/upgrade.js';
 
 /**
  * How long a dead worker goes unnoticed, in milliseconds at scale 1; docs/worker-life.md says what follows from them. A
- * worker beats at a third of a time-out or more often, and the SDK passes a beat on at four fifths of it at the latest.
+ * worker beats at a third of a time-out or more often (a verify at two thirds), and the SDK passes a beat on at four fifths
+ * of it at the latest.
  */
 export const STEP_BOUNDS = {
   /** Nothing hangs on it but the time: short, since a precheck may wait for its account's turn for hours. */
