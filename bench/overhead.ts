@@ -2,6 +2,7 @@
  * What the engine costs: CPU of worker and server per upgrade with instant operations, beside a bare skeleton of the same
  * shape on the same server, taking turns.
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import { cpuSeconds, middle } from './usage.js';
 import { startBareWorker } from './bare/process.js';
 import { rolloutOn, say, withInstallation, type Installation } from './fleet.js';
@@ -9,11 +10,17 @@ import { histories, type Histories } from './histories.js';
 import type { TimeLimit } from './limit.js';
 import { fixed, table } from './print.js';
 
-const ROUNDS = 3;
+/** An even number, since whoever comes second in a round begins cold, after the other's turn. */
+const ROUNDS = 4;
 /** Half a shard: what a rollout costs by itself is shared by as many as in life. */
 const PER_ROUND = 200;
 const CONCURRENCY = 40;
-const SETTLE_MS = 1_000;
+/** Until the server has been through the timers of its tasks: else the other's turn would pay for them. */
+const SETTLE_MS = 11_000;
+/** Of idling, to be taken off the time before it. */
+const IDLE_MS = 5_000;
+/** So that the skeleton's timers are through by then as well. */
+const WITHIN = { step: 10_000, wait: 10_000 };
 /** What the simulated clouds need on top of it. */
 const SHARE_OF_CLOUDS = 1.1;
 /** Of each account: what is paced needs no less CPU, and takes longer. */
@@ -59,7 +66,7 @@ export async function overhead(seed: string, limit: TimeLimit): Promise<string> 
         },
         async () => {
           const cost = await costOf(installation, skeleton.pid, () =>
-            skeleton.run(`bare-${round}`, slice(2 * round + 1), { concurrency: CONCURRENCY }),
+            skeleton.run(`bare-${round}`, slice(2 * round + 1), { concurrency: CONCURRENCY, within: WITHIN }),
           );
           if (isWarm) bare.push(cost);
         },
@@ -98,6 +105,7 @@ export async function overhead(seed: string, limit: TimeLimit): Promise<string> 
   ].join('\n');
 }
 
+/** What processes that do nothing take while the timers run out is not an upgrade's cost. */
 async function costOf({ stack, simulator }: Installation, worker: number, run: () => Promise<unknown>): Promise<Cost> {
   const used = () => ({
     worker: cpuSeconds(worker) ?? 0,
@@ -106,14 +114,15 @@ async function costOf({ stack, simulator }: Installation, worker: number, run: (
   });
   const before = used();
   await run();
-  await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
+  await delay(SETTLE_MS);
   const after = used();
-  const perUpgrade = (seconds: number) => (seconds * 1000) / PER_ROUND;
-  return {
-    worker: perUpgrade(after.worker - before.worker),
-    server: perUpgrade(after.server - before.server),
-    calls: (after.calls - before.calls) / PER_ROUND,
+  await delay(IDLE_MS);
+  const idle = used();
+  const cost = (what: 'worker' | 'server') => {
+    const whileIdle = (idle[what] - after[what]) * (SETTLE_MS / IDLE_MS);
+    return ((after[what] - before[what] - whileIdle) * 1000) / PER_ROUND;
   };
+  return { worker: cost('worker'), server: cost('server'), calls: (after.calls - before.calls) / PER_ROUND };
 }
 
 function total(cost: Cost | undefined): number {

@@ -87,7 +87,9 @@ export class Meter {
 
 /** The median; of none, not a number. */
 export function middle(values: readonly number[]): number {
-  return quantile(values, 0.5);
+  const sorted = values.toSorted((a, b) => a - b);
+  const below = sorted[Math.ceil(sorted.length / 2) - 1] ?? Number.NaN;
+  return (below + (sorted[Math.floor(sorted.length / 2)] ?? Number.NaN)) / 2;
 }
 
 export function quantile(values: readonly number[], share: number): number {

@@ -4,10 +4,11 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { cleanEnv, SCALE, type Installation, type Planned } from '../fleet.js';
-import type { BareInput, BareResult } from './workflows.js';
+import type { BareInput, BareResult, Within } from './workflows.js';
 
 const WORKER = fileURLToPath(new URL('worker.js', import.meta.url));
 const QUEUE = 'bare';
+const WITHIN: Within = { step: 30_000, wait: 180_000 };
 
 export interface BareWorker {
   readonly pid: number;
@@ -15,7 +16,7 @@ export interface BareWorker {
   run(
     name: string,
     planned: readonly Planned[],
-    how: { readonly concurrency: number; readonly scale?: number },
+    how: { readonly concurrency: number; readonly scale?: number; readonly within?: Within },
   ): Promise<readonly BareResult[]>;
   stop(): Promise<void>;
 }
@@ -39,8 +40,9 @@ export async function startBareWorker(
   if (first === null) throw new Error('the worker of the bare skeleton did not start');
   return {
     pid: child.pid ?? 0,
-    run: async (name, planned, { concurrency, scale = SCALE }) => {
-      const input: BareInput = { name, specs: planned.map(({ spec }) => spec), concurrency, timing: { scale } };
+    run: async (name, planned, { concurrency, scale = SCALE, within = WITHIN }) => {
+      const specs = planned.map(({ spec }) => spec);
+      const input: BareInput = { name, specs, concurrency, timing: { scale }, within };
       const handle = await client.workflow.start('bareRollout', { workflowId: name, taskQueue: QUEUE, args: [input] });
       return (await handle.result()) as readonly BareResult[];
     },

@@ -11,6 +11,13 @@ export interface BareInput {
   readonly specs: readonly UpgradeSpec[];
   readonly concurrency: number;
   readonly timing: Timing;
+  readonly within: Within;
+}
+
+/** How long an attempt may take, in milliseconds: on a busy machine a task may get lost, and nothing beats here. */
+export interface Within {
+  readonly step: number;
+  readonly wait: number;
 }
 
 export interface BareResult {
@@ -24,27 +31,25 @@ export interface BareResult {
 const RETRY_MS = 1_000;
 const AGAIN: readonly string[] = ['deferred', 'busy', 'unknown'];
 
-// On a busy machine a task may get lost between the server and a worker, and nothing beats here.
-const steps = proxyActivities<ReadSteps & SubmitSteps & Pick<WaitSteps, 'verify'>>({
-  startToCloseTimeout: '30 seconds',
-});
-const waits = proxyActivities<Pick<WaitSteps, 'awaitOperation'>>({ startToCloseTimeout: '3 minutes' });
-
-export async function bareRollout({ name, specs, concurrency, timing }: BareInput): Promise<BareResult[]> {
+export async function bareRollout({ name, specs, concurrency, timing, within }: BareInput): Promise<BareResult[]> {
   const results: BareResult[] = [];
   const queue = specs.values();
   const lane = async (): Promise<void> => {
     for (const spec of queue) {
       const step: StepInput = { rollout: name, rolloutRun: name, spec, timing };
       const workflowId = `${name}/${spec.resource.id}`;
-      results.push(await executeChild(bareUpgrade, { workflowId, args: [step] }));
+      results.push(await executeChild(bareUpgrade, { workflowId, args: [step, within] }));
     }
   };
   await Promise.all(Array.from({ length: concurrency }, lane));
   return results;
 }
 
-export async function bareUpgrade(step: StepInput): Promise<BareResult> {
+export async function bareUpgrade(step: StepInput, within: Within): Promise<BareResult> {
+  const steps = proxyActivities<ReadSteps & SubmitSteps & Pick<WaitSteps, 'verify'>>({
+    startToCloseTimeout: within.step,
+  });
+  const waits = proxyActivities<Pick<WaitSteps, 'awaitOperation'>>({ startToCloseTimeout: within.wait });
   const startedAt = new Date().toISOString();
   const { version, knownOperations } = await steps.precheck(step);
   let input: SubmitInput = {
