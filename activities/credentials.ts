@@ -31,18 +31,20 @@ export type Secret =
 /** A secret that no printing, logging or serialising shows. */
 export class Credentials {
   readonly #secret: Secret;
+  readonly #confidential: readonly string[];
   /** As it is, and as in a URL. */
   readonly #spellings: readonly string[];
 
   constructor(secret: Secret) {
     this.#secret = secret;
-    const confidential = confidentialOf(secret);
-    confidential.forEach(keepSecret);
-    this.#spellings = [...new Set(confidential.flatMap((text) => [text, encodeURIComponent(text)]))];
+    this.#confidential = confidentialOf(secret);
+    this.#confidential.forEach(keepSecret);
+    this.#spellings = [...new Set(this.#confidential.flatMap((text) => [text, encodeURIComponent(text)]))];
   }
 
   /** The secret itself: for signing and logging in, and nothing else. */
   reveal(): Secret {
+    this.#confidential.forEach(keepSecret);
     return this.#secret;
   }
 
