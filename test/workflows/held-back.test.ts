@@ -4,15 +4,8 @@ import { expect, it } from 'vitest';
 import { MESSAGES } from '../../workflows/contracts/messages.js';
 import { QUEUES } from '../../workflows/contracts/queues.js';
 import { workflowBundle } from '../support/environment.js';
+import { type Event, goingOn } from '../support/crafted-history.js';
 import { readHistory } from '../support/patches.js';
-
-/** As a server writes it: the number comes from its place. */
-interface Event {
-  readonly eventId: string;
-  readonly eventTime: string;
-  readonly eventType: string;
-  readonly [attributes: string]: unknown;
-}
 
 /** A recorded upgrade up to its word to the shard that it is held back. */
 function untilItsWord(): readonly Event[] {
@@ -23,10 +16,10 @@ function untilItsWord(): readonly Event[] {
 
 it('hears that the hold has ended also while its own word of it is under way', async () => {
   const before = untilItsWord();
-  const { eventId: word, eventTime } = before.at(-1) as Event;
+  const { eventId: word } = before.at(-1) as Event;
   const taskQueue = { name: QUEUES.main, kind: 'TASK_QUEUE_KIND_NORMAL' };
   const task = { scheduledEventId: String(Number(word) + 3), startedEventId: String(Number(word) + 4) };
-  const after = [
+  const history = goingOn(before, [
     ['EXTERNAL_WORKFLOW_EXECUTION_SIGNALED', { initiatedEventId: word }],
     ['WORKFLOW_EXECUTION_SIGNALED', { signalName: MESSAGES.goOn }],
     ['WORKFLOW_TASK_SCHEDULED', { taskQueue }],
@@ -34,12 +27,7 @@ it('hears that the hold has ended also while its own word of it is under way', a
     ['WORKFLOW_TASK_COMPLETED', task],
     // A look of its own, hours later, would begin with a timer.
     ['ACTIVITY_TASK_SCHEDULED', { activityId: '3', activityType: { name: 'submit' }, taskQueue }],
-  ] as const;
-  const events = after.map(([type, attributes], index) => {
-    const name = type.toLowerCase().replaceAll(/_(.)/g, (_, letter: string) => letter.toUpperCase());
-    const eventId = String(Number(word) + 1 + index);
-    return { eventId, eventTime, eventType: `EVENT_TYPE_${type}`, [`${name}EventAttributes`]: attributes };
-  });
+  ]);
   expect(before.length).toBe(Number(word));
-  await Worker.runReplayHistory({ workflowBundle: await workflowBundle() }, { events: [...before, ...events] });
+  await Worker.runReplayHistory({ workflowBundle: await workflowBundle() }, history);
 });

@@ -2,6 +2,8 @@ import type { TestWorkflowEnvironment } from '@temporalio/testing';
 import { Context } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import { WorkflowFailedError, type WorkflowHandle } from '@temporalio/client';
+import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
+import { Worker } from '@temporalio/worker';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FAILURES } from '../../workflows/contracts/errors.js';
 import { upgradeWorkflowId } from '../../workflows/contracts/ids.js';
@@ -10,7 +12,8 @@ import { QUEUES } from '../../workflows/contracts/queues.js';
 import { ATTRIBUTES } from '../../workflows/contracts/search-attributes.js';
 import type { Resolution, UpgradeResult, UpgradeSpec } from '../../workflows/contracts/upgrade.js';
 import type { upgrade } from '../../workflows/upgrade.js';
-import { timeSkippingEnvironment } from '../support/environment.js';
+import { type Event, goingOn } from '../support/crafted-history.js';
+import { timeSkippingEnvironment, workflowBundle } from '../support/environment.js';
 import { withScriptedWorkers } from './scripted-workers.js';
 import { type Script, scriptedSteps, upgradeInput } from './scripted-steps.js';
 
@@ -83,6 +86,8 @@ function resolveBy(handle: WorkflowHandle<typeof upgrade>, as: Resolution['as'])
   const word: Resolution = { as, actor: 'ada@ops', reason: 'seen in the console' };
   return handle.executeUpdate<void, [Resolution]>(MESSAGES.resolve, { args: [word] });
 }
+
+const base64 = (text: string) => Buffer.from(text).toString('base64');
 
 /** A step that ends only when its test says so, or when it is cancelled. */
 function gate(): { readonly passed: Promise<void>; open: () => void } {
@@ -308,6 +313,64 @@ describe('upgrade', () => {
       );
       expect(called.filter((step) => step === 'verify')).toEqual([]);
       expect(result).toMatchObject({ outcome: 'Succeeded', operation: { id: 'job-1' } });
+    });
+
+    it('in the moment in which the wait for it fails for good', async () => {
+      const before: Event[] = [];
+      const held = gate();
+      await run(
+        {
+          awaitOperation: async ({ overdue }) => {
+            if (!overdue) return { ended: false, reason: 'job running' };
+            await held.passed;
+            return {};
+          },
+        },
+        async (handle) => {
+          await inPhase(handle, 'Overdue');
+          await pendingAttempt(handle, 'awaitOperation');
+          const { events } = JSON.parse(historyToJSON(await handle.fetchHistory())) as { events: Event[] };
+          const wait = events.findLastIndex(({ eventType }) => eventType.endsWith('ACTIVITY_TASK_SCHEDULED'));
+          before.push(...events.slice(0, wait + 1));
+          held.open();
+        },
+      );
+      const at = before.length;
+      const id = (after: number) => String(at + after);
+      const word: Resolution = { as: 'done', actor: 'ada@ops', reason: 'seen in the console' };
+      const taskQueue = { name: QUEUES.main, kind: 'TASK_QUEUE_KIND_NORMAL' };
+      const payloads = [{ metadata: { encoding: base64('json/plain') }, data: base64(JSON.stringify(word)) }];
+      const meta = { updateId: 'u-1', identity: 'ada@ops' };
+      const acceptedRequest = { meta, input: { name: MESSAGES.resolve, args: { payloads } } };
+      const failure = { message: 'of no use', applicationFailureInfo: { type: 'Any', nonRetryable: true } };
+      const history = goingOn(before, [
+        ['ACTIVITY_TASK_STARTED', { scheduledEventId: id(0), attempt: 1 }],
+        [
+          'ACTIVITY_TASK_FAILED',
+          {
+            scheduledEventId: id(0),
+            startedEventId: id(1),
+            failure,
+            retryState: 'RETRY_STATE_NON_RETRYABLE_FAILURE',
+          },
+        ],
+        ['WORKFLOW_TASK_SCHEDULED', { taskQueue }],
+        ['WORKFLOW_TASK_STARTED', { scheduledEventId: id(3) }],
+        ['WORKFLOW_TASK_COMPLETED', { scheduledEventId: id(3), startedEventId: id(4) }],
+        [
+          'WORKFLOW_EXECUTION_UPDATE_ACCEPTED',
+          {
+            protocolInstanceId: 'u-1',
+            acceptedRequestMessageId: 'u-1/request',
+            acceptedRequestSequencingEventId: id(3),
+            acceptedRequest,
+          },
+        ],
+        ['WORKFLOW_EXECUTION_UPDATE_COMPLETED', { meta, acceptedEventId: id(6), outcome: { success: {} } }],
+        ['UPSERT_WORKFLOW_SEARCH_ATTRIBUTES', { workflowTaskCompletedEventId: id(5) }],
+        ['WORKFLOW_EXECUTION_COMPLETED', { workflowTaskCompletedEventId: id(5) }],
+      ]);
+      await Worker.runReplayHistory({ workflowBundle: await workflowBundle() }, history);
     });
 
     it('not while evidence is on its way', async () => {
