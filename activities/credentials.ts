@@ -5,7 +5,7 @@ import type { Account } from '../plan/accounts.js';
 import { readSecret, secretVersion } from '../temporal/secret-file.js';
 import { iso, type Clock } from './clock.js';
 import { AccountError } from './clouds/errors.js';
-import { keepSecret } from './secrets.js';
+import { keepPassingSecret, keepSecret } from './secrets.js';
 
 /** A key pair, with the session token that temporary keys have. */
 export interface AccessKeys {
@@ -38,14 +38,19 @@ export class Credentials {
   constructor(secret: Secret) {
     this.#secret = secret;
     this.#confidential = confidentialOf(secret);
-    this.#confidential.forEach(keepSecret);
+    this.#keep();
     this.#spellings = [...new Set(this.#confidential.flatMap((text) => [text, encodeURIComponent(text)]))];
   }
 
   /** The secret itself: for signing and logging in, and nothing else. */
   reveal(): Secret {
-    this.#confidential.forEach(keepSecret);
+    // What is in use is not forgotten.
+    this.#keep();
     return this.#secret;
+  }
+
+  #keep(): void {
+    this.#confidential.forEach(isPassing(this.#secret) ? keepPassingSecret : keepSecret);
   }
 
   equals(other: Credentials): boolean {
@@ -81,6 +86,11 @@ function confidentialOf(secret: Secret): readonly string[] {
     case 'token':
       return [secret.token];
   }
+}
+
+/** Given out for hours, and replaced by others for as long as the process lives. */
+function isPassing(secret: Secret): boolean {
+  return secret.kind === 'token' || (secret.kind === 'keys' && secret.keys.securityToken !== null);
 }
 
 type Field = keyof AccessKeys | keyof Login | 'token';

@@ -5,26 +5,41 @@
 
 /** A shorter one would blank out ordinary words and numbers; the clouds' own answers are redacted of those as well. */
 const SHORTEST = 8;
-/** Characters, of all spellings: tokens come and go, with thousands each. A day's tokens of a thousand accounts fit in. */
+/** So many first characters tell a secret from nearly all other text. */
+const START = SHORTEST;
+/** Characters of the passing ones, in all spellings: a day's tokens of a thousand accounts fit in. */
 const MOST = 32_000_000;
 
-/** With their spellings, the one used last at the end. */
-const held = new Map<string, readonly string[]>();
+const lasting = new Set<string>();
+/** Such as end by themselves, and are replaced by the thousand; with their spellings, the one used last at the end. */
+const passing = new Map<string, readonly string[]>();
 /** All spellings by their first characters: a pattern of whole tokens takes seconds to make, and longer than a call to match. */
 const byStart = new Map<string, readonly string[]>();
-let characters = 0;
+let passingCharacters = 0;
 let starts: RegExp | null = null;
 
-/** Said again at each use: where there are too many, those that were not used for longest are forgotten, long after their end. */
+/** Keeps what a person has written down, for as long as the process lives. */
 export function keepSecret(text: string): void {
+  if (text.length < SHORTEST || lasting.has(text)) return;
+  spellingsOf(text).forEach(add);
+  lasting.add(text);
+}
+
+/** Keeps a token or a temporary key; said again at each use, since those that were not used for longest are forgotten in the end. */
+export function keepPassingSecret(text: string): void {
   if (text.length < SHORTEST) return;
-  const known = held.get(text);
-  held.delete(text);
-  held.set(text, known ?? spell(text));
-  for (const [oldest, spellings] of held) {
-    if (characters <= MOST) return;
-    held.delete(oldest);
-    spellings.forEach(unspell);
+  const known = passing.get(text);
+  const spellings = known ?? spellingsOf(text);
+  passing.delete(text);
+  passing.set(text, spellings);
+  if (known !== undefined) return;
+  spellings.forEach(add);
+  passingCharacters += lengthOf(spellings);
+  for (const [oldest, itsSpellings] of passing) {
+    if (passingCharacters <= MOST) return;
+    passing.delete(oldest);
+    itsSpellings.forEach(remove);
+    passingCharacters -= lengthOf(itsSpellings);
   }
 }
 
@@ -60,28 +75,31 @@ export function scrubError(error: unknown): unknown {
   return error;
 }
 
-function spell(text: string): readonly string[] {
+function spellingsOf(text: string): readonly string[] {
   const quoted = (plain: string) => JSON.stringify(plain).slice(1, -1);
-  const spellings = [...new Set([text, encodeURIComponent(text), quoted(text), quoted(quoted(text))])];
-  for (const one of spellings) {
-    const start = one.slice(0, SHORTEST);
-    const others = byStart.get(start);
-    if (others === undefined) starts = null;
-    // The longest first: one secret may be a part of another.
-    const all = [...(others ?? []), one].sort((a, b) => b.length - a.length);
-    byStart.set(start, all);
-    characters += one.length;
-  }
-  return spellings;
+  return [...new Set([text, encodeURIComponent(text), quoted(text), quoted(quoted(text))])];
 }
 
-function unspell(one: string): void {
-  const start = one.slice(0, SHORTEST);
+function lengthOf(spellings: readonly string[]): number {
+  return spellings.reduce((sum, { length }) => sum + length, 0);
+}
+
+function add(spelling: string): void {
+  const start = spelling.slice(0, START);
+  const others = byStart.get(start);
+  if (others === undefined) starts = null;
+  // The longest first: one secret may be a part of another.
+  const all = [...(others ?? []), spelling].sort((a, b) => b.length - a.length);
+  byStart.set(start, all);
+}
+
+/** Once: another secret may be spelled alike. */
+function remove(spelling: string): void {
+  const start = spelling.slice(0, START);
   const spellings = byStart.get(start) ?? [];
-  const others = spellings.toSpliced(spellings.indexOf(one), 1);
+  const others = spellings.toSpliced(spellings.indexOf(spelling), 1);
   if (others.length === 0) byStart.delete(start);
   else byStart.set(start, others);
-  characters -= one.length;
 }
 
 function escaped(text: string): string {

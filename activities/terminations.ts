@@ -14,9 +14,9 @@ export interface Terminations {
 
 /** Longer than any settling time. */
 const REACH_MS = 15 * 60_000;
-/** Between two questions. */
-const SPACING_MS = 500;
-/** One query each: for both at once, SQL visibility goes through every closed run of the namespace. */
+/** Between two questions: a server takes ten queries of visibility a second by default, from all workers together. */
+const SPACING_MS = 1_000;
+/** One query each: for both at once, SQLite goes through every closed run of the namespace. */
 const TAKEN_DOWN = ['Terminated', 'TimedOut'] as const;
 
 /** As visibility has them: a wave of prechecks costs a few questions. */

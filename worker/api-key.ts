@@ -2,7 +2,7 @@
 import type { NativeConnection } from '@temporalio/worker';
 import type { Logger } from 'pino';
 import type { Clock } from '../activities/clock.js';
-import { keepSecret } from '../activities/secrets.js';
+import { keepPassingSecret } from '../activities/secrets.js';
 import type { ServerTarget } from '../temporal/connection.js';
 import { lineOf } from '../temporal/errors.js';
 import { readSecretFile, refusedFile } from '../temporal/secret-file.js';
@@ -55,7 +55,7 @@ export function withApiKey(target: ServerTarget, apiKey: string): ServerTarget {
 function readKey(path: string): string {
   const key = readSecretFile(VARIABLE, path).trim();
   // Whatever it is: none of it is to be seen.
-  for (const line of key.split(/\s+/)) keepSecret(line);
+  for (const line of key.split(/\s+/)) keepPassingSecret(line);
   const objection = key === '' ? 'is empty' : /^[\x21-\x7e]+$/.test(key) ? null : 'holds more than a key';
   if (objection === null) return key;
   throw refusedFile(VARIABLE, path, objection, 'name a file that holds the key alone, on one line');

@@ -1,7 +1,7 @@
 /** Histories that go on otherwise than they were recorded: for what has to meet in one workflow task. */
 
 /** As a server writes it in JSON. */
-export interface Event {
+export interface HistoryEvent {
   readonly eventId: string;
   readonly eventTime: string;
   readonly eventType: string;
@@ -12,8 +12,11 @@ export interface Event {
 export type Crafted = readonly [type: string, attributes: object];
 
 /** @param after goes on from the last event of `before`: the numbers come from their places */
-export function goingOn(before: readonly Event[], after: readonly Crafted[]): { events: readonly Event[] } {
-  const { eventId: last, eventTime } = before.at(-1) as Event;
+export function goingOn(
+  before: readonly HistoryEvent[],
+  after: readonly Crafted[],
+): { events: readonly HistoryEvent[] } {
+  const { eventId: last, eventTime } = before.at(-1) as HistoryEvent;
   const events = after.map(([type, attributes], index) => {
     const name = type.toLowerCase().replaceAll(/_(.)/g, (_, letter: string) => letter.toUpperCase());
     const eventId = String(Number(last) + 1 + index);

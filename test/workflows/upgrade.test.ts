@@ -12,7 +12,7 @@ import { QUEUES } from '../../workflows/contracts/queues.js';
 import { ATTRIBUTES } from '../../workflows/contracts/search-attributes.js';
 import type { Resolution, UpgradeResult, UpgradeSpec } from '../../workflows/contracts/upgrade.js';
 import type { upgrade } from '../../workflows/upgrade.js';
-import { type Event, goingOn } from '../support/crafted-history.js';
+import { type HistoryEvent, goingOn } from '../support/crafted-history.js';
 import { timeSkippingEnvironment, workflowBundle } from '../support/environment.js';
 import { withScriptedWorkers } from './scripted-workers.js';
 import { type Script, scriptedSteps, upgradeInput } from './scripted-steps.js';
@@ -316,7 +316,7 @@ describe('upgrade', () => {
     });
 
     it('in the moment in which the wait for it fails for good', async () => {
-      const before: Event[] = [];
+      const before: HistoryEvent[] = [];
       const held = gate();
       await run(
         {
@@ -329,13 +329,14 @@ describe('upgrade', () => {
         async (handle) => {
           await inPhase(handle, 'Overdue');
           await pendingAttempt(handle, 'awaitOperation');
-          const { events } = JSON.parse(historyToJSON(await handle.fetchHistory())) as { events: Event[] };
+          const { events } = JSON.parse(historyToJSON(await handle.fetchHistory())) as { events: HistoryEvent[] };
           const wait = events.findLastIndex(({ eventType }) => eventType.endsWith('ACTIVITY_TASK_SCHEDULED'));
           before.push(...events.slice(0, wait + 1));
           held.open();
         },
       );
       const at = before.length;
+      /** From the wait that is scheduled, 0. */
       const id = (after: number) => String(at + after);
       const word: Resolution = { as: 'done', actor: 'ada@ops', reason: 'seen in the console' };
       const taskQueue = { name: QUEUES.main, kind: 'TASK_QUEUE_KIND_NORMAL' };
