@@ -11,8 +11,8 @@ RUN apt-get update \
   && apt-get install --yes --no-install-recommends ca-certificates \
   && rm -rf /var/lib/apt/lists/* \
   && install --directory --owner=node --group=node /var/lib/uplift
-# Few heaps of glibc's: a worker's native threads would otherwise have one each, and give little back.
-ENV NODE_ENV=production MALLOC_ARENA_MAX=2
+# Few heaps of glibc's, and large blocks beside them: a worker's native threads would otherwise have one each, and give little back.
+ENV NODE_ENV=production MALLOC_ARENA_MAX=2 MALLOC_TRIM_THRESHOLD_=131072
 WORKDIR /app
 COPY --from=build /app/package.json ./
 COPY --from=build /app/node_modules ./node_modules

@@ -47,9 +47,10 @@ const MAIN = fileURLToPath(new URL('./main.js', import.meta.url));
 const STOPS_WITHIN_MS = 65_000;
 /**
  * glibc gives each thread of the SDK's native part a heap of its own, up to eight per core, and takes little back from
- * any. Read at the start of a process only.
+ * any; and once a large block was freed, it takes such from its heaps as well, where they leave gaps. Read at the start of a
+ * process only.
  */
-const FEW_ARENAS = { MALLOC_ARENA_MAX: '2' };
+export const BOUNDED_MALLOC = { MALLOC_ARENA_MAX: '2', MALLOC_TRIM_THRESHOLD_: '131072' };
 
 /** Starts everything and keeps it alive. The first start of each process has to succeed; later ones are tried again. */
 export async function startStack(options: StackOptions): Promise<Stack> {
@@ -82,7 +83,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
         : await keep('the simulator', () =>
             startCommand(['simulator', ...simulatorArguments], /http:\/\//, env, join(directory, 'simulator.log')),
           );
-    const workerEnv = { ...FEW_ARENAS, ...env };
+    const workerEnv = { ...BOUNDED_MALLOC, ...env };
     const workers: Supervised<Running>[] = [];
     for (let number = 1; number <= (options.workers ?? 1); number += 1) {
       const [name, log] = number === 1 ? ['the worker', 'worker.log'] : [`worker ${number}`, `worker-${number}.log`];

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { BOUNDED_MALLOC } from '../../client/stack.js';
 import { cleanEnv, SCALE, type Installation, type Planned } from '../fleet.js';
 import type { BareInput, BareResult, Within } from './workflows.js';
 
@@ -29,7 +30,7 @@ export async function startBareWorker(
   const args = ['--accounts', accountsFile, '--address', stack.server.address, '--queue', QUEUE];
   if (fixedPollMs !== null) args.push('--fixed-poll-ms', String(fixedPollMs));
   const child = spawn(process.execPath, [WORKER, ...args], {
-    env: { MALLOC_ARENA_MAX: '2', ...cleanEnv() },
+    env: { ...BOUNDED_MALLOC, ...cleanEnv() },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const killNow = () => child.kill('SIGKILL');
