@@ -6,6 +6,7 @@ import { onTestFinished } from 'vitest';
 import type { ResourceCall } from '../../client/views.js';
 import { duplicates, type Truth } from '../../simulator/truth.js';
 import { freePorts } from '../../temporal/ports.js';
+import type { PhaseBegin } from '../../workflows/contracts/upgrade.js';
 import { serve, uplift } from '../cli/cli.js';
 
 /** A rollout of 25 resources takes about a minute; this is for a machine with much else to do. */
@@ -71,12 +72,14 @@ type Call = Partial<ResourceCall>;
 const byResource = (one: Call, other: Call) => (one.resourceId ?? '').localeCompare(other.resourceId ?? '');
 
 /**
- * A report without what no two runs share: moments, ids that server and clouds gave, and how often was polled. All that
- * Uplift itself names and decides is left.
+ * A report without what no two runs share: moments, ids that server and clouds gave, how often was polled, and who had to
+ * wait for its turn. All that Uplift itself names and decides is left.
  */
 export function normalised(value: unknown, key = ''): unknown {
   // Those of resources in flight together come in any order; each resource's own stay in theirs.
   if (key === 'calls') return normalised((value as Call[]).toSorted(byResource));
+  // Where reading took longer than a send may lie behind it, the upgrade waits and looks again.
+  if (key === 'phases') return normalised((value as PhaseBegin[]).filter(({ phase }) => phase !== 'Waiting'));
   if (Array.isArray(value)) return value.map((one) => normalised(one));
   if (typeof value === 'object' && value !== null) {
     const parts = Object.entries(value).map(([name, part]) => {

@@ -164,7 +164,9 @@ it.concurrent(
       uplift(['worker', ...args, '--deployment', DEPLOYMENT, '--address', address, '-o', 'json']);
     const versions = async () => {
       const { deployments } = JSON.parse((await worker('status')).stdout) as {
-        deployments: { versions: { buildId: string; state: string; upgrades: number; workers: string[] }[] }[];
+        deployments: {
+          versions: { buildId: string; state: string; upgrades: number; workers: string[]; unserved: string[] }[];
+        }[];
       };
       return Object.fromEntries((deployments[0]?.versions ?? []).map(({ buildId, ...told }) => [buildId, told]));
     };
@@ -174,8 +176,9 @@ it.concurrent(
     expect(early).toMatchObject({ code: 1, stderr: expect.stringContaining(lack) as string });
     const old = await build('old');
     const begun = await begin(life);
-    // It polls, and gets nothing yet.
-    await expect.poll(versions, { timeout: 30_000 }).toMatchObject({ old: { state: 'new', workers: ['old'] } });
+    // It polls every queue, and gets nothing yet.
+    const idle = (name: string) => ({ [name]: { state: 'new', workers: [name], unserved: [] } });
+    await expect.poll(versions, { timeout: 30_000 }).toMatchObject(idle('old'));
     const { stdout: examined } = await uplift(['doctor', '--address', address, '--accounts', life.accounts]);
     expect(examined).toContain(`No version of the deployment ${DEPLOYMENT} is current, so its workers get no new task`);
     const { stdout: explained } = await uplift(['explain', 'deploy', '--address', address]);
@@ -238,7 +241,7 @@ it.concurrent(
 
     // The server still names the workers of a build that was killed.
     const killed = await build('killed', newer.main);
-    await expect.poll(versions, { timeout: 30_000 }).toMatchObject({ killed: { workers: ['killed'] } });
+    await expect.poll(versions, { timeout: 30_000 }).toMatchObject(idle('killed'));
     killed.signal('SIGKILL');
     await killed.ended;
     const gone = await worker('promote', 'killed', '--timeout', '8s');
