@@ -51,9 +51,9 @@ import { bindsGroups, ShardGroups } from './shard-groups.js';
 import { ShardHistory } from './shard-history.js';
 import { ShardQuarantine } from './shard-quarantine.js';
 import { ShardLeases } from './shard-leases.js';
+import { alone, ShardShare } from './shard-share.js';
 import { ShardWindows } from './shard-windows.js';
 import { ShardWords } from './shard-words.js';
-import { alone, ShardShare } from './sharing.js';
 import { learnDurations, readInventory } from './steps.js';
 import { startUpgrade } from './upgrade-child.js';
 

@@ -38,7 +38,7 @@ import { failureType, rootReason } from './failures.js';
 import { drawn, drawsOf, limitsOf, providesOf, SLOTS } from './limits.js';
 import { grantSignal, shardWentOnSignal, shardWordSignal, skipOrderSignal, waveOrderSignal } from './messages.js';
 import type { shard } from './shard.js';
-import { WaveShares } from './sharing.js';
+import { WaveShares } from './wave-shares.js';
 
 export async function wave(input: WaveInput): Promise<WaveResult> {
   const run = new WaveRun(input);

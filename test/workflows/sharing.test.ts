@@ -2,7 +2,8 @@
 import { describe, expect, it } from 'vitest';
 import type { Grant, Limits, ShardWord } from '../../workflows/contracts/rollout.js';
 import { drawn, lower, RISK, SLOTS, startable } from '../../workflows/limits.js';
-import { ShardShare, WaveShares } from '../../workflows/sharing.js';
+import { ShardShare } from '../../workflows/shard-share.js';
+import { WaveShares } from '../../workflows/wave-shares.js';
 
 /** mulberry32: the same numbers for the same seed on every machine. */
 function random(seed: number): (below: number) => number {
