@@ -63,6 +63,10 @@ const HELD_RETRY_MS: Growing = { first: 10 * 60_000, longest: 2 * 3_600_000 };
 
 /** On hold right before its send: its shard tells the end of it, so looks are only for when that one is gone. */
 const HELD_BACK_MS: Growing = { first: 2 * 3_600_000, longest: 24 * 3_600_000 };
+/** Between looks while the shard has not heard of the hold and answers at once. Milliseconds at scale 1. */
+const UNHEARD_HOLD_MS: Growing = { first: 1_000, longest: 15 * 60_000 };
+/** What a shard says within this time of being told may be of before the hold, in milliseconds. */
+const AT_ONCE_MS = 60_000;
 
 /** Kept in the result, for the report's timeline. */
 const MOST_PHASES = 40;
@@ -130,6 +134,8 @@ class UpgradeRun {
   private mayGo = true;
   /** Looks in a row that found the hold still on. */
   private looksOnHold = 0;
+  /** Times in a row that the shard said at once that there is no hold, and the next look found it still on. */
+  private toldTooSoon = 0;
   /** Nothing cancels what runs in it; one for all, since each costs the worker a third of a millisecond (measured). */
   private readonly shielded = new CancellationScope({ cancellable: false });
   /** The wait that a person's word ends. */
@@ -217,6 +223,7 @@ class UpgradeRun {
       this.calls.push(...submitted.calls);
       this.submission = submitted.submission;
       next = { ...next, submission: submitted.submission, unresolvedSince: submitted.unresolvedSince };
+      if (submitted.verdict !== 'held-back') this.toldTooSoon = 0;
       switch (submitted.verdict) {
         case 'submitted':
         case 'adopted':
@@ -486,13 +493,18 @@ class UpgradeRun {
     this.show('Waiting', 'the end of the hold', reason);
     this.mayGo = false;
     try {
+      if (this.toldTooSoon > 0 && patched('spaced-looks')) {
+        await this.pause(growing(UNHEARD_HOLD_MS, this.toldTooSoon - 1), reason);
+      }
       // Counted before the word: what the shard answers may be heard while that is under way.
       const look = this.looksOnHold;
       this.looksOnHold += 1;
       // It knows already, while looks alone go on.
       if (look === 0 || !patched('told-once')) await this.tellShard(upgradeHeldBackSignal);
       const untilLook = this.atScale(growing(HELD_BACK_MS, look));
-      await condition(() => this.mayGo, untilLook, { summary: short(reason) });
+      const toldAt = Date.now();
+      const mayGo = await condition(() => this.mayGo, untilLook, { summary: short(reason) });
+      this.toldTooSoon = mayGo && Date.now() - toldAt < AT_ONCE_MS ? this.toldTooSoon + 1 : 0;
       return true;
     } catch (error) {
       if (isCancellation(error)) return false;
