@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { Context } from '@temporalio/activity';
 import type { Client } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
-import { inShards, partedGroups } from '../plan/shards.js';
+import { haveOneGate, inShards, partedGroups } from '../plan/shards.js';
 import { inputOf, isNotFound, mapAtOnce } from '../temporal/reads.js';
 import { FAILURES } from '../workflows/contracts/errors.js';
 import { inventoryWorkflowId } from '../workflows/contracts/ids.js';
@@ -36,8 +36,8 @@ const KEPT_AT_MOST = '365 days';
 
 /**
  * Puts the upgrades of a rollout that is about to start where any worker can read them: into the inputs of workflows,
- * one for each shard. The rollout's own input then holds references. What a wave provides and its queue are made from its
- * upgrades, whatever was given: a retry has fewer of them than the wave that it was made from.
+ * one for each shard. The rollout's own input then holds references. What a wave provides, its queue and whether it has one gate are
+ * made from its upgrades, whatever was given: a retry has fewer of them than the wave that it was made from.
  *
  * @param size of a shard; smaller ones are for tests
  * @param key in the ids; given, it replaces what an earlier try has put there
@@ -48,13 +48,17 @@ export async function keepInventory(
   size = SHARD_SIZE,
   key = randomBytes(4).toString('hex'),
 ): Promise<RolloutInput> {
-  const planned = input.waves.map(({ provides: _provides, queue: _queue, ...wave }) => {
+  const planned = input.waves.map(({ provides: _provides, queue: _queue, oneGate: _oneGate, ...wave }) => {
     const shards = inShards(wave.upgrades ?? [], size);
     const parted = Object.entries(partedGroups(shards)).map(([name, max]) => [`group:${name}`, max] as const);
     const provides = providesOf(wave.upgrades ?? []);
     const limits = { ...wave.limits, ...Object.fromEntries(parted) };
     const queue = commonQueue((wave.upgrades ?? []).map((spec) => spec.queue));
-    const more = { ...(provides.length === 0 ? {} : { provides }), ...(queue === undefined ? {} : { queue }) };
+    const more = {
+      ...(provides.length === 0 ? {} : { provides }),
+      ...(queue === undefined ? {} : { queue }),
+      ...(haveOneGate(wave.upgrades ?? []) ? { oneGate: true } : {}),
+    };
     return { wave: { ...wave, limits, ...more }, shards };
   });
   const cuts = planned.flatMap(({ wave, shards }, at) => shards.map((upgrades) => ({ at, wave, upgrades })));

@@ -48,6 +48,12 @@ export function partedGroups(shards: readonly (readonly Bound[])[]): Readonly<Re
   return Object.fromEntries(parted.map(([name, { max }]) => [name, max]));
 }
 
+/** Whether all of these wait at the same gate. */
+export function haveOneGate(upgrades: readonly Pick<UpgradeSpec, 'gate'>[]): boolean {
+  const gates = new Set(upgrades.map(({ gate }) => gate));
+  return gates.size === 1 && !gates.has(undefined);
+}
+
 /** What is kept together if it fits a shard: first by groups and waits, and what is too large for that by waits alone. */
 function units<T extends Bound>(upgrades: readonly T[], size: number): T[][] {
   return connected(upgrades, (one) => [

@@ -8,6 +8,8 @@ export interface ShardStanding {
   readonly uses: Limits;
   readonly failures: number;
   readonly isStuck: boolean;
+  /** The windows of all its wave are shut: what it gives back could be nobody's. */
+  readonly isShut?: boolean;
   readonly hasStarted?: boolean;
   readonly lost?: Limits;
 }
@@ -120,9 +122,10 @@ export class ShardShare {
   }
 
   private isDue(now: ShardStanding): boolean {
-    const { wants, uses, failures, isStuck, lost = {} } = now;
+    const { wants, uses, failures, isStuck, isShut = false, lost = {} } = now;
     if (Object.entries(lost).some(([name, count]) => count > (this.last.lost?.[name] ?? 0))) return true;
     if (this.isFirstStart(now) || this.owesAnswer || failures - this.last.failures >= this.grant.tellAfter) return true;
+    if (isShut) return false;
     const first = this.last.number === 0;
     const isNews = (step: (name: string, limit: number) => number) =>
       Object.entries(this.limits()).some(([name, limit]) => {

@@ -20,6 +20,8 @@ export interface Watched {
   readonly beforeOpening: () => Promise<void>;
   /** Gates have been asked. */
   readonly news: () => void;
+  /** Whether all of it waits at the same gate, and so do the other shards of its wave (`WavePlan.oneGate`). */
+  readonly sharesGate: boolean;
 }
 
 export class ShardWindows {
@@ -30,10 +32,25 @@ export class ShardWindows {
   private isAsked = false;
   /** Shards of older releases told of their windows only when all waited. */
   private isTold = false;
+  /** Shards of older releases did not care. */
+  private readonly sharesGate: boolean;
+  private hasEnded = false;
+  /** What waits is open from now on, or never again. */
+  private isForGood = false;
 
   constructor(watched: Watched, carried: ShardCarried['gates'] = {}) {
     this.watched = watched;
     this.gates = carried;
+    this.sharesGate = watched.sharesGate && patched('quiet-while-shut');
+  }
+
+  /**
+   * Whether nothing of its wave may start, in no shard of it, until the next opening: what it gave back could be nobody's.
+   * It takes that for so until it has asked.
+   */
+  get isWaveShut(): boolean {
+    if (!this.sharesGate || this.hasEnded) return false;
+    return !this.isAsked || Object.values(this.gates).every(({ open, until }) => !open && until !== null);
   }
 
   /** As they were asked last. */
@@ -91,6 +108,8 @@ export class ShardWindows {
   /** An upgrade has found its gate shut since it was asked. */
   isShut({ gate }: Pick<UpgradeSpec, 'gate'>, reason: string): void {
     const known = this.stateFor({ gate });
+    // What was asked since is newer.
+    if (known?.open === false && this.sharesGate) return;
     if (gate !== undefined && known !== undefined) {
       // When it opens again is known as soon as it is asked, at its edge.
       this.gates = { ...this.gates, [gate]: { ...known, open: false, until: null, reason } };
@@ -99,10 +118,29 @@ export class ShardWindows {
 
   /** Asks for as long as something waits: a constant number of events for an opening. */
   watch(): void {
-    if (this.awaited().length === 0) return;
+    if (this.awaited().length === 0) {
+      this.hasEnded = true;
+      return;
+    }
     this.isTold = patched('windows-told');
+    this.begin();
+  }
+
+  /** For those that come back to their gates after nothing waited at any, which ends the asking. */
+  watchAgain(): void {
+    const { isOver } = this.watched;
+    if (!this.hasEnded || this.isForGood || isOver() || this.awaited().length === 0) return;
+    if (patched('asked-again')) this.begin();
+  }
+
+  private begin(): void {
+    this.hasEnded = false;
     // It ends with the shard's own scope; what cannot be asked stays shut, and the server tries again.
-    void this.askAtEachEdge().catch(() => undefined);
+    void this.askAtEachEdge()
+      .catch(() => undefined)
+      .finally(() => {
+        this.hasEnded = true;
+      });
   }
 
   private async askAtEachEdge(): Promise<void> {
@@ -115,7 +153,8 @@ export class ShardWindows {
       news();
       const edges = Object.values(asked).flatMap(({ until }) => (until === null ? [] : [Date.parse(until)]));
       // Without an edge all that waits is open for good, or never opens: nothing is left to be asked.
-      if (edges.length === 0) return;
+      this.isForGood = edges.length === 0;
+      if (this.isForGood) return;
       const untilEdge = Math.max(Math.min(...edges) - Date.now(), SHORTEST_WAIT_MS);
       await condition(() => this.awaited().length === 0 || isOver(), untilEdge);
       if (isOver()) return;

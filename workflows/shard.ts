@@ -162,6 +162,7 @@ class ShardRun {
     const windows = {
       rollout: { rollout: input.rollout, rolloutRun: input.rolloutRun },
       waiting: () => [...this.queue, ...this.inFlight.values()].map(({ spec }) => spec),
+      sharesGate: input.oneGate === true && !this.share.isAlone,
       hasStarted: () => this.hasRolloutStarted,
       isOver: () => this.whyOver() !== null || this.history.isFull,
       beforeOpening: () => this.freezes.ask(),
@@ -397,6 +398,7 @@ class ShardRun {
       else await this.add(endOf(spec, null, 'Skipped', reason), spec);
     }
     this.leases.watch();
+    this.windows.watchAgain();
     this.show();
   }
 
@@ -584,6 +586,8 @@ class ShardRun {
       uses: Object.fromEntries(names.map((name) => [name, uses[name] ?? 0])),
       failures: this.ends.failures,
       isStuck: this.inFlight.size === 0 && this.queue.length > 0,
+      // Full, it asks no more, and would not hear of the opening.
+      isShut: this.windows.isWaveShut && !this.history.isFull,
       hasStarted: this.hasStarted,
       ...(lost === undefined ? {} : { lost }),
     });

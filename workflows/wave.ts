@@ -185,6 +185,7 @@ class WaveRun {
           hold: null,
           skips: this.skips.filter((order) => order.shard === number),
           limits: plan.limits,
+          oneGate: plan.oneGate,
           upgrades,
           inventory,
           share,

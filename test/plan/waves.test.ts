@@ -4,7 +4,7 @@ import { stringify } from 'yaml';
 import { InputError } from '../../plan/errors.js';
 import { planOf, tagsKey, usesTags, type KnownTags } from '../../plan/plan.js';
 import { firstCircle } from '../../plan/relations.js';
-import { chains, inShards, partedGroups } from '../../plan/shards.js';
+import { chains, haveOneGate, inShards, partedGroups } from '../../plan/shards.js';
 import { parseSource } from '../../plan/source.js';
 import { ACCOUNTS, FAKE_APIS } from './fake-api.js';
 
@@ -417,6 +417,14 @@ describe('shards', () => {
     expect(at(inShards(upgrades, 3))).toEqual([[0, 3], [1, 4, 2], [5]]);
     expect(at(chains(upgrades))).toEqual([[1, 4]]);
     expect(partedGroups(inShards(upgrades, 3))).toEqual({});
+  });
+  it('are shut together where all wait at one gate', () => {
+    const gates = (...numbers: (number | undefined)[]) => numbers.map((gate) => (gate === undefined ? {} : { gate }));
+    expect(haveOneGate(gates(2, 2, 2))).toBe(true);
+    expect(haveOneGate(gates(0, 1))).toBe(false);
+    expect(haveOneGate(gates(0, undefined))).toBe(false);
+    expect(haveOneGate(gates(undefined))).toBe(false);
+    expect(haveOneGate([])).toBe(false);
   });
   it('spread a group that is larger than one of them', () => {
     const upgrades = Array.from({ length: 5 }, (_, n) => ({ at: n, groups: { app: 2 } }));

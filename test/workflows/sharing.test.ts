@@ -31,6 +31,8 @@ class PlayedShard {
   readonly inbox: Grant[] = [];
   /** While its windows are, nothing of it may start. */
   isShut = false;
+  /** They are those of all shards, and it knows. */
+  isQuiet = false;
   started = 0;
   failures = 0;
 
@@ -82,6 +84,7 @@ class PlayedShard {
       uses: Object.fromEntries(this.names.map((name) => [name, uses[name] ?? 0])),
       failures: this.failures,
       isStuck: this.inFlight.length === 0 && this.queue.length > 0,
+      isShut: this.isShut && this.isQuiet,
     });
   }
 }
@@ -104,8 +107,8 @@ interface Game {
   readonly latency?: number;
   /** The wave's concurrency from some time on. */
   readonly change?: { readonly after: number; readonly slots: number; readonly every?: number };
-  /** How long their windows are open, and shut, in turn; each shard has its own. */
-  readonly windows?: { readonly open: number; readonly shut: number };
+  /** How long their windows are open, and shut, in turn; each shard has its own, or they have them together. */
+  readonly windows?: { readonly open: number; readonly shut: number; readonly together?: 'told' | 'quiet' };
 }
 
 function play({ seed, shards, limits, failuresLeft, latency = 10, change, windows }: Game): Played {
@@ -147,10 +150,12 @@ function play({ seed, shards, limits, failuresLeft, latency = 10, change, window
     }
     if (open.size === 0) break;
     for (const [shard, played] of windows === undefined ? [] : open) {
-      const { open: opens, shut } = windows ?? { open: 1, shut: 0 };
-      const isShut = (now + shard) % (opens + shut) >= opens;
+      const { open: opens, shut, together } = windows ?? { open: 1, shut: 0 };
+      // Each learns of an edge for itself.
+      const isShut = (now + (together === undefined ? shard : shard % 3)) % (opens + shut) >= opens;
       if (isShut !== played.isShut) moved.add(shard);
       played.isShut = isShut;
+      played.isQuiet = together === 'quiet';
     }
     for (const { shard, grant } of wave.grants()) {
       toShard.push({ at: inOrder(last.toShard, shard), shard, grant });
@@ -272,6 +277,32 @@ describe('shards that share', () => {
     const windows = { open: 4 * latency + dice(60), shut: 1 + dice(80) };
     const played = play({ seed, shards, limits, failuresLeft: 1_000, latency, windows });
     expect(played.started).toBe(shards.flat().length);
+  });
+
+  it.each(SEEDS)('are quiet while all their windows are shut, and go on in each opening: seed %i', (seed) => {
+    const dice = random(seed * 19);
+    const shards = Array.from({ length: 2 + dice(5) }, () =>
+      upgrades(10 + dice(40), () => ({ fails: dice(20) === 0 })),
+    );
+    const limits = { [SLOTS]: 1 + dice(10), [RISK]: 400 };
+    const windows = { open: 20 + dice(60), shut: 1 + dice(80), together: 'quiet' as const };
+    const played = play({ seed, shards, limits, failuresLeft: 399, latency: 1 + dice(20), windows });
+    expect(played.started).toBe(shards.flat().length);
+  });
+
+  it('of 25 need no word for an opening that they know to be the same for all', () => {
+    const shards = Array.from({ length: 25 }, () => upgrades(400));
+    const limits = { [SLOTS]: 200, [RISK]: 501 };
+    const messages = (together?: 'told' | 'quiet') => {
+      // What is in flight at the end of an opening has ended long before the next one.
+      const windows = together === undefined ? {} : { windows: { open: 300, shut: 900, together } };
+      const played = play({ seed: 3, shards, limits, failuresLeft: 500, latency: 5, ...windows });
+      expect(played.started).toBe(10_000);
+      return played.messages;
+    };
+    const [undisturbed, told, quiet] = [messages(), messages('told'), messages('quiet')];
+    console.log(`messages: ${undisturbed} without windows, ${told} told of each, ${quiet} quiet`);
+    expect(quiet).toBeLessThanOrEqual(undisturbed);
   });
 
   it('of 25 with 400 each speak seldom enough for their wave', () => {

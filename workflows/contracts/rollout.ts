@@ -52,6 +52,8 @@ export interface WavePlan {
   readonly queue?: string;
   /** Names that later waves wait for. */
   readonly provides?: readonly string[];
+  /** All its upgrades wait at the same gate, so that its shards are shut together. */
+  readonly oneGate?: boolean;
   /** Either its parts, in order, or the upgrades themselves where they are few. */
   readonly parts?: readonly WavePart[];
   readonly upgrades?: readonly UpgradeSpec[];
@@ -136,6 +138,8 @@ export interface ShardInput extends Omit<WaveInput, 'wave'> {
   readonly shard: number;
   readonly concurrency: number;
   readonly limits?: Limits | undefined;
+  /** As `WavePlan.oneGate`. */
+  readonly oneGate?: boolean | undefined;
   /** Either the upgrades themselves, or where they are kept. */
   readonly upgrades?: readonly UpgradeSpec[] | undefined;
   readonly inventory?: InventoryRef | undefined;
