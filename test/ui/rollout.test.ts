@@ -211,8 +211,16 @@ it('tells of a refused upgrade what the provider found, by its own code', async 
     accountLimits: {},
     timing: { scale: 0.05 },
   });
+  const workflowId = `upgrade/alibaba/elasticsearch/cn-hangzhou/${blocked.resource.id}`;
+  // The page of one that does not exist yet stays without a run.
+  const described = () =>
+    client.workflow
+      .getHandle(workflowId)
+      .describe()
+      .catch(() => null);
+  await expect.poll(described, { timeout: 30_000 }).toMatchObject({ workflowId });
   await client.connection.close();
-  const upgrade = await ui.open(`upgrade/alibaba/elasticsearch/cn-hangzhou/${blocked.resource.id}`);
+  const upgrade = await ui.open(workflowId);
   const said = await ui.metadata(upgrade, /Refused since/);
   await expect.poll(() => ui.cutRows()).toEqual([]);
   await ui.picture('refused');
