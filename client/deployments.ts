@@ -38,6 +38,9 @@ const STATES: Readonly<Record<number, VersionState>> = { 2: 'current', 3: 'rampi
 
 const LOOK_EVERY_MS = 1_000;
 
+/** A server on a busy machine says for a moment of a deployment that it knows that there is none (seen with 1.29). */
+const LOOKS_FOR_ONE = 4;
+
 const IDLE = 'an idle one polls once a minute';
 
 /**
@@ -45,13 +48,16 @@ const IDLE = 'an idle one polls once a minute';
  * @throws DeploymentError when no worker of the deployment has ever polled
  */
 export async function deployment(client: Client, name: string, own: readonly string[]): Promise<DeploymentView> {
-  const view = await describe(client, name, await servedQueues(client, own));
-  if (view === null) {
-    throw new DeploymentError(
-      `the server knows no worker deployment ${name} (start a worker with UPLIFT_DEPLOYMENT=${name}, or check the name)`,
-    );
+  for (let look = 1; ; look += 1) {
+    const view = await describe(client, name, await servedQueues(client, own));
+    if (view !== null) return view;
+    if (look === LOOKS_FOR_ONE) {
+      throw new DeploymentError(
+        `the server knows no worker deployment ${name} (start a worker with UPLIFT_DEPLOYMENT=${name}, or check the name)`,
+      );
+    }
+    await delay(LOOK_EVERY_MS);
   }
-  return view;
 }
 
 /** Those that the workers of these queues belong to. */

@@ -57,6 +57,27 @@ it('a build whose workers have ended has none, and its queues are served by nobo
   ]);
 });
 
+it('a deployment that the server does not know for a moment is looked for again', async () => {
+  const { client } = serverWith(AGES);
+  const { workflowService } = client;
+  const known = workflowService.describeWorkerDeployment.bind(workflowService);
+  let looks = 0;
+  const unknownUntil = (last: number) => {
+    looks = 0;
+    const answer = () => {
+      looks += 1;
+      const unknown = Object.assign(new Error('5 NOT_FOUND'), { code: 5, details: 'no deployment', metadata: {} });
+      return looks < last ? Promise.reject(unknown) : known({});
+    };
+    Object.assign(workflowService, { describeWorkerDeployment: answer });
+  };
+  unknownUntil(2);
+  expect((await deployment(client, 'uplift', [])).versions).toHaveLength(2);
+  expect(looks).toBe(2);
+  unknownUntil(Infinity);
+  await expect(deployment(client, 'uplift', [])).rejects.toThrow('the server knows no worker deployment uplift');
+});
+
 describe('promote', () => {
   const ALL = 'uplift, uplift-submit, uplift-wait';
 
