@@ -23,6 +23,10 @@ const GARBAGE_PERCENT = '200';
 const SERVES_WITHIN_MS = 60_000;
 const STOPS_WITHIN_MS = 10_000;
 const LAST_LINES = 3;
+/** The program chooses ports of its own for what it consists of, and panics where one of them is taken meanwhile. */
+const STARTS = 3;
+/** How a panic tells its cause; what follows says where each of its threads was. */
+const PANIC = /^(exit code \d+: )?(panic|fatal error): /;
 
 export interface DevServerOptions {
   /** Path of the `temporal` program; see `findServerBinary`. */
@@ -65,11 +69,24 @@ export interface DevServer {
 
 /**
  * Starts Temporal's development server on loopback with its web UI, and makes its namespace `default` ready for us.
- * Resolves when it serves. Starting again on the same file continues everything that was running.
+ * Resolves when it serves. Starting again on the same file continues everything that was running. One that panics on the
+ * way is started again, twice at most.
  *
  * @throws TemporalSetupError when a port is taken, the file is in use or the server dies on the way.
  */
 export async function startDevServer(options: DevServerOptions): Promise<DevServer> {
+  for (let start = 1; ; start += 1) {
+    try {
+      return await startOnce(options);
+    } catch (error) {
+      if (start === STARTS || !(error instanceof PanicError)) throw error;
+    }
+  }
+}
+
+class PanicError extends TemporalSetupError {}
+
+async function startOnce(options: DevServerOptions): Promise<DevServer> {
   const { port, uiPort } = await choosePorts(options.port ?? DEFAULT_PORT, options.uiPort ?? DEFAULT_UI_PORT);
   const address = `${LOOPBACK}:${port}`;
   const release = options.dbFile === undefined ? noRelease : await claim(options.dbFile, address);
@@ -100,7 +117,8 @@ export async function startDevServer(options: DevServerOptions): Promise<DevServ
     await Promise.race([
       becomeReady(address, starting.signal),
       ended.then((how) => {
-        throw new TemporalSetupError(`The Temporal server ${options.binary} did not start: ${how}`, remedyFor(how));
+        const Died = PANIC.test(how) ? PanicError : TemporalSetupError;
+        throw new Died(`The Temporal server ${options.binary} did not start: ${how}`, remedyFor(how));
       }),
     ]);
   } catch (error) {
@@ -146,9 +164,11 @@ function watchEnd(child: ChildProcess, onLog: Report | undefined): Promise<strin
   const lines: string[] = [];
   if (child.stderr !== null) {
     createInterface({ input: child.stderr }).on('line', (line) => {
+      onLog?.(line);
+      if (PANIC.test(lines[0] ?? '')) return;
+      if (PANIC.test(line)) lines.length = 0;
       lines.push(line);
       if (lines.length > LAST_LINES) lines.shift();
-      onLog?.(line);
     });
   }
   return new Promise((resolve) => {

@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,7 +9,7 @@ import { connectClient, connectWorker, localTarget } from '../../temporal/connec
 import type { DevServer, DevServerOptions } from '../../temporal/dev-server.js';
 import { ensureNamespace } from '../../temporal/namespace.js';
 import { ATTRIBUTES } from '../../workflows/contracts/search-attributes.js';
-import { freePort, startTestServer, withWorker, workflowBundle } from '../support/environment.js';
+import { freePort, serverBinary, startTestServer, withWorker, workflowBundle } from '../support/environment.js';
 import type { sleepFor } from './workflows/timers.js';
 
 const timers = new URL('workflows/timers.ts', import.meta.url);
@@ -108,6 +108,45 @@ describe('startDevServer', () => {
     await writeFile(broken, '#!/bin/sh\necho "no space left on device" >&2\nexit 3\n', { mode: 0o755 });
     await expect(start({ binary: broken })).rejects.toThrow(/did not start: exit code 3: no space left on device \(/);
     await expect(start({ binary: join(folder, 'none') })).rejects.toThrow(/did not start: spawn .*ENOENT/);
+  });
+
+  const PANIC = 'panic: bind: address already in use\n\ngoroutine 1 [running]:\nmain.main()\n\tmain.go:18 +0x96\n';
+
+  /** A program that panics at its first `times` starts, and is the real one after them. */
+  async function panicking(times: number): Promise<{ binary: string; starts: () => Promise<number> }> {
+    const [binary, panic, log] = ['temporal', 'panic', 'starts'].map((name) => join(folder, name)) as [
+      string,
+      string,
+      string,
+    ];
+    await writeFile(panic, PANIC);
+    const script = [
+      '#!/bin/sh',
+      `echo start >> ${log}`,
+      `if [ "$(wc -l < ${log})" -le ${times} ]; then cat ${panic} >&2; exit 2; fi`,
+      `exec ${serverBinary()} "$@"`,
+    ];
+    await writeFile(binary, script.join('\n'), { mode: 0o755 });
+    return { binary, starts: async () => (await readFile(log, 'utf8')).trim().split('\n').length };
+  }
+
+  it('starts a program again that panics, and serves', async () => {
+    const { binary, starts } = await panicking(2);
+    const server = await start({ binary, dbFile: join(folder, 'temporal.db') });
+    expect(await starts()).toBe(3);
+    const { namespaceInfo } = await (
+      await clientOf(server)
+    ).workflowService.describeNamespace({ namespace: 'default' });
+    expect(namespaceInfo?.name).toBe('default');
+  });
+
+  it('tells the cause of a panic, not where its threads were, once it has tried three times', async () => {
+    const { binary, starts } = await panicking(3);
+    await expect(start({ binary, dbFile: join(folder, 'temporal.db') })).rejects.toThrow(
+      'did not start: exit code 2: panic: bind: address already in use (choose another port, or stop what listens there)',
+    );
+    expect(await starts()).toBe(3);
+    expect(await readdir(folder)).not.toContain('temporal.db.server');
   });
 });
 
