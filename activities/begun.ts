@@ -1,6 +1,7 @@
 /** Whether a rollout had begun by an instant, as its upgrades' own histories tell: what `startBy` asks. */
 import { Context } from '@temporalio/activity';
 import type { Client } from '@temporalio/client';
+import { LRUCache } from 'lru-cache';
 import { submitsOf } from '../temporal/submits.js';
 import { rolloutWorkflowId } from '../workflows/contracts/ids.js';
 import { ATTRIBUTES } from '../workflows/contracts/search-attributes.js';
@@ -24,15 +25,14 @@ export type BegunOf = (input: Pick<StepInput, 'rollout' | 'rolloutRun'>, by: num
 
 /** @throws the server's error, also that the rollout is gone: who cannot ask may not send */
 export function begunReader(clientOf: () => Client = () => Context.current().client): BegunOf {
-  const begun = new Set<string>();
+  const begun = new LRUCache<string, true>({ max: KEPT });
   return async (of, by) => {
     const { rolloutRun } = of;
-    if (begun.has(rolloutRun)) return true;
+    if (begun.get(rolloutRun) === true) return true;
     const client = clientOf();
     const found = await client.withDeadline(Date.now() + WITHIN_MS, () => anyBy(client, of, by));
     if (!found) return false;
-    if (begun.size >= KEPT) begun.clear();
-    begun.add(rolloutRun);
+    begun.set(rolloutRun, true);
     return true;
   };
 }

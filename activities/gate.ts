@@ -1,6 +1,7 @@
 /** Whether a rollout's windows let its upgrades start. They are read from the rollout's own input, where they stand once. */
 import { Context } from '@temporalio/activity';
 import type { Client } from '@temporalio/client';
+import { LRUCache } from 'lru-cache';
 import { Gates } from '../calendar/gate.js';
 import { inputOf } from '../temporal/reads.js';
 import { rolloutWorkflowId } from '../workflows/contracts/ids.js';
@@ -21,7 +22,7 @@ export type GatesOf = (input: Pick<StepInput, 'rollout' | 'rolloutRun'>) => Prom
 
 /** @throws the server's error, and a RangeError for a rollout without windows: who cannot ask may not send */
 export function gatesReader(clientOf: () => Client = () => Context.current().client): GatesOf {
-  const kept = new Map<string, Gates>();
+  const kept = new LRUCache<string, Gates>({ max: KEPT });
   return async ({ rollout, rolloutRun }) => {
     const known = kept.get(rolloutRun);
     if (known !== undefined) return known;
@@ -31,8 +32,6 @@ export function gatesReader(clientOf: () => Client = () => Context.current().cli
     );
     if (windows === undefined) throw new RangeError(`rollout ${rollout} has no windows`);
     const gates = new Gates(windows);
-    const [oldest] = kept.keys();
-    if (kept.size >= KEPT && oldest !== undefined) kept.delete(oldest);
     kept.set(rolloutRun, gates);
     return gates;
   };

@@ -4,6 +4,7 @@
  */
 import { Context } from '@temporalio/activity';
 import type { Client } from '@temporalio/client';
+import { LRUCache } from 'lru-cache';
 import { type CancelRequest, cancelRequestOf, type Hold, holdOf, type Run } from '../temporal/hold.js';
 import { isNotFound } from '../temporal/reads.js';
 import { rolloutWorkflowId } from '../workflows/contracts/ids.js';
@@ -89,12 +90,10 @@ export function holdsReader(clock: Clock): (of: RolloutRun) => Promise<Hold | nu
  * one has ended, so none of them trusts a look that is older than its question.
  */
 function sharedLooks<Of, T>(clock: Clock, keyOf: (of: Of) => string, look: (of: Of) => Promise<T>) {
-  const looks = new Map<string, Together<T>>();
+  const looks = new LRUCache<string, Together<T>>({ max: KEPT });
   return (of: Of): Promise<T> => {
     const key = keyOf(of);
     const known = looks.get(key) ?? new Together(clock, 0, () => look(of));
-    const [oldest] = looks.keys();
-    if (looks.size >= KEPT && oldest !== undefined && !looks.has(key)) looks.delete(oldest);
     looks.set(key, known);
     return known.answer();
   };

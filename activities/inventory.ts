@@ -36,8 +36,8 @@ const KEPT_AT_MOST = '365 days';
 
 /**
  * Puts the upgrades of a rollout that is about to start where any worker can read them: into the inputs of workflows,
- * one for each shard. The rollout's own input then holds references. What a wave provides, its queue and whether it has one gate are
- * made from its upgrades, whatever was given: a retry has fewer of them than the wave that it was made from.
+ * one for each shard. The rollout's own input then holds references. What a wave provides, its queue and whether it has one
+ * gate are made from its upgrades, whatever was given: a retry has fewer of them than the wave that it was made from.
  *
  * @param size of a shard; smaller ones are for tests
  * @param key in the ids; given, it replaces what an earlier try has put there

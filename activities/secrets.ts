@@ -2,6 +2,7 @@
  * What this process holds in secret. Whoever makes a credential keeps it here; whatever leaves the process (payloads and
  * failures for Temporal, logs, output) is scrubbed of all of it on its way out, wherever it came from.
  */
+import { LRUCache } from 'lru-cache';
 
 /** A shorter one would blank out ordinary words and numbers; the clouds' own answers are redacted of those as well. */
 const SHORTEST = 8;
@@ -11,11 +12,16 @@ const START = SHORTEST;
 const MOST = 32_000_000;
 
 const lasting = new Set<string>();
-/** Such as end by themselves, and are replaced by the thousand; with their spellings, the one used last at the end. */
-const passing = new Map<string, readonly string[]>();
+/** Such as end by themselves, and are replaced by the thousand; with their spellings. */
+const passing = new LRUCache<string, readonly string[]>({
+  maxSize: MOST,
+  sizeCalculation: (spellings) => spellings.reduce((sum, { length }) => sum + length, 0),
+  dispose: (spellings) => {
+    spellings.forEach(remove);
+  },
+});
 /** All spellings by their first characters: a pattern of whole tokens takes seconds to make, and longer than a call to match. */
 const byStart = new Map<string, readonly string[]>();
-let passingCharacters = 0;
 let starts: RegExp | null = null;
 
 /** Keeps what a person has written down, for as long as the process lives. */
@@ -27,20 +33,10 @@ export function keepSecret(text: string): void {
 
 /** Keeps a token or a temporary key; said again at each use, since those that were not used for longest are forgotten in the end. */
 export function keepPassingSecret(text: string): void {
-  if (text.length < SHORTEST) return;
-  const known = passing.get(text);
-  const spellings = known ?? spellingsOf(text);
-  passing.delete(text);
-  passing.set(text, spellings);
-  if (known !== undefined) return;
+  if (text.length < SHORTEST || passing.get(text) !== undefined) return;
+  const spellings = spellingsOf(text);
   spellings.forEach(add);
-  passingCharacters += lengthOf(spellings);
-  for (const [oldest, itsSpellings] of passing) {
-    if (passingCharacters <= MOST) return;
-    passing.delete(oldest);
-    itsSpellings.forEach(remove);
-    passingCharacters -= lengthOf(itsSpellings);
-  }
+  passing.set(text, spellings);
 }
 
 /** `text` with `***` in place of every secret, as it is, as in a URL, as in JSON and as in JSON that JSON quotes. */
@@ -78,10 +74,6 @@ export function scrubError(error: unknown): unknown {
 function spellingsOf(text: string): readonly string[] {
   const quoted = (plain: string) => JSON.stringify(plain).slice(1, -1);
   return [...new Set([text, encodeURIComponent(text), quoted(text), quoted(quoted(text))])];
-}
-
-function lengthOf(spellings: readonly string[]): number {
-  return spellings.reduce((sum, { length }) => sum + length, 0);
 }
 
 function add(spelling: string): void {
