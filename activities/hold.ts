@@ -10,7 +10,7 @@ import { isNotFound } from '../temporal/reads.js';
 import { rolloutWorkflowId } from '../workflows/contracts/ids.js';
 import type { Clock } from './clock.js';
 import { ownRun } from './step.js';
-import { Together } from './together.js';
+import { CoalescedRead } from './coalesced-read.js';
 
 /** How long the server may take to answer. */
 const WITHIN_MS = 5_000;
@@ -90,10 +90,10 @@ export function holdsReader(clock: Clock): (of: RolloutRun) => Promise<Hold | nu
  * one has ended, so none of them trusts a look that is older than its question.
  */
 function sharedLooks<Of, T>(clock: Clock, keyOf: (of: Of) => string, look: (of: Of) => Promise<T>) {
-  const looks = new LRUCache<string, Together<T>>({ max: KEPT });
+  const looks = new LRUCache<string, CoalescedRead<T>>({ max: KEPT });
   return (of: Of): Promise<T> => {
     const key = keyOf(of);
-    const known = looks.get(key) ?? new Together(clock, 0, () => look(of));
+    const known = looks.get(key) ?? new CoalescedRead(clock, 0, () => look(of));
     looks.set(key, known);
     return known.answer();
   };

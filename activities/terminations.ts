@@ -1,7 +1,7 @@
 /** Upgrades that were taken down from outside a moment ago: what they sent may still be on its way. */
 import type { Client } from '@temporalio/client';
 import { iso, type Clock } from './clock.js';
-import { Together } from './together.js';
+import { CoalescedRead } from './coalesced-read.js';
 
 export interface Terminations {
   /**
@@ -23,12 +23,12 @@ const TAKEN_DOWN = ['Terminated', 'TimedOut'] as const;
 export class VisibleTerminations implements Terminations {
   private readonly client: Client;
   private readonly clock: Clock;
-  private readonly endedAt: Together<ReadonlyMap<string, number>>;
+  private readonly endedAt: CoalescedRead<ReadonlyMap<string, number>>;
 
   constructor(client: Client, clock: Clock) {
     this.client = client;
     this.clock = clock;
-    this.endedAt = new Together(clock, SPACING_MS, () => this.ask());
+    this.endedAt = new CoalescedRead(clock, SPACING_MS, () => this.ask());
   }
 
   async recently(workflowId: string, withinMs: number): Promise<boolean> {
