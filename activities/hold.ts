@@ -9,8 +9,8 @@ import { type CancelRequest, cancelRequestOf, type Hold, holdOf, type Run } from
 import { isNotFound } from '../temporal/reads.js';
 import { rolloutWorkflowId } from '../workflows/contracts/ids.js';
 import type { Clock } from './clock.js';
-import { ownRun } from './step.js';
 import { CoalescedRead } from './coalesced-read.js';
+import { ownRun } from './step.js';
 
 /** How long the server may take to answer. */
 const WITHIN_MS = 5_000;

@@ -23,10 +23,11 @@ const GARBAGE_PERCENT = '200';
 const SERVES_WITHIN_MS = 60_000;
 const STOPS_WITHIN_MS = 10_000;
 const LAST_LINES = 3;
-/** The program chooses ports of its own for what it consists of, and panics where one of them is taken meanwhile. */
 const STARTS = 3;
-/** How a panic tells its cause; what follows says where each of its threads was. */
-const PANIC = /^(exit code \d+: )?(panic|fatal error): /;
+/** So a panic begins, after a line or two of what led to it; the rest says where each of its threads was. */
+const PANIC = /^(panic|fatal error): /;
+/** What may be otherwise at the next start. It and we choose free ports, of which another program may take one meanwhile. */
+const MAY_PASS = /address already in use|\b(panic|fatal error): /;
 
 export interface DevServerOptions {
   /** Path of the `temporal` program; see `findServerBinary`. */
@@ -70,7 +71,7 @@ export interface DevServer {
 /**
  * Starts Temporal's development server on loopback with its web UI, and makes its namespace `default` ready for us.
  * Resolves when it serves. Starting again on the same file continues everything that was running. One that panics on the
- * way is started again, twice at most.
+ * way, or has lost a port that was free, is started again, twice at most.
  *
  * @throws TemporalSetupError when a port is taken, the file is in use or the server dies on the way.
  */
@@ -79,12 +80,14 @@ export async function startDevServer(options: DevServerOptions): Promise<DevServ
     try {
       return await startOnce(options);
     } catch (error) {
-      if (start === STARTS || !(error instanceof PanicError)) throw error;
+      if (start === STARTS || !(error instanceof DiedError) || !MAY_PASS.test(error.message)) throw error;
+      options.onLog?.(`${error.message}: it is started again`);
     }
   }
 }
 
-class PanicError extends TemporalSetupError {}
+/** It has ended before it served. */
+class DiedError extends TemporalSetupError {}
 
 async function startOnce(options: DevServerOptions): Promise<DevServer> {
   const { port, uiPort } = await choosePorts(options.port ?? DEFAULT_PORT, options.uiPort ?? DEFAULT_UI_PORT);
@@ -117,8 +120,7 @@ async function startOnce(options: DevServerOptions): Promise<DevServer> {
     await Promise.race([
       becomeReady(address, starting.signal),
       ended.then((how) => {
-        const Died = PANIC.test(how) ? PanicError : TemporalSetupError;
-        throw new Died(`The Temporal server ${options.binary} did not start: ${how}`, remedyFor(how));
+        throw new DiedError(`The Temporal server ${options.binary} did not start: ${how}`, remedyFor(how));
       }),
     ]);
   } catch (error) {
@@ -165,8 +167,7 @@ function watchEnd(child: ChildProcess, onLog: Report | undefined): Promise<strin
   if (child.stderr !== null) {
     createInterface({ input: child.stderr }).on('line', (line) => {
       onLog?.(line);
-      if (PANIC.test(lines[0] ?? '')) return;
-      if (PANIC.test(line)) lines.length = 0;
+      if (PANIC.test(lines.at(-1) ?? '')) return;
       lines.push(line);
       if (lines.length > LAST_LINES) lines.shift();
     });

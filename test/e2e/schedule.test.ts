@@ -152,8 +152,11 @@ it('a rollout that its schedule created goes on in the next window after worker 
   expect(before + after).toBe(RESOURCES);
   expect(clouds.simulator.truth().submits).toHaveLength(RESOURCES);
 
-  await until(async () => (await view()).runs.some((one) => one.state === 'Succeeded'));
-  const { runs } = await view();
+  let runs: ScheduleView['runs'] = [];
+  await until(async () => {
+    ({ runs } = await view());
+    return runs.some((one) => one.state === 'Succeeded');
+  });
   expect(runs.map((one) => one.state)).toEqual(['Skipped', 'Succeeded']);
   // What was skipped is the next opening's; tomorrow, since today's was over.
   expect(runs.map((one) => one.rollout)).toEqual([schedule.next[1]?.rollout, rollout]);

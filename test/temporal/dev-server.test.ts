@@ -110,30 +110,44 @@ describe('startDevServer', () => {
     await expect(start({ binary: join(folder, 'none') })).rejects.toThrow(/did not start: spawn .*ENOENT/);
   });
 
-  const PANIC = 'panic: bind: address already in use\n\ngoroutine 1 [running]:\nmain.main()\n\tmain.go:18 +0x96\n';
+  const LOST = 'listen tcp 127.0.0.1:40000: bind: address already in use';
+  /** As it ends where matching's port was taken. */
+  const PANIC = [
+    'time=2026-11-01T12:00:00.000 level=WARN msg="something else"',
+    `time=2026-11-01T12:00:00.000 level=ERROR msg="Failed to start gRPC listener" error="${LOST}"`,
+    'panic: runtime error: invalid memory address or nil pointer dereference',
+    '[signal SIGSEGV: segmentation violation code=0x1 addr=0x18 pc=0x1]',
+    '',
+    'goroutine 1 [running]:',
+    'main.main()',
+    '\tmain.go:18 +0x96',
+  ];
 
-  /** A program that panics at its first `times` starts, and is the real one after them. */
-  async function panicking(times: number): Promise<{ binary: string; starts: () => Promise<number> }> {
-    const [binary, panic, log] = ['temporal', 'panic', 'starts'].map((name) => join(folder, name)) as [
-      string,
-      string,
-      string,
-    ];
-    await writeFile(panic, PANIC);
+  /** A program that dies at its first `times` starts, and is the real one after them. */
+  async function dying(times: number, code: number, words: readonly string[]) {
+    const path = (name: string) => join(folder, name);
+    const [binary, said, log] = [path('temporal'), path('said'), path('starts')];
+    await writeFile(said, words.map((line) => `${line}\n`).join(''));
     const script = [
       '#!/bin/sh',
       `echo start >> ${log}`,
-      `if [ "$(wc -l < ${log})" -le ${times} ]; then cat ${panic} >&2; exit 2; fi`,
+      `if [ "$(wc -l < ${log})" -le ${times} ]; then cat ${said} >&2; exit ${code}; fi`,
       `exec ${serverBinary()} "$@"`,
     ];
     await writeFile(binary, script.join('\n'), { mode: 0o755 });
     return { binary, starts: async () => (await readFile(log, 'utf8')).trim().split('\n').length };
   }
 
-  it('starts a program again that panics, and serves', async () => {
-    const { binary, starts } = await panicking(2);
-    const server = await start({ binary, dbFile: join(folder, 'temporal.db') });
+  it.each([
+    ['panics', 2, PANIC],
+    ['runs out of threads', 2, ['runtime: failed to create new OS thread', 'fatal error: newosproc']],
+    ['has lost its port', 1, [`level=ERROR msg="can't set frontend port 40000: ${LOST}"`]],
+  ])('starts a program again that %s, and serves', async (_, code, words) => {
+    const { binary, starts } = await dying(2, code, words);
+    const told: string[] = [];
+    const server = await start({ binary, dbFile: join(folder, 'temporal.db'), onLog: (line) => told.push(line) });
     expect(await starts()).toBe(3);
+    expect(told.filter((line) => line.endsWith(': it is started again'))).toHaveLength(2);
     const { namespaceInfo } = await (
       await clientOf(server)
     ).workflowService.describeNamespace({ namespace: 'default' });
@@ -141,12 +155,17 @@ describe('startDevServer', () => {
   });
 
   it('tells the cause of a panic, not where its threads were, once it has tried three times', async () => {
-    const { binary, starts } = await panicking(3);
+    const { binary, starts } = await dying(3, 2, PANIC);
     await expect(start({ binary, dbFile: join(folder, 'temporal.db') })).rejects.toThrow(
-      'did not start: exit code 2: panic: bind: address already in use (choose another port, or stop what listens there)',
+      `error="${LOST}" | panic: runtime error: invalid memory address or nil pointer dereference (choose another port, or stop what listens there)`,
     );
     expect(await starts()).toBe(3);
-    expect(await readdir(folder)).not.toContain('temporal.db.server');
+  });
+
+  it('does not start a program again that dies of anything else', async () => {
+    const { binary, starts } = await dying(1, 1, ['level=ERROR msg="unable to open database file"']);
+    await expect(start({ binary })).rejects.toThrow('unable to open database file');
+    expect(await starts()).toBe(1);
   });
 });
 
