@@ -2,11 +2,12 @@
 import { randomBytes } from 'node:crypto';
 import { Context } from '@temporalio/activity';
 import type { Client } from '@temporalio/client';
-import { ApplicationFailure } from '@temporalio/common';
+import { ApplicationFailure, WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import { haveOneGate, inShards, partedGroups } from '../plan/shards.js';
 import { inputOf, isNotFound, mapAtOnce } from '../temporal/reads.js';
 import { FAILURES } from '../workflows/contracts/errors.js';
 import { inventoryWorkflowId } from '../workflows/contracts/ids.js';
+import { MESSAGES } from '../workflows/contracts/messages.js';
 import { commonQueue, QUEUES } from '../workflows/contracts/queues.js';
 import {
   SHARD_SIZE,
@@ -29,10 +30,32 @@ export const inventorySteps: InventorySteps = {
       throw ApplicationFailure.nonRetryable(`${workflowId} is no longer on the server`, FAILURES.inventory);
     }
   },
+
+  releaseInventories: async (refs: readonly InventoryRef[]) => {
+    const { client } = Context.current();
+    await mapAtOnce(refs, async ({ workflowId }) => {
+      try {
+        // A plain signal would wait for the end of the delay, one with a start ends it.
+        await client.workflow.signalWithStart('inventory', {
+          workflowId,
+          taskQueue: QUEUES.main,
+          signal: MESSAGES.releaseInventory,
+          workflowIdReusePolicy: 'REJECT_DUPLICATE',
+        });
+      } catch (error) {
+        // It has ended already.
+        if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+      }
+    });
+  },
 };
 
-/** A rollout that was terminated releases nothing; then this ends what it left. */
-const KEPT_AT_MOST = '365 days';
+/**
+ * A list is read from the server, so no worker need hold it, at 0.2 MB for each shard: it begins with this delay, or when
+ * it is released. A rollout that was terminated releases nothing; what it left ends with these two.
+ */
+const NOT_BEFORE = '365 days';
+const ENDS_WITHIN = '7 days';
 
 /**
  * Puts the upgrades of a rollout that is about to start where any worker can read them: into the inputs of workflows,
@@ -70,7 +93,8 @@ export async function keepInventory(
       taskQueue: QUEUES.main,
       args: [kept],
       workflowIdConflictPolicy: 'TERMINATE_EXISTING',
-      workflowExecutionTimeout: KEPT_AT_MOST,
+      startDelay: NOT_BEFORE,
+      workflowExecutionTimeout: ENDS_WITHIN,
       staticSummary: `${wave.name}: the list of ${upgrades.length} upgrades`,
       typedSearchAttributes: [{ key: ATTRIBUTES.rollout, value: input.rollout }],
     });

@@ -3,7 +3,6 @@ import {
   ApplicationFailure,
   CancellationScope,
   ChildWorkflowCancellationType,
-  getExternalWorkflowHandle,
   isCancellation,
   ParentClosePolicy,
   setCurrentDetails,
@@ -26,7 +25,7 @@ import { ATTRIBUTES, SCHEDULED_FOR } from './contracts/search-attributes.js';
 import { startOptions } from './contracts/start.js';
 import { markdown } from './details.js';
 import { failedRollout, rootReason } from './failures.js';
-import { releaseInventorySignal } from './messages.js';
+import { releaseInventory } from './release-inventory.js';
 import type { rollout } from './rollout.js';
 import { planningSteps, scheduleSteps } from './steps.js';
 
@@ -85,7 +84,7 @@ class OccurrenceRun {
       return child;
     } catch (error) {
       if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
-      await release(planned);
+      await releaseInventory(planned);
       return null;
     }
   }
@@ -128,17 +127,4 @@ class OccurrenceRun {
       }),
     );
   }
-}
-
-/** The lists of a rollout that was not started. */
-async function release({ waves }: RolloutInput): Promise<void> {
-  const parts = waves.flatMap((wave) => wave.parts ?? []);
-  await Promise.all(
-    parts.map(({ inventory: { workflowId, runId } }) =>
-      getExternalWorkflowHandle(workflowId, runId)
-        .signal(releaseInventorySignal)
-        // One that is gone needs no release.
-        .catch(() => undefined),
-    ),
-  );
 }

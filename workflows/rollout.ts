@@ -4,7 +4,6 @@ import {
   CancellationScope,
   ChildWorkflowCancellationType,
   condition,
-  getExternalWorkflowHandle,
   isCancellation,
   ParentClosePolicy,
   patched,
@@ -31,7 +30,6 @@ import { Control } from './control.js';
 import {
   controlSignal,
   decideUpdate,
-  releaseInventorySignal,
   rolloutStatusQuery,
   setConcurrencyUpdate,
   shardProgressSignal,
@@ -39,6 +37,7 @@ import {
   waiveUpdate,
 } from './messages.js';
 import { Notices } from './notices.js';
+import { releaseInventory } from './release-inventory.js';
 import { watchCalendar } from './rollout-calendar.js';
 import { detailsOf, statusOf, wavesOf } from './rollout-details.js';
 import { RolloutState, type WaveState } from './rollout-state.js';
@@ -57,7 +56,7 @@ export async function rollout(input: RolloutInput): Promise<RolloutResult> {
     await run.wave(index);
     await run.untilSoaked(index);
   }
-  await run.releaseInventory();
+  await CancellationScope.nonCancellable(() => releaseInventory(input));
   const result = run.conclude();
   await run.notices.done(result);
   return endedWith(result);
@@ -192,21 +191,6 @@ class RolloutRun {
       state.stopped = true;
     }
     this.show();
-  }
-
-  /** The lists are kept for as long as the rollout's own history, and no longer. */
-  async releaseInventory(): Promise<void> {
-    const parts = this.state.input.waves.flatMap((wave) => wave.parts ?? []);
-    await CancellationScope.nonCancellable(() =>
-      Promise.all(
-        parts.map(({ inventory: { workflowId, runId } }) =>
-          getExternalWorkflowHandle(workflowId, runId)
-            .signal(releaseInventorySignal)
-            // One that is gone needs no release.
-            .catch(() => undefined),
-        ),
-      ),
-    );
   }
 
   /** The honest end. */

@@ -194,8 +194,10 @@ export interface QuarantineSteps {
   tellQuarantine(change: Extract<QuarantineChange, { kind: 'ended' }>): Promise<void>;
 }
 
-/** Reads of Temporal itself. */
+/** The lists that are kept in Temporal itself. */
 export interface InventorySteps {
   /** The upgrades of one shard. */
   readInventory(ref: InventoryRef): Promise<readonly UpgradeSpec[]>;
+  /** Ends what keeps them. */
+  releaseInventories(refs: readonly InventoryRef[]): Promise<void>;
 }
