@@ -17,7 +17,7 @@ import {
   type WavePart,
 } from '../workflows/contracts/rollout.js';
 import { ATTRIBUTES } from '../workflows/contracts/search-attributes.js';
-import type { InventorySteps } from '../workflows/contracts/steps.js';
+import type { InventoryReleases, InventorySteps } from '../workflows/contracts/steps.js';
 import { drawn, drawsOf, limitsOf, providesOf } from '../workflows/limits.js';
 
 /** @throws ApplicationFailure that is not retried when the server no longer has it. */
@@ -30,12 +30,15 @@ export const inventorySteps: InventorySteps = {
       throw ApplicationFailure.nonRetryable(`${workflowId} is no longer on the server`, FAILURES.inventory);
     }
   },
+};
 
+export const inventoryReleases: InventoryReleases = {
   releaseInventories: async (refs: readonly InventoryRef[]) => {
     const { client } = Context.current();
     await mapAtOnce(refs, async ({ workflowId }) => {
       try {
-        // A plain signal would wait for the end of the delay, one with a start ends it.
+        // A plain signal would wait for the end of the delay, one with a start ends it. Of a list that the server has
+        // forgotten it makes an empty one, which ends at once.
         await client.workflow.signalWithStart('inventory', {
           workflowId,
           taskQueue: QUEUES.main,
@@ -50,12 +53,10 @@ export const inventorySteps: InventorySteps = {
   },
 };
 
-/**
- * A list is read from the server, so no worker need hold it, at 0.2 MB for each shard: it begins with this delay, or when
- * it is released. A rollout that was terminated releases nothing; what it left ends with these two.
- */
-const NOT_BEFORE = '365 days';
-const ENDS_WITHIN = '7 days';
+/** A rollout that was terminated releases nothing; then this ends what it left. It counts from the start, delay or not. */
+const KEPT_AT_MOST = '365 days';
+/** A list is read from the server, so no worker need hold it, at 0.2 MB for each shard: it begins when it is released. */
+const NOT_BEFORE = '366 days';
 
 /**
  * Puts the upgrades of a rollout that is about to start where any worker can read them: into the inputs of workflows,
@@ -94,7 +95,7 @@ export async function keepInventory(
       args: [kept],
       workflowIdConflictPolicy: 'TERMINATE_EXISTING',
       startDelay: NOT_BEFORE,
-      workflowExecutionTimeout: ENDS_WITHIN,
+      workflowExecutionTimeout: KEPT_AT_MOST,
       staticSummary: `${wave.name}: the list of ${upgrades.length} upgrades`,
       typedSearchAttributes: [{ key: ATTRIBUTES.rollout, value: input.rollout }],
     });

@@ -5,6 +5,7 @@ import {
   ChildWorkflowCancellationType,
   isCancellation,
   ParentClosePolicy,
+  patched,
   setCurrentDetails,
   startChild,
   upsertMemo,
@@ -25,7 +26,7 @@ import { ATTRIBUTES, SCHEDULED_FOR } from './contracts/search-attributes.js';
 import { startOptions } from './contracts/start.js';
 import { markdown } from './details.js';
 import { failedRollout, rootReason } from './failures.js';
-import { releaseInventory } from './release-inventory.js';
+import { releaseInventory, signalInventory } from './release-inventory.js';
 import type { rollout } from './rollout.js';
 import { planningSteps, scheduleSteps } from './steps.js';
 
@@ -84,7 +85,7 @@ class OccurrenceRun {
       return child;
     } catch (error) {
       if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
-      await releaseInventory(planned);
+      await (patched('release-by-step') ? releaseInventory(planned) : signalInventory(planned));
       return null;
     }
   }

@@ -1,20 +1,28 @@
 /** What keeps the lists of a rollout that has ended, or was not started, ends as well. */
-import { getExternalWorkflowHandle, patched } from '@temporalio/workflow';
+import { CancellationScope, getExternalWorkflowHandle } from '@temporalio/workflow';
 import type { InventoryRef, RolloutInput } from './contracts/rollout.js';
 import { releaseInventorySignal } from './messages.js';
 import { releaseInventories } from './steps.js';
 
-/** From here on the server keeps them as long as the history of who releases them; one out of reach ends by itself. */
-export async function releaseInventory({ waves }: Pick<RolloutInput, 'waves'>): Promise<void> {
-  const kept = waves.flatMap(({ parts = [] }) => parts.map(({ inventory }) => inventory));
-  if (kept.length === 0) return;
-  const released = patched('release-by-step') ? releaseInventories(kept) : Promise.all(kept.map(signalled));
-  await released.catch(() => undefined);
+type Kept = Pick<RolloutInput, 'waves'>;
+
+/** From here on the server keeps them as long as the history of who releases them; what is out of reach ends by itself. */
+export async function releaseInventory(input: Kept): Promise<void> {
+  const refs = refsOf(input);
+  if (refs.length === 0) return;
+  await CancellationScope.nonCancellable(() => releaseInventories(refs)).catch(() => undefined);
 }
 
-/** Before lists began with a delay, they were signalled; one that is gone needs no release. */
-async function signalled({ workflowId, runId }: InventoryRef): Promise<void> {
-  await getExternalWorkflowHandle(workflowId, runId)
-    .signal(releaseInventorySignal)
-    .catch(() => undefined);
+/** So it was before lists began with a delay: for histories of then. */
+export async function signalInventory(input: Kept): Promise<void> {
+  const signal = ({ workflowId, runId }: InventoryRef) =>
+    getExternalWorkflowHandle(workflowId, runId)
+      .signal(releaseInventorySignal)
+      // One that is gone needs no release.
+      .catch(() => undefined);
+  await CancellationScope.nonCancellable(() => Promise.all(refsOf(input).map(signal)));
+}
+
+function refsOf({ waves }: Kept): readonly InventoryRef[] {
+  return waves.flatMap(({ parts = [] }) => parts.map(({ inventory }) => inventory));
 }

@@ -17,6 +17,7 @@ import type {
   FreezeWaits,
   GatesInput,
   GateSteps,
+  InventoryReleases,
   InventorySteps,
   LearningSteps,
   LockOwner,
@@ -121,14 +122,15 @@ export function observeSoak(input: SoakInput, queue: string | undefined, summary
 }
 
 /** One read of the server, of about 100 KB; a bound of its own, since no cloud is asked. */
-const inventory = proxyActivities<Pick<InventorySteps, 'readInventory'>>({
+const inventory = proxyActivities<InventorySteps>({
   startToCloseTimeout: '30s',
   retry: { initialInterval: '1s', maximumInterval: '30s' },
   summary: 'Read the upgrades of this shard',
 });
 
 /** The end of a rollout waits for it, so it has an end. */
-const releasing = proxyActivities<Pick<InventorySteps, 'releaseInventories'>>({
+const releasing = proxyActivities<InventoryReleases>({
+  taskQueue: QUEUES.wait,
   startToCloseTimeout: '30s',
   scheduleToCloseTimeout: '10m',
   retry: { initialInterval: '1s', maximumInterval: '30s' },
@@ -243,7 +245,7 @@ export function readInventory(ref: InventoryRef): Promise<readonly UpgradeSpec[]
   return inventory.readInventory(ref);
 }
 
-/** As `InventorySteps`. */
+/** As `InventoryReleases`. */
 export function releaseInventories(refs: readonly InventoryRef[]): Promise<void> {
   return releasing.releaseInventories(refs);
 }

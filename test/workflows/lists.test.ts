@@ -1,6 +1,9 @@
 /** What keeps a rollout's lists on the server: no worker's business while it runs, and over with it. */
+import type { WorkflowExecutionDescription } from '@temporalio/client';
+import { tsToMs } from '@temporalio/common/lib/time.js';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { keepInventory } from '../../activities/inventory.js';
+import { inputOf } from '../../temporal/reads.js';
 import { rolloutWorkflowId } from '../../workflows/contracts/ids.js';
 import { QUEUES } from '../../workflows/contracts/queues.js';
 import type { RolloutInput } from '../../workflows/contracts/rollout.js';
@@ -27,12 +30,17 @@ const kept = (id: string, size = 2) =>
     size,
   );
 
-/** Of each list its status, and how many events it has. */
-async function listsOf({ waves }: RolloutInput): Promise<string[]> {
-  const told = waves.flatMap(({ parts = [] }) =>
+function listsOf({ waves }: RolloutInput): Promise<WorkflowExecutionDescription[]> {
+  const parts = waves.flatMap((wave) => wave.parts ?? []);
+  return Promise.all(
     parts.map(({ inventory }) => env.client.workflow.getHandle(inventory.workflowId, inventory.runId).describe()),
   );
-  return (await Promise.all(told)).map(({ status, historyLength }) => `${status.name} ${historyLength}`);
+}
+
+/** A worker that is busy may be late with their first and last task. */
+async function expectStatuses(input: RolloutInput, expected: readonly string[]): Promise<void> {
+  const statuses = async () => (await listsOf(input)).map(({ status }) => status.name);
+  await expect.poll(statuses, { timeout: 30_000 }).toEqual(expected);
 }
 
 const start = (input: RolloutInput) =>
@@ -58,21 +66,26 @@ it('no worker has one before its rollout ends; then it ends as well', async () =
     const input = await kept('lists');
     const handle = await start(input);
     await isSent;
-    expect(await listsOf(input)).toEqual(['RUNNING 1', 'RUNNING 1']);
+    for (const { status, historyLength, startTime, raw } of await listsOf(input)) {
+      // Started, and nothing else.
+      expect([status.name, historyLength]).toEqual(['RUNNING', 1]);
+      const endsAt = tsToMs(raw.workflowExtendedInfo?.executionExpirationTime);
+      expect(Math.round((endsAt - startTime.getTime()) / 86_400_000)).toBe(365);
+    }
     goOn();
     expect((await handle.result()).counts).toEqual({ Succeeded: 3 });
-    await expect.poll(() => listsOf(input)).toEqual(['COMPLETED 6', 'COMPLETED 6']);
+    await expectStatuses(input, ['COMPLETED', 'COMPLETED']);
   });
 });
 
-it('one that is gone keeps no rollout from its end, and is not made anew', async () => {
+it('one that was ended by hand keeps no rollout from its end, and is not made anew', async () => {
   await withScriptedWorkers(env, scriptedSteps(), async () => {
     const input = await kept('gone');
     const ids = input.waves.flatMap(({ parts = [] }) => parts.map(({ inventory }) => inventory.workflowId));
     // Whoever reads it reads its history, which outlives it.
     await env.client.workflow.getHandle(ids[0] ?? '').terminate('for the test');
     expect((await (await start(input)).result()).counts).toEqual({ Succeeded: 3 });
-    await expect.poll(() => listsOf(input)).toEqual(['TERMINATED 2', 'COMPLETED 6']);
+    await expectStatuses(input, ['TERMINATED', 'COMPLETED']);
     expect((await env.client.workflow.getHandle(ids[0] ?? '').describe()).status.name).toBe('TERMINATED');
   });
 });
@@ -100,10 +113,32 @@ it("a schedule's run whose rollout runs already is skipped, and ends the lists t
       args: [{ schedule: 'twice', pauseOnFailure: false, timing: { scale: 1 } } as OccurrenceInput],
     });
     expect(note).toMatchObject({ state: 'Skipped', reason: 'the rollout runs already' });
-    await expect.poll(() => listsOf(planned ?? running)).toEqual(['COMPLETED 6', 'COMPLETED 6']);
-    expect(await listsOf(running)).toEqual(['RUNNING 1', 'RUNNING 1']);
+    await expectStatuses(planned ?? running, ['COMPLETED', 'COMPLETED']);
+    await expectStatuses(running, ['RUNNING', 'RUNNING']);
     goOn();
     expect((await handle.result()).counts).toEqual({ Succeeded: 3 });
-    await expect.poll(() => listsOf(running)).toEqual(['COMPLETED 6', 'COMPLETED 6']);
+    await expectStatuses(running, ['COMPLETED', 'COMPLETED']);
+  });
+});
+
+it('one that began at once, as of an older release, ends with its rollout as well', async () => {
+  await withScriptedWorkers(env, scriptedSteps(), async () => {
+    const input = await kept('older', 3);
+    const [wave] = input.waves;
+    const [part] = wave?.parts ?? [];
+    if (wave === undefined || part === undefined) throw new Error('a rollout without a list');
+    const { workflowId, runId } = part.inventory;
+    const list = await inputOf(env.client, workflowId, runId);
+    const { firstExecutionRunId } = await env.client.workflow.start('inventory', {
+      workflowId,
+      taskQueue: QUEUES.main,
+      args: [list],
+      workflowIdConflictPolicy: 'TERMINATE_EXISTING',
+    });
+    const begun = { ...part, inventory: { workflowId, runId: firstExecutionRunId } };
+    const older = { ...input, waves: [{ ...wave, parts: [begun] }] };
+    await expect.poll(async () => (await listsOf(older))[0]?.historyLength, { timeout: 30_000 }).toBe(4);
+    expect((await (await start(older)).result()).counts).toEqual({ Succeeded: 3 });
+    await expectStatuses(older, ['COMPLETED']);
   });
 });

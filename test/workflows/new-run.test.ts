@@ -47,7 +47,6 @@ async function within<T>(script: Script, body: (shut: Shut) => Promise<T>): Prom
   const steps = scriptedSteps(script);
   const reads: typeof steps.reads & GateSteps & InventorySteps = {
     ...steps.reads,
-    ...inventorySteps,
     readInventory: (ref) => mayRead.then(() => inventorySteps.readInventory(ref)),
     readGates: async () => ({ 0: isOpen ? OPEN : { ...SHUT, until: new Date(Date.now() + 1_000).toISOString() } }),
   };
