@@ -3,7 +3,6 @@ import type {
   FreezeSteps,
   FreezeWaits,
   GateSteps,
-  InventoryReleases,
   InventorySteps,
   LearningSteps,
   LockSteps,
@@ -21,7 +20,7 @@ import { learningSteps } from './durations.js';
 import { freezesReader, freezeSteps, freezeWaits } from './freeze.js';
 import { gatesReader, gateSteps } from './gate.js';
 import { holdsReader } from './hold.js';
-import { inventoryReleases, inventorySteps } from './inventory.js';
+import { inventorySteps } from './inventory.js';
 import { lockSteps } from './locks.js';
 import { noticeSteps } from './notify.js';
 import { precheck } from './precheck.js';
@@ -46,7 +45,7 @@ export function createActivities(deps: StepDeps): {
     QuarantineSteps &
     OpeningSteps;
   submits: SubmitSteps;
-  waits: WaitSteps & PlanningSteps & FreezeWaits & NoticeSteps & SoakSteps & InventoryReleases;
+  waits: WaitSteps & PlanningSteps & FreezeWaits & NoticeSteps & SoakSteps;
 } {
   const gatesOf = deps.gatesOf ?? gatesReader();
   const begunOf = deps.begunOf ?? begunReader();
@@ -70,7 +69,6 @@ export function createActivities(deps: StepDeps): {
       awaitOperation: (input) => awaitOperation(deps, input),
       verify: (input) => verify(deps, input),
       ...planningSteps(deps),
-      ...inventoryReleases,
       ...freezeWaits(deps.clock, freezesOf),
       ...noticeSteps(deps),
       soak: (input) => soak({ ...deps, probes, upgradedOf }, input),

@@ -17,7 +17,7 @@ import {
   type WavePart,
 } from '../workflows/contracts/rollout.js';
 import { ATTRIBUTES } from '../workflows/contracts/search-attributes.js';
-import type { InventoryReleases, InventorySteps } from '../workflows/contracts/steps.js';
+import type { InventorySteps } from '../workflows/contracts/steps.js';
 import { drawn, drawsOf, limitsOf, providesOf } from '../workflows/limits.js';
 
 /** @throws ApplicationFailure that is not retried when the server no longer has it. */
@@ -30,15 +30,13 @@ export const inventorySteps: InventorySteps = {
       throw ApplicationFailure.nonRetryable(`${workflowId} is no longer on the server`, FAILURES.inventory);
     }
   },
-};
 
-export const inventoryReleases: InventoryReleases = {
   releaseInventories: async (refs: readonly InventoryRef[]) => {
     const { client } = Context.current();
     await mapAtOnce(refs, async ({ workflowId }) => {
       try {
-        // A plain signal would wait for the end of the delay, one with a start ends it. Of a list that the server has
-        // forgotten it makes an empty one, which ends at once.
+        // A plain signal would wait for the end of the delay, one with a start ends it; terminated, lists would look like an
+        // accident. Of one that the server has forgotten it makes an empty one, which ends at once.
         await client.workflow.signalWithStart('inventory', {
           workflowId,
           taskQueue: QUEUES.main,
@@ -55,7 +53,7 @@ export const inventoryReleases: InventoryReleases = {
 
 /** A rollout that was terminated releases nothing; then this ends what it left. It counts from the start, delay or not. */
 const KEPT_AT_MOST = '365 days';
-/** A list is read from the server, so no worker need hold it, at 0.2 MB for each shard: it begins when it is released. */
+/** Later than it times out: until it is released no worker holds it, at 0.2 MB for each shard. */
 const NOT_BEFORE = '366 days';
 
 /**

@@ -5,7 +5,6 @@ import {
   ChildWorkflowCancellationType,
   isCancellation,
   ParentClosePolicy,
-  patched,
   setCurrentDetails,
   startChild,
   upsertMemo,
@@ -26,7 +25,7 @@ import { ATTRIBUTES, SCHEDULED_FOR } from './contracts/search-attributes.js';
 import { startOptions } from './contracts/start.js';
 import { markdown } from './details.js';
 import { failedRollout, rootReason } from './failures.js';
-import { releaseInventory, signalInventory } from './release-inventory.js';
+import { releaseInventory } from './release-inventory.js';
 import type { rollout } from './rollout.js';
 import { planningSteps, scheduleSteps } from './steps.js';
 
@@ -85,7 +84,7 @@ class OccurrenceRun {
       return child;
     } catch (error) {
       if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
-      await (patched('release-by-step') ? releaseInventory(planned) : signalInventory(planned));
+      await releaseInventory(planned);
       return null;
     }
   }

@@ -1,28 +1,23 @@
 /** What keeps the lists of a rollout that has ended, or was not started, ends as well. */
-import { CancellationScope, getExternalWorkflowHandle } from '@temporalio/workflow';
+import { CancellationScope, getExternalWorkflowHandle, patched } from '@temporalio/workflow';
 import type { InventoryRef, RolloutInput } from './contracts/rollout.js';
 import { releaseInventorySignal } from './messages.js';
 import { releaseInventories } from './steps.js';
 
-type Kept = Pick<RolloutInput, 'waves'>;
-
-/** From here on the server keeps them as long as the history of who releases them; what is out of reach ends by itself. */
-export async function releaseInventory(input: Kept): Promise<void> {
-  const refs = refsOf(input);
+/** From here on the server keeps the lists as long as the caller's own history; one that is not reached ends after a year. */
+export async function releaseInventory({ waves }: Pick<RolloutInput, 'waves'>): Promise<void> {
+  const refs = waves.flatMap(({ parts = [] }) => parts.map(({ inventory }) => inventory));
   if (refs.length === 0) return;
-  await CancellationScope.nonCancellable(() => releaseInventories(refs)).catch(() => undefined);
+  if (patched('release-by-step')) {
+    await CancellationScope.nonCancellable(() => releaseInventories(refs)).catch(() => undefined);
+  } else {
+    await Promise.all(refs.map(signalled));
+  }
 }
 
-/** So it was before lists began with a delay: for histories of then. */
-export async function signalInventory(input: Kept): Promise<void> {
-  const signal = ({ workflowId, runId }: InventoryRef) =>
-    getExternalWorkflowHandle(workflowId, runId)
-      .signal(releaseInventorySignal)
-      // One that is gone needs no release.
-      .catch(() => undefined);
-  await CancellationScope.nonCancellable(() => Promise.all(refsOf(input).map(signal)));
-}
-
-function refsOf({ waves }: Kept): readonly InventoryRef[] {
-  return waves.flatMap(({ parts = [] }) => parts.map(({ inventory }) => inventory));
+/** That was enough while lists began at once; one that is gone needs no release. */
+async function signalled({ workflowId, runId }: InventoryRef): Promise<void> {
+  await getExternalWorkflowHandle(workflowId, runId)
+    .signal(releaseInventorySignal)
+    .catch(() => undefined);
 }

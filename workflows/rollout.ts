@@ -37,7 +37,7 @@ import {
   waiveUpdate,
 } from './messages.js';
 import { Notices } from './notices.js';
-import { releaseInventory, signalInventory } from './release-inventory.js';
+import { releaseInventory } from './release-inventory.js';
 import { watchCalendar } from './rollout-calendar.js';
 import { detailsOf, statusOf, wavesOf } from './rollout-details.js';
 import { RolloutState, type WaveState } from './rollout-state.js';
@@ -56,12 +56,9 @@ export async function rollout(input: RolloutInput): Promise<RolloutResult> {
     await run.wave(index);
     await run.untilSoaked(index);
   }
-  const releasesLast = patched('release-by-step');
-  if (!releasesLast) await signalInventory(input);
+  await CancellationScope.nonCancellable(() => releaseInventory(input));
   const result = run.conclude();
   await run.notices.done(result);
-  // It may have to wait for a worker, and nobody who waits for the end has to.
-  if (releasesLast) await releaseInventory(input);
   return endedWith(result);
 }
 

@@ -17,7 +17,6 @@ import type {
   FreezeWaits,
   GatesInput,
   GateSteps,
-  InventoryReleases,
   InventorySteps,
   LearningSteps,
   LockOwner,
@@ -122,17 +121,16 @@ export function observeSoak(input: SoakInput, queue: string | undefined, summary
 }
 
 /** One read of the server, of about 100 KB; a bound of its own, since no cloud is asked. */
-const inventory = proxyActivities<InventorySteps>({
+const inventory = proxyActivities<Pick<InventorySteps, 'readInventory'>>({
   startToCloseTimeout: '30s',
   retry: { initialInterval: '1s', maximumInterval: '30s' },
   summary: 'Read the upgrades of this shard',
 });
 
 /** The end of a rollout waits for it, so it has an end. */
-const releasing = proxyActivities<InventoryReleases>({
-  taskQueue: QUEUES.wait,
+const releasing = proxyActivities<Pick<InventorySteps, 'releaseInventories'>>({
   startToCloseTimeout: '30s',
-  scheduleToCloseTimeout: '10m',
+  scheduleToCloseTimeout: '2m',
   retry: { initialInterval: '1s', maximumInterval: '30s' },
   summary: 'Let go of the lists of upgrades',
 });
@@ -245,7 +243,7 @@ export function readInventory(ref: InventoryRef): Promise<readonly UpgradeSpec[]
   return inventory.readInventory(ref);
 }
 
-/** As `InventoryReleases`. */
+/** As `InventorySteps`. */
 export function releaseInventories(refs: readonly InventoryRef[]): Promise<void> {
   return releasing.releaseInventories(refs);
 }

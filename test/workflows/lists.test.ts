@@ -1,5 +1,6 @@
 /** What keeps a rollout's lists on the server: no worker's business while it runs, and over with it. */
-import type { WorkflowExecutionDescription } from '@temporalio/client';
+import type { WorkflowExecutionDescription, WorkflowHandleWithFirstExecutionRunId } from '@temporalio/client';
+import { ApplicationFailure } from '@temporalio/common';
 import { tsToMs } from '@temporalio/common/lib/time.js';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { keepInventory } from '../../activities/inventory.js';
@@ -8,11 +9,14 @@ import { rolloutWorkflowId } from '../../workflows/contracts/ids.js';
 import { QUEUES } from '../../workflows/contracts/queues.js';
 import type { RolloutInput } from '../../workflows/contracts/rollout.js';
 import type { OccurrenceInput, PlanningSteps, ScheduleSteps } from '../../workflows/contracts/schedule.js';
+import type { InventorySteps } from '../../workflows/contracts/steps.js';
 import type { occurrence } from '../../workflows/occurrence.js';
 import type { rollout } from '../../workflows/rollout.js';
 import { type RealEnvironment, realEnvironment } from '../support/environment.js';
 import { rolloutInput, scriptedSteps } from './scripted-steps.js';
 import { withScriptedWorkers } from './scripted-workers.js';
+
+const DAY_MS = 86_400_000;
 
 let env: RealEnvironment;
 
@@ -23,122 +27,141 @@ afterAll(async () => {
   await env.teardown();
 });
 
-const kept = (id: string, size = 2) =>
-  keepInventory(
-    env.client,
-    rolloutInput(id, { ids: ['a', 'b', 'c'].map((one) => `${id}-${one}`), concurrency: 3 }, { max: 3, mode: 'loose' }),
-    size,
-  );
-
-function listsOf({ waves }: RolloutInput): Promise<WorkflowExecutionDescription[]> {
-  const parts = waves.flatMap((wave) => wave.parts ?? []);
-  return Promise.all(
-    parts.map(({ inventory }) => env.client.workflow.getHandle(inventory.workflowId, inventory.runId).describe()),
-  );
+/** A rollout of three upgrades, whose lists are two. */
+function kept(id: string): Promise<RolloutInput> {
+  const ids = ['a', 'b', 'c'].map((one) => `${id}-${one}`);
+  return keepInventory(env.client, rolloutInput(id, { ids, concurrency: 3 }, { max: 3, mode: 'loose' }), 2);
 }
 
-/** A worker that is busy may be late with their first and last task. */
+const refsOf = ({ waves }: RolloutInput) =>
+  waves.flatMap(({ parts = [] }) => parts.map(({ inventory: { workflowId, runId } }) => ({ workflowId, runId })));
+
+const handlesOf = (input: RolloutInput) =>
+  refsOf(input).map(({ workflowId, runId }) => env.client.workflow.getHandle(workflowId, runId));
+
+const listsOf = (input: RolloutInput): Promise<WorkflowExecutionDescription[]> =>
+  Promise.all(handlesOf(input).map((handle) => handle.describe()));
+
+/** A worker that is busy may be late with their only task. */
 async function expectStatuses(input: RolloutInput, expected: readonly string[]): Promise<void> {
   const statuses = async () => (await listsOf(input)).map(({ status }) => status.name);
   await expect.poll(statuses, { timeout: 30_000 }).toEqual(expected);
 }
 
-const start = (input: RolloutInput) =>
-  env.client.workflow.start<typeof rollout>('rollout', {
-    workflowId: rolloutWorkflowId(input.rollout),
-    taskQueue: QUEUES.main,
-    args: [input],
-  });
+interface Course {
+  readonly input: RolloutInput;
+  /** While its operations run. */
+  readonly meanwhile?: (handle: WorkflowHandleWithFirstExecutionRunId<typeof rollout>) => Promise<unknown>;
+  /** What comes of its lists. */
+  readonly lists: readonly string[];
+  readonly steps?: Partial<InventorySteps & ScheduleSteps & PlanningSteps>;
+}
 
-it('no worker has one before its rollout ends; then it ends as well', async () => {
-  let sent = () => {};
-  const isSent = new Promise<void>((resolve) => (sent = resolve));
+async function run({ input, meanwhile, lists, steps: more }: Course): Promise<void> {
+  let begin = () => {};
+  const begun = new Promise<void>((resolve) => (begin = resolve));
   let goOn = () => {};
   const mayEnd = new Promise<void>((resolve) => (goOn = resolve));
   const steps = scriptedSteps({
     awaitOperation: async () => {
-      sent();
+      begin();
       await mayEnd;
       return {};
     },
   });
-  await withScriptedWorkers(env, steps, async () => {
-    const input = await kept('lists');
-    const handle = await start(input);
-    await isSent;
+  const [reads, waits] = [
+    { ...steps.reads, ...more },
+    { ...steps.waits, ...more },
+  ];
+  await withScriptedWorkers(env, { ...steps, reads, waits }, async () => {
+    const handle = await env.client.workflow.start<typeof rollout>('rollout', {
+      workflowId: rolloutWorkflowId(input.rollout),
+      taskQueue: QUEUES.main,
+      args: [input],
+    });
+    await begun;
+    // Else what fails here would be told by a time-out of the worker, which waits for its steps.
+    await Promise.resolve(meanwhile?.(handle)).finally(goOn);
+    expect((await handle.result()).counts).toEqual({ Succeeded: 3 });
+    await expectStatuses(input, lists);
+  });
+}
+
+it('no worker has one before its rollout ends; then it ends as well', async () => {
+  const input = await kept('ends');
+  const meanwhile = async () => {
     for (const { status, historyLength, startTime, raw } of await listsOf(input)) {
       // Started, and nothing else.
       expect([status.name, historyLength]).toEqual(['RUNNING', 1]);
       const endsAt = tsToMs(raw.workflowExtendedInfo?.executionExpirationTime);
-      expect(Math.round((endsAt - startTime.getTime()) / 86_400_000)).toBe(365);
+      expect(Math.round((endsAt - startTime.getTime()) / DAY_MS)).toBe(365);
     }
-    goOn();
-    expect((await handle.result()).counts).toEqual({ Succeeded: 3 });
-    await expectStatuses(input, ['COMPLETED', 'COMPLETED']);
-  });
+  };
+  await run({ input, meanwhile, lists: ['COMPLETED', 'COMPLETED'] });
+});
+
+it('those of a rollout that is cancelled end with it', async () => {
+  const input = await kept('cancelled');
+  await run({ input, meanwhile: (handle) => handle.cancel(), lists: ['COMPLETED', 'COMPLETED'] });
 });
 
 it('one that was ended by hand keeps no rollout from its end, and is not made anew', async () => {
-  await withScriptedWorkers(env, scriptedSteps(), async () => {
-    const input = await kept('gone');
-    const ids = input.waves.flatMap(({ parts = [] }) => parts.map(({ inventory }) => inventory.workflowId));
-    // Whoever reads it reads its history, which outlives it.
-    await env.client.workflow.getHandle(ids[0] ?? '').terminate('for the test');
-    expect((await (await start(input)).result()).counts).toEqual({ Succeeded: 3 });
-    await expectStatuses(input, ['TERMINATED', 'COMPLETED']);
-    expect((await env.client.workflow.getHandle(ids[0] ?? '').describe()).status.name).toBe('TERMINATED');
+  const input = await kept('gone');
+  await run({
+    input,
+    meanwhile: () => handlesOf(input)[0]?.terminate() ?? Promise.reject(new Error('no list')),
+    lists: ['TERMINATED', 'COMPLETED'],
   });
+  const [first] = refsOf(input);
+  expect((await env.client.workflow.getHandle(first?.workflowId ?? '').describe()).runId).toBe(first?.runId);
+});
+
+it('a rollout that cannot let them go ends all the same', async () => {
+  const releaseInventories = () => Promise.reject(ApplicationFailure.nonRetryable('denied'));
+  await run({ input: await kept('denied'), lists: ['RUNNING', 'RUNNING'], steps: { releaseInventories } });
 });
 
 it("a schedule's run whose rollout runs already is skipped, and ends the lists that it made alone", async () => {
-  let goOn = () => {};
-  const mayEnd = new Promise<void>((resolve) => (goOn = resolve));
-  const steps = scriptedSteps({ awaitOperation: () => mayEnd.then(() => ({})) });
-  let planned: RolloutInput | null = null;
-  const scheduling: ScheduleSteps & PlanningSteps = {
+  const [input, planned] = [await kept('twice'), await kept('twice')];
+  const steps: ScheduleSteps & PlanningSteps = {
     beginOccurrence: async () => ({ verdict: 'plan', rollout: 'twice', opens: null, closes: null, reason: 'opens' }),
     pauseSchedule: async () => {},
-    planOccurrence: async () => {
-      planned = await kept('twice');
-      return { input: planned, reason: '3 to be upgraded' };
-    },
+    planOccurrence: async () => ({ input: planned, reason: '3 to be upgraded' }),
   };
-  const reads = { ...steps.reads, ...scheduling };
-  await withScriptedWorkers(env, { ...steps, reads, waits: { ...steps.waits, ...scheduling } }, async () => {
-    const running = await kept('twice');
-    const handle = await start(running);
+  const meanwhile = async () => {
     const note = await env.client.workflow.execute<typeof occurrence>('occurrence', {
       workflowId: 'schedule:twice',
       taskQueue: QUEUES.main,
       args: [{ schedule: 'twice', pauseOnFailure: false, timing: { scale: 1 } } as OccurrenceInput],
     });
     expect(note).toMatchObject({ state: 'Skipped', reason: 'the rollout runs already' });
-    await expectStatuses(planned ?? running, ['COMPLETED', 'COMPLETED']);
-    await expectStatuses(running, ['RUNNING', 'RUNNING']);
-    goOn();
-    expect((await handle.result()).counts).toEqual({ Succeeded: 3 });
-    await expectStatuses(running, ['COMPLETED', 'COMPLETED']);
-  });
+    await expectStatuses(planned, ['COMPLETED', 'COMPLETED']);
+    await expectStatuses(input, ['RUNNING', 'RUNNING']);
+  };
+  await run({ input, meanwhile, lists: ['COMPLETED', 'COMPLETED'], steps });
 });
 
-it('one that began at once, as of an older release, ends with its rollout as well', async () => {
-  await withScriptedWorkers(env, scriptedSteps(), async () => {
-    const input = await kept('older', 3);
-    const [wave] = input.waves;
-    const [part] = wave?.parts ?? [];
-    if (wave === undefined || part === undefined) throw new Error('a rollout without a list');
-    const { workflowId, runId } = part.inventory;
-    const list = await inputOf(env.client, workflowId, runId);
-    const { firstExecutionRunId } = await env.client.workflow.start('inventory', {
-      workflowId,
-      taskQueue: QUEUES.main,
-      args: [list],
-      workflowIdConflictPolicy: 'TERMINATE_EXISTING',
-    });
-    const begun = { ...part, inventory: { workflowId, runId: firstExecutionRunId } };
-    const older = { ...input, waves: [{ ...wave, parts: [begun] }] };
-    await expect.poll(async () => (await listsOf(older))[0]?.historyLength, { timeout: 30_000 }).toBe(4);
-    expect((await (await start(older)).result()).counts).toEqual({ Succeeded: 3 });
-    await expectStatuses(older, ['COMPLETED']);
-  });
+it('those that began at once, as of an older release, end with their rollout as well', async () => {
+  const input = await kept('older');
+  const begunAtOnce = await Promise.all(
+    refsOf(input).map(async ({ workflowId, runId }) => {
+      const { firstExecutionRunId } = await env.client.workflow.start('inventory', {
+        workflowId,
+        taskQueue: QUEUES.main,
+        args: [await inputOf(env.client, workflowId, runId)],
+        workflowIdConflictPolicy: 'TERMINATE_EXISTING',
+      });
+      return { workflowId, runId: firstExecutionRunId };
+    }),
+  );
+  const waves = input.waves.map((wave) => ({
+    ...wave,
+    parts: (wave.parts ?? []).map((part, at) => ({ ...part, inventory: begunAtOnce[at] ?? part.inventory })),
+  }));
+  const older = { ...input, waves };
+  const shortest = async () => Math.min(...(await listsOf(older)).map(({ historyLength }) => historyLength));
+  const meanwhile = async () => {
+    await expect.poll(shortest, { timeout: 30_000 }).toBeGreaterThanOrEqual(4);
+  };
+  await run({ input: older, meanwhile, lists: ['COMPLETED', 'COMPLETED'] });
 });

@@ -45,7 +45,7 @@ async function within<T>(script: Script, body: (shut: Shut) => Promise<T>): Prom
   let isOpen = false;
   let mayRead = Promise.resolve();
   const steps = scriptedSteps(script);
-  const reads: typeof steps.reads & GateSteps & InventorySteps = {
+  const reads: typeof steps.reads & GateSteps & Pick<InventorySteps, 'readInventory'> = {
     ...steps.reads,
     readInventory: (ref) => mayRead.then(() => inventorySteps.readInventory(ref)),
     readGates: async () => ({ 0: isOpen ? OPEN : { ...SHUT, until: new Date(Date.now() + 1_000).toISOString() } }),

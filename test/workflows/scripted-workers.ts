@@ -1,7 +1,7 @@
 import type { Client } from '@temporalio/client';
 import { type NativeConnection, Worker } from '@temporalio/worker';
 import { learningSteps } from '../../activities/durations.js';
-import { inventoryReleases, inventorySteps } from '../../activities/inventory.js';
+import { inventorySteps } from '../../activities/inventory.js';
 import { lockSteps } from '../../activities/locks.js';
 import { QUEUES } from '../../workflows/contracts/queues.js';
 import { workflowBundle } from '../support/environment.js';
@@ -29,11 +29,7 @@ export async function withScriptedWorkers<T>(
     maxCachedWorkflows: replays ? 0 : 1_000,
   });
   const submits = await Worker.create({ ...common, taskQueue: QUEUES.submit, activities: { ...steps.submits } });
-  const waits = await Worker.create({
-    ...common,
-    taskQueue: QUEUES.wait,
-    activities: { ...inventoryReleases, ...steps.waits },
-  });
+  const waits = await Worker.create({ ...common, taskQueue: QUEUES.wait, activities: { ...steps.waits } });
   const result = await main.runUntil(() => submits.runUntil(() => waits.runUntil(body)));
   await recordPatches(env.client);
   return result;

@@ -194,14 +194,10 @@ export interface QuarantineSteps {
   tellQuarantine(change: Extract<QuarantineChange, { kind: 'ended' }>): Promise<void>;
 }
 
-/** Reads of Temporal itself. */
+/** The lists that are kept in Temporal itself. */
 export interface InventorySteps {
   /** The upgrades of one shard. */
   readInventory(ref: InventoryRef): Promise<readonly UpgradeSpec[]>;
-}
-
-/** Not among the reads, whose slots prechecks may hold for hours. */
-export interface InventoryReleases {
   /** Ends what keeps them. */
   releaseInventories(refs: readonly InventoryRef[]): Promise<void>;
 }
