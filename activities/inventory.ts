@@ -10,6 +10,7 @@ import { inventoryWorkflowId } from '../workflows/contracts/ids.js';
 import { MESSAGES } from '../workflows/contracts/messages.js';
 import { commonQueue, QUEUES } from '../workflows/contracts/queues.js';
 import {
+  inventoriesOf,
   SHARD_SIZE,
   type InventoryInput,
   type InventoryRef,
@@ -113,9 +114,7 @@ export async function keepInventory(
 
 /** Of a rollout that could not be started. */
 export async function dropInventory(client: Client, input: RolloutInput): Promise<void> {
-  await mapAtOnce(
-    input.waves.flatMap(({ parts }) => parts ?? []),
-    ({ inventory: { workflowId, runId } }) =>
-      client.workflow.getHandle(workflowId, runId).terminate('its rollout was not started'),
+  await mapAtOnce(inventoriesOf(input), ({ workflowId, runId }) =>
+    client.workflow.getHandle(workflowId, runId).terminate('its rollout was not started'),
   );
 }

@@ -121,14 +121,14 @@ export function observeSoak(input: SoakInput, queue: string | undefined, summary
 }
 
 /** One read of the server, of about 100 KB; a bound of its own, since no cloud is asked. */
-const inventory = proxyActivities<Pick<InventorySteps, 'readInventory'>>({
+const inventory = proxyActivities<InventorySteps>({
   startToCloseTimeout: '30s',
   retry: { initialInterval: '1s', maximumInterval: '30s' },
   summary: 'Read the upgrades of this shard',
 });
 
 /** The end of a rollout waits for it, so it has an end. */
-const releasing = proxyActivities<Pick<InventorySteps, 'releaseInventories'>>({
+const releasing = proxyActivities<InventorySteps>({
   startToCloseTimeout: '30s',
   scheduleToCloseTimeout: '2m',
   retry: { initialInterval: '1s', maximumInterval: '30s' },

@@ -7,13 +7,13 @@ import { keepInventory } from '../../activities/inventory.js';
 import { inputOf } from '../../temporal/reads.js';
 import { rolloutWorkflowId } from '../../workflows/contracts/ids.js';
 import { QUEUES } from '../../workflows/contracts/queues.js';
-import type { RolloutInput } from '../../workflows/contracts/rollout.js';
+import { inventoriesOf, type RolloutInput } from '../../workflows/contracts/rollout.js';
 import type { OccurrenceInput, PlanningSteps, ScheduleSteps } from '../../workflows/contracts/schedule.js';
 import type { InventorySteps } from '../../workflows/contracts/steps.js';
 import type { occurrence } from '../../workflows/occurrence.js';
 import type { rollout } from '../../workflows/rollout.js';
 import { type RealEnvironment, realEnvironment } from '../support/environment.js';
-import { rolloutInput, scriptedSteps } from './scripted-steps.js';
+import { heldOperations, rolloutInput, scriptedSteps } from './scripted-steps.js';
 import { withScriptedWorkers } from './scripted-workers.js';
 
 const DAY_MS = 86_400_000;
@@ -33,11 +33,8 @@ function kept(id: string): Promise<RolloutInput> {
   return keepInventory(env.client, rolloutInput(id, { ids, concurrency: 3 }, { max: 3, mode: 'loose' }), 2);
 }
 
-const refsOf = ({ waves }: RolloutInput) =>
-  waves.flatMap(({ parts = [] }) => parts.map(({ inventory: { workflowId, runId } }) => ({ workflowId, runId })));
-
 const handlesOf = (input: RolloutInput) =>
-  refsOf(input).map(({ workflowId, runId }) => env.client.workflow.getHandle(workflowId, runId));
+  inventoriesOf(input).map(({ workflowId, runId }) => env.client.workflow.getHandle(workflowId, runId));
 
 const listsOf = (input: RolloutInput): Promise<WorkflowExecutionDescription[]> =>
   Promise.all(handlesOf(input).map((handle) => handle.describe()));
@@ -58,17 +55,8 @@ interface Course {
 }
 
 async function run({ input, meanwhile, lists, steps: more }: Course): Promise<void> {
-  let begin = () => {};
-  const begun = new Promise<void>((resolve) => (begin = resolve));
-  let goOn = () => {};
-  const mayEnd = new Promise<void>((resolve) => (goOn = resolve));
-  const steps = scriptedSteps({
-    awaitOperation: async () => {
-      begin();
-      await mayEnd;
-      return {};
-    },
-  });
+  const { script, followed, release } = heldOperations();
+  const steps = scriptedSteps(script);
   const [reads, waits] = [
     { ...steps.reads, ...more },
     { ...steps.waits, ...more },
@@ -79,9 +67,9 @@ async function run({ input, meanwhile, lists, steps: more }: Course): Promise<vo
       taskQueue: QUEUES.main,
       args: [input],
     });
-    await begun;
+    await followed;
     // Else what fails here would be told by a time-out of the worker, which waits for its steps.
-    await Promise.resolve(meanwhile?.(handle)).finally(goOn);
+    await Promise.resolve(meanwhile?.(handle)).finally(release);
     expect((await handle.result()).counts).toEqual({ Succeeded: 3 });
     await expectStatuses(input, lists);
   });
@@ -112,7 +100,7 @@ it('one that was ended by hand keeps no rollout from its end, and is not made an
     meanwhile: () => handlesOf(input)[0]?.terminate() ?? Promise.reject(new Error('no list')),
     lists: ['TERMINATED', 'COMPLETED'],
   });
-  const [first] = refsOf(input);
+  const [first] = inventoriesOf(input);
   expect((await env.client.workflow.getHandle(first?.workflowId ?? '').describe()).runId).toBe(first?.runId);
 });
 
@@ -144,7 +132,7 @@ it("a schedule's run whose rollout runs already is skipped, and ends the lists t
 it('those that began at once, as of an older release, end with their rollout as well', async () => {
   const input = await kept('older');
   const begunAtOnce = await Promise.all(
-    refsOf(input).map(async ({ workflowId, runId }) => {
+    inventoriesOf(input).map(async ({ workflowId, runId }) => {
       const { firstExecutionRunId } = await env.client.workflow.start('inventory', {
         workflowId,
         taskQueue: QUEUES.main,

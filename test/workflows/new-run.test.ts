@@ -23,7 +23,7 @@ import { ATTRIBUTES } from '../../workflows/contracts/search-attributes.js';
 import type { GateSteps, InventorySteps } from '../../workflows/contracts/steps.js';
 import type { rollout } from '../../workflows/rollout.js';
 import { type RealEnvironment, realEnvironment } from '../support/environment.js';
-import { rolloutInput, type Script, scriptedSteps, spec } from './scripted-steps.js';
+import { heldOperations, rolloutInput, type Script, scriptedSteps, spec } from './scripted-steps.js';
 import { withScriptedWorkers } from './scripted-workers.js';
 
 let env: RealEnvironment;
@@ -128,14 +128,6 @@ async function untilNewRun(of: Pick<Shut, 'shard'>): Promise<string> {
   return (await runOf(of.shard)) ?? '';
 }
 
-/** Operations that do not end before `release` is called. */
-function held() {
-  let release = () => {};
-  const released = new Promise<void>((resolve) => (release = resolve));
-  const awaitOperation = () => released.then(() => ({}));
-  return { script: { awaitOperation } satisfies Script, release: () => release() };
-}
-
 /** How many operations are followed, or were. */
 function awaited({ called }: Pick<Shut, 'called'>): number {
   return called.filter((call) => call.startsWith('await')).length;
@@ -153,7 +145,7 @@ async function endsOf({ shard }: Pick<Shut, 'shard'>) {
 }
 
 it('tells its new run all that it is told, also at that very moment', async () => {
-  const hold = held();
+  const hold = heldOperations();
   await within(hold.script, async (shut) => {
     const { shard, upgrades } = shut;
     const grant = { answers: 0, tellAfter: 1, stop: null };
@@ -207,7 +199,7 @@ it.each([
   ['its wave is terminated', ({ wave }: Shut) => env.client.workflow.getHandle(wave).terminate()],
   ['it is cancelled', ({ shard }: Shut) => env.client.workflow.getHandle(shard).cancel()],
 ])('follows what its new run has in flight when %s', async (_, end) => {
-  const hold = held();
+  const hold = heldOperations();
   await within(hold.script, async (shut) => {
     const second = await untilNewRun(shut);
     shut.open();
@@ -248,7 +240,7 @@ it('tells what its earlier runs did, also when it is cancelled before its new ru
 });
 
 it('starts nothing more once its history is full, and goes on after the end of what it has in flight', async () => {
-  const hold = held();
+  const hold = heldOperations();
   await within(hold.script, async (shut) => {
     const first = await runOf(shut.shard);
     const handle = env.client.workflow.getHandle(shut.shard);

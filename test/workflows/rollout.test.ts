@@ -17,7 +17,7 @@ import { ATTRIBUTES } from '../../workflows/contracts/search-attributes.js';
 import type { UpgradeSpec } from '../../workflows/contracts/upgrade.js';
 import type { rollout } from '../../workflows/rollout.js';
 import { timeSkippingEnvironment } from '../support/environment.js';
-import { type Script, scriptedSteps, spec } from './scripted-steps.js';
+import { heldOperations, type Script, scriptedSteps, spec } from './scripted-steps.js';
 import { withScriptedWorkers } from './scripted-workers.js';
 
 let env: TestWorkflowEnvironment;
@@ -351,10 +351,7 @@ describe('rollout', () => {
 
   it('cancelled: starts nothing more, follows what was submitted, and says that it was stopped', async () => {
     const resources = ids('e', 4);
-    let submitted = () => {};
-    const wasSubmitted = new Promise<void>((resolve) => (submitted = resolve));
-    let release = () => {};
-    const wasCancelled = new Promise<void>((resolve) => (release = resolve));
+    const { script, followed, release } = heldOperations();
     const { result, called } = await run(
       {
         waves: [
@@ -362,15 +359,9 @@ describe('rollout', () => {
           { ids: ids('e', 1), concurrency: 1 },
         ],
       },
-      {
-        awaitOperation: async () => {
-          submitted();
-          await wasCancelled;
-          return {};
-        },
-      },
+      script,
       async (handle) => {
-        await wasSubmitted;
+        await followed;
         await handle.cancel();
         await cancelRequested(upgradeWorkflowId(spec(resources[0] ?? '').resource));
         release();

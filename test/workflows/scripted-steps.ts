@@ -127,6 +127,22 @@ export function scriptedSteps(script: Script = {}): ScriptedSteps {
   };
 }
 
+/** Operations that are followed until they are let go, and have ended well then. */
+export function heldOperations() {
+  let follow = () => {};
+  const followed = new Promise<void>((resolve) => (follow = resolve));
+  let release = () => {};
+  const released = new Promise<void>((resolve) => (release = resolve));
+  const script = {
+    awaitOperation: async () => {
+      follow();
+      await released;
+      return {};
+    },
+  } satisfies Script;
+  return { script, followed, release };
+}
+
 /** A submit that asks for its rollout's hold right before it would send. @param before what it waits for first */
 export function asksForHold(before: () => Promise<void>): NonNullable<Script['submit']> {
   return async (input) => {

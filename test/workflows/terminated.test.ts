@@ -4,7 +4,7 @@ import { rolloutWorkflowId, waveWorkflowId } from '../../workflows/contracts/ids
 import { QUEUES } from '../../workflows/contracts/queues.js';
 import type { rollout } from '../../workflows/rollout.js';
 import { type RealEnvironment, realEnvironment } from '../support/environment.js';
-import { rolloutInput, scriptedSteps } from './scripted-steps.js';
+import { heldOperations, rolloutInput, scriptedSteps } from './scripted-steps.js';
 import { withScriptedWorkers } from './scripted-workers.js';
 
 let env: RealEnvironment;
@@ -17,24 +17,15 @@ afterAll(async () => {
 });
 
 it('a rollout whose wave is terminated counts every upgrade, and what was submitted is followed', async () => {
-  let submitted = () => {};
-  const wasSubmitted = new Promise<void>((resolve) => (submitted = resolve));
-  let release = () => {};
-  const wasTerminated = new Promise<void>((resolve) => (release = resolve));
-  const steps = scriptedSteps({
-    awaitOperation: async () => {
-      submitted();
-      await wasTerminated;
-      return {};
-    },
-  });
+  const { script, followed, release } = heldOperations();
+  const steps = scriptedSteps(script);
   await withScriptedWorkers(env, steps, async () => {
     const handle = await env.client.workflow.start<typeof rollout>('rollout', {
       workflowId: rolloutWorkflowId('r'),
       taskQueue: QUEUES.main,
       args: [rolloutInput('r', { ids: ['a', 'b', 'c'], concurrency: 1 }, { max: 5, mode: 'loose' })],
     });
-    await wasSubmitted;
+    await followed;
     await env.client.workflow.getHandle(waveWorkflowId('r', handle.firstExecutionRunId, 1)).terminate('by hand');
     const result = await handle.result();
     expect(result).toMatchObject({ outcome: 'Stopped', counts: { Held: 3 } });

@@ -15,7 +15,7 @@ import type { upgrade } from '../../workflows/upgrade.js';
 import { type HistoryEvent, goingOn } from '../support/crafted-history.js';
 import { timeSkippingEnvironment, workflowBundle } from '../support/environment.js';
 import { withScriptedWorkers } from './scripted-workers.js';
-import { type Script, scriptedSteps, upgradeInput } from './scripted-steps.js';
+import { heldOperations, type Script, scriptedSteps, upgradeInput } from './scripted-steps.js';
 
 let env: TestWorkflowEnvironment;
 let number = 0;
@@ -468,24 +468,12 @@ describe('upgrade', () => {
     });
 
     it('after its submit: is followed to the end', async () => {
-      let submitted = () => {};
-      const wasSubmitted = new Promise<void>((resolve) => (submitted = resolve));
-      let release = () => {};
-      const cancelled = new Promise<void>((resolve) => (release = resolve));
-      const { result, called } = await run(
-        {
-          awaitOperation: async () => {
-            submitted();
-            await cancelled;
-            return {};
-          },
-        },
-        async (handle) => {
-          await wasSubmitted;
-          await handle.cancel();
-          release();
-        },
-      );
+      const { script, followed, release } = heldOperations();
+      const { result, called } = await run(script, async (handle) => {
+        await followed;
+        await handle.cancel();
+        release();
+      });
       expect(called).toEqual(['precheck', 'submit', 'await', 'verify']);
       expect(result.outcome).toBe('Succeeded');
     });

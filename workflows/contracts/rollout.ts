@@ -106,6 +106,11 @@ export function sizeOf(wave: Pick<WavePlan, 'parts' | 'upgrades'>): number {
   return wave.upgrades?.length ?? (wave.parts ?? []).reduce((sum, { total }) => sum + total, 0);
 }
 
+/** Where the lists of a rollout are kept, of all its waves. */
+export function inventoriesOf({ waves }: RolloutInput): readonly InventoryRef[] {
+  return waves.flatMap(({ parts = [] }) => parts.map(({ inventory }) => inventory));
+}
+
 /** What a wave and its shards are given: the rollout's identity and what is left of its budget. */
 export interface WaveInput {
   readonly rollout: string;
