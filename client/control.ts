@@ -1,26 +1,24 @@
-/** A person's hand on a rollout: pause, resume, stop, skip, concurrency, and trying again what did not go well. */
+/** A person's hand on a rollout: pause, resume, stop, skip, concurrency, approvals. */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Client } from '@temporalio/client';
-import { inputOf, mapAtOnce } from '../temporal/reads.js';
+import { inputOf } from '../temporal/reads.js';
 import {
   type ConcurrencyRequest,
   type ControlRequest,
   type DecisionRequest,
   type SkipRequest,
   type WaiveRequest,
-  whyNoQuorum,
+  isControlRequest,
 } from '../workflows/contracts/control.js';
-import { rolloutWorkflowId, shardWorkflowId, upgradeWorkflowId } from '../workflows/contracts/ids.js';
+import { shardWorkflowId, upgradeWorkflowId } from '../workflows/contracts/ids.js';
 import { MESSAGES } from '../workflows/contracts/messages.js';
 import { SHARD_SIZE, type RolloutInput, type RolloutStatus } from '../workflows/contracts/rollout.js';
-import { FAILED_OUTCOMES, type Outcome, type UpgradeSpec } from '../workflows/contracts/upgrade.js';
-import { partLists, upgradesOf } from './inventory.js';
-import { describeRollout, rolloutStatus, startRollout, type StartedRollout } from './rollouts.js';
-import { rolloutRows, startedAs } from './rows.js';
+import { partLists } from './inventory.js';
+import { describeRollout } from './rollouts.js';
+import { startedAs } from './rows.js';
 import { ask, describeRun } from './server-reads.js';
 import { NotTakenError, takenUpdate } from './upgrades.js';
-import { goodIn, hasEnded, isGood } from './views.js';
 
 export interface Signed {
   readonly actor: string;
@@ -57,7 +55,7 @@ export interface RolloutRun {
  * Sends the act to a rollout's run, without waiting for a worker.
  *
  * @returns the id under which the rollout tells that it has heard it
- * @throws WorkflowNotFoundError when that run has ended
+ * @throws NotTakenError for one that nobody has signed; WorkflowNotFoundError when that run has ended
  */
 export async function sendControl(
   client: Client,
@@ -65,6 +63,8 @@ export async function sendControl(
   act: Omit<ControlRequest, 'requestId'>,
 ): Promise<string> {
   const request: ControlRequest = { requestId: randomUUID(), ...act };
+  // The rollout would take no notice of it, and nobody would be told.
+  if (!isControlRequest(request)) throw new NotTakenError('a pause, a resume or a stop has an actor and a reason');
   await client.workflow.getHandle(workflowId, runId).signal(MESSAGES.control, request);
   return request.requestId;
 }
@@ -173,102 +173,6 @@ export async function waive(client: Client, rollout: string, wave: string | null
   const input = await inputOf<RolloutInput>(client, run.workflowId, run.runId);
   const request: WaiveRequest = { ...signed, ...(wave === null ? {} : { wave: waveNumber(input, wave) }) };
   return takenUpdate<string>(client, run.workflowId, MESSAGES.waive, request);
-}
-
-/** Which upgrades of an ended rollout are tried again. */
-export const RETRIED: Readonly<Record<'failed' | 'skipped', readonly Outcome[]>> = {
-  failed: FAILED_OUTCOMES,
-  skipped: ['Skipped', 'NotStarted'],
-};
-
-/**
- * Starts a new rollout of what did not go well in one that has ended: the same plan, the same pinned targets, linked to
- * its parent.
- *
- * @throws UnknownRolloutError; NotTakenError when it still runs, nothing is left to try, what is tried waits for what is
- *   not, or nobody is left who may approve it
- */
-export async function retry(
-  client: Client,
-  rollout: string,
-  which: readonly (keyof typeof RETRIED)[],
-  { actor, reason }: Signed,
-): Promise<StartedRollout & { readonly upgrades: number }> {
-  const run = await describeRollout(client, rollout);
-  const view = await rolloutStatus(client, rollout);
-  if (!hasEnded(view)) {
-    throw new NotTakenError(`rollout ${rollout} is ${view.state}: only what has ended is tried again (stop it first)`);
-  }
-  const input = await inputOf<RolloutInput>(client, run.workflowId, run.runId);
-  const rows = await rolloutRows(client, rollout);
-  const outcomes = which.flatMap((one) => RETRIED[one]);
-  const wanted = new Set(
-    rows
-      .filter(({ outcome }) => outcome !== null && !isGood(outcome) && outcomes.includes(outcome))
-      .map((row) => row.workflowId),
-  );
-  if (wanted.size === 0) throw new NotTakenError(`nothing of ${rollout} is left to be tried again`);
-
-  const lists = await mapAtOnce(input.waves, (wave) => upgradesOf(client, wave));
-  const isWanted = (spec: UpgradeSpec) => wanted.has(upgradeWorkflowId(spec.resource));
-  const waves = input.waves
-    .map(({ parts: _parts, ...wave }, at) => ({ ...wave, upgrades: (lists[at] ?? []).filter(isWanted) }))
-    .filter(({ upgrades }) => upgrades.length > 0);
-  const startedBy = [...new Set([input.startedBy, ...(input.retryOf?.startedBy ?? [])])];
-  checkApprovals([input, ...waves], actor, startedBy);
-  const isGoodNow = new Set(rows.filter(({ outcome }) => isGood(outcome)).map((row) => row.workflowId));
-  checkProviders(lists.flat(), (id) => (wanted.has(id) ? 'wanted' : isGoodNow.has(id) ? 'good' : 'missed'));
-  const started = await startRollout(client, {
-    ...input,
-    rollout: await freeName(client, rollout),
-    startedBy: actor,
-    waves,
-    ...(input.minSuccess === undefined ? {} : { minSuccess: Math.max(input.minSuccess - goodIn(view.counts), 1) }),
-    ...(input.windows === undefined ? {} : { windows: { ...input.windows, since: new Date().toISOString() } }),
-    retryOf: { rollout, runId: run.runId, reason, startedBy },
-  });
-  return { ...started, upgrades: wanted.size };
-}
-
-/** @throws NotTakenError when too few are left who may approve what needs approval */
-function checkApprovals(
-  gated: readonly Pick<RolloutInput, 'approval'>[],
-  actor: string,
-  before: readonly string[],
-): void {
-  for (const { approval } of gated) {
-    const why = approval === undefined ? null : whyNoQuorum(approval, actor, before);
-    if (why !== null) throw new NotTakenError(`${why}: let somebody else retry it`);
-  }
-}
-
-/** @throws NotTakenError when something is wanted before what it waits for has reached its target */
-function checkProviders(
-  specs: readonly UpgradeSpec[],
-  standing: (workflowId: string) => 'wanted' | 'good' | 'missed',
-): void {
-  const missed = new Map<string, UpgradeSpec>();
-  for (const spec of specs) {
-    if (standing(upgradeWorkflowId(spec.resource)) !== 'missed') continue;
-    for (const name of spec.provides ?? []) missed.set(name, spec);
-  }
-  for (const { resource, after = [] } of specs) {
-    if (standing(upgradeWorkflowId(resource)) !== 'wanted') continue;
-    const provider = after.map((name) => missed.get(name)).find((one) => one !== undefined);
-    if (provider !== undefined) {
-      const { id } = provider.resource;
-      throw new NotTakenError(`${resource.id} waits for ${id}, which did not reach its target: retry it as well`);
-    }
-  }
-}
-
-/** `spring-1a2b3c4d-retry-1`, or the next number that no rollout has. */
-async function freeName(client: Client, rollout: string): Promise<string> {
-  const root = rollout.replace(/-retry-\d+$/, '');
-  for (let number = 1; ; number += 1) {
-    const name = `${root}-retry-${number}`;
-    if ((await describeRun(client, rolloutWorkflowId(name))) === null) return name;
-  }
 }
 
 async function running(client: Client, rollout: string): Promise<RolloutRun> {

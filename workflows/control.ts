@@ -97,6 +97,7 @@ export class Control {
     if (!Number.isInteger(concurrency) || concurrency < 1 || concurrency > 10_000) {
       throw new Error('a concurrency is a whole number from 1 to 10000');
     }
+    this.mustGoOn();
     if (wave !== null) this.rollout.openWave(wave);
     else if (this.rollout.waves.every(({ state }) => state !== 'Pending' && state !== 'Running')) {
       throw new Error('every wave has ended');
@@ -114,15 +115,21 @@ export class Control {
       this.order(wave, { concurrency });
     }
     const { max, mode } = rollout.input.budget;
-    const allowed = allowedInFlight(concurrency, max, rollout.failures, mode);
-    return allowed < concurrency
-      ? `${concurrency} at a time${where}; the ${mode} budget of ${max} allows ${allowed} now`
+    const budgets = [
+      { max, failures: rollout.failures, of: '' },
+      ...open.flatMap(({ plan, failures }) =>
+        plan.maxFailures === undefined ? [] : [{ max: plan.maxFailures, failures, of: ` of wave ${plan.name}` }],
+      ),
+    ].map((one) => ({ ...one, allowed: allowedInFlight(concurrency, one.max, one.failures, mode) }));
+    const tightest = budgets.reduce((least, one) => (one.allowed < least.allowed ? one : least));
+    return tightest.allowed < concurrency
+      ? `${concurrency} at a time${where}; the ${mode} budget of ${tightest.max}${tightest.of} allows ${tightest.allowed} now`
       : `${concurrency} at a time${where}`;
   }
 
   /** @throws Error saying why this person's word is not taken */
   mayDecide(request: DecisionRequest): void {
-    const { approvals, result, gate } = this.rollout;
+    const { approvals, result, gate, waves } = this.rollout;
     mustBeInTime(request);
     if (result !== null) throw new Error('the rollout has ended');
     const { rejection } = approvals;
@@ -130,6 +137,9 @@ export class Control {
       const { title, actor, reason } = rejection;
       throw new Error(`${title} was rejected by ${actor} already: ${reason}`);
     }
+    this.mustGoOn();
+    const wave = waves[(request.wave ?? gate ?? 0) - 1];
+    if (wave?.state === 'Skipped') throw new Error(`wave ${wave.plan.name} is skipped: it needs no approval`);
     approvals.mayDecide(request, gate);
   }
 
@@ -172,6 +182,12 @@ export class Control {
     if (wave.concurrency !== given.wave.concurrency) this.order(wave, { concurrency: wave.concurrency });
     if (wave.skipRest !== null && patched('skip-rest-at-start')) this.order(wave, { skipRest: wave.skipRest });
     for (const skip of wave.skips.slice(given.skips?.length ?? 0)) this.order(wave, { skip });
+  }
+
+  /** @throws Error when nothing more of the rollout begins */
+  private mustGoOn(): void {
+    const { isOver, isStopping } = this.rollout;
+    if (isOver || isStopping) throw new Error('nothing more of the rollout begins');
   }
 
   /** The open soak of this wave; without a number, the one that runs. */

@@ -108,7 +108,7 @@ export class ShardLeases<T extends Leased> {
         this.binding.delete(next);
         return { next, verdict: 'again', reason: '' };
       }
-      const reason = `another upgrade of this resource is running: ${leaseOf(next)}${owner === undefined ? '' : ` of ${describeOwner(owner)}`}`;
+      const reason = lockedBy(next, owner);
       const { onLocked } = next.spec;
       if (onLocked === 'wait' || this.binding.has(next)) this.locked.set(next, reason);
       if (onLocked !== 'wait') return { next, verdict: onLocked === 'fail' ? 'fail' : 'skip', reason };
@@ -132,7 +132,9 @@ export class ShardLeases<T extends Leased> {
         await sleep(wait, { summary: `${waiting.length} resources are upgraded by others` });
         const owners = await lockOwners(waiting.map(leaseOf));
         for (const [at, next] of waiting.entries()) {
-          if (owners[at] !== null) continue;
+          const owner = owners[at];
+          if (owner != null && this.locked.has(next)) this.locked.set(next, lockedBy(next, owner));
+          if (owner !== null) continue;
           this.locked.delete(next);
           this.binding.delete(next);
         }
@@ -151,6 +153,8 @@ function leaseOf({ spec }: Leased): string {
   return upgradeWorkflowId(spec.resource);
 }
 
-function describeOwner({ rollout, since, phase }: LockOwner): string {
-  return `rollout ${rollout} since ${since}, in phase ${phase}`;
+/** @param owner `undefined` where nobody looked who it is */
+function lockedBy(next: Leased, owner: LockOwner | undefined): string {
+  const of = owner === undefined ? '' : ` of rollout ${owner.rollout} since ${owner.since}, in phase ${owner.phase}`;
+  return `another upgrade of this resource is running: ${leaseOf(next)}${of}`;
 }

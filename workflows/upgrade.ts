@@ -58,8 +58,11 @@ const PATIENCE_MS = 2 * 3_600_000;
 const BUSY_RETRY_MS: Growing = { first: 60_000, longest: 15 * 60_000 };
 /** A send that waits for the account's rate goes soon; one that cannot get out need not try every second. */
 const DEFERRED_RETRY_MS: Growing = { first: 5_000, longest: 5 * 60_000 };
-/** While the truth cannot be read: a dozen looks a day in the end. */
+/** While the truth cannot be read: a dozen looks a day for five days. */
 const HELD_RETRY_MS: Growing = { first: 10 * 60_000, longest: 2 * 3_600_000 };
+/** Then a person has it, and one a day will do: each writes twenty events, and months of them have to fit a history. */
+const FREQUENT_LOOKS = 60;
+const DAILY_MS = 24 * 3_600_000;
 
 /** On hold right before its send: its shard tells the end of it, so looks are only for when that one is gone. */
 const HELD_BACK_MS: Growing = { first: 2 * 3_600_000, longest: 24 * 3_600_000 };
@@ -243,7 +246,7 @@ class UpgradeRun {
           return submitted;
         case 'unknown':
           this.show('Held', 'another look at the cloud', submitted.reason);
-          await this.shielded.run(() => this.hold(growing(HELD_RETRY_MS, look), submitted.reason));
+          await this.shielded.run(() => this.hold(look, submitted.reason));
           if (this.isResolved(submitted.reason)) return submitted;
           continue;
         case 'closed':
@@ -297,7 +300,7 @@ class UpgradeRun {
         this.toVersion = verified.version;
         if (verified.verdict !== 'unreadable' && verified.verdict !== 'still-running') return verified;
         this.show('Held', 'another look at the cloud', verified.reason, true);
-        await this.hold(growing(HELD_RETRY_MS, look), verified.reason);
+        await this.hold(look, verified.reason);
         if (this.isResolved(verified.reason)) return null;
       }
     });
@@ -512,8 +515,10 @@ class UpgradeRun {
     }
   }
 
-  private async hold(atScaleOneMs: number, reason: string): Promise<void> {
-    await condition(() => this.resolution !== null, this.atScale(atScaleOneMs), { summary: short(reason) });
+  /** Until a person's word, or the next look after so many. */
+  private async hold(looks: number, reason: string): Promise<void> {
+    const wait = looks < FREQUENT_LOOKS ? growing(HELD_RETRY_MS, looks) : DAILY_MS;
+    await condition(() => this.resolution !== null, this.atScale(wait), { summary: short(reason) });
   }
 
   private async waitFor(atScaleOneMs: number, reason: string): Promise<void> {

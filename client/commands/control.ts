@@ -14,7 +14,8 @@ import {
   withOutputOption,
   withServerOptions,
 } from '../context.js';
-import { control, decide, retry, RETRIED, setConcurrency, skip, waive } from '../control.js';
+import { control, decide, setConcurrency, skip, waive } from '../control.js';
+import { retry, RETRIED } from '../retry.js';
 import { UsageError } from '../errors.js';
 import { EXIT } from '../exit-codes.js';
 import { count, moment } from '../render/text.js';

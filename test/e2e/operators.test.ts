@@ -5,7 +5,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemClock } from '../../activities/clock.js';
-import { retry } from '../../client/control.js';
+import { retry } from '../../client/retry.js';
 import { keepInventory } from '../../activities/inventory.js';
 import { waitForRollout } from '../../client/rollouts.js';
 import { rolloutRows } from '../../client/rows.js';

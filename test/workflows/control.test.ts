@@ -4,11 +4,16 @@ import { ApplicationFailure } from '@temporalio/common';
 import { WorkflowFailedError, type WorkflowHandle, WorkflowUpdateFailedError } from '@temporalio/client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { keepInventory } from '../../activities/inventory.js';
-import type { ConcurrencyRequest, ControlRequest, SkipRequest } from '../../workflows/contracts/control.js';
+import type {
+  ConcurrencyRequest,
+  ControlRequest,
+  DecisionRequest,
+  SkipRequest,
+} from '../../workflows/contracts/control.js';
 import { rolloutWorkflowId, shardWorkflowId, upgradeWorkflowId } from '../../workflows/contracts/ids.js';
 import { MESSAGES } from '../../workflows/contracts/messages.js';
 import { QUEUES } from '../../workflows/contracts/queues.js';
-import type { RolloutInput, RolloutResult, RolloutStatus } from '../../workflows/contracts/rollout.js';
+import type { RolloutInput, RolloutResult, RolloutStatus, WavePlan } from '../../workflows/contracts/rollout.js';
 import type { UpgradeSpec } from '../../workflows/contracts/upgrade.js';
 import { Control } from '../../workflows/control.js';
 import type { RolloutState } from '../../workflows/rollout-state.js';
@@ -34,6 +39,10 @@ interface Plan {
   readonly concurrency?: number;
   readonly shardSize?: number;
   readonly budget?: RolloutInput['budget'];
+  /** Of each wave. */
+  readonly maxFailures?: number;
+  /** Of the waves, in their order. */
+  readonly approvals?: readonly WavePlan['approval'][];
 }
 
 /** A gate that steps wait at until it is opened. */
@@ -65,6 +74,8 @@ async function run(
           name: `wave ${at + 1}`,
           concurrency: plan.concurrency ?? 1,
           upgrades,
+          ...(plan.maxFailures === undefined ? {} : { maxFailures: plan.maxFailures }),
+          ...(plan.approvals?.[at] === undefined ? {} : { approval: plan.approvals[at] }),
         })),
         budget: plan.budget ?? { max: 9, mode: 'loose' },
         accountLimits: {},
@@ -455,4 +466,58 @@ describe('concurrency', () => {
     expect(result.counts).toEqual({ Succeeded: 12 });
     expect(most).toBeLessThanOrEqual(1);
   });
+});
+
+describe('a word that could change nothing', () => {
+  it('is not taken of a skipped wave, nor once the rollout is stopping', async () => {
+    const submitted = gate();
+    const release = gate();
+    const approval = { quorum: 1, approvers: ['ben'], expiresAfterMs: 86_400_000 };
+    const decide = (handle: Handle, decision: DecisionRequest['decision'], wave: number) =>
+      handle.executeUpdate<string, [DecisionRequest]>(MESSAGES.decide, {
+        args: [{ decision, wave, planDigest: 'digest', actor: 'ben', reason: 'it is time' }],
+      });
+    const { result } = await run(
+      { waves: [specs(2), specs(1), specs(1)], approvals: [undefined, approval, approval] },
+      {
+        awaitOperation: async () => {
+          submitted.open();
+          await release.opened;
+          return {};
+        },
+      },
+      async (handle) => {
+        await submitted.opened;
+        await skip(handle, { wave: 2, upgrade: null });
+        for (const decision of ['approve', 'reject'] as const) {
+          expect(await refusal(decide(handle, decision, 2))).toBe('wave wave 2 is skipped: it needs no approval');
+        }
+        await control(handle, 'stop');
+        expect(await refusal(decide(handle, 'approve', 3))).toBe('nothing more of the rollout begins');
+        expect(await refusal(concurrency(handle, 4))).toBe('nothing more of the rollout begins');
+        release.open();
+      },
+    );
+    expect(result).toMatchObject({ outcome: 'Stopped', counts: { Succeeded: 1, NotStarted: 2, Skipped: 1 } });
+  });
+});
+
+it("a new concurrency is answered with what the tightest budget allows, a wave's own as well", async () => {
+  const submitted = gate();
+  const release = gate();
+  await run(
+    { waves: [specs(2)], budget: { max: 9, mode: 'strict' }, maxFailures: 0 },
+    {
+      awaitOperation: async () => {
+        submitted.open();
+        await release.opened;
+        return {};
+      },
+    },
+    async (handle) => {
+      await submitted.opened;
+      expect(await concurrency(handle, 8)).toBe('8 at a time; the strict budget of 0 of wave wave 1 allows 1 now');
+      release.open();
+    },
+  );
 });

@@ -2,7 +2,9 @@
 import { WorkflowFailedError, WorkflowUpdateFailedError } from '@temporalio/client';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { keepInventory } from '../../activities/inventory.js';
-import { retry, skip } from '../../client/control.js';
+import { control, skip } from '../../client/control.js';
+import { retry } from '../../client/retry.js';
+import { inputOf } from '../../temporal/reads.js';
 import { rolloutWorkflowId } from '../../workflows/contracts/ids.js';
 import { MESSAGES } from '../../workflows/contracts/messages.js';
 import { QUEUES } from '../../workflows/contracts/queues.js';
@@ -83,7 +85,6 @@ it('a wave of a retry provides only what it tries again: skipping it misses noth
     },
   });
   await withScriptedWorkers(env, steps, async () => {
-    const wave = (name: string, ...upgrades: UpgradeSpec[]): WavePlan => ({ name, concurrency: 2, upgrades });
     const input = {
       ...rolloutInput('reached', { ids: [], concurrency: 2 }, { max: 9, mode: 'loose' }),
       waves: [
@@ -165,5 +166,104 @@ it('who started what is tried again may not approve the retry, nor a retry of th
     }
     expect(await decide(third, 'ben')).toBe('wave one is approved');
     await ended(env.client.workflow.getHandle(third));
+  });
+});
+
+/** A rollout of several waves that tolerates nothing, once it has ended. */
+async function beginWaves(id: string, waves: readonly WavePlan[], more: Partial<RolloutInput> = {}) {
+  const input = { ...rolloutInput(id, { ids: [], concurrency: 2 }, { max: 0, mode: 'strict' }), ...more, waves };
+  return env.client.workflow.start<typeof rollout>('rollout', {
+    workflowId: rolloutWorkflowId(id),
+    taskQueue: QUEUES.main,
+    args: [await keepInventory(env.client, input)],
+  });
+}
+
+const wave = (name: string, ...upgrades: UpgradeSpec[]): WavePlan => ({ name, concurrency: 2, upgrades });
+const SOAK = { forMs: 60_000, everyMs: 1_000, http: { url: 'http://127.0.0.1:1/', timeoutMs: 1_000 } };
+
+it('a wave that has not soaked does so before a later one is tried again', async () => {
+  let soaks: () => void = () => undefined;
+  const soaked = new Promise<void>((resolve) => {
+    soaks = resolve;
+  });
+  let isRetry = false;
+  let submittedBefore: readonly string[] = [];
+  const steps = scriptedSteps({
+    precheck: ({ spec: { resource } }) =>
+      isRetry && resource.id === 'canary' ? { verdict: 'already-at-target', version: '2' } : {},
+    soak: () => {
+      if (isRetry) submittedBefore = steps.called.filter((call) => call.startsWith('submit'));
+      return isRetry ? Promise.resolve({}) : soaked.then(() => ({}));
+    },
+  });
+  await withScriptedWorkers(env, steps, async () => {
+    const handle = await beginWaves('unsoaked', [
+      { ...wave('one', spec('canary')), soak: SOAK },
+      wave('two', spec('rest')),
+    ]);
+    await expect
+      .poll(async () => (await handle.query<RolloutStatus>(MESSAGES.rolloutStatus)).waves[0]?.soak?.state, {
+        timeout: 60_000,
+      })
+      .toBe('Running');
+    await control(env.client, 'unsoaked', { ...ana, act: 'stop' });
+    soaks();
+    await ended(handle);
+
+    isRetry = true;
+    const again = await retry(env.client, 'unsoaked', ['skipped'], ana);
+    expect(again.upgrades).toBe(2);
+    const { counts } = (await env.client.workflow.getHandle(again.workflowId).result()) as RolloutResult;
+    expect(counts).toEqual({ AlreadyAtTarget: 1, Succeeded: 1 });
+    expect(submittedBefore).toEqual(['submit canary']);
+    expect(steps.called.filter((call) => call.startsWith('submit'))).toEqual(['submit canary', 'submit rest']);
+  });
+});
+
+it('a member of a group that serves nobody keeps its place, and is tried again first', async () => {
+  let isMended = false;
+  const steps = scriptedSteps({
+    precheck: ({ spec: { resource } }) =>
+      resource.id === 'left' && !isMended ? { verdict: 'refused', reason: 'no space' } : {},
+    verify: ({ spec: { resource } }) =>
+      resource.id === 'right' && !isMended ? { verdict: 'unhealthy', reason: 'down' } : {},
+  });
+  await withScriptedWorkers(env, steps, async () => {
+    const groups = { pair: 1 };
+    const pair = (...ids: string[]) => ids.map((id) => ({ ...spec(id), groups }));
+    const budget = { max: 9, mode: 'loose' } as const;
+    await ended(await beginWaves('pair', [wave('one', ...pair('left', 'right', 'third'))], { budget }));
+    await expect(retry(env.client, 'pair', ['skipped'], ana)).rejects.toThrow(
+      'third is in group pair, of which no more than 1 may be unavailable, and right ended Failed: retry that first',
+    );
+
+    isMended = true;
+    steps.called.splice(0);
+    const again = await retry(env.client, 'pair', ['failed', 'skipped'], ana);
+    await ended(env.client.workflow.getHandle(again.workflowId));
+    expect(steps.called.filter((call) => call.startsWith('submit'))).toEqual([
+      'submit right',
+      'submit left',
+      'submit third',
+    ]);
+
+    // In an earlier wave than the one that serves nobody, it would be its turn first.
+    isMended = false;
+    const apart = [wave('one', ...pair('left')), wave('two', ...pair('right'))];
+    await ended(await beginWaves('apart', apart, { budget }));
+    await expect(retry(env.client, 'apart', ['failed'], ana)).rejects.toThrow('left is in group pair');
+  });
+});
+
+it('a retry asks for no more successes than it has upgrades', async () => {
+  const steps = scriptedSteps({ precheck: () => ({ verdict: 'refused', reason: 'no space' }) });
+  await withScriptedWorkers(env, steps, async () => {
+    const waves = [wave('one', spec('a1')), wave('two', spec('a2'), spec('a3'))];
+    await ended(await beginWaves('least', waves, { minSuccess: 3 }));
+    const again = await retry(env.client, 'least', ['failed'], ana);
+    const { minSuccess } = await inputOf<RolloutInput>(env.client, again.workflowId, again.runId);
+    expect([again.upgrades, minSuccess]).toEqual([1, 1]);
+    await ended(env.client.workflow.getHandle(again.workflowId));
   });
 });

@@ -288,6 +288,20 @@ describe('upgrade', () => {
       expect(result.reason).toBe(`resolved as ${as} by ada@ops: seen in the console; last seen: HTTP 503`);
     });
 
+    it('after weeks in which its truth could not be read, within the bound of a history', async () => {
+      const { result, events, called } = await run(
+        { verify: () => ({ verdict: 'unreadable', version: null, reason: 'HTTP 403' }) },
+        async (handle) => {
+          for (let week = 0; week < 4; week += 1) await env.sleep('7 days');
+          await resolveBy(handle, 'done');
+        },
+      );
+      expect(result).toMatchObject({ outcome: 'Succeeded' });
+      // A dozen a day at first, and then one.
+      expect(called.filter((step) => step === 'verify').length).toBeGreaterThan(75);
+      expect(events).toBeLessThanOrEqual(2_500);
+    });
+
     it('while it is overdue: nobody waits for the operation any more', async () => {
       const { result, called } = await run(
         {

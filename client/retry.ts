@@ -1,0 +1,180 @@
+/** Trying again what did not go well in a rollout that has ended: a new one, linked to it. */
+import type { Client } from '@temporalio/client';
+import { inputOf, mapAtOnce } from '../temporal/reads.js';
+import { whyNoQuorum } from '../workflows/contracts/control.js';
+import { rolloutWorkflowId, upgradeWorkflowId } from '../workflows/contracts/ids.js';
+import type { RolloutInput, WaveStatus } from '../workflows/contracts/rollout.js';
+import type { SoakStatus } from '../workflows/contracts/soak.js';
+import { FAILED_OUTCOMES, type Outcome, type UpgradeSpec } from '../workflows/contracts/upgrade.js';
+import type { Signed } from './control.js';
+import { upgradesOf } from './inventory.js';
+import { describeRollout, rolloutStatus, startRollout, type StartedRollout } from './rollouts.js';
+import { rolloutRows } from './rows.js';
+import { describeRun } from './server-reads.js';
+import { NotTakenError } from './upgrades.js';
+import { goodIn, hasEnded, isGood } from './views.js';
+
+/** Which upgrades of an ended rollout are tried again. */
+export const RETRIED: Readonly<Record<'failed' | 'skipped', readonly Outcome[]>> = {
+  failed: FAILED_OUTCOMES,
+  skipped: ['Skipped', 'NotStarted'],
+};
+
+/** Of a soak that keeps no later wave from beginning. */
+const SOAKED: readonly SoakStatus['state'][] = ['Done', 'Waived', 'Skipped'];
+/** After these a resource may serve nobody. */
+const UNWELL: readonly (Outcome | null)[] = ['Failed', 'Held'];
+
+/**
+ * Starts a new rollout of what did not go well in one that has ended: the same plan, the same pinned targets, linked to
+ * its parent. A wave that has not soaked does so before a later one is tried again.
+ *
+ * @returns with `upgrades`, how many it has: what is tried again, and what soaks with it
+ * @throws UnknownRolloutError; NotTakenError when it still runs, nothing is left to try, what is tried waits for what is
+ *   not, its group has no place for it, or nobody is left who may approve it
+ */
+export async function retry(
+  client: Client,
+  rollout: string,
+  which: readonly (keyof typeof RETRIED)[],
+  { actor, reason }: Signed,
+): Promise<StartedRollout & { readonly upgrades: number }> {
+  const run = await describeRollout(client, rollout);
+  const view = await rolloutStatus(client, rollout);
+  if (!hasEnded(view)) {
+    throw new NotTakenError(`rollout ${rollout} is ${view.state}: only what has ended is tried again (stop it first)`);
+  }
+  const input = await inputOf<RolloutInput>(client, run.workflowId, run.runId);
+  const rows = await rolloutRows(client, rollout);
+  const outcomes = which.flatMap((one) => RETRIED[one]);
+  const wanted = new Set(
+    rows
+      .filter(({ outcome }) => outcome !== null && !isGood(outcome) && outcomes.includes(outcome))
+      .map((row) => row.workflowId),
+  );
+  if (wanted.size === 0) throw new NotTakenError(`nothing of ${rollout} is left to be tried again`);
+
+  const lists = await mapAtOnce(input.waves, (wave) => upgradesOf(client, wave));
+  const known = new Map(rows.map(({ workflowId, outcome }) => [workflowId, outcome]));
+  const outcomeOf = ({ resource }: UpgradeSpec) => known.get(upgradeWorkflowId(resource)) ?? null;
+  const isWanted = ({ resource }: UpgradeSpec) => wanted.has(upgradeWorkflowId(resource));
+  const soaksAnew = unsoaked(view.waves, (at) => lists[at]?.some(isWanted) === true);
+  const isTaken = (spec: UpgradeSpec, at: number) => isWanted(spec) || (soaksAnew.has(at) && isGood(outcomeOf(spec)));
+  const taken = inGroups(
+    lists.map((list, at) => list.filter((spec) => isTaken(spec, at))),
+    lists.flat(),
+    outcomeOf,
+  );
+  const waves = input.waves
+    .map(({ parts: _parts, ...wave }, at) => ({ ...wave, upgrades: taken[at] ?? [] }))
+    .filter(({ upgrades }) => upgrades.length > 0);
+  const startedBy = [...new Set([input.startedBy, ...(input.retryOf?.startedBy ?? [])])];
+  checkApprovals([input, ...waves], actor, startedBy);
+  checkProviders(lists.flat(), (spec) => (isWanted(spec) ? 'wanted' : isGood(outcomeOf(spec)) ? 'good' : 'missed'));
+  const upgrades = taken.flat().length;
+  const before = goodIn(view.counts) - (upgrades - wanted.size);
+  const started = await startRollout(client, {
+    ...input,
+    rollout: await freeName(client, rollout),
+    startedBy: actor,
+    waves,
+    ...(input.minSuccess === undefined
+      ? {}
+      : { minSuccess: Math.min(Math.max(input.minSuccess - before, 1), upgrades) }),
+    ...(input.windows === undefined ? {} : { windows: { ...input.windows, since: new Date().toISOString() } }),
+    retryOf: { rollout, runId: run.runId, reason, startedBy },
+  });
+  return { ...started, upgrades };
+}
+
+/**
+ * The waves whose soak is still to come before a later one is tried again: what reached its target there is taken along,
+ * found at it, and soaks.
+ *
+ * @returns their places, from 0
+ */
+function unsoaked(waves: readonly WaveStatus[], isTried: (at: number) => boolean): ReadonlySet<number> {
+  const places = waves.flatMap(({ soak }, at) => {
+    const isDue = soak !== undefined && !SOAKED.includes(soak.state);
+    return isDue && waves.some((_, later) => later > at && isTried(later)) ? [at] : [];
+  });
+  return new Set(places);
+}
+
+/**
+ * Members of a group that ended failed or held serve nobody, so their places stay taken: those of them that are tried
+ * again come first in their waves, and all others have the places that are left.
+ *
+ * @param waves what is tried again, by wave
+ * @param all what the rollout had
+ * @throws NotTakenError when a member would have no place
+ */
+function inGroups(
+  waves: readonly (readonly UpgradeSpec[])[],
+  all: readonly UpgradeSpec[],
+  outcomeOf: (spec: UpgradeSpec) => Outcome | null,
+): UpgradeSpec[][] {
+  const isUnwell = (spec: UpgradeSpec) => UNWELL.includes(outcomeOf(spec));
+  const unwell = all.filter(isUnwell);
+  return waves.map((specs, at) => {
+    const mended = new Set(waves.slice(0, at + 1).flat());
+    const keepPlaces = unwell.filter((spec) => !mended.has(spec));
+    const placed = specs.map((spec) => {
+      const groups = Object.entries(spec.groups ?? {}).map(([name, max]) => {
+        const keepers = keepPlaces.filter((other) => other.groups?.[name] !== undefined);
+        const [keeper] = keepers;
+        const left = max - keepers.length;
+        if (keeper !== undefined && left < 1 && !isUnwell(spec) && !isGood(outcomeOf(spec))) {
+          const why = `no more than ${max} may be unavailable, and ${keeper.resource.id} ended ${outcomeOf(keeper)}`;
+          throw new NotTakenError(`${spec.resource.id} is in group ${name}, of which ${why}: retry that first`);
+        }
+        return [name, Math.max(left, 1)] as const;
+      });
+      return groups.length === 0 ? spec : { ...spec, groups: Object.fromEntries(groups) };
+    });
+    const isFirst = (spec: UpgradeSpec) => spec.groups !== undefined && isUnwell(spec);
+    return [...placed.filter(isFirst), ...placed.filter((spec) => !isFirst(spec))];
+  });
+}
+
+/** @throws NotTakenError when too few are left who may approve what needs approval */
+function checkApprovals(
+  gated: readonly Pick<RolloutInput, 'approval'>[],
+  actor: string,
+  before: readonly string[],
+): void {
+  for (const { approval } of gated) {
+    const why = approval === undefined ? null : whyNoQuorum(approval, actor, before);
+    if (why !== null) throw new NotTakenError(`${why}: let somebody else retry it`);
+  }
+}
+
+/** @throws NotTakenError when something is wanted before what it waits for has reached its target */
+function checkProviders(
+  specs: readonly UpgradeSpec[],
+  standing: (spec: UpgradeSpec) => 'wanted' | 'good' | 'missed',
+): void {
+  const missed = new Map<string, UpgradeSpec>();
+  for (const spec of specs) {
+    if (standing(spec) !== 'missed') continue;
+    for (const name of spec.provides ?? []) missed.set(name, spec);
+  }
+  for (const spec of specs) {
+    if (standing(spec) !== 'wanted') continue;
+    const { resource, after = [] } = spec;
+    const provider = after.map((name) => missed.get(name)).find((one) => one !== undefined);
+    if (provider !== undefined) {
+      const { id } = provider.resource;
+      throw new NotTakenError(`${resource.id} waits for ${id}, which did not reach its target: retry it as well`);
+    }
+  }
+}
+
+/** `spring-1a2b3c4d-retry-1`, or the next number that no rollout has. */
+async function freeName(client: Client, rollout: string): Promise<string> {
+  const root = rollout.replace(/-retry-\d+$/, '');
+  for (let number = 1; ; number += 1) {
+    const name = `${root}-retry-${number}`;
+    if ((await describeRun(client, rolloutWorkflowId(name))) === null) return name;
+  }
+}
