@@ -138,20 +138,24 @@ export function waitProblems<T extends Related>(
 /** The first circle in a graph, closed: `[a, b, a]`; `null` when there is none. */
 export function firstCircle(edges: ReadonlyMap<number, ReadonlySet<number>>): number[] | null {
   const done = new Set<number>();
-  const visit = (node: number, path: readonly number[]): number[] | null => {
-    const seen = path.indexOf(node);
-    if (seen >= 0) return [...path.slice(seen), node];
-    if (done.has(node)) return null;
-    for (const next of edges.get(node) ?? []) {
-      const circle = visit(next, [...path, node]);
-      if (circle !== null) return circle;
+  for (const start of edges.keys()) {
+    if (done.has(start)) continue;
+    // A list instead of calls: a chain may be longer than the stack is deep. Each node has what is left to look at.
+    const path = new Map([[start, (edges.get(start) ?? new Set()).values()]]);
+    const nodes = [start];
+    for (let node = nodes.at(-1); node !== undefined; node = nodes.at(-1)) {
+      const next = path.get(node)?.next();
+      if (next === undefined || next.done === true) {
+        done.add(node);
+        path.delete(node);
+        nodes.pop();
+      } else if (path.has(next.value)) {
+        return [...nodes.slice(nodes.indexOf(next.value)), next.value];
+      } else if (!done.has(next.value)) {
+        path.set(next.value, (edges.get(next.value) ?? new Set()).values());
+        nodes.push(next.value);
+      }
     }
-    done.add(node);
-    return null;
-  };
-  for (const node of edges.keys()) {
-    const circle = visit(node, []);
-    if (circle !== null) return circle;
   }
   return null;
 }

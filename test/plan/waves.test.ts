@@ -221,6 +221,12 @@ describe('waits', () => {
     expect(graph({ 1: [2, 3], 2: [4], 3: [4], 4: [] })).toBeNull();
     expect(graph({ 1: [2], 2: [3], 3: [4], 4: [2] })).toEqual([2, 3, 4, 2]);
   });
+
+  it('find it in a chain that is longer than the stack is deep', () => {
+    const chain = (size: number) => Array.from({ length: size }, (_, n) => [n, new Set([n + 1])] as const);
+    expect(firstCircle(new Map(chain(10_000)))).toBeNull();
+    expect(firstCircle(new Map([...chain(10_000), [10_000, new Set([9_998])]]))).toEqual([9_998, 9_999, 10_000, 9_998]);
+  });
 });
 
 describe('approvals', () => {
