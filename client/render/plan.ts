@@ -270,6 +270,7 @@ export function planJson(
     counts,
     budget: { ...plan.budget, shown: plan.budgetShown, percent: total === 0 ? 0 : (100 * plan.budget.max) / total },
     minSuccess: plan.minSuccess,
+    approval: plan.approval,
     accountLimits: plan.accountLimits,
     timeScale: plan.timeScale,
     windows: plan.windows === null ? null : { ...plan.windows, calendars: calendarsJson(plan) },
@@ -277,12 +278,14 @@ export function planJson(
     quarantined: kept.quarantined,
     notes: plan.notes,
     forecast,
-    waves: waves.map(({ name, concurrency, effective, limits, maxFailures, soak, targets }, at) => ({
+    waves: waves.map(({ name, concurrency, shown, effective, limits, maxFailures, approval, soak, targets }, at) => ({
       name,
       concurrency,
+      shown,
       effective,
       limits,
       maxFailures,
+      approval,
       soak,
       targets: targets.map((target, index) => ({ ...target, ...plan.waves[at]?.targets[index]?.relations })),
     })),

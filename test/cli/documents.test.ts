@@ -184,6 +184,21 @@ describe('a plan', () => {
       waves: [{ name: 'canary', effective: { concurrency: 2 } }, { targets: [{ verdict: 'blocked' }] }],
     });
   });
+
+  it('tells in JSON too who has to approve what, and which share a wave takes', () => {
+    const begin = { quorum: 2, approvers: ['ana', 'ben'], roles: { dba: ['ana', 'ben'] }, expiresAfterMs: 86_400_000 };
+    const own = { quorum: 1, approvers: ['carol'], expiresAfterMs: 3_600_000 };
+    const waves = PREPARED.waves.map((wave, at) => (at === 1 ? { ...wave, approval: own } : wave));
+    const approved = { ...PREPARED, plan: { ...PREPARED.plan, approval: begin }, waves };
+    expect(planJson(approved)).toMatchObject({
+      approval: begin,
+      waves: [
+        { approval: null, shown: null },
+        { approval: own, shown: '33 % of 3 = 1' },
+      ],
+    });
+    expect(planJson(PREPARED)).toMatchObject({ approval: null });
+  });
 });
 
 describe('a report', () => {
