@@ -266,11 +266,10 @@ export function planOf(
     const ownBudget = { ...budget.budget, max: Math.min(budget.budget.max, maxFailures?.count ?? Infinity) };
     const effective = effectiveConcurrency(
       { concurrency: wave.concurrency, limits: lower(ofAccounts, limits) },
-      members.map(({ resource, expectedMs, relations: { groups, after } }) => ({
+      members.map(({ resource, expectedMs, relations: ofTarget }) => ({
         resource,
         expectedMs: expectedMs * timeScale,
-        groups,
-        after,
+        ...ofTarget,
       })),
       ownBudget,
     );

@@ -1,7 +1,17 @@
 /** Which wave takes which targets. */
 import type { FailureBudget, Limits } from '../workflows/contracts/rollout.js';
 import type { ResourceRef, UpgradeSpec } from '../workflows/contracts/upgrade.js';
-import { drawsOf, groupLimits, limitsOf, lower, RISK, startable, type Drawing } from '../workflows/limits.js';
+import {
+  AwaitedNames,
+  drawn,
+  drawsOf,
+  groupLimits,
+  limitsOf,
+  lower,
+  requirement,
+  RISK,
+  startable,
+} from '../workflows/limits.js';
 import type { InputProblem } from './errors.js';
 import { suggest } from './problems.js';
 import type { LimitsEntry, WaveEntry, WaveSelectEntry } from './schema.js';
@@ -137,7 +147,7 @@ export function resolveWaves<T extends WaveCandidate>(
 }
 
 export interface EffectiveConcurrency {
-  /** In flight at the wave's start, at most. */
+  /** In flight together, at most. */
   readonly concurrency: number;
   /** What allows no more than that; `null` when nothing does. */
   readonly cause: string | null;
@@ -146,32 +156,62 @@ export interface EffectiveConcurrency {
   readonly askedMs: number;
 }
 
-/** How many upgrades of a wave can be in flight at its start, what allows no more, and what that costs in time. */
+type Waiting = Pick<UpgradeSpec, 'after' | 'provides'> & { readonly expectedMs: number };
+
+/** How many upgrades of a wave can be in flight together, what allows no more, and what that costs in time. */
 export function effectiveConcurrency(
   wave: { readonly concurrency: number; readonly limits: Limits },
-  upgrades: readonly (Pick<UpgradeSpec, 'resource' | 'groups' | 'after'> & { readonly expectedMs: number })[],
+  upgrades: readonly (Waiting & Pick<UpgradeSpec, 'resource' | 'groups'>)[],
   budget: FailureBudget,
 ): EffectiveConcurrency {
   const limits: Limits = {
     ...groupLimits(upgrades),
     ...limitsOf({ ...wave, failuresLeft: budget.max, mode: budget.mode, accountLimits: {} }),
   };
-  const all = upgrades.map((upgrade) => ({ draws: drawsOf(upgrade) }));
-  const atOnce = (of: Limits) => startable(all, {}, of).length;
+  const all = upgrades.map((upgrade) => ({ ...upgrade, draws: drawsOf(upgrade) }));
+  const { turns, longestMs } = inTurns(all);
+  const together = (of: Limits) =>
+    turns
+      .map((turn) => ({ turn, started: startable(turn, {}, of) }))
+      .reduce((most, one) => (one.started.length > most.started.length ? one : most), { turn: all, started: [] });
   const asked = Math.min(wave.concurrency, upgrades.length);
-  const concurrency = atOnce(limits);
-  const work = upgrades.reduce((sum, { expectedMs }) => sum + expectedMs, 0);
-  const longest = upgrades.reduce((most, { expectedMs }) => Math.max(most, expectedMs), 0);
-  const takes = (lanes: number) => Math.max(work / Math.max(lanes, 1), longest);
-  const times = { takesMs: takes(concurrency), askedMs: takes(asked) };
+  const { turn, started } = together(limits);
+  const concurrency = started.length;
+
+  const work = new Map<string, number>();
+  for (const { draws, expectedMs } of all) {
+    for (const name of draws) work.set(name, (work.get(name) ?? 0) + expectedMs);
+  }
+  // Each limit by itself: what shares the narrowest one goes on alone once the others have ended.
+  const takesMs = Object.entries(limits).reduce(
+    (most, [name, limit]) => Math.max(most, (work.get(name) ?? 0) / limit),
+    longestMs,
+  );
+  const longestOne = all.reduce((most, { expectedMs }) => Math.max(most, expectedMs), 0);
+  const workOfAll = all.reduce((sum, { expectedMs }) => sum + expectedMs, 0);
+  const times = { takesMs, askedMs: Math.max(workOfAll / Math.max(asked, 1), longestOne) };
   if (concurrency === asked) return { concurrency, cause: null, ...times };
 
-  // The cause is what would let most others in if it were not there.
-  const gains = CAUSES.map(([kind, words]) => {
-    const without = Object.entries(limits).filter(([name]) => name.split(':')[0] !== kind);
-    return { gain: atOnce(Object.fromEntries(without)), words: words(budget, namesOf(kind, all)) };
-  }).toSorted((a, b) => b.gain - a.gain);
-  return { concurrency, cause: gains[0]?.words ?? null, ...times };
+  // Only what is used up, and asked for by others, keeps any back.
+  const uses = drawn(Object.keys(limits), started);
+  const inFlight = new Set(started);
+  const others = new Set(all.filter((one) => !inFlight.has(one)).flatMap(({ draws }) => draws));
+  const full = [...others].filter((name) => (uses[name] ?? 0) >= (limits[name] ?? Infinity));
+  const causes = CAUSES.flatMap(([kind, words]) => {
+    const names = full.filter((name) => kindOf(name) === kind);
+    if (names.length === 0) return [];
+    const without = Object.entries(limits).filter(([name]) => kindOf(name) !== kind);
+    const gain = together(Object.fromEntries(without)).started.length;
+    return [{ gain, words: words(budget, names.map((name) => name.slice(kind.length + 1)).join(', ')) }];
+  });
+  const withoutWaits = startable(all, {}, limits).length;
+  if (withoutWaits > concurrency || started.length === turn.length) {
+    causes.push({ gain: withoutWaits, words: 'because targets wait for each other' });
+  }
+  // The cause is what would let most others in if it were not there; several where each would, or where none would alone.
+  const most = Math.max(...causes.map(({ gain }) => gain));
+  const cause = causes.flatMap(({ gain, words }) => (gain === most ? [words] : [])).join(' and ');
+  return { concurrency, cause, ...times };
 }
 
 const CAUSES: readonly (readonly [kind: string, words: (budget: FailureBudget, names: string) => string])[] = [
@@ -182,9 +222,38 @@ const CAUSES: readonly (readonly [kind: string, words: (budget: FailureBudget, n
   ['group', () => 'because so few members of a group may be in flight'],
 ];
 
-function namesOf(kind: string, upgrades: readonly Drawing[]): string {
-  const names = upgrades.flatMap(({ draws }) => draws.filter((name) => name.startsWith(`${kind}:`)));
-  return [...new Set(names)].map((name) => name.slice(kind.length + 1)).join(', ');
+function kindOf(limit: string): string {
+  return limit.split(':', 1)[0] ?? limit;
+}
+
+/**
+ * Upgrades that their waits let be in flight together, by turns: each waits for something of the turn before it, or is of
+ * an earlier one and nobody waits for it. With the time of the longest chain of waits.
+ */
+function inTurns<T extends Waiting>(upgrades: readonly T[]): { turns: T[][]; longestMs: number } {
+  const awaited = new AwaitedNames([]);
+  for (const one of upgrades) awaited.expect(one);
+  const ends = new Map<string, number>();
+  const waitedFor = new Set(upgrades.flatMap(({ after = [] }) => after));
+  const turns: T[][] = [];
+  let lingering: readonly T[] = [];
+  let longestMs = 0;
+  let left = upgrades;
+  for (;;) {
+    const turn = left.filter((one) => requirement(one, awaited) === 'met');
+    // Also what goes round in a circle, which is a problem of the plan, ends here.
+    if (turn.length === 0) return { turns, longestMs };
+    left = left.filter((one) => requirement(one, awaited) !== 'met');
+    turns.push([...lingering, ...turn]);
+    lingering = [...lingering, ...turn.filter(({ provides = [] }) => !provides.some((name) => waitedFor.has(name)))];
+    for (const one of turn) {
+      const { after = [], provides = [], expectedMs } = one;
+      const end = after.reduce((latest, name) => Math.max(latest, ends.get(name) ?? 0), 0) + expectedMs;
+      for (const name of provides) ends.set(name, Math.max(end, ends.get(name) ?? 0));
+      longestMs = Math.max(longestMs, end);
+      awaited.ended(one, true);
+    }
+  }
 }
 
 /** What a plan limits besides its waves' concurrency, by name; of several limits of one thing the lowest. */

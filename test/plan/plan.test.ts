@@ -12,9 +12,10 @@ import type { RolloutPlan } from '../../plan/plan.js';
 import { accountsNamed, planOf, roughly } from '../../plan/plan.js';
 import { share } from '../../plan/schema.js';
 import { parseSource, readSource } from '../../plan/source.js';
-import { effectiveConcurrency } from '../../plan/waves.js';
+import { type EffectiveConcurrency, effectiveConcurrency } from '../../plan/waves.js';
 import { NOTICE_KINDS } from '../../workflows/contracts/notices.js';
 import { commonQueue } from '../../workflows/contracts/queues.js';
+import type { Limits } from '../../workflows/contracts/rollout.js';
 import { ACCOUNTS, FAKE_APIS } from './fake-api.js';
 
 const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
@@ -192,6 +193,28 @@ describe('effective concurrency', () => {
       8,
       2,
     ],
+    // Of limits that allow just as few, none would let more in if it alone were not there.
+    [
+      { concurrency: 10, size: 10, max: 0, mode: 'loose', limits: { 'account:north': 2, 'region:r': 2 } },
+      2,
+      'because of the concurrency of account north and because of the limit of region r',
+      5,
+      1,
+    ],
+    [
+      { concurrency: 10, size: 10, max: 50, mode: 'strict', limits: { 'service:kite-v1': 2, 'region:r': 2 } },
+      2,
+      'because of the limit of service kite-v1 and because of the limit of region r',
+      5,
+      1,
+    ],
+    [
+      { concurrency: 10, size: 10, max: 1, mode: 'strict', limits: { 'region:r': 2 } },
+      2,
+      'because strict with max 1 and because of the limit of region r',
+      5,
+      1,
+    ],
   ] as const)('%o: %i', (row, concurrency, cause, hours, askedHours) => {
     const { size, max, mode, ...wave } = row;
     const groups = 'groups' in row ? row.groups : undefined;
@@ -202,6 +225,47 @@ describe('effective concurrency', () => {
       takesMs: hours * 3_600_000,
       askedMs: askedHours * 3_600_000,
     });
+  });
+
+  const loose = { max: 0, mode: 'loose' } as const;
+  const hours = (of: EffectiveConcurrency) => [of.takesMs / 3_600_000, of.askedMs / 3_600_000];
+
+  it('names and counts only the account that keeps others back', () => {
+    const wave = { concurrency: 6, limits: { 'account:a': 1, 'account:b': 100 } };
+    const members = upgrades(6).map((one, at) => ({
+      ...one,
+      resource: { ...one.resource, account: at < 3 ? 'a' : 'b' },
+    }));
+    const effective = effectiveConcurrency(wave, members, loose);
+    expect(effective).toMatchObject({ concurrency: 4, cause: 'because of the concurrency of account a' });
+    expect(hours(effective)).toEqual([3, 1]);
+  });
+
+  const waiting = 'because targets wait for each other';
+  const chain = [[], ['0'], ['1'], ['2'], ['3']];
+  it.each([
+    ['a chain', chain, {}, 1, waiting, 5, 1],
+    ['a chain at a limit', chain, { 'region:r': 1 }, 1, `because of the limit of region r and ${waiting}`, 5, 1],
+    ['a chain below a limit', chain, { 'region:r': 2 }, 1, waiting, 5, 1],
+    ['a chain beside others', [[], ['0'], ['1'], [], []], {}, 3, waiting, 3, 1],
+    [
+      'a limit that is lower than what waits',
+      [[], [], [], ['0'], ['1']],
+      { 'region:r': 1 },
+      1,
+      'because of the limit of region r',
+      5,
+      1,
+    ],
+    // At its start one is in flight, and most of the time four.
+    ['all after one', [[], ['0'], ['0'], ['0'], ['0']], {}, 4, waiting, 2, 1],
+    ['what nobody waits for, beside the later ones', [['1'], [], ['1'], ['1'], []], {}, 4, waiting, 2, 1],
+    ['those of an earlier wave', [['9'], ['9'], ['9'], ['9'], ['9']], {}, 5, null, 1, 1],
+  ])('takes %s as it is', (_what, afters, limits: Limits, concurrency, cause, takes, asked) => {
+    const members = upgrades(5).map((one, at) => ({ ...one, after: afters[at] ?? [], provides: [`${at}`] }));
+    const effective = effectiveConcurrency({ concurrency: 5, limits }, members, loose);
+    expect(effective).toMatchObject({ concurrency, cause });
+    expect(hours(effective)).toEqual([takes, asked]);
   });
 
   it('tells what it costs in words that a person plans by', () => {

@@ -87,7 +87,7 @@ describe('waves', () => {
     expect(of.waves[0]).toMatchObject({
       limits: { 'account:north': 1, 'account:south': 3, 'region:cn-north-4': 2 },
       maxFailures: { count: 2, shown: '40 % of 5 = 2' },
-      effective: { concurrency: 2, cause: 'because of the concurrency of account north, south' },
+      effective: { concurrency: 2, cause: 'because of the concurrency of account north' },
     });
     expect(of.budget).toEqual({ max: 3, mode: 'strict', counts: ['submit', 'upgrade'] });
   });
@@ -168,6 +168,22 @@ describe('waits', () => {
       { after: ['engines', 'kite-4'], provides: [] },
       { after: [], provides: ['kite-4'] },
     ]);
+  });
+
+  it('are what a wave has fewer in flight for, as far as they are for its own targets', () => {
+    const chain = [1, 2, 3, 4].map((n) => kite([n], n === 1 ? {} : { after: [`kite-${n - 1}`] }));
+    const of = plan(chain, {
+      waves: [
+        { name: 'first', concurrency: 3, targets: ['kite-1', 'kite-2', 'kite-3'] },
+        { name: 'last', rest: true },
+      ],
+      failureBudget: { max: 3 },
+    });
+    const [first, last] = of.waves.map(({ effective }) => effective);
+    expect(first).toMatchObject({ concurrency: 1, cause: 'because targets wait for each other' });
+    expect(first?.takesMs).toBe(3 * (first?.askedMs ?? NaN));
+    expect(last).toMatchObject({ concurrency: 1, cause: null });
+    expect(of.notes).toEqual(['wave "first": effective concurrency 1, because targets wait for each other']);
   });
 
   const circle = [
