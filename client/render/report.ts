@@ -23,9 +23,9 @@ export function renderReport({ view, rows, results, calls, freezes }: RolloutRep
   const resultOf = (row: ResourceRow) => byUpgrade.get(row.workflowId) ?? null;
   const failed = rows.filter((row) => isFailed(row.outcome));
   return [
-    `# Rollout ${view.rollout}: ${view.state}`,
+    `# Rollout ${escaped(view.rollout)}: ${view.state}`,
     '',
-    `**${goodIn(view.counts)} of ${view.total} at target (${percentOf(goodIn(view.counts), view.total)}), ${view.failures} failed.** ${sentence(view.reason)}`,
+    `**${goodIn(view.counts)} of ${view.total} at target (${percentOf(goodIn(view.counts), view.total)}), ${view.failures} failed.** ${escaped(sentence(view.reason))}`,
     ...(hasEnded(view) ? [] : ['', '> It has not ended: this report is of now.']),
     ...(view.workerAnswers ? [] : ['', '> No worker answered: this is what the server alone knows.']),
     '',
@@ -48,7 +48,7 @@ export function renderReport({ view, rows, results, calls, freezes }: RolloutRep
 function facts(view: RolloutView, now: number): string[][] {
   const end = view.endedAt === null ? now : Date.parse(view.endedAt);
   return [
-    ['Started', `${moment(view.startedAt)} by ${view.startedBy}`],
+    ['Started', `${moment(view.startedAt)} by ${escaped(view.startedBy)}`],
     ['Ended', view.endedAt === null ? 'not yet' : moment(view.endedAt)],
     ['Took', duration(end - Date.parse(view.startedAt))],
     ['Failure budget', budgetUsed(view)],
@@ -61,9 +61,9 @@ function facts(view: RolloutView, now: number): string[][] {
         .map(([outcome, n]) => `${n} ${outcome}`)
         .join(', ') || 'none yet',
     ],
-    ...(view.retryOf === null ? [] : [['Retry of', `\`${view.retryOf.rollout}\`: ${view.retryOf.reason}`]]),
-    ['Plan', `digest \`${view.planDigest}\``],
-    ['Temporal run', `\`${view.runId}\``],
+    ...(view.retryOf === null ? [] : [['Retry of', `${code(view.retryOf.rollout)}: ${escaped(view.retryOf.reason)}`]]),
+    ['Plan', `digest ${code(view.planDigest)}`],
+    ['Temporal run', code(view.runId)],
   ];
 }
 
@@ -85,7 +85,7 @@ function actSection({ acts }: RolloutView): string[] {
     '',
     ...table(
       ['when', 'what', 'to', 'by', 'reason'],
-      acts.map(({ at, act, what, actor, reason }) => [moment(at), act, what, actor, reason]),
+      acts.map(({ at, act, what, actor, reason }) => [moment(at), act, escaped(what), escaped(actor), escaped(reason)]),
     ),
   ];
 }
@@ -101,12 +101,12 @@ function freezeSection(freezes: readonly Freeze[]): string[] {
       ['freeze', 'what', 'from', 'until', 'by', 'reason', 'lifted'],
       freezes.map(({ id, scope, except, since, until, owner, reason, lifted }) => [
         code(id),
-        coverLabel(scope) + (except.length === 0 ? '' : `, except ${coverLabel(except)}`),
+        escaped(coverLabel(scope) + (except.length === 0 ? '' : `, except ${coverLabel(except)}`)),
         moment(since),
         moment(until),
-        owner,
-        reason,
-        lifted === undefined ? '' : `${moment(lifted.at)} by ${lifted.by}: ${lifted.reason}`,
+        escaped(owner),
+        escaped(reason),
+        lifted === undefined ? '' : escaped(`${moment(lifted.at)} by ${lifted.by}: ${lifted.reason}`),
       ]),
     ),
   ];
@@ -119,7 +119,7 @@ function waveSection(
 ): string[] {
   return [
     '',
-    `## Wave ${wave.name}: ${goodIn(wave.counts)} of ${wave.total} at target`,
+    `## Wave ${escaped(wave.name)}: ${goodIn(wave.counts)} of ${wave.total} at target`,
     ...(wave.soak === undefined ? [] : ['', escaped(soakLine(wave.soak))]),
     '',
     ...table(
@@ -128,12 +128,7 @@ function waveSection(
         const result = resultOf(row);
         return [
           code(row.resourceId),
-          row.service,
-          row.account,
-          row.region,
-          row.from ?? '?',
-          row.target,
-          row.to ?? '',
+          ...[row.service, row.account, row.region, row.from ?? '?', row.target, row.to ?? ''].map(escaped),
           row.outcome === null ? `*${row.phase}*` : isGood(row.outcome) ? row.outcome : `**${row.outcome}**`,
           result === null ? '' : duration(Date.parse(result.endedAt) - Date.parse(result.startedAt)),
         ];
@@ -155,7 +150,7 @@ function failure(row: ResourceRow, result: UpgradeResult | null): string[] {
   const operation = result?.operation ?? null;
   return [
     '',
-    `### ${row.resourceId}: ${row.outcome ?? row.phase}`,
+    `### ${escaped(row.resourceId)}: ${row.outcome ?? row.phase}`,
     '',
     escaped(sentence(result?.reason ?? row.reason)),
     ...(operation === null
@@ -179,7 +174,8 @@ function checks(findings: readonly Finding[]): string[] {
       ? [[check, status, '', '', '']]
       : problems.map(({ type, code: errorCode, message }) => [check, status, type, errorCode, message]),
   );
-  return ['', ...table(['check', 'status', 'error type', 'error code', 'message'], rows)];
+  const cells = rows.map((row) => row.map(escaped));
+  return ['', ...table(['check', 'status', 'error type', 'error code', 'message'], cells)];
 }
 
 function callSection(calls: readonly ResourceCall[]): string[] {
@@ -197,20 +193,27 @@ function callSection(calls: readonly ResourceCall[]): string[] {
   return ['', title, '', ...table(CALLS_HEAD, cells)];
 }
 
+/** @param rows cells in Markdown: what came from outside is `escaped`, or `code` */
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
-  const line = (cells: readonly string[]) => `| ${cells.map(escaped).join(' | ')} |`;
+  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
   return [line(head), `|${head.map(() => '---').join('|')}|`, ...rows.map(line)];
 }
 
-/** A cloud's text can hold anything: it must break no table, and render as text only. */
+/**
+ * A person's or a cloud's text can hold anything: it must break no table, and render as text only. What makes no markup
+ * where it stands, as an underscore inside a word, stays as it is: people read the source too.
+ */
 function escaped(text: string): string {
   return oneLine(text)
-    .replaceAll('|', String.raw`\|`)
-    .replaceAll('<', '&lt;');
+    .replaceAll(/[\\`*[\]|~]|(?<![\p{L}\p{N}])_|_(?![\p{L}\p{N}])/gu, String.raw`\$&`)
+    .replaceAll(/&(?=#?\w+;)/g, '&amp;')
+    .replaceAll('<', '&lt;')
+    .replace(/^(?=[#>+-])|(?<=^\d+)(?=[.)](?: |$))/, '\\');
 }
 
+/** A code span knows no escapes: what it cannot hold stands as text. */
 function code(text: string): string {
-  return `\`${text.replaceAll('`', "'")}\``;
+  return /[`|]/.test(text) ? escaped(text) : `\`${oneLine(text)}\``;
 }
 
 function sentence(text: string): string {

@@ -338,6 +338,35 @@ describe('a report', () => {
     `);
   });
 
+  it('keeps text as text in Markdown, wherever it stands', () => {
+    const acts = [
+      {
+        requestId: null,
+        act: 'stop',
+        what: 'the rollout',
+        actor: '_ana_',
+        reason: String.raw`\\srv\| ![x](https://x/q.png) **now**`,
+        at: '2026-11-21T05:20:30.000Z',
+      } as const,
+    ];
+    const told = {
+      ...view,
+      state: 'Terminated' as const,
+      endedAt: '2026-11-21T05:24:00.000Z',
+      reason: '<img src=x> [here](https://x) `and` &lt; there | ~~gone~~',
+      acts,
+      retryOf: { rollout: 'spring', reason: '*again*' } as RolloutView['retryOf'],
+    };
+    const odd = row(3, { resourceId: 'a`b|c', outcome: 'Failed', reason: '# 5_node_set at ali7.10.0-x_ *' });
+    const markdown = renderReport({ view: told, rows: [odd], results: [], calls: [], freezes: [] }, NOW);
+    const lines = markdown.split('\n');
+    expect(lines[2]).toContain(String.raw`&lt;img src=x> \[here\](https://x) \`and\` &amp;lt; there \| \~\~gone\~\~.`);
+    expect(markdown).toContain(String.raw`| \_ana\_ | \\\\srv\\\| !\[x\](https://x/q.png) \*\*now\*\* |`);
+    expect(markdown).toContain(String.raw`| Retry of | ${'`spring`'}: \*again\* |`);
+    expect(markdown).toContain(String.raw`| a\`b\|c | ges-v2 | graphs-prod | cn-north-4 | 2.3.10 | 2.4.1 |`);
+    expect(lines).toContain(String.raw`\# 5_node_set at ali7.10.0-x\_ \*.`);
+  });
+
   it('shows the checks of a refused upgrade', () => {
     const findings = PREPARED.waves[1]?.targets[0]?.findings ?? [];
     const text = renderReport({ view, rows, results: [{ ...failed, findings }], calls: [], freezes: [] }, NOW);
