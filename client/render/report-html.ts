@@ -14,7 +14,7 @@ import {
   type RolloutView,
   type WaveView,
 } from '../views.js';
-import { budgetUsed, soakLine } from './report.js';
+import { budgetUsed, firstOf, type LeftOut, leftOut, soakLine } from './report.js';
 import { CALLS_HEAD, NO_REQUEST_ID, reportedCalls } from './calls.js';
 import { count, duration, fromTo, moment, oneLine, percentOf } from './text.js';
 
@@ -103,6 +103,7 @@ export function renderHtmlReport({ view, rows, results, calls, freezes }: Rollou
     ...(failed.length === 0
       ? []
       : [`<h2>Failures (${failed.length})</h2>`, ...failed.map((row) => failure(row, resultOf(row)))]),
+    leftOutSection(leftOut(rows, resultOf)),
     acts(view),
     callSection(calls),
     `<footer>Temporal run ${text(view.runId)}. All times UTC.</footer>`,
@@ -179,6 +180,16 @@ function failure(row: ResourceRow, result: UpgradeResult | null): string {
     ...findings,
   ];
   return `<section class="failure"><h3>${text(row.resourceId)}<span class="end bad">${text(row.outcome ?? row.phase)}</span></h3><p>${text(result?.reason ?? row.reason)}</p><ul>${facts.map((fact) => `<li>${text(fact)}</li>`).join('')}</ul></section>`;
+}
+
+function leftOutSection(groups: readonly LeftOut[]): string {
+  if (groups.length === 0) return '';
+  const items = groups.map(({ outcome, reason, ids }) => {
+    const { shown, more } = firstOf(ids);
+    return `<li><b>${ids.length} ${outcome}</b>: ${text(reason)}<br><span class="ids">${text(shown.join(', '))}${more}</span></li>`;
+  });
+  const total = groups.reduce((sum, { ids }) => sum + ids.length, 0);
+  return `<h2>Left out (${total})</h2><ul class="told">${items.join('\n')}</ul>`;
 }
 
 /** What people did to the rollout: each with who, when and why. */
@@ -280,6 +291,8 @@ ${LEGEND.map(([name]) => `i.${name}{background:var(--${name})}`).join('')}i.end{
 .failure{background:var(--card);border:1px solid var(--line);border-left:5px solid var(--bad);border-radius:8px;padding:8px 16px;margin:0 0 10px}
 .failure h3{margin:0;font:600 14px ui-monospace,monospace}.failure .end{margin-left:12px}.failure p{margin:6px 0}
 .failure ul{margin:0;padding-left:18px;color:var(--soft)}
+.told{background:var(--card);border:1px solid var(--line);border-radius:10px;margin:0;padding:8px 16px 8px 34px;overflow-wrap:anywhere}
+.told li{padding:3px 0}.ids{color:var(--soft);font:12px ui-monospace,monospace}
 .acts{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:4px 16px}
 .acts li{display:grid;grid-template-columns:175px 110px 100px minmax(140px,28%) 1fr;gap:12px;padding:6px 0;border-top:1px solid var(--line);align-items:baseline}
 .acts li:first-child{border-top:0}.acts time{color:var(--soft);white-space:nowrap;font-variant-numeric:tabular-nums}.acts q{color:var(--soft)}

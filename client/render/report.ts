@@ -2,7 +2,7 @@
 import { upgradeWorkflowId } from '../../workflows/contracts/ids.js';
 import { coverLabel, type Freeze } from '../../workflows/contracts/freezes.js';
 import { soakLabel, type SoakStatus } from '../../workflows/contracts/soak.js';
-import type { Finding, UpgradeResult } from '../../workflows/contracts/upgrade.js';
+import type { Finding, Outcome, UpgradeResult } from '../../workflows/contracts/upgrade.js';
 import {
   goodIn,
   hasEnded,
@@ -16,6 +16,9 @@ import {
 } from '../views.js';
 import { CALLS_HEAD, NO_REQUEST_ID, reportedCalls } from './calls.js';
 import { count, duration, moment, oneLine, percentOf } from './text.js';
+
+/** The most resources that are named for one reason. */
+const SHOWN = 5;
 
 /** @param now milliseconds since the epoch, for the duration of what still runs */
 export function renderReport({ view, rows, results, calls, freezes }: RolloutReport, now: number): string {
@@ -40,6 +43,7 @@ export function renderReport({ view, rows, results, calls, freezes }: RolloutRep
     ...actSection(view),
     ...freezeSection(freezes),
     ...(failed.length === 0 ? [] : ['', '## Failures', ...failed.flatMap((row) => failure(row, resultOf(row)))]),
+    ...leftOutSection(leftOut(rows, resultOf)),
     ...callSection(calls),
     '',
   ].join('\n');
@@ -161,6 +165,45 @@ function failure(row: ResourceRow, result: UpgradeResult | null): string[] {
         ]),
     ...checks(findings),
   ];
+}
+
+/** Resources that an upgrade was not tried for, by what became of them and why. */
+export interface LeftOut {
+  readonly outcome: Outcome;
+  readonly reason: string;
+  readonly ids: readonly string[];
+}
+
+export function leftOut(
+  rows: readonly ResourceRow[],
+  resultOf: (row: ResourceRow) => UpgradeResult | null,
+): readonly LeftOut[] {
+  const groups = new Map<string, { outcome: Outcome; reason: string; ids: string[] }>();
+  for (const row of rows) {
+    const { outcome } = row;
+    if (outcome !== 'Skipped' && outcome !== 'NotStarted') continue;
+    const reason = (resultOf(row)?.reason ?? row.reason) || 'not known';
+    const key = `${outcome} ${reason}`;
+    const group = groups.get(key) ?? { outcome, reason, ids: [] };
+    groups.set(key, group);
+    group.ids.push(row.resourceId);
+  }
+  return [...groups.values()];
+}
+
+/** The first ones, and how many more: thousands may have been left out for one reason. */
+export function firstOf(ids: readonly string[]): { shown: readonly string[]; more: string } {
+  const rest = ids.length - SHOWN;
+  return { shown: ids.slice(0, SHOWN), more: rest > 0 ? ` and ${rest} more` : '' };
+}
+
+function leftOutSection(groups: readonly LeftOut[]): string[] {
+  if (groups.length === 0) return [];
+  const cells = groups.map(({ outcome, reason, ids }) => {
+    const { shown, more } = firstOf(ids);
+    return [outcome, escaped(reason), String(ids.length), shown.map(code).join(', ') + more];
+  });
+  return ['', '## Left out', '', ...table(['outcome', 'reason', 'how many', 'resources'], cells)];
 }
 
 /** What the precheck found: in a table when something did not pass. */

@@ -367,6 +367,34 @@ describe('a report', () => {
     expect(lines).toContain(String.raw`\# 5_node_set at ali7.10.0-x\_ \*.`);
   });
 
+  it('tells what was left out, and why', () => {
+    const skipped = { outcome: 'Skipped', to: null, runId: null, reason: 'skipped by ben: next | month' } as const;
+    const many = Array.from({ length: 7 }, (_, at) => row(at, { ...skipped, resourceId: `late-${at}` }));
+    const frozen = row(8, { outcome: 'NotStarted', to: null, resourceId: 'frozen-1', reason: 'cut' });
+    const result: UpgradeResult = {
+      ...failed,
+      resource: { ...failed.resource, id: 'frozen-1' },
+      outcome: 'NotStarted',
+      reason: 'frozen by <ana>',
+    };
+    const report = { view, rows: [row(9), ...many, frozen], results: [result], calls: [], freezes: [] };
+    expect(renderReport(report, NOW)).toContain(`
+## Left out
+
+| outcome | reason | how many | resources |
+|---|---|---|---|
+| Skipped | skipped by ben: next \\| month | 7 | \`late-0\`, \`late-1\`, \`late-2\`, \`late-3\`, \`late-4\` and 2 more |
+| NotStarted | frozen by &lt;ana> | 1 | \`frozen-1\` |
+`);
+    const html = renderHtmlReport(report, NOW);
+    expect(html).toContain('<h2>Left out (8)</h2>');
+    expect(html).toContain('<b>7 Skipped</b>: skipped by ben: next | month<br>');
+    expect(html).toContain('late-0, late-1, late-2, late-3, late-4 and 2 more</span>');
+    expect(html).toContain('<b>1 NotStarted</b>: frozen by &lt;ana&gt;<br>');
+    expect(renderReport({ ...report, rows }, NOW)).not.toContain('Left out');
+    expect(renderHtmlReport({ ...report, rows }, NOW)).not.toContain('Left out');
+  });
+
   it('shows the checks of a refused upgrade', () => {
     const findings = PREPARED.waves[1]?.targets[0]?.findings ?? [];
     const text = renderReport({ view, rows, results: [{ ...failed, findings }], calls: [], freezes: [] }, NOW);
