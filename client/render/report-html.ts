@@ -14,7 +14,7 @@ import {
   type RolloutView,
   type WaveView,
 } from '../views.js';
-import { budgetUsed, firstOf, type LeftOut, leftOut, soakLine } from './report.js';
+import { budgetUsed, type Drift, DRIFTS_NOTE, driftsOf, firstOf, type LeftOut, leftOut, soakLine } from './report.js';
 import { CALLS_HEAD, NO_REQUEST_ID, reportedCalls } from './calls.js';
 import { count, duration, fromTo, moment, oneLine, percentOf } from './text.js';
 
@@ -104,6 +104,7 @@ export function renderHtmlReport({ view, rows, results, calls, freezes }: Rollou
       ? []
       : [`<h2>Failures (${failed.length})</h2>`, ...failed.map((row) => failure(row, resultOf(row)))]),
     leftOutSection(leftOut(rows, resultOf)),
+    driftSection(driftsOf(results)),
     acts(view),
     callSection(calls),
     `<footer>Temporal run ${text(view.runId)}. All times UTC.</footer>`,
@@ -190,6 +191,14 @@ function leftOutSection(groups: readonly LeftOut[]): string {
   });
   const total = groups.reduce((sum, { ids }) => sum + ids.length, 0);
   return `<h2>Left out (${total})</h2><ul class="told">${items.join('\n')}</ul>`;
+}
+
+function driftSection(drifts: readonly Drift[]): string {
+  if (drifts.length === 0) return '';
+  const items = drifts.map(
+    ({ id, differences }) => `<li><span class="ids">${text(id)}</span><br>${text(differences.join('; '))}</li>`,
+  );
+  return `<h2>Not as planned (${drifts.length})</h2><p>${DRIFTS_NOTE}:</p><ul class="told">${items.join('\n')}</ul>`;
 }
 
 /** What people did to the rollout: each with who, when and why. */

@@ -20,6 +20,8 @@ import { count, duration, moment, oneLine, percentOf } from './text.js';
 /** The most resources that are named for one reason. */
 const SHOWN = 5;
 
+export const DRIFTS_NOTE = 'The plan lets these differences pass';
+
 /** @param now milliseconds since the epoch, for the duration of what still runs */
 export function renderReport({ view, rows, results, calls, freezes }: RolloutReport, now: number): string {
   const byUpgrade = new Map(results.map((result) => [upgradeWorkflowId(result.resource), result]));
@@ -44,6 +46,7 @@ export function renderReport({ view, rows, results, calls, freezes }: RolloutRep
     ...freezeSection(freezes),
     ...(failed.length === 0 ? [] : ['', '## Failures', ...failed.flatMap((row) => failure(row, resultOf(row)))]),
     ...leftOutSection(leftOut(rows, resultOf)),
+    ...driftSection(driftsOf(results)),
     ...callSection(calls),
     '',
   ].join('\n');
@@ -206,10 +209,33 @@ function leftOutSection(groups: readonly LeftOut[]): string[] {
   return ['', '## Left out', '', ...table(['outcome', 'reason', 'how many', 'resources'], cells)];
 }
 
-/** What the precheck found: in a table when something did not pass. */
+/** A resource that went on although it was not as planned any more: the plan lets the differences pass. */
+export interface Drift {
+  readonly id: string;
+  readonly differences: readonly string[];
+}
+
+export function driftsOf(results: readonly UpgradeResult[]): readonly Drift[] {
+  return results.flatMap(({ resource, findings }) => {
+    const differences = findings
+      .filter(({ status }) => status === 'success')
+      .flatMap(({ problems }) => problems)
+      // The clouds' own checks pass with remarks too, which are no difference from the plan.
+      .flatMap(({ type, message }) => (type === 'drift' ? [message] : []));
+    return differences.length === 0 ? [] : [{ id: resource.id, differences }];
+  });
+}
+
+function driftSection(drifts: readonly Drift[]): string[] {
+  if (drifts.length === 0) return [];
+  const cells = drifts.map(({ id, differences }) => [code(id), escaped(differences.join('; '))]);
+  return ['', '## Not as planned', '', `${DRIFTS_NOTE}:`, '', ...table(['resource', 'difference'], cells)];
+}
+
+/** What the precheck found: in a table when something did not pass, or passed with a remark. */
 function checks(findings: readonly Finding[]): string[] {
   if (findings.length === 0) return [];
-  if (findings.every(({ status }) => status === 'success')) {
+  if (findings.every(({ status, problems }) => status === 'success' && problems.length === 0)) {
     return ['', `Prechecks had passed: ${findings.map(({ check }) => escaped(check)).join(', ')}.`];
   }
   const rows = findings.flatMap(({ check, status, problems }) =>

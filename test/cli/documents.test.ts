@@ -395,6 +395,35 @@ describe('a report', () => {
     expect(renderHtmlReport({ ...report, rows }, NOW)).not.toContain('Left out');
   });
 
+  it('tells what went on although it was not as planned', () => {
+    const drift = { type: 'drift', code: 'Proceed', message: 'size 2C8G then, 4C16G <now>' };
+    const remark = { type: 'engine', code: 'RetryTakesNoVersion', message: 'a remark of the cloud' };
+    const findings = [
+      { check: 'asPlanned', status: 'success', problems: [drift] },
+      { check: 'latestVersion', status: 'success', problems: [remark] },
+    ];
+    const report = { view, rows, results: [{ ...failed, findings }], calls: [], freezes: [] };
+    const markdown = renderReport(report, NOW);
+    expect(markdown).toContain(`
+## Not as planned
+
+The plan lets these differences pass:
+
+| resource | difference |
+|---|---|
+| \`${failed.resource.id}\` | size 2C8G then, 4C16G &lt;now> |
+
+## Mutating calls`);
+    expect(markdown).not.toContain('Prechecks had passed');
+    expect(markdown).toContain('| asPlanned | success | drift | Proceed | size 2C8G then, 4C16G &lt;now> |');
+    expect(renderHtmlReport(report, NOW)).toContain(
+      `<h2>Not as planned (1)</h2><p>The plan lets these differences pass:</p><ul class="told"><li><span class="ids">${failed.resource.id}</span><br>size 2C8G then, 4C16G &lt;now&gt;</li></ul>`,
+    );
+    const asPlanned = { ...report, results: [failed] };
+    expect(renderReport(asPlanned, NOW)).not.toContain('Not as planned');
+    expect(renderHtmlReport(asPlanned, NOW)).not.toContain('Not as planned');
+  });
+
   it('shows the checks of a refused upgrade', () => {
     const findings = PREPARED.waves[1]?.targets[0]?.findings ?? [];
     const text = renderReport({ view, rows, results: [{ ...failed, findings }], calls: [], freezes: [] }, NOW);
