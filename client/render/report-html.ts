@@ -20,6 +20,7 @@ import { count, duration, fromTo, moment, oneLine, percentOf } from './text.js';
 
 /** Ticks of the time axis, ends included. */
 const TICKS = 6;
+const DAY_MS = 86_400_000;
 
 const PHASE_CLASS: Readonly<Record<Phase, string>> = {
   Precheck: 'check',
@@ -158,12 +159,21 @@ function bars(result: UpgradeResult, span: Span): string {
     .join('');
 }
 
+/** A time alone says where in a rollout it is only while no time of day comes twice. */
 function axis(span: Span): string {
+  const isDated = span.to - span.from > DAY_MS;
+  const label = isDated ? dayAndTime : (iso: string) => iso.slice(11, 19);
   const ticks = Array.from({ length: TICKS }, (_, index) => {
     const at = new Date(span.from + ((span.to - span.from) * index) / (TICKS - 1)).toISOString();
-    return `<span style="left:${((100 * index) / (TICKS - 1)).toFixed(2)}%">${at.slice(11, 19)}</span>`;
+    return `<span style="left:${((100 * index) / (TICKS - 1)).toFixed(2)}%">${label(at)}</span>`;
   });
-  return `<div class="axis"><span class="track">${ticks.join('')}</span></div>`;
+  return `<div class="axis${isDated ? ' dated' : ''}"><span class="track">${ticks.join('')}</span></div>`;
+}
+
+/** `20 Nov` over `21:00`: on one line, ticks would run into each other. */
+function dayAndTime(iso: string): string {
+  const [, day = '', month = ''] = new Date(iso).toUTCString().split(' ');
+  return `${day} ${month}<br>${iso.slice(11, 16)}`;
 }
 
 function failure(row: ResourceRow, result: UpgradeResult | null): string {
@@ -295,7 +305,7 @@ ol,.wave li{list-style:none;margin:0;padding:0}
 ${LEGEND.map(([name]) => `i.${name}{background:var(--${name})}`).join('')}i.end{display:none}
 .end{color:var(--tone);font-weight:600;font-size:12px}
 .axis{display:grid;grid-template-columns:minmax(150px,25%) minmax(110px,17%) 1fr 118px;gap:10px;color:var(--soft);font-size:11px;margin:8px 0 2px}
-.axis .track{grid-column:3}.axis .track span{position:absolute;transform:translateX(-50%);font-variant-numeric:tabular-nums}
+.axis .track{grid-column:3}.axis.dated .track{height:32px}.axis .track span{position:absolute;white-space:nowrap;transform:translateX(-50%);font-variant-numeric:tabular-nums}
 .axis .track span:first-child{transform:none}.axis .track span:last-child{transform:translateX(-100%)}
 .failure{background:var(--card);border:1px solid var(--line);border-left:5px solid var(--bad);border-radius:8px;padding:8px 16px;margin:0 0 10px}
 .failure h3{margin:0;font:600 14px ui-monospace,monospace}.failure .end{margin-left:12px}.failure p{margin:6px 0}

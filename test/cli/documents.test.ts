@@ -261,6 +261,32 @@ describe('a report', () => {
     expect(html).toContain('Mutating calls (2)');
   });
 
+  it('has dates on the axis of a rollout that lasts for more than a day', () => {
+    const ticks = (startedAt: string, endedAt: string) => {
+      const html = renderHtmlReport(
+        { view: { ...view, startedAt, endedAt }, rows: [], results: [], calls: [], freezes: [] },
+        NOW,
+      );
+      return [...html.matchAll(/<span style="left:[\d.]+%">(.*?)<\/span>/g)].map(([, tick]) => tick);
+    };
+    expect(ticks('2026-11-20T21:00:00.000Z', '2026-11-27T23:00:00.000Z')).toEqual([
+      '20 Nov<br>21:00',
+      '22 Nov<br>07:00',
+      '23 Nov<br>17:00',
+      '25 Nov<br>03:00',
+      '26 Nov<br>13:00',
+      '27 Nov<br>23:00',
+    ]);
+    expect(ticks('2026-11-20T21:00:00.000Z', '2026-11-21T02:00:00.000Z')).toEqual([
+      '21:00:00',
+      '22:00:00',
+      '23:00:00',
+      '00:00:00',
+      '01:00:00',
+      '02:00:00',
+    ]);
+  });
+
   it('tells what people did, and which failures were not charged', () => {
     const act = (one: Act['act'], what: string, actor: string, reason: string): Act => ({
       requestId: null,
