@@ -67,7 +67,9 @@ function frozen({ since, until, owner, reason, lifted }: Freeze): string {
 export function renderHtmlReport({ view, rows, results, calls, freezes }: RolloutReport, now: number): string {
   const byUpgrade = new Map(results.map((result) => [upgradeWorkflowId(result.resource), result]));
   const resultOf = (row: ResourceRow) => byUpgrade.get(row.workflowId) ?? null;
-  const span = { from: Date.parse(view.startedAt), to: view.endedAt === null ? now : Date.parse(view.endedAt) };
+  const startedAt = Date.parse(view.startedAt);
+  const endedAt = view.endedAt === null ? now : Date.parse(view.endedAt);
+  const span = { from: startedAt, to: lastEnd(endedAt, rows, results, now) };
   const good = goodIn(view.counts);
   const failed = rows.filter(({ outcome }) => isFailed(outcome));
   const facts: readonly (readonly [string, string])[] = [
@@ -75,7 +77,7 @@ export function renderHtmlReport({ view, rows, results, calls, freezes }: Rollou
     ['failed', String(view.failures)],
     ['failure budget', budgetUsed(view)],
     ...(view.minSuccess === null ? [] : [['had to succeed', `${view.minSuccess} of ${view.total}`] as const]),
-    ['took', duration(span.to - span.from)],
+    ['took', duration(endedAt - startedAt)],
     ['started', `${moment(view.startedAt)} by ${view.startedBy}`],
     ['ended', view.endedAt === null ? 'not yet' : moment(view.endedAt)],
     ['plan', view.planDigest.slice(0, 12)],
@@ -99,6 +101,7 @@ export function renderHtmlReport({ view, rows, results, calls, freezes }: Rollou
         rows.filter(({ waveIndex }) => waveIndex === at + 1),
         resultOf,
         span,
+        now,
       ),
     ),
     ...(failed.length === 0
@@ -110,6 +113,17 @@ export function renderHtmlReport({ view, rows, results, calls, freezes }: Rollou
     callSection(calls),
     `<footer>Temporal run ${text(view.runId)}. All times UTC.</footer>`,
   ]);
+}
+
+/** An upgrade in flight outlasts a rollout that was terminated: the timeline goes on for it. */
+function lastEnd(
+  rolloutEnd: number,
+  rows: readonly ResourceRow[],
+  results: readonly UpgradeResult[],
+  now: number,
+): number {
+  const isOpen = rows.some(({ outcome, startedAt }) => outcome === null && startedAt !== null);
+  return results.reduce((last, { endedAt }) => Math.max(last, Date.parse(endedAt)), isOpen ? now : rolloutEnd);
 }
 
 /** The outcomes as one bar, each as wide as its share. */
@@ -130,6 +144,7 @@ function waveSection(
   rows: readonly ResourceRow[],
   resultOf: (row: ResourceRow) => UpgradeResult | null,
   span: Span,
+  now: number,
 ): string {
   const good = goodIn(wave.counts);
   const title = `<summary><b>${text(wave.name)}</b> ${good} of ${wave.total} at target (${percentOf(good, wave.total)}), up to ${wave.concurrency} at a time</summary>`;
@@ -139,7 +154,7 @@ function waveSection(
     const label = `<span class="id" title="${text(`${row.service} in ${row.account}, ${row.region}`)}">${text(row.resourceId)}</span>`;
     const led = text(fromTo(row.from, row.to ?? row.target));
     const versions = `<span class="versions" title="${led}">${led}</span>`;
-    return `<li>${label}${versions}<span class="track">${result === null ? '' : bars(result, span)}</span><span class="end ${outcomeClass(row.outcome)}">${text(end)}</span></li>`;
+    return `<li>${label}${versions}<span class="track">${result === null ? openBar(row, span, now) : bars(result, span)}</span><span class="end ${outcomeClass(row.outcome)}">${text(end)}</span></li>`;
   });
   const soak = wave.soak === undefined ? '' : `<p class="note">${text(soakLine(wave.soak))}</p>`;
   return `<details class="wave" open>${title}${axis(span)}<ol>${lines.join('\n')}</ol>${soak}</details>`;
@@ -154,9 +169,21 @@ function bars(result: UpgradeResult, span: Span): string {
       const from = Date.parse(at);
       const to = Date.parse(phases[index + 1]?.at ?? result.endedAt);
       const title = `${phase}: ${duration(to - from)} from ${moment(at)}`;
-      return `<i class="${PHASE_CLASS[phase]}" style="left:${share(from, span)}%;width:${width(from, Math.min(to, end), span)}%" title="${text(title)}"></i>`;
+      return bar(phase, from, Math.min(to, end), span, title);
     })
     .join('');
+}
+
+/** What is in flight has told no phases yet but the one that it is in: that stands for all of its time. */
+function openBar({ phase, outcome, startedAt }: ResourceRow, span: Span, now: number): string {
+  if (outcome !== null || startedAt === null || phase === 'Pending') return '';
+  const from = Date.parse(startedAt);
+  const title = `${phase} now, ${duration(now - from)} after its start at ${moment(startedAt)}`;
+  return bar(phase, from, now, span, title);
+}
+
+function bar(phase: Phase, from: number, to: number, span: Span, title: string): string {
+  return `<i class="${PHASE_CLASS[phase]}" style="left:${share(from, span)}%;width:${width(from, to, span)}%" title="${text(title)}"></i>`;
 }
 
 /** A time alone says where in a rollout it is only while no time of day comes twice. */

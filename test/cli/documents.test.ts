@@ -287,6 +287,32 @@ describe('a report', () => {
     ]);
   });
 
+  it('shows upgrades in flight on the timeline, and those that outlast their rollout', () => {
+    const open = { outcome: null, to: null } as const;
+    const inFlight = row(2, { ...open, phase: 'Overdue', startedAt: '2026-11-21T05:22:06.000Z' });
+    const pending = row(3, { ...open, phase: 'Pending', runId: null });
+    const page = (endedAt: string | null, of: typeof rows, results: UpgradeResult[] = []) =>
+      renderHtmlReport({ view: { ...view, endedAt }, rows: of, results, calls: [], freezes: [] }, NOW);
+    const late = '<i class="late" style="left:50.000%;width:50.000%" title="Overdue now, 2 m 06 s after its start at';
+    // From 05:20:00 until now, 252 s.
+    const running = page(null, [inFlight, pending]);
+    expect(running).toContain(late);
+    expect(running.match(/<i class="\w+" style/g)).toHaveLength(1);
+
+    const terminated = page('2026-11-21T05:22:06.000Z', [inFlight]);
+    expect(terminated).toContain(late);
+    expect(terminated).toContain('<dt>took</dt><dd>2 m 06 s</dd>');
+
+    const phases = [{ phase: 'Await', at: '2026-11-21T05:21:00.000Z' }] as const;
+    const result = { ...failed, phases, endedAt: '2026-11-21T05:22:00.000Z' };
+    expect(page('2026-11-21T05:20:59.000Z', rows, [result])).toContain(
+      '<i class="run" style="left:50.000%;width:50.000%"',
+    );
+    expect(page('2026-11-21T05:24:00.000Z', rows, [result])).toContain(
+      '<i class="run" style="left:25.000%;width:25.000%"',
+    );
+  });
+
   it('tells what people did, and which failures were not charged', () => {
     const act = (one: Act['act'], what: string, actor: string, reason: string): Act => ({
       requestId: null,
