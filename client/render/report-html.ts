@@ -318,7 +318,7 @@ header{background:var(--card);border:1px solid var(--line);border-left:8px solid
 .facts{display:flex;flex-wrap:wrap;gap:10px;margin:14px 0}
 .facts div{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:8px 14px;flex:1 1 auto;max-width:380px}
 dt{color:var(--soft);font-size:12px}dd{margin:0;font-weight:600;font-variant-numeric:tabular-nums}
-.outcomes{display:flex;gap:2px;border-radius:8px;overflow:hidden;margin:6px 0 26px}
+.outcomes{display:flex;flex-wrap:wrap;gap:2px;border-radius:8px;overflow:hidden;margin:6px 0 26px}
 .outcomes span{background:var(--tone);color:#fff;padding:5px 10px;min-width:max-content;font-weight:600}
 h2{font-size:17px;margin:28px 0 10px}.legend{display:flex;flex-wrap:wrap;gap:14px;color:var(--soft);margin:0 0 10px}
 .legend i{display:inline-block;width:12px;height:12px;border-radius:3px;margin-right:5px;vertical-align:-1px}

@@ -313,6 +313,11 @@ describe('a report', () => {
     );
   });
 
+  it('wraps the bar of outcomes where the page is narrow: it cuts off what goes beyond it', () => {
+    const html = renderHtmlReport({ view, rows, results: [], calls: [], freezes: [] }, NOW);
+    expect(html).toMatch(/\.outcomes\{[^}]*flex-wrap:wrap[^}]*overflow:hidden/);
+  });
+
   it('tells what people did, and which failures were not charged', () => {
     const act = (one: Act['act'], what: string, actor: string, reason: string): Act => ({
       requestId: null,
