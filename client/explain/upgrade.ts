@@ -25,7 +25,15 @@ interface Look {
 type Told = Omit<Cause, 'who'>;
 
 /** The first that holds is told. */
-const KINDS: readonly ((look: Look) => Told | null)[] = [failedAttempt, waitsInStep, operation, step, timer, between];
+const KINDS: readonly ((look: Look) => Told | null)[] = [
+  pausedStep,
+  failedAttempt,
+  waitsInStep,
+  operation,
+  step,
+  timer,
+  between,
+];
 
 export async function upgradeCause(
   client: Client,
@@ -44,6 +52,19 @@ export async function upgradeCause(
   const told = KINDS.map((kind) => kind(look)).find((one) => one !== null);
   const { what, nextAt, changes } = told ?? between(look);
   return { who: row.resourceId, what: `${row.phase}: ${what}`, nextAt, changes };
+}
+
+/** An operator has paused the step at the server: whatever it was about, no attempt of it begins. */
+function pausedStep({ pending }: Look): Told | null {
+  if (pending?.paused !== true) return null;
+  const { identity, reason } = pending.pauseInfo?.manual ?? {};
+  const by = identity ? ` by ${identity}` : '';
+  const why = reason ? `: ${reason}` : '';
+  return {
+    what: `${nameOf(pending)} is paused at the server${by}${why}`,
+    nextAt: null,
+    changes: 'temporal activity unpause',
+  };
 }
 
 /** The step fails, and is tried again. */

@@ -1,4 +1,5 @@
 /** What `explain` says of budgets, limits and approvals: one scene, one cause. */
+import { Client, Connection, type WorkflowExecutionDescription } from '@temporalio/client';
 import { describe, expect, it } from 'vitest';
 import {
   budget,
@@ -10,6 +11,7 @@ import {
   wantsApproval,
 } from '../../client/explain/rollout.js';
 import type { Scene } from '../../client/explain/scene.js';
+import { upgradeCause } from '../../client/explain/upgrade.js';
 import type { RolloutForecast } from '../../client/forecast.js';
 import { type ResourceRow, type RolloutView, type WaveView, withRows } from '../../client/views.js';
 import { upgradeWorkflowId } from '../../workflows/contracts/ids.js';
@@ -325,4 +327,22 @@ it('resources that wait for the same are told together', async () => {
     { who: 'b', what: 'waits for a' },
     { who: 'c and 1 more', what: 'waits for the end of all' },
   ]);
+});
+
+describe('an upgrade', () => {
+  it('whose step is paused at the server waits for whoever paused it, not for a worker', async () => {
+    const [row] = scene({ specs: [spec('a')], inFlight: 1 }).rows;
+    if (row === undefined) throw new Error('no row');
+    const pending = {
+      activityType: { name: 'precheck' },
+      paused: true,
+      pauseInfo: { manual: { identity: 'ana@ops', reason: 'a look first' } },
+    };
+    const run = { raw: { pendingActivities: [pending] } } as unknown as WorkflowExecutionDescription;
+    const client = new Client({ connection: Connection.lazy() });
+    expect(await upgradeCause(client, { ...row, phase: 'Precheck' }, run, null)).toMatchObject({
+      what: 'Precheck: precheck is paused at the server by ana@ops: a look first',
+      changes: 'temporal activity unpause',
+    });
+  });
 });
