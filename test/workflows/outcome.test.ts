@@ -69,6 +69,18 @@ describe('rolloutOutcome', () => {
       reason: 'stopped: 1 of 1 at target, 0 failed, and wave rest has not soaked',
     });
   });
+  it('says how many failed, and how many were charged where that is another number', () => {
+    const reason = (counts: Partial<Record<Outcome, number>>, failures: number) =>
+      rolloutOutcome({ total: 4, counts, failures, budget, stopped: false }).reason;
+    expect(reason({ Succeeded: 3, Failed: 1 }, 1)).toBe('3 of 4 at target, 1 failed');
+    expect(reason({ Succeeded: 1, Refused: 3 }, 0)).toBe('1 of 4 at target, 3 failed, 0 charged to the budget');
+    expect(reason({ Refused: 4 }, 0)).toBe('0 of 4 at target, 4 failed, 0 charged to the budget');
+    // Overdue, and well in the end.
+    expect(reason({ Succeeded: 4 }, 1)).toBe('4 of 4 at target, 0 failed, 1 charged to the budget');
+    expect(reason({ Succeeded: 1, Refused: 1, Failed: 2 }, 3)).toBe(
+      'failure budget of 2 exceeded: 1 of 4 at target, 3 failed',
+    );
+  });
   it('says that it was stopped, unless the budget was spent as well', () => {
     expect(at({ Succeeded: 3, NotStarted: 7 }, 0, true)).toBe('Stopped');
     expect(at({ Succeeded: 3, Failed: 3, NotStarted: 4 }, 3, true)).toBe('Failed');

@@ -1,7 +1,7 @@
 /** How ends become outcomes: pure, so that every case stands in a table of tests. */
 import type { AwaitResult, VerifyResult } from './steps.js';
 import type { Counts, FailureBudget, FailureCounts, RolloutOutcome } from './rollout.js';
-import { GOOD_OUTCOMES, type FailureClass, type Outcome } from './upgrade.js';
+import { FAILED_OUTCOMES, GOOD_OUTCOMES, type FailureClass, type Outcome } from './upgrade.js';
 
 /**
  * The outcome of an upgrade that was submitted and ended. The resource decides, not the job: a job that reports
@@ -69,6 +69,7 @@ export function addFailures(a: FailureCounts, b: FailureCounts): FailureCounts {
 export interface RolloutEnd {
   readonly total: number;
   readonly counts: Counts;
+  /** Charged to the budget: some of what failed may not be, and what was overdue is, even if it went well. */
   readonly failures: number;
   readonly budget: FailureBudget;
   readonly stopped: boolean;
@@ -88,7 +89,9 @@ export interface RolloutEnd {
  */
 export function rolloutOutcome(end: RolloutEnd): { outcome: RolloutOutcome; reason: string } {
   const good = countOf(end.counts, GOOD_OUTCOMES);
-  const score = `${good} of ${end.total} at target, ${end.failures} failed`;
+  const failed = countOf(end.counts, FAILED_OUTCOMES);
+  const charged = end.failures === failed ? '' : `, ${end.failures} charged to the budget`;
+  const score = `${good} of ${end.total} at target, ${failed} failed${charged}`;
   if (end.failures > end.budget.max) {
     return { outcome: 'Failed', reason: `failure budget of ${end.budget.max} exceeded: ${score}` };
   }
