@@ -87,7 +87,8 @@ export class WaveShares {
 
   /** As `stopAll`, by a person who leaves the rest out. */
   skipRest(why: string): void {
-    this.skipped = this.whyStopped === null;
+    // Once more changes nothing; after a stop of another kind, what is left was not skipped.
+    this.skipped ||= this.whyStopped === null;
     this.stopAll(why);
   }
 

@@ -372,6 +372,33 @@ it('places that ends of several shards keep for good are no others, and members 
   expect(third?.share.grant.limits[group] ?? 0).toBeLessThanOrEqual(0);
 });
 
+it('a rest that is skipped stays so when it is skipped once more, and is not where something else had stopped it', () => {
+  const opened = () => {
+    const wave = new WaveShares({ [SLOTS]: 1 }, 0, [{ [SLOTS]: 1 }, { [SLOTS]: 1 }]);
+    wave.nextToOpen();
+    wave.grants();
+    return wave;
+  };
+  const twice = opened();
+  twice.skipRest('ana');
+  twice.skipRest('ben');
+  expect(twice.grants()).toMatchObject([{ grant: { stop: 'ana', skipped: true } }]);
+  // A grant for another reason tells it again.
+  twice.skipRest('ben');
+  twice.setHold('paused');
+  expect(twice.grants()).toMatchObject([{ grant: { stop: 'ana', skipped: true, hold: 'paused' } }]);
+
+  const stopped = opened();
+  stopped.stopAll('the rollout was stopped');
+  stopped.skipRest('ana');
+  expect(stopped.grants()[0]?.grant).not.toHaveProperty('skipped');
+
+  const spent = opened();
+  spent.hear({ shard: 1, number: 1, heard: 1, wants: {}, uses: {}, failures: 1 });
+  spent.skipRest('ana');
+  expect(spent.grants()[0]?.grant).not.toHaveProperty('skipped');
+});
+
 it('a place that is lost is worth a word', () => {
   const limits = { [SLOTS]: 2, 'group:pool': 2 };
   const share = new ShardShare({ grant: { number: 1, answers: 0, limits, tellAfter: 9, stop: null }, step: 1 });
