@@ -128,6 +128,7 @@ export async function rolloutStatus(client: Client, rollout: string): Promise<Ro
           reason: result.value.reason,
           failures: result.value.failures,
           acts: result.value.acts ?? [],
+          ...(result.value.actsLeftOut === undefined ? {} : { actsLeftOut: result.value.actsLeftOut }),
         },
         true,
       )
@@ -270,6 +271,7 @@ function viewOf(
     minSuccess: input.minSuccess ?? null,
     approval: told.approval ?? null,
     acts: told.acts ?? [],
+    ...(told.actsLeftOut === undefined ? {} : { actsLeftOut: told.actsLeftOut }),
     ...(told.undelivered === undefined ? {} : { undelivered: told.undelivered }),
     retryOf: input.retryOf ?? null,
   };

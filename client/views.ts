@@ -43,6 +43,8 @@ export interface RolloutView {
   readonly approval: ApprovalState | null;
   /** What people did to it, oldest first. */
   readonly acts: readonly Act[];
+  /** How many others there were, of very many; left out while there are none. */
+  readonly actsLeftOut?: number;
   /** The latest notice that somebody was not told, and why. */
   readonly undelivered?: string;
   /** The run whose failed or skipped upgrades this one tries again. */

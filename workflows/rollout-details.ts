@@ -15,6 +15,7 @@ export function statusOf(state: RolloutState): RolloutStatus {
     failures: state.failures,
     approval: state.gate === undefined ? null : state.approvals.state(state.gate, state.gateSince),
     acts: state.acts,
+    ...(state.actsLeftOut === 0 ? {} : { actsLeftOut: state.actsLeftOut }),
     ...(state.undelivered === null ? {} : { undelivered: state.undelivered }),
     waves: wavesOf(state),
   };

@@ -38,8 +38,10 @@ export interface WaveState {
   child: ChildWorkflowHandle<typeof waveWorkflow> | null;
 }
 
-/** Acts that the status tells; the history has all of them. */
-const MOST_ACTS = 50;
+/** The latest acts are told whatever they are: by its request id, what comes twice is known for the same. */
+const LATEST_ACTS = 50;
+/** With earlier ones that go on to matter. The history has all of them. */
+const MOST_ACTS = 100;
 
 export class RolloutState {
   readonly input: RolloutInput;
@@ -47,6 +49,8 @@ export class RolloutState {
   readonly waves: readonly WaveState[];
   readonly approvals: Approvals;
   readonly acts: Act[] = [];
+  /** Acts that are no longer told. */
+  actsLeftOut = 0;
   hold: Act | null = null;
   stop: Act | null = null;
   stopped = false;
@@ -146,8 +150,34 @@ export class RolloutState {
   record(act: Omit<Act, 'at'>): Act {
     const done = { ...act, at: new Date().toISOString() };
     this.acts.push(done);
-    if (this.acts.length > MOST_ACTS) this.acts.shift();
+    const at = this.acts.length - LATEST_ACTS - 1;
+    const earlier = this.acts[at];
+    if (earlier === undefined) return done;
+    if (!this.goesOnToMatter(earlier)) this.leaveOut(at);
+    else if (this.acts.length > MOST_ACTS) this.leaveOut(0);
     return done;
+  }
+
+  private leaveOut(at: number): void {
+    this.acts.splice(at, 1);
+    this.actsLeftOut += 1;
+  }
+
+  /** Later acts supersede a pause or a concurrency, and a resource's own end tells who skipped it. */
+  private goesOnToMatter({ act, what }: Act): boolean {
+    switch (act) {
+      case 'pause':
+      case 'resume':
+      case 'concurrency':
+        return false;
+      case 'skip':
+        return this.waves.some(({ plan }) => what === `wave ${plan.name}`);
+      case 'stop':
+      case 'approve':
+      case 'reject':
+      case 'waive':
+        return true;
+    }
   }
 
   standing(): Pick<RolloutStatus, 'state' | 'reason'> {

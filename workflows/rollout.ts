@@ -204,7 +204,7 @@ class RolloutRun {
     }
     const { budget } = state.input;
     const { rejection } = state.approvals;
-    const { counts, failures, byClass, overWave, acts } = state;
+    const { counts, failures, byClass, overWave, acts, actsLeftOut } = state;
     const { outcome, reason } = rolloutOutcome({
       total: state.waves.reduce((sum, { plan }) => sum + sizeOf(plan), 0),
       counts,
@@ -232,6 +232,7 @@ class RolloutRun {
       budget,
       waves: wavesOf(state),
       acts,
+      ...(actsLeftOut === 0 ? {} : { actsLeftOut }),
     };
     state.result = result;
     upsertSearchAttributes([{ key: ATTRIBUTES.outcome, value: outcome }]);

@@ -14,7 +14,17 @@ import {
   type RolloutView,
   type WaveView,
 } from '../views.js';
-import { budgetUsed, type Drift, DRIFTS_NOTE, driftsOf, firstOf, type LeftOut, leftOut, soakLine } from './report.js';
+import {
+  budgetUsed,
+  type Drift,
+  DRIFTS_NOTE,
+  driftsOf,
+  firstOf,
+  type LeftOut,
+  leftOut,
+  leftOutLabel,
+  soakLine,
+} from './report.js';
 import { CALLS_HEAD, NO_REQUEST_ID, reportedCalls } from './calls.js';
 import { count, duration, fromTo, moment, oneLine, percentOf } from './text.js';
 
@@ -239,13 +249,14 @@ function driftSection(drifts: readonly Drift[]): string {
 }
 
 /** What people did to the rollout: each with who, when and why. */
-function acts({ acts: done }: RolloutView): string {
+function acts({ acts: done, actsLeftOut = 0 }: RolloutView): string {
   if (done.length === 0) return '';
   const items = done.map(
     ({ at, act, what, actor, reason }) =>
       `<li><time>${moment(at)}</time><b>${text(actor)}</b><span class="act ${ACT_TONE[act] ?? ''}">${act}</span><span>${text(what)}</span><q>${text(reason)}</q></li>`,
   );
-  return `<h2>What people did (${done.length})</h2><ol class="acts">${items.join('\n')}</ol>`;
+  const rest = actsLeftOut === 0 ? '' : `<p>${text(leftOutLabel(actsLeftOut))}</p>`;
+  return `<h2>What people did (${done.length + actsLeftOut})</h2><ol class="acts">${items.join('\n')}</ol>${rest}`;
 }
 
 function callSection(calls: readonly ResourceCall[]): string {

@@ -84,7 +84,7 @@ export function budgetUsed({ failures, charged, budget: { max, mode, counts } }:
 }
 
 /** What people did to the rollout: each with who and why. */
-function actSection({ acts }: RolloutView): string[] {
+function actSection({ acts, actsLeftOut = 0 }: RolloutView): string[] {
   if (acts.length === 0) return [];
   return [
     '',
@@ -94,7 +94,12 @@ function actSection({ acts }: RolloutView): string[] {
       ['when', 'what', 'to', 'by', 'reason'],
       acts.map(({ at, act, what, actor, reason }) => [moment(at), act, escaped(what), escaped(actor), escaped(reason)]),
     ),
+    ...(actsLeftOut === 0 ? [] : ['', leftOutLabel(actsLeftOut)]),
   ];
+}
+
+export function leftOutLabel(acts: number): string {
+  return `${count(acts, 'earlier act')} ${acts === 1 ? 'is' : 'are'} left out; the rollout's history has all of them.`;
 }
 
 /** What people froze while it ran. */

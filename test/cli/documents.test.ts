@@ -340,6 +340,10 @@ describe('a report', () => {
     };
     const html = renderHtmlReport({ view: told, rows, results: [], calls: [], freezes: [] }, NOW);
     expect(html).toContain('What people did (2)');
+    const left = "7 earlier acts are left out; the rollout's history has all of them.";
+    const of = { view: { ...told, actsLeftOut: 7 }, rows, results: [], calls: [], freezes: [] };
+    expect(renderReport(of, NOW)).toContain(left);
+    expect(renderHtmlReport(of, NOW)).toContain('What people did (9)');
     expect(html).toContain(
       '<time>2026-11-21 05:20:30 UTC</time><b>ben</b><span class="act good">approve</span><span>wave canary is approved</span><q>looked at &lt;it&gt;</q>',
     );

@@ -302,8 +302,10 @@ export interface RolloutResult {
   readonly budget: FailureBudget;
   /** In the plan's order. */
   readonly waves?: readonly WaveStatus[];
-  /** What people did to it, oldest first; of very many the latest. */
+  /** What people did to it, oldest first; of very many the latest, and earlier ones that go on to matter. */
   readonly acts?: readonly Act[];
+  /** How many others there were; left out while there are none. */
+  readonly actsLeftOut?: number;
 }
 
 /** Answer of the query `rolloutStatus`. */
@@ -317,8 +319,10 @@ export interface RolloutStatus {
   readonly waves: readonly WaveStatus[];
   /** While it waits for one. */
   readonly approval?: ApprovalState | null;
-  /** What people did to it, oldest first; of very many the latest. */
+  /** What people did to it, oldest first; of very many the latest, and earlier ones that go on to matter. */
   readonly acts?: readonly Act[];
+  /** How many others there were; left out while there are none. */
+  readonly actsLeftOut?: number;
   /** The latest notice that somebody was not told, and why. */
   readonly undelivered?: string;
 }
