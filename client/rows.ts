@@ -1,5 +1,6 @@
 /** Every resource of a rollout and where it stands; and the whole results, for the report. */
 import type { Client, WorkflowExecutionDescription, WorkflowExecutionInfo } from '@temporalio/client';
+import { wordsOf } from '../workflows/contracts/control.js';
 import { FAILURES } from '../workflows/contracts/errors.js';
 import { freezeLabel, freezeOf } from '../workflows/contracts/freezes.js';
 import { shardWorkflowId, upgradeWorkflowId } from '../workflows/contracts/ids.js';
@@ -9,6 +10,7 @@ import {
   sizeOf,
   type RolloutInput,
   type RolloutResult,
+  type RolloutStatus,
   type ShardResult,
   type ShardStatus,
   type UpgradeEnd,
@@ -24,8 +26,8 @@ import { inputOf, mapAtOnce } from '../temporal/reads.js';
 import { ask, decoded, describeRun, endOf, latestRuns } from './server-reads.js';
 import { isFailed, type ResourceRow, type RolloutReport, withRows } from './views.js';
 
-/** How long one shard's worker may take to answer. */
-const SHARD_PATIENCE_MS = 4_000;
+/** How long the worker of a shard, or of the rollout, may take to answer. */
+const PATIENCE_MS = 4_000;
 /** The most upgrades in flight that are looked at one by one; of more, the search attribute tells the phase. */
 const DESCRIBED = 100;
 
@@ -67,14 +69,20 @@ export interface ReadRows {
 export async function readRows(client: Client, rollout: string): Promise<ReadRows> {
   const run = await describeRollout(client, rollout);
   const input = await inputOf<RolloutInput>(client, run.workflowId, run.runId);
-  const known = await knownUpgrades(client, run, input);
   const rolloutRuns = run.status.name === 'RUNNING' || run.status.name === 'PAUSED';
+  const [known, told] = await Promise.all([
+    knownUpgrades(client, run, input),
+    rolloutRuns
+      ? ask<RolloutStatus>(client, run, MESSAGES.rolloutStatus, PATIENCE_MS)
+      : endOf<RolloutResult>(client, run.workflowId, run.runId, FAILURES.rollout).then((end) =>
+          end.kind === 'result' ? end.value : null,
+        ),
+  ]);
 
-  const end = rolloutRuns ? null : await endOf<RolloutResult>(client, run.workflowId, run.runId, FAILURES.rollout);
   const lists = await mapAtOnce(input.waves, (wave) => upgradesOf(client, wave));
   const freezes = rolloutRuns ? await listFreezes(client, { all: false }) : [];
   const rows = input.waves.flatMap(({ name }, at) => {
-    const unknown = rolloutRuns ? {} : leftOut(at, end?.kind === 'result' ? end.value : null);
+    const unknown = leftOut(at, told, rolloutRuns);
     return (lists[at] ?? []).map((spec) => {
       const base = baseRow(name, at + 1, spec);
       const row = rowOf(base, known.get(base.workflowId)) ?? { ...base, ...unknown };
@@ -148,7 +156,7 @@ async function shardTold(
   if (run === null) return 'not-started';
   switch (run.status.name) {
     case 'RUNNING':
-      return (await ask<ShardStatus>(client, run, MESSAGES.shardStatus, SHARD_PATIENCE_MS)) ?? 'silent';
+      return (await ask<ShardStatus>(client, run, MESSAGES.shardStatus, PATIENCE_MS)) ?? 'silent';
     case 'COMPLETED': {
       const end = await endOf<ShardResult>(client, workflowId, run.runId);
       return end.kind === 'result' ? { inFlight: [], ends: end.value.ends } : 'silent';
@@ -193,14 +201,27 @@ function baseRow(wave: string, waveIndex: number, { resource, targetLabel, plann
   };
 }
 
-/** What became of a wave's upgrades that no shard was ever given: a person left them out, or the rollout ended first. */
-function leftOut(wave: number, result: RolloutResult | null): Pick<ResourceRow, 'phase' | 'outcome' | 'reason'> {
-  const { name, counts } = result?.waves?.[wave] ?? { name: '', counts: {} };
-  const skip = result?.acts?.findLast(({ act, what }) => act === 'skip' && what === `wave ${name}`);
-  if (skip === undefined || (counts.Skipped ?? 0) === 0) {
+/**
+ * What became of a wave's upgrades that no shard was ever given: a person left them out, or the rollout ended first. Nothing
+ * as long as their turn may come.
+ */
+function leftOut(
+  wave: number,
+  told: Pick<RolloutResult, 'waves' | 'acts'> | null,
+  rolloutRuns: boolean,
+): Partial<Pick<ResourceRow, 'phase' | 'outcome' | 'reason'>> {
+  const { name, state, counts } = told?.waves?.[wave] ?? { name: '', state: 'NotStarted', counts: {} };
+  if (rolloutRuns && state !== 'Skipped') return {};
+  const skip = told?.acts?.findLast(({ act, what }) => act === 'skip' && what === `wave ${name}`);
+  if (state !== 'Skipped' && (skip === undefined || (counts.Skipped ?? 0) === 0)) {
     return { phase: 'Ended', outcome: 'NotStarted', reason: 'the rollout ended before its turn' };
   }
-  return { phase: 'Ended', outcome: 'Skipped', reason: `skipped by ${skip.actor} at ${skip.at}: ${skip.reason}` };
+  // Of very many acts not all are told.
+  return {
+    phase: 'Ended',
+    outcome: 'Skipped',
+    reason: skip === undefined ? `wave ${name} was skipped` : wordsOf(skip),
+  };
 }
 
 /** `null` for one that nobody knows of. */

@@ -218,18 +218,23 @@ export function nextChange(view: Omit<Standing, 'reason'>): string {
   const ends = (view.freezes ?? []).map(({ freeze }) => freeze.until).toSorted();
   if (ends[0] !== undefined)
     return `what is frozen goes on when the freeze ends: ${ends[0]}, or \`uplift freeze lift\``;
-  const after = view.waves[at + 1];
+  const after = nextWave(view.waves, at);
   const what = after === undefined ? 'it ends' : `wave ${after.name} starts`;
   if (open === 0) return `${what}: all of wave ${wave.name} have ended`;
   return `${what} when ${open} more of wave ${wave.name} ${open === 1 ? 'has' : 'have'} ended`;
 }
 
 function afterSoak(waves: readonly WaveView[], at: number): string {
-  const [{ name, soak } = { name: '', soak: undefined }, after] = waves.slice(at);
+  const { name, soak } = waves[at] ?? { name: '', soak: undefined };
+  const after = nextWave(waves, at);
   const what = after === undefined ? 'it ends' : `wave ${after.name} begins`;
   const earliest = soak === undefined ? null : soakedAt(soak);
   const when = earliest === null ? '' : `, ${new Date(earliest).toISOString()} at the earliest`;
   return `${what} when wave ${name} has soaked${when}; \`uplift waive\` does not wait`;
+}
+
+function nextWave(waves: readonly WaveView[], at: number): WaveView | undefined {
+  return waves.slice(at + 1).find(({ state }) => state !== 'Skipped');
 }
 
 /** Why it is so: a spent budget comes before what the rollout says, which may not have heard of it yet. */
