@@ -22,7 +22,7 @@ import {
   firstOf,
   type LeftOut,
   leftOut,
-  leftOutLabel,
+  earlierActsLabel,
   soakLine,
 } from './report.js';
 import { CALLS_HEAD, NO_REQUEST_ID, reportedCalls } from './calls.js';
@@ -255,7 +255,7 @@ function acts({ acts: done, actsLeftOut = 0 }: RolloutView): string {
     ({ at, act, what, actor, reason }) =>
       `<li><time>${moment(at)}</time><b>${text(actor)}</b><span class="act ${ACT_TONE[act] ?? ''}">${act}</span><span>${text(what)}</span><q>${text(reason)}</q></li>`,
   );
-  const rest = actsLeftOut === 0 ? '' : `<p>${text(leftOutLabel(actsLeftOut))}</p>`;
+  const rest = actsLeftOut === 0 ? '' : `<p>${text(earlierActsLabel(actsLeftOut))}</p>`;
   return `<h2>What people did (${done.length + actsLeftOut})</h2><ol class="acts">${items.join('\n')}</ol>${rest}`;
 }
 

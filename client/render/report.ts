@@ -94,11 +94,11 @@ function actSection({ acts, actsLeftOut = 0 }: RolloutView): string[] {
       ['when', 'what', 'to', 'by', 'reason'],
       acts.map(({ at, act, what, actor, reason }) => [moment(at), act, escaped(what), escaped(actor), escaped(reason)]),
     ),
-    ...(actsLeftOut === 0 ? [] : ['', leftOutLabel(actsLeftOut)]),
+    ...(actsLeftOut === 0 ? [] : ['', earlierActsLabel(actsLeftOut)]),
   ];
 }
 
-export function leftOutLabel(acts: number): string {
+export function earlierActsLabel(acts: number): string {
   return `${count(acts, 'earlier act')} ${acts === 1 ? 'is' : 'are'} left out; the rollout's history has all of them.`;
 }
 
