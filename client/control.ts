@@ -15,7 +15,7 @@ import { shardWorkflowId, upgradeWorkflowId } from '../workflows/contracts/ids.j
 import { MESSAGES } from '../workflows/contracts/messages.js';
 import { SHARD_SIZE, type RolloutInput, type RolloutStatus } from '../workflows/contracts/rollout.js';
 import { partLists } from './inventory.js';
-import { describeRollout } from './rollouts.js';
+import { describeRollout, rolloutStatus } from './rollouts.js';
 import { startedAs } from './rows.js';
 import { ask, describeRun } from './server-reads.js';
 import { NotTakenError, takenUpdate } from './upgrades.js';
@@ -33,7 +33,7 @@ const ASK_MS = 2_000;
  * Pauses, resumes or stops a rollout. The server keeps the word, so it holds from the moment that a worker is up.
  *
  * @returns whether a worker has heard it within seconds
- * @throws UnknownRolloutError; NotTakenError when the rollout has ended
+ * @throws UnknownRolloutError; NotTakenError when the rollout has ended, or is resumed while it is stopping
  */
 export async function control(
   client: Client,
@@ -41,6 +41,10 @@ export async function control(
   act: Omit<ControlRequest, 'requestId'>,
 ): Promise<{ readonly requestId: string; readonly heard: boolean }> {
   const run = await running(client, rollout);
+  // Only this word would be answered with what does not follow. A pause is sent without a question, since it is urgent.
+  if (act.act === 'resume' && (await rolloutStatus(client, rollout)).state === 'Stopping') {
+    throw new NotTakenError(`rollout ${rollout} is stopping: nothing more of it begins`);
+  }
   const requestId = await sendControl(client, run, act);
   return { requestId, heard: await isHeard(client, run, requestId, Date.now() + CONFIRMED_WITHIN_MS) };
 }

@@ -4,6 +4,7 @@ import { ApplicationFailure } from '@temporalio/common';
 import { WorkflowFailedError, type WorkflowHandle, WorkflowUpdateFailedError } from '@temporalio/client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { keepInventory } from '../../activities/inventory.js';
+import { control as send } from '../../client/control.js';
 import type {
   ConcurrencyRequest,
   ControlRequest,
@@ -495,6 +496,10 @@ describe('a word that could change nothing', () => {
         await control(handle, 'stop');
         expect(await refusal(decide(handle, 'approve', 3))).toBe('nothing more of the rollout begins');
         expect(await refusal(concurrency(handle, 4))).toBe('nothing more of the rollout begins');
+        const { rollout: id } = await statusOf(handle);
+        await expect(send(env.client, id, { act: 'resume', actor: 'ana', reason: 'after all' })).rejects.toThrow(
+          `rollout ${id} is stopping: nothing more of it begins`,
+        );
         release.open();
       },
     );
