@@ -20,7 +20,7 @@ import { Control } from '../../workflows/control.js';
 import type { RolloutState } from '../../workflows/rollout-state.js';
 import type { rollout } from '../../workflows/rollout.js';
 import { timeSkippingEnvironment } from '../support/environment.js';
-import { asksForHold, type Script, scriptedSteps, spec } from './scripted-steps.js';
+import { asksForHold, heldOperations, type Script, scriptedSteps, spec } from './scripted-steps.js';
 import { withScriptedWorkers } from './scripted-workers.js';
 
 let env: TestWorkflowEnvironment;
@@ -471,8 +471,7 @@ describe('concurrency', () => {
 
 describe('a word that could change nothing', () => {
   it('is not taken of a skipped wave, nor once the rollout is stopping', async () => {
-    const submitted = gate();
-    const release = gate();
+    const operations = heldOperations();
     const approval = { quorum: 1, approvers: ['ben'], expiresAfterMs: 86_400_000 };
     const decide = (handle: Handle, decision: DecisionRequest['decision'], wave: number) =>
       handle.executeUpdate<string, [DecisionRequest]>(MESSAGES.decide, {
@@ -480,15 +479,9 @@ describe('a word that could change nothing', () => {
       });
     const { result } = await run(
       { waves: [specs(2), specs(1), specs(1)], approvals: [undefined, approval, approval] },
-      {
-        awaitOperation: async () => {
-          submitted.open();
-          await release.opened;
-          return {};
-        },
-      },
+      operations.script,
       async (handle) => {
-        await submitted.opened;
+        await operations.followed;
         await skip(handle, { wave: 2, upgrade: null });
         for (const decision of ['approve', 'reject'] as const) {
           expect(await refusal(decide(handle, decision, 2))).toBe('wave wave 2 is skipped: it needs no approval');
@@ -500,7 +493,7 @@ describe('a word that could change nothing', () => {
         await expect(send(env.client, id, { act: 'resume', actor: 'ana', reason: 'after all' })).rejects.toThrow(
           `rollout ${id} is stopping: nothing more of it begins`,
         );
-        release.open();
+        operations.release();
       },
     );
     expect(result).toMatchObject({ outcome: 'Stopped', counts: { Succeeded: 1, NotStarted: 2, Skipped: 1 } });
@@ -508,21 +501,14 @@ describe('a word that could change nothing', () => {
 });
 
 it("a new concurrency is answered with what the tightest budget allows, a wave's own as well", async () => {
-  const submitted = gate();
-  const release = gate();
+  const operations = heldOperations();
   await run(
     { waves: [specs(2)], budget: { max: 9, mode: 'strict' }, maxFailures: 0 },
-    {
-      awaitOperation: async () => {
-        submitted.open();
-        await release.opened;
-        return {};
-      },
-    },
+    operations.script,
     async (handle) => {
-      await submitted.opened;
+      await operations.followed;
       expect(await concurrency(handle, 8)).toBe('8 at a time; the strict budget of 0 of wave wave 1 allows 1 now');
-      release.open();
+      operations.release();
     },
   );
 });
