@@ -98,6 +98,7 @@ interface Queued {
 interface InFlight extends Queued {
   /** `null` while it is being started. */
   runId: string | null;
+  isCalledBack?: true;
 }
 
 class ShardRun {
@@ -379,6 +380,7 @@ class ShardRun {
         ...(tells === true ? { tells } : {}),
       });
       flying.runId = child.firstExecutionRunId;
+      this.callBack();
       this.running.push(this.follow(spec, workflowId, child.firstExecutionRunId, () => child.result()));
     } catch (error) {
       this.inFlight.delete(workflowId);
@@ -418,7 +420,8 @@ class ShardRun {
       if (ms !== null) {
         this.durations = learn(this.durations, { [durationClass(resource.service, planned?.size ?? null)]: [ms] });
       }
-      end = endFrom(spec, runId, ended);
+      const over = ended.outcome === 'NotStarted' ? this.whyOver() : null;
+      end = endFrom(spec, runId, over === null ? ended : { ...ended, reason: `${over}; ${ended.reason}` });
     } catch (error) {
       const failed = failedUpgrade(error);
       // Terminated or cancelled by hand: what the cloud does is not known here, and the next apply adopts it.
@@ -490,9 +493,12 @@ class ShardRun {
 
   /** Why nothing more is started; `null` while things may be. */
   private whyOver(): string | null {
-    return (
-      this.share.stop ?? (this.ends.failures > this.input.failuresLeft ? 'the failure budget was spent first' : null)
-    );
+    return this.share.stop ?? (this.isSpent ? 'the failure budget was spent first' : null);
+  }
+
+  /** Whether its own failures alone are more than the budget. */
+  private get isSpent(): boolean {
+    return this.ends.failures > this.input.failuresLeft;
   }
 
   /** The upgrades that wave, budget and account have room for now. */
@@ -543,6 +549,24 @@ class ShardRun {
     await this.add(endOf(next.spec, null, isTooLate ? 'NotStarted' : 'Skipped', why), next.spec);
   }
 
+  /**
+   * Once nothing more may be sent, what is in flight is asked to stop: what has sent is followed, the rest ends. What a
+   * person leaves out is only what has not started.
+   */
+  private callBack(): void {
+    const isForbidden = this.isSpent || (this.share.stop !== null && !this.share.skipped);
+    if (!isForbidden || this.inFlight.size === 0 || !patched('calls-back')) return;
+    for (const [workflowId, flying] of this.inFlight) {
+      if (flying.runId === null || flying.isCalledBack === true) continue;
+      flying.isCalledBack = true;
+      // One that was charged for being overdue has sent.
+      if (this.ends.wasCharged(workflowId)) continue;
+      // By its run, since another rollout may have its lease by now; one that has ended needs no word.
+      const handle = getExternalWorkflowHandle(workflowId, flying.runId);
+      void this.shielded.run(() => handle.cancel()).catch(() => undefined);
+    }
+  }
+
   /** Whoever was held back may send. */
   private letGo(): void {
     for (const workflowId of this.heldBack) {
@@ -567,6 +591,7 @@ class ShardRun {
 
   /** Something has changed: for the wave, if it is worth a word, and for people. */
   private news(): void {
+    this.callBack();
     this.words.tellWave();
     // Before its list is read it has nothing to say of what waits at them.
     if (this.total !== null) this.words.tellWindows(this.windows.edition(this.shut), () => this.progress());
