@@ -3,13 +3,10 @@ import { patched } from '@temporalio/workflow';
 import type { Limits, ShardCarried, UpgradeEnd } from './contracts/rollout.js';
 import type { FailureClass, UpgradeSpec } from './contracts/upgrade.js';
 import { drawn, type Drawing } from './limits.js';
+import { GROUP, lostIn, namesOf } from './lost-places.js';
 
 /** Failures after which a member may serve nobody; one that was refused was never touched. */
 const UNWELL_AFTER: readonly (FailureClass | null)[] = ['upgrade', 'verify', 'timeout'];
-/** Before a group's name, as limits have it. */
-const GROUP = 'group:';
-/** Between a group's name and the resource that keeps a place, in names that later waves are told. */
-const OF = ' of ';
 
 /** Whether its groups bind others while it is not in flight here; shards of older releases let others start. */
 export function bindsGroups({ groups = {} }: UpgradeSpec): boolean {
@@ -33,12 +30,7 @@ export class ShardGroups {
     carried: ShardCarried['lostPlaces'] = [],
   ) {
     this.lost = [...carried];
-    this.lostBefore = missed
-      .filter((name) => name.startsWith(GROUP) && name.includes(OF))
-      .map((name) => {
-        const at = name.lastIndexOf(OF);
-        return { id: name.slice(at + OF.length), draws: [name.slice(0, at)] };
-      });
+    this.lostBefore = lostIn(missed);
     this.isShared = isShared;
   }
 
@@ -67,7 +59,7 @@ export class ShardGroups {
 
   /** For later waves, beside the names that they wait for. */
   get missed(): string[] {
-    return this.lost.flatMap(({ id, draws }) => draws.map((name) => `${name}${OF}${id}`));
+    return namesOf(this.lost);
   }
 
   /**

@@ -213,7 +213,7 @@ export class WaveShares {
   private get full(): readonly string[] {
     const lostOf = (name: string) => sum(this.shards.map(({ sharing }) => sharing.word.lost?.[name] ?? 0));
     return Object.entries(this.limits)
-      .filter(([name, limit]) => lostOf(name) > 0 && lostOf(name) >= limit)
+      .filter(([name, limit]) => lostOf(name) >= limit)
       .map(([name]) => name);
   }
 

@@ -36,6 +36,7 @@ import { FAILED_OUTCOMES } from './contracts/upgrade.js';
 import { markdown } from './details.js';
 import { failureType, rootReason } from './failures.js';
 import { drawn, drawsOf, limitsOf, providesOf, SLOTS } from './limits.js';
+import { lostIn } from './lost-places.js';
 import { grantSignal, shardWentOnSignal, shardWordSignal, skipOrderSignal, waveOrderSignal } from './messages.js';
 import type { shard } from './shard.js';
 import { WaveShares } from './wave-shares.js';
@@ -84,7 +85,7 @@ class WaveRun {
     const limits = limitsOf({ ...input, ...input.wave });
     this.parts = partsOf(input.wave, Object.keys(limits));
     this.shares = new WaveShares(
-      sharedAmong(limits, this.parts),
+      withoutLost(sharedAmong(limits, this.parts), input.missed ?? []),
       input.failuresLeft,
       this.parts.map(({ draws }) => draws),
       input.hasStarted,
@@ -280,4 +281,15 @@ function partsOf({ parts, upgrades = [], provides = [] }: WavePlan, names: reado
 function sharedAmong(limits: Limits, parts: readonly Part[]): Limits {
   const isShared = (name: string) => parts.filter(({ draws }) => (draws[name] ?? 0) > 0).length > 1;
   return Object.fromEntries(Object.entries(limits).filter(([name]) => !name.includes(':') || isShared(name)));
+}
+
+/** The limits without the places in groups that earlier waves have lost for good. */
+function withoutLost(limits: Limits, missed: readonly string[]): Limits {
+  const lost = drawn(Object.keys(limits), lostIn(missed));
+  const isNone = Object.values(lost).every((count) => count === 0);
+  // Waves of older releases granted them all the same.
+  if (isNone || !patched('lost-before')) return limits;
+  return Object.fromEntries(
+    Object.entries(limits).map(([name, limit]) => [name, Math.max(limit - (lost[name] ?? 0), 0)]),
+  );
 }

@@ -157,6 +157,56 @@ it('a strict budget holds across shards: never more than one beyond it, and noth
   expect(Object.values(result.counts).reduce((sum, count) => sum + count, 0)).toBe(20);
 });
 
+it.each([
+  ['one of two places', ['bad'], { Failed: 1, Succeeded: 4 }, 1],
+  ['both places', ['bad', 'worse'], { Failed: 2, Skipped: 4 }, 0],
+])('a group over shards never has more unavailable, with %s lost in an earlier wave', async (_, lost, counts, most) => {
+  const id = `g-${lost.length}`;
+  const member = (name: string) => ({ ...spec(`${id}-${name}`), groups: { [id]: 2 } });
+  const later = ['a', 'b', 'c', 'd'].map(member);
+  const flight = new Flight();
+  const isLater = (of: string) => later.some(({ resource }) => resource.id === of);
+  const steps = scriptedSteps({
+    awaitOperation: async ({ spec: { resource } }) => {
+      if (!isLater(resource.id)) return {};
+      flight.change('later', 1);
+      // Long enough for another shard to open, and to begin.
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      flight.change('later', -1);
+      return {};
+    },
+    verify: ({ spec: { resource } }) => (isLater(resource.id) ? {} : { verdict: 'unhealthy', reason: 'down' }),
+  });
+  await withScriptedWorkers(env, steps, async () => {
+    const waves = [
+      { name: 'one', concurrency: 9, upgrades: lost.map(member) },
+      { name: 'two', concurrency: 9, upgrades: later },
+    ];
+    const input: RolloutInput = {
+      rollout: id,
+      planDigest: 'digest',
+      startedBy: 'test',
+      waves,
+      budget: { max: 5, mode: 'loose' },
+      accountLimits: {},
+      timing: { scale: 1 },
+    };
+    const handle = await env.client.workflow.start<typeof rollout>('rollout', {
+      workflowId: rolloutWorkflowId(id),
+      taskQueue: QUEUES.main,
+      args: [await keepInventory(env.client, input, 2)],
+    });
+    const result = await handle.result().catch((error: unknown) => {
+      if (error instanceof WorkflowFailedError && error.cause instanceof ApplicationFailure) {
+        return error.cause.details?.[0] as RolloutResult;
+      }
+      throw error;
+    });
+    expect(result.counts).toEqual(counts);
+    expect(flight.peak.get('later') ?? 0).toBe(most);
+  });
+});
+
 it('a list that is no longer on the server starts nothing, and says so', async () => {
   const { result, id, runId } = await run({
     accounts: repeated(6, ['a']),
