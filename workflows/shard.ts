@@ -3,7 +3,6 @@ import {
   CancellationScope,
   condition,
   continueAsNew,
-  getExternalWorkflowHandle,
   isCancellation,
   patched,
   setCurrentDetails,
@@ -37,7 +36,6 @@ import { markdown } from './details.js';
 import { failedUpgrade, rootReason } from './failures.js';
 import { AwaitedNames, drawn, drawsOf, groupLimits, limitsOf, requirement, RISK, startable } from './limits.js';
 import {
-  goOnSignal,
   grantSignal,
   shardStatusQuery,
   skipOrderSignal,
@@ -49,6 +47,7 @@ import { endFrom, endOf, ShardEnds } from './shard-ends.js';
 import { ShardFreezes } from './shard-freezes.js';
 import { bindsGroups, ShardGroups } from './shard-groups.js';
 import { ShardHistory } from './shard-history.js';
+import { type Queued, ShardInFlight } from './shard-in-flight.js';
 import { ShardQuarantine } from './shard-quarantine.js';
 import { ShardLeases } from './shard-leases.js';
 import { alone, ShardShare } from './shard-share.js';
@@ -90,17 +89,6 @@ export async function shard(input: ShardInput): Promise<ShardResult> {
 const NO_ROOM =
   'waits for the end of all that its shard has in flight: its history is long, and goes on in a new run then';
 
-interface Queued {
-  readonly spec: UpgradeSpec;
-  readonly draws: readonly string[];
-}
-
-interface InFlight extends Queued {
-  /** `null` while it is being started. */
-  runId: string | null;
-  isCalledBack?: true;
-}
-
 class ShardRun {
   private readonly input: ShardInput;
   private limits: Limits;
@@ -108,7 +96,7 @@ class ShardRun {
   /** `null` until its list was read: before that it cannot say what it wants. */
   private total: number | null = null;
   private queue: Queued[] = [];
-  private readonly inFlight = new Map<string, InFlight>();
+  private readonly inFlight = new ShardInFlight();
   private readonly ends: ShardEnds;
   private readonly leases: ShardLeases<Queued>;
   private readonly groups: ShardGroups;
@@ -117,8 +105,6 @@ class ShardRun {
   readonly windows: ShardWindows;
   readonly freezes: ShardFreezes;
   readonly quarantine: ShardQuarantine;
-  /** Upgrades that found the rollout on hold right before their send. */
-  private readonly heldBack = new Set<string>();
   private readonly skips = new Map<string, string>();
   /** Names that others wait for. */
   private readonly awaited: AwaitedNames;
@@ -162,7 +148,7 @@ class ShardRun {
     });
     const windows = {
       rollout: { rollout: input.rollout, rolloutRun: input.rolloutRun },
-      waiting: () => [...this.queue, ...this.inFlight.values()].map(({ spec }) => spec),
+      waiting: () => [...this.queue, ...this.inFlight.all].map(({ spec }) => spec),
       sharesGate: input.oneGate === true && !this.share.isAlone,
       hasStarted: () => this.hasRolloutStarted,
       isOver: () => this.whyOver() !== null || this.history.isFull,
@@ -312,16 +298,14 @@ class ShardRun {
 
   hear(grant: Share['grant']): void {
     this.share.hear(grant);
-    if (this.share.hold === null) this.letGo();
+    if (this.share.hold === null) this.inFlight.letGo();
     this.news();
   }
 
   status(): ShardStatus {
     return {
       total: this.total ?? 0,
-      inFlight: [...this.inFlight].flatMap(([workflowId, { runId }]) =>
-        runId === null ? [] : [{ workflowId, runId }],
-      ),
+      inFlight: this.inFlight.all.flatMap(({ workflowId, runId }) => (runId === null ? [] : [{ workflowId, runId }])),
       ends: this.ends.all,
       waits: this.queue.flatMap((next) => {
         const workflowId = upgradeWorkflowId(next.spec.resource);
@@ -343,8 +327,8 @@ class ShardRun {
 
   /** It waits for the end of the hold; a hold that is over already is told at once. */
   holdBack(workflowId: string): void {
-    this.heldBack.add(workflowId);
-    if (this.share.hold === null) this.letGo();
+    this.inFlight.holdBack(workflowId);
+    if (this.share.hold === null) this.inFlight.letGo();
   }
 
   /** An operation past its deadline is charged to the budget once, whatever it comes to in the end. */
@@ -368,8 +352,7 @@ class ShardRun {
     const { rollout, rolloutRun, wave, timing, tells } = this.input;
     this.queue.splice(this.queue.indexOf(next), 1);
     const workflowId = upgradeWorkflowId(spec.resource);
-    const flying: InFlight = { ...next, runId: null };
-    this.inFlight.set(workflowId, flying);
+    const flying = this.inFlight.add(workflowId, next);
     try {
       const child = await startUpgrade({
         rollout,
@@ -478,7 +461,7 @@ class ShardRun {
 
   /** Whether anything of it has been under way; what a person holds back has not been. */
   private get hasStarted(): boolean {
-    return this.inFlight.size > this.heldBack.size || hasBegun(this.ends.counts());
+    return this.inFlight.hasWorked || hasBegun(this.ends.counts());
   }
 
   private get hasRolloutStarted(): boolean {
@@ -549,43 +532,20 @@ class ShardRun {
     await this.add(endOf(next.spec, null, isTooLate ? 'NotStarted' : 'Skipped', why), next.spec);
   }
 
-  /**
-   * Once nothing more may be sent, what is in flight is asked to stop: what has sent is followed, the rest ends. What a
-   * person leaves out is only what has not started.
-   */
+  /** Once nothing more may be sent, what has not sent ends as well; what a person leaves out is only what has not started. */
   private callBack(): void {
     const isForbidden = this.isSpent || (this.share.stop !== null && !this.share.skipped);
     if (!isForbidden || this.inFlight.size === 0 || !patched('calls-back')) return;
-    for (const [workflowId, flying] of this.inFlight) {
-      if (flying.runId === null || flying.isCalledBack === true) continue;
-      flying.isCalledBack = true;
-      // One that was charged for being overdue has sent.
-      if (this.ends.wasCharged(workflowId)) continue;
-      // By its run, since another rollout may have its lease by now; one that has ended needs no word.
-      const handle = getExternalWorkflowHandle(workflowId, flying.runId);
-      void this.shielded.run(() => handle.cancel()).catch(() => undefined);
-    }
-  }
-
-  /** Whoever was held back may send. */
-  private letGo(): void {
-    for (const workflowId of this.heldBack) {
-      // One that has ended meanwhile needs no word.
-      if (this.inFlight.get(workflowId)?.runId == null) continue;
-      // By its id alone, since an operator may have reset it.
-      void getExternalWorkflowHandle(workflowId)
-        .signal(goOnSignal)
-        .catch(() => undefined);
-    }
-    this.heldBack.clear();
+    // One that was charged for being overdue has sent.
+    this.inFlight.callBack((workflowId) => this.ends.wasCharged(workflowId));
   }
 
   private uses(): Limits {
     const taken = this.groups.taken(this.leases.bound.map(({ spec }) => spec));
-    const uses = drawn(Object.keys(this.limits), [...this.inFlight.values(), ...taken]);
+    const uses = drawn(Object.keys(this.limits), [...this.inFlight.all, ...taken]);
     if (!(RISK in uses)) return uses;
     // One that was charged for being overdue can fail the budget no second time.
-    const charged = [...this.inFlight.keys()].filter((workflowId) => this.ends.wasCharged(workflowId)).length;
+    const charged = this.inFlight.all.filter(({ workflowId }) => this.ends.wasCharged(workflowId)).length;
     return { ...uses, [RISK]: this.inFlight.size - charged + this.ends.failures };
   }
 
