@@ -16,13 +16,14 @@ import {
 } from '../views.js';
 import {
   budgetUsed,
-  type Drift,
   DRIFTS_NOTE,
   driftsOf,
-  firstOf,
-  type LeftOut,
-  leftOut,
   earlierActsLabel,
+  firstOf,
+  frequent,
+  type Group,
+  leftOut,
+  resourcesIn,
   soakLine,
 } from './report.js';
 import { CALLS_HEAD, NO_REQUEST_ID, reportedCalls } from './calls.js';
@@ -117,8 +118,8 @@ export function renderHtmlReport({ view, rows, results, calls, freezes }: Rollou
     ...(failed.length === 0
       ? []
       : [`<h2>Failures (${failed.length})</h2>`, ...failed.map((row) => failure(row, resultOf(row)))]),
-    leftOutSection(leftOut(rows, resultOf)),
-    driftSection(driftsOf(results)),
+    groupSection('Left out', leftOut(rows, resultOf)),
+    groupSection('Not as planned', driftsOf(results), `<p>${DRIFTS_NOTE}:</p>`),
     acts(view),
     callSection(calls),
     `<footer>Temporal run ${text(view.runId)}. All times UTC.</footer>`,
@@ -230,22 +231,15 @@ function failure(row: ResourceRow, result: UpgradeResult | null): string {
   return `<section class="failure"><h3>${text(row.resourceId)}<span class="end bad">${text(row.outcome ?? row.phase)}</span></h3><p>${text(result?.reason ?? row.reason)}</p><ul>${facts.map((fact) => `<li>${text(fact)}</li>`).join('')}</ul></section>`;
 }
 
-function leftOutSection(groups: readonly LeftOut[]): string {
+function groupSection(title: string, groups: readonly Group[], note = ''): string {
   if (groups.length === 0) return '';
-  const items = groups.map(({ outcome, reason, ids }) => {
-    const { shown, more } = firstOf(ids);
-    return `<li><b>${ids.length} ${outcome}</b>: ${text(reason)}<br><span class="ids">${text(shown.join(', '))}${more}</span></li>`;
+  const { shown, more } = frequent(groups);
+  const items = shown.map(({ outcome, reason, ids }) => {
+    const first = firstOf(ids);
+    return `<li><b>${outcome === null ? count(ids.length, 'resource') : `${ids.length} ${outcome}`}</b>: ${text(reason)}<br><span class="ids">${text(first.shown.join(', '))}${first.more}</span></li>`;
   });
-  const total = groups.reduce((sum, { ids }) => sum + ids.length, 0);
-  return `<h2>Left out (${total})</h2><ul class="told">${items.join('\n')}</ul>`;
-}
-
-function driftSection(drifts: readonly Drift[]): string {
-  if (drifts.length === 0) return '';
-  const items = drifts.map(
-    ({ id, differences }) => `<li><span class="ids">${text(id)}</span><br>${text(differences.join('; '))}</li>`,
-  );
-  return `<h2>Not as planned (${drifts.length})</h2><p>${DRIFTS_NOTE}:</p><ul class="told">${items.join('\n')}</ul>`;
+  const rest = more === '' ? '' : `<p>${more}</p>`;
+  return `<h2>${title} (${resourcesIn(groups)})</h2>${note}<ul class="told">${items.join('\n')}</ul>${rest}`;
 }
 
 /** What people did to the rollout: each with who, when and why. */

@@ -19,6 +19,8 @@ import { count, duration, moment, oneLine, percentOf } from './text.js';
 
 /** The most resources that are named for one reason. */
 const SHOWN = 5;
+/** The most reasons, or differences, that are told. */
+const REASONS = 10;
 
 export const DRIFTS_NOTE = 'The plan lets these differences pass';
 
@@ -175,28 +177,54 @@ function failure(row: ResourceRow, result: UpgradeResult | null): string[] {
   ];
 }
 
-/** Resources that an upgrade was not tried for, by what became of them and why. */
-export interface LeftOut {
-  readonly outcome: Outcome;
+/** Resources of which the same is told. */
+export interface Group {
+  /** `null` where it does not matter. */
+  readonly outcome: Outcome | null;
   readonly reason: string;
   readonly ids: readonly string[];
 }
 
-export function leftOut(
-  rows: readonly ResourceRow[],
-  resultOf: (row: ResourceRow) => UpgradeResult | null,
-): readonly LeftOut[] {
-  const groups = new Map<string, { outcome: Outcome; reason: string; ids: string[] }>();
-  for (const row of rows) {
-    const { outcome } = row;
-    if (outcome !== 'Skipped' && outcome !== 'NotStarted') continue;
-    const reason = (resultOf(row)?.reason ?? row.reason) || 'not known';
+/** Those of which most is told first. */
+function grouped(told: readonly { readonly outcome: Outcome | null; readonly reason: string; readonly id: string }[]) {
+  const groups = new Map<string, { outcome: Outcome | null; reason: string; ids: string[] }>();
+  for (const { outcome, reason, id } of told) {
     const key = `${outcome} ${reason}`;
     const group = groups.get(key) ?? { outcome, reason, ids: [] };
     groups.set(key, group);
-    group.ids.push(row.resourceId);
+    group.ids.push(id);
   }
-  return [...groups.values()];
+  return [...groups.values()].toSorted((a, b) => b.ids.length - a.ids.length);
+}
+
+/** Resources that an upgrade was not tried for, by what became of them and why. */
+export function leftOut(
+  rows: readonly ResourceRow[],
+  resultOf: (row: ResourceRow) => UpgradeResult | null,
+): readonly Group[] {
+  return grouped(
+    rows
+      .filter(({ outcome }) => outcome === 'Skipped' || outcome === 'NotStarted')
+      .map((row) => ({
+        outcome: row.outcome,
+        reason: (resultOf(row)?.reason ?? row.reason) || 'not known',
+        id: row.resourceId,
+      })),
+  );
+}
+
+/** Resources that went on although they were not as planned any more, by the differences that the plan lets pass. */
+export function driftsOf(results: readonly UpgradeResult[]): readonly Group[] {
+  return grouped(
+    results.flatMap(({ resource, findings }) => {
+      const differences = findings
+        .filter(({ status }) => status === 'success')
+        .flatMap(({ problems }) => problems)
+        // The clouds' own checks pass with remarks too, which are no difference from the plan.
+        .flatMap(({ type, message }) => (type === 'drift' ? [message] : []));
+      return differences.length === 0 ? [] : [{ outcome: null, reason: differences.join('; '), id: resource.id }];
+    }),
+  );
 }
 
 /** The first ones, and how many more: thousands may have been left out for one reason. */
@@ -205,36 +233,37 @@ export function firstOf(ids: readonly string[]): { shown: readonly string[]; mor
   return { shown: ids.slice(0, SHOWN), more: rest > 0 ? ` and ${rest} more` : '' };
 }
 
-function leftOutSection(groups: readonly LeftOut[]): string[] {
+/** The most frequent ones, and how many more: each resource may have a reason of its own. */
+export function frequent(groups: readonly Group[]): { shown: readonly Group[]; more: string } {
+  const rest = groups.slice(REASONS);
+  const more = `And ${count(rest.length, 'more reason')}, of ${count(resourcesIn(rest), 'resource')}: the JSON report has all.`;
+  return { shown: groups.slice(0, REASONS), more: rest.length === 0 ? '' : more };
+}
+
+export function resourcesIn(groups: readonly Group[]): number {
+  return groups.reduce((sum, { ids }) => sum + ids.length, 0);
+}
+
+/** @param head the columns of `cells`, which are Markdown */
+function groupTable(groups: readonly Group[], head: readonly string[], cells: (group: Group) => string[]): string[] {
+  const { shown, more } = frequent(groups);
+  const rows = shown.map((group) => {
+    const first = firstOf(group.ids);
+    return [...cells(group), String(group.ids.length), first.shown.map(code).join(', ') + first.more];
+  });
+  return [...table([...head, 'how many', 'resources'], rows), ...(more === '' ? [] : ['', more])];
+}
+
+function leftOutSection(groups: readonly Group[]): string[] {
   if (groups.length === 0) return [];
-  const cells = groups.map(({ outcome, reason, ids }) => {
-    const { shown, more } = firstOf(ids);
-    return [outcome, escaped(reason), String(ids.length), shown.map(code).join(', ') + more];
-  });
-  return ['', '## Left out', '', ...table(['outcome', 'reason', 'how many', 'resources'], cells)];
+  const cells = ({ outcome, reason }: Group) => [outcome ?? '', escaped(reason)];
+  return ['', '## Left out', '', ...groupTable(groups, ['outcome', 'reason'], cells)];
 }
 
-/** A resource that went on although it was not as planned any more: the plan lets the differences pass. */
-export interface Drift {
-  readonly id: string;
-  readonly differences: readonly string[];
-}
-
-export function driftsOf(results: readonly UpgradeResult[]): readonly Drift[] {
-  return results.flatMap(({ resource, findings }) => {
-    const differences = findings
-      .filter(({ status }) => status === 'success')
-      .flatMap(({ problems }) => problems)
-      // The clouds' own checks pass with remarks too, which are no difference from the plan.
-      .flatMap(({ type, message }) => (type === 'drift' ? [message] : []));
-    return differences.length === 0 ? [] : [{ id: resource.id, differences }];
-  });
-}
-
-function driftSection(drifts: readonly Drift[]): string[] {
-  if (drifts.length === 0) return [];
-  const cells = drifts.map(({ id, differences }) => [code(id), escaped(differences.join('; '))]);
-  return ['', '## Not as planned', '', `${DRIFTS_NOTE}:`, '', ...table(['resource', 'difference'], cells)];
+function driftSection(groups: readonly Group[]): string[] {
+  if (groups.length === 0) return [];
+  const cells = ({ reason }: Group) => [escaped(reason)];
+  return ['', '## Not as planned', '', `${DRIFTS_NOTE}:`, '', ...groupTable(groups, ['difference'], cells)];
 }
 
 /** What the precheck found: in a table when something did not pass, or passed with a remark. */

@@ -470,19 +470,52 @@ describe('a report', () => {
 
 The plan lets these differences pass:
 
-| resource | difference |
-|---|---|
-| \`${failed.resource.id}\` | size 2C8G then, 4C16G &lt;now> |
+| difference | how many | resources |
+|---|---|---|
+| size 2C8G then, 4C16G &lt;now> | 1 | \`${failed.resource.id}\` |
 
 ## Mutating calls`);
     expect(markdown).not.toContain('Prechecks had passed');
     expect(markdown).toContain('| asPlanned | success | drift | Proceed | size 2C8G then, 4C16G &lt;now> |');
     expect(renderHtmlReport(report, NOW)).toContain(
-      `<h2>Not as planned (1)</h2><p>The plan lets these differences pass:</p><ul class="told"><li><span class="ids">${failed.resource.id}</span><br>size 2C8G then, 4C16G &lt;now&gt;</li></ul>`,
+      `<h2>Not as planned (1)</h2><p>The plan lets these differences pass:</p><ul class="told"><li><b>1 resource</b>: size 2C8G then, 4C16G &lt;now&gt;<br><span class="ids">${failed.resource.id}</span></li></ul>`,
     );
     const asPlanned = { ...report, results: [failed] };
     expect(renderReport(asPlanned, NOW)).not.toContain('Not as planned');
     expect(renderHtmlReport(asPlanned, NOW)).not.toContain('Not as planned');
+  });
+
+  it('tells the ten most frequent reasons and differences, and how many more there are', () => {
+    const skipped = { outcome: 'Skipped', to: null, runId: null } as const;
+    const own = Array.from({ length: 12 }, (_, at) =>
+      row(at, { ...skipped, resourceId: `own-${at}`, reason: `group-${at} has none left` }),
+    );
+    const often = [1, 2].map((at) => row(at, { ...skipped, resourceId: `often-${at}`, reason: 'next month' }));
+    const differing = Array.from({ length: 11 }, (_, at): UpgradeResult => {
+      const drift = { type: 'drift', code: 'Proceed', message: `${at} nodes now` };
+      const findings = [{ check: 'asPlanned', status: 'success', problems: [drift] }];
+      return { ...failed, resource: { ...failed.resource, id: `differs-${at}` }, findings };
+    });
+    const report = { view, rows: [...own, ...often], results: differing, calls: [], freezes: [] };
+    const markdown = renderReport(report, NOW);
+    const html = renderHtmlReport(report, NOW);
+    const reasons = 'And 3 more reasons, of 3 resources: the JSON report has all.';
+    const differences = 'And 1 more reason, of 1 resource: the JSON report has all.';
+    for (const text of [markdown, html]) {
+      expect(text).toContain('group-8 has none left');
+      expect(text).not.toContain('group-9 has none left');
+      expect(text).toContain('9 nodes now');
+      expect(text).not.toContain('10 nodes now');
+      expect(text).toContain(reasons);
+      expect(text).toContain(differences);
+    }
+    expect(html).toContain('Left out (14)');
+    expect(html).toContain('Not as planned (11)');
+    expect(markdown).toContain(`
+| outcome | reason | how many | resources |
+|---|---|---|---|
+| Skipped | next month | 2 | \`often-1\`, \`often-2\` |
+| Skipped | group-0 has none left | 1 | \`own-0\` |`);
   });
 
   it('shows the checks of a refused upgrade', () => {
