@@ -8,9 +8,17 @@ const AHEAD_MS = [10 * DAY_MS, 100 * DAY_MS, 1_000 * DAY_MS, 3_700 * DAY_MS];
 const BACK_MS = [10 * DAY_MS, 100 * DAY_MS, 400 * DAY_MS];
 /** More than was asked for is expanded at once, so that who goes on from edge to edge expands seldom. */
 const AT_ONCE = 6;
+/** The name of an opening that no window makes. */
+export const BETWEEN_BLACKOUTS = 'between blackouts';
 
-interface NamedSpan extends Span {
+export interface NamedSpan extends Span {
   readonly name: string;
+}
+
+/** What a calendar was in some time: when it was open, with the windows that were, and when it was blacked out. */
+export interface CalendarSpans {
+  readonly open: readonly NamedSpan[];
+  readonly blackouts: readonly NamedSpan[];
 }
 
 interface Expanded {
@@ -93,6 +101,17 @@ export class OpenCalendar {
     }
   }
 
+  /** What it is within [from, to), in epoch milliseconds and clipped to it. */
+  during(from: number, to: number): CalendarSpans {
+    if (from >= to) return { open: [], blackouts: [] };
+    const windows = spansOf(this.windows, from, to);
+    const open = this.expand(from, to).map(({ opens, closes }) => {
+      const names = namesOf(windows.filter((window) => window.opens < closes && window.closes > opens));
+      return { opens, closes, name: names.join(', ') || BETWEEN_BLACKOUTS };
+    });
+    return { open, blackouts: clipped(spansOf(this.blackouts, from, to), from, to) };
+  }
+
   private look(at: number): { open: boolean; reason: string } {
     const denied = namesOf(spansOf(this.blackouts, at, at + 1));
     if (denied.length > 0) return { open: false, reason: `blackout: ${denied.join('; ')}` };
@@ -154,8 +173,8 @@ function namesOf(spans: readonly NamedSpan[]): string[] {
   return [...new Set(spans.map(({ name }) => name))];
 }
 
-function clipped(spans: readonly Span[], from: number, to: number): Span[] {
-  return spans.map(({ opens, closes }) => ({ opens: Math.max(opens, from), closes: Math.min(closes, to) }));
+function clipped<S extends Span>(spans: readonly S[], from: number, to: number): S[] {
+  return spans.map((span) => ({ ...span, opens: Math.max(span.opens, from), closes: Math.min(span.closes, to) }));
 }
 
 /** Spans that overlap or touch become one. */

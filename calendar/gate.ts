@@ -1,7 +1,7 @@
 /** Whether an upgrade may start: the calendar that holds for it, what it needs of an opening, and the rollout's bounds. */
 import type { GateState, RolloutWindows } from '../workflows/contracts/calendar.js';
 import type { NextOpening } from '../workflows/contracts/notices.js';
-import { OpenCalendar } from './calendar.js';
+import { BETWEEN_BLACKOUTS, type CalendarSpans, OpenCalendar } from './calendar.js';
 import type { Span } from './recurrence.js';
 
 /** The windows of a rollout, ready to be asked at any instant; pure, and costly to make. */
@@ -82,7 +82,7 @@ export class Gates {
       .flatMap(({ opens, closes, windows, index }): NextOpening[] => {
         // Shut neither before nor ever after: nobody needs to be told.
         if (opens === null && closes === null) return [];
-        const names = windows.length === 0 ? ['between blackouts'] : windows;
+        const names = windows.length === 0 ? [BETWEEN_BLACKOUTS] : windows;
         return [{ opens: opens ?? iso(from), closes, windows: names, ...this.riskIn(index) }];
       })
       .toSorted((a, b) => Date.parse(a.opens) - Date.parse(b.opens));
@@ -95,6 +95,19 @@ export class Gates {
       const risk = one.riskMs === undefined ? {} : { riskMs: Math.max(one.riskMs, riskMs) };
       return { opens: one.opens, closes: later, windows: [...new Set([...one.windows, ...windows])], ...risk };
     }, first);
+  }
+
+  /**
+   * What each of its calendars is within [from, to), in epoch milliseconds, as far as the rollout's own bounds let anything
+   * start then. An opening counts whole, whatever of it is too short for what waits.
+   */
+  during(from: number, to: number): CalendarSpans[] {
+    const { notBefore } = this.windows;
+    const first = notBefore === undefined ? from : Math.max(from, Date.parse(notBefore));
+    return this.calendars.map((calendar, index) => {
+      const limits = this.windows.gates.flatMap((rule, gate) => (rule.calendar === index ? this.limit(gate) : []));
+      return calendar.during(first, Math.min(to, Math.max(...limits)));
+    });
   }
 
   /** The longest of a calendar's gates. */

@@ -19,12 +19,13 @@ import { ATTRIBUTES } from '../workflows/contracts/search-attributes.js';
 import type { AwaitHeartbeat } from '../workflows/contracts/steps.js';
 import type { Outcome, Phase, UpgradeResult, UpgradeSpec } from '../workflows/contracts/upgrade.js';
 import { describeRollout, rolloutStatus, upgradeRuns } from './rollouts.js';
+import { calendarTimes } from './calendar-times.js';
 import { callsOf } from './calls.js';
 import { freezesDuring, listFreezes } from './freezes.js';
 import { upgradesOf } from './inventory.js';
 import { inputOf, mapAtOnce } from '../temporal/reads.js';
 import { ask, decoded, describeRun, endOf, latestRuns } from './server-reads.js';
-import { isFailed, type ResourceRow, type RolloutReport, withRows } from './views.js';
+import { isFailed, lastEnd, type ResourceRow, type RolloutReport, withRows } from './views.js';
 
 /** How long the worker of a shard, or of the rollout, may take to answer. */
 const PATIENCE_MS = 4_000;
@@ -100,7 +101,9 @@ export async function readRows(client: Client, rollout: string): Promise<ReadRow
  * @throws UnknownRolloutError
  */
 export async function rolloutReport(client: Client, rollout: string): Promise<RolloutReport> {
-  const [view, rows, freezes] = await Promise.all([
+  const run = await describeRollout(client, rollout);
+  const [{ windows }, view, rows, freezes] = await Promise.all([
+    inputOf<RolloutInput>(client, run.workflowId, run.runId),
     rolloutStatus(client, rollout),
     rolloutRows(client, rollout),
     freezesDuring(client, rollout),
@@ -109,8 +112,16 @@ export async function rolloutReport(client: Client, rollout: string): Promise<Ro
   const read = await mapAtOnce(ended, async (row) => ({ runId: row.runId, result: await resultOf(client, row) }));
   const results = read.flatMap(({ result }) => result ?? []);
   const told = new Map(read.flatMap(({ runId, result }) => (result === null ? [] : [[runId, result.calls] as const])));
-  const calls = await callsOf(client, await describeRollout(client, rollout), rows, told);
-  return { view: withRows(view, rows), rows, results, calls, freezes };
+  const calls = await callsOf(client, run, rows, told);
+  const end = lastEnd({ view, rows, results }, Date.now());
+  return {
+    view: withRows(view, rows),
+    rows,
+    results,
+    calls,
+    freezes,
+    windows: windows === undefined ? [] : calendarTimes(windows, Date.parse(view.startedAt), end),
+  };
 }
 
 async function resultOf(client: Client, { workflowId, runId }: ResourceRow): Promise<UpgradeResult | null> {

@@ -109,6 +109,24 @@ export interface ResourceCall extends SentCall {
   readonly resourceId: string;
 }
 
+/** A stretch of time. */
+export interface NamedTime {
+  readonly name: string;
+  readonly from: string;
+  readonly to: string;
+}
+
+/** One of a rollout's calendars while it ran: submits were allowed where it was open. */
+export interface CalendarTimes {
+  /** Its windows' names. */
+  readonly name: string;
+  readonly zone: string;
+  /** With the names of the windows that were open; blackouts cut them. */
+  readonly open: readonly NamedTime[];
+  /** Each with its reason. */
+  readonly blackouts: readonly NamedTime[];
+}
+
 export interface RolloutReport {
   readonly view: RolloutView;
   readonly rows: readonly ResourceRow[];
@@ -118,6 +136,18 @@ export interface RolloutReport {
   readonly calls: readonly ResourceCall[];
   /** Those that held something of it while it ran. */
   readonly freezes: readonly Freeze[];
+  /** Empty where the plan has none: then submits were allowed at any time. */
+  readonly windows: readonly CalendarTimes[];
+}
+
+/** When the last of a rollout ends, or `now`: an upgrade in flight outlasts a rollout that was terminated. Epoch milliseconds. */
+export function lastEnd(
+  { view, rows, results }: Pick<RolloutReport, 'view' | 'rows' | 'results'>,
+  now: number,
+): number {
+  const isOpen = rows.some(({ outcome, startedAt }) => outcome === null && startedAt !== null);
+  const rolloutEnd = view.endedAt === null || isOpen ? now : Date.parse(view.endedAt);
+  return results.reduce((last, { endedAt }) => Math.max(last, Date.parse(endedAt)), rolloutEnd);
 }
 
 export function isGood(outcome: Outcome | null): boolean {

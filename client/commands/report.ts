@@ -52,6 +52,7 @@ function rendered(told: RolloutReport, output: ReportOptions['output']): string 
           results: told.results,
           calls: told.calls,
           freezes: told.freezes,
+          windows: told.windows,
         },
         null,
         2,

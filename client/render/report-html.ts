@@ -8,6 +8,7 @@ import {
   hasEnded,
   isFailed,
   isGood,
+  lastEnd,
   type ResourceCall,
   type ResourceRow,
   type RolloutReport,
@@ -75,12 +76,13 @@ function frozen({ since, until, owner, reason, lifted }: Freeze): string {
 }
 
 /** @param now milliseconds since the epoch, for what still runs */
-export function renderHtmlReport({ view, rows, results, calls, freezes }: RolloutReport, now: number): string {
+export function renderHtmlReport(report: RolloutReport, now: number): string {
+  const { view, rows, results, calls, freezes } = report;
   const byUpgrade = new Map(results.map((result) => [upgradeWorkflowId(result.resource), result]));
   const resultOf = (row: ResourceRow) => byUpgrade.get(row.workflowId) ?? null;
   const startedAt = Date.parse(view.startedAt);
   const endedAt = view.endedAt === null ? now : Date.parse(view.endedAt);
-  const span = { from: startedAt, to: lastEnd(endedAt, rows, results, now) };
+  const span = { from: startedAt, to: lastEnd(report, now) };
   const good = goodIn(view.counts);
   const failed = rows.filter(({ outcome }) => isFailed(outcome));
   const facts: readonly (readonly [string, string])[] = [
@@ -124,17 +126,6 @@ export function renderHtmlReport({ view, rows, results, calls, freezes }: Rollou
     callSection(calls),
     `<footer>Temporal run ${text(view.runId)}. All times UTC.</footer>`,
   ]);
-}
-
-/** An upgrade in flight outlasts a rollout that was terminated: the timeline goes on for it. */
-function lastEnd(
-  rolloutEnd: number,
-  rows: readonly ResourceRow[],
-  results: readonly UpgradeResult[],
-  now: number,
-): number {
-  const isOpen = rows.some(({ outcome, startedAt }) => outcome === null && startedAt !== null);
-  return results.reduce((last, { endedAt }) => Math.max(last, Date.parse(endedAt)), isOpen ? now : rolloutEnd);
 }
 
 /** The outcomes as one bar, each as wide as its share. */

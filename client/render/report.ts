@@ -4,10 +4,12 @@ import { coverLabel, type Freeze } from '../../workflows/contracts/freezes.js';
 import { soakLabel, type SoakStatus } from '../../workflows/contracts/soak.js';
 import type { Finding, Outcome, UpgradeResult } from '../../workflows/contracts/upgrade.js';
 import {
+  type CalendarTimes,
   goodIn,
   hasEnded,
   isFailed,
   isGood,
+  type NamedTime,
   type ResourceCall,
   type ResourceRow,
   type RolloutReport,
@@ -21,11 +23,13 @@ import { count, duration, moment, oneLine, percentOf } from './text.js';
 const SHOWN = 5;
 /** The most reasons, or differences, that are told. */
 const REASONS = 10;
+/** The most openings and blackouts of a rollout that are told. */
+const TIMES = 20;
 
 export const DRIFTS_NOTE = 'The plan lets these differences pass';
 
 /** @param now milliseconds since the epoch, for the duration of what still runs */
-export function renderReport({ view, rows, results, calls, freezes }: RolloutReport, now: number): string {
+export function renderReport({ view, rows, results, calls, freezes, windows }: RolloutReport, now: number): string {
   const byUpgrade = new Map(results.map((result) => [upgradeWorkflowId(result.resource), result]));
   const resultOf = (row: ResourceRow) => byUpgrade.get(row.workflowId) ?? null;
   const failed = rows.filter((row) => isFailed(row.outcome));
@@ -45,6 +49,7 @@ export function renderReport({ view, rows, results, calls, freezes }: RolloutRep
       ),
     ),
     ...actSection(view),
+    ...windowSection(windows),
     ...freezeSection(freezes),
     ...(failed.length === 0 ? [] : ['', '## Failures', ...failed.flatMap((row) => failure(row, resultOf(row)))]),
     ...leftOutSection(leftOut(rows, resultOf)),
@@ -104,6 +109,36 @@ export function earlierActsLabel(acts: number): string {
   return `${count(acts, 'earlier act')} ${acts === 1 ? 'is' : 'are'} left out; the rollout's history has all of them.`;
 }
 
+/** When submits were allowed while it ran. */
+function windowSection(windows: readonly CalendarTimes[]): string[] {
+  if (windows.length === 0) return [];
+  const rows = windows.flatMap(({ name, zone, open, blackouts }) => {
+    const times = [
+      ...open.map((time) => ({ ...time, what: `open: ${time.name}` })),
+      ...blackouts.map((time) => ({ ...time, what: `blackout: ${time.name}` })),
+    ].toSorted((a, b) => Date.parse(a.from) - Date.parse(b.from));
+    const told = open.length === 0 ? [['not open', '', ''], ...times.map(timeCells)] : times.map(timeCells);
+    return told.map((cells) => [name, zone, ...cells].map(escaped));
+  });
+  const more = rows.length - TIMES;
+  return [
+    '',
+    '## Windows',
+    '',
+    ...table(['windows', 'zone', 'what', 'from', 'until'], rows.slice(0, TIMES)),
+    ...(more > 0 ? ['', `And ${more} more: the JSON report has all.`] : []),
+  ];
+}
+
+function timeCells({ what, from, to }: NamedTime & { readonly what: string }): string[] {
+  return [what, moment(from), moment(to)];
+}
+
+/** `account=prod, except region=eu-west-101` */
+function scopeLabel({ scope, except }: Pick<Freeze, 'scope' | 'except'>): string {
+  return coverLabel(scope) + (except.length === 0 ? '' : `, except ${coverLabel(except)}`);
+}
+
 /** What people froze while it ran. */
 function freezeSection(freezes: readonly Freeze[]): string[] {
   if (freezes.length === 0) return [];
@@ -115,7 +150,7 @@ function freezeSection(freezes: readonly Freeze[]): string[] {
       ['freeze', 'what', 'from', 'until', 'by', 'reason', 'lifted'],
       freezes.map(({ id, scope, except, since, until, owner, reason, lifted }) => [
         code(id),
-        escaped(coverLabel(scope) + (except.length === 0 ? '' : `, except ${coverLabel(except)}`)),
+        escaped(scopeLabel({ scope, except })),
         moment(since),
         moment(until),
         escaped(owner),

@@ -1,4 +1,4 @@
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { rangeOf, recurrenceOf } from '../../calendar/forms.js';
 import { Gates } from '../../calendar/gate.js';
 import type { RolloutWindows } from '../../workflows/contracts/calendar.js';
@@ -178,4 +178,65 @@ it('knows an opening that is years ahead, and one that has no end', () => {
   const shut = rangeOf('2026-12-01', '2026-12-31', 'UTC');
   const open = gates({ calendars: [{ windows: [], blackouts: [{ name: 'december', recurrence: shut }] }] });
   expect(open.next(0, at('2026-11-07T16:00:00Z'), 3)).toEqual([{ opens: '2027-01-01T00:00:00.000Z', closes: null }]);
+});
+
+describe('during some time, its calendars', () => {
+  const times = (spans: readonly { readonly opens: number; readonly closes: number; readonly name: string }[]) =>
+    spans.map(({ opens, closes, name }) => `${name} ${iso(opens)} ${iso(closes)}`);
+  const iso = (ms: number) => new Date(ms).toISOString().slice(0, 16);
+  const closing = { name: 'closing', recurrence: rangeOf('2026-08-08T23:00', '2026-08-09T00:00', 'UTC') };
+  const [from, to] = [at('2026-08-01T23:00:00Z'), at('2026-08-15T23:00:00Z')];
+
+  it('are open where their windows are, but for blackouts, which are told too', () => {
+    const windows = [
+      { name: 'saturday', recurrence: saturday },
+      { name: 'thursday', recurrence: thursday },
+    ];
+    const blackouts = [closing];
+    const [only] = gates({ calendars: [{ windows, blackouts }] }).during(from, to);
+    expect(times(only?.open ?? [])).toEqual([
+      'saturday 2026-08-01T23:00 2026-08-02T02:00',
+      'thursday 2026-08-06T22:00 2026-08-06T22:30',
+      'saturday 2026-08-08T22:00 2026-08-08T23:00',
+      'saturday 2026-08-09T00:00 2026-08-09T02:00',
+      'thursday 2026-08-13T22:00 2026-08-13T22:30',
+      'saturday 2026-08-15T22:00 2026-08-15T23:00',
+    ]);
+    expect(times(only?.blackouts ?? [])).toEqual(['closing 2026-08-08T23:00 2026-08-09T00:00']);
+  });
+
+  it('are open between blackouts where there are no windows, and touching windows are one', () => {
+    const blackouts = [closing];
+    const after = recurrenceOf({ days: ['sun'], start: '02:00', duration: '1h', timezone: 'UTC' });
+    const windows = [
+      { name: 'saturday', recurrence: saturday },
+      { name: 'after', recurrence: after },
+    ];
+    const rules = [0, 1].map((calendar) => ({ calendar, needsMs: 0 }));
+    const calendars = [
+      { windows: [], blackouts },
+      { windows, blackouts: [] },
+    ];
+    const [shut, both] = gates({ calendars, gates: rules }).during(
+      at('2026-08-08T20:00:00Z'),
+      at('2026-08-09T12:00:00Z'),
+    );
+    expect(times(shut?.open ?? [])).toEqual([
+      'between blackouts 2026-08-08T20:00 2026-08-08T23:00',
+      'between blackouts 2026-08-09T00:00 2026-08-09T12:00',
+    ]);
+    expect(times(both?.open ?? [])).toEqual(['saturday, after 2026-08-08T22:00 2026-08-09T03:00']);
+  });
+
+  it('count no further than the rollout lets anything start', () => {
+    const open = (more: Partial<RolloutWindows>) =>
+      gates(more)
+        .during(from, to)
+        .map((one) => times(one.open));
+    expect(open({ notBefore: '2026-08-13T22:15:00.000Z', expireAt: '2026-08-15T22:30:00.000Z' })).toEqual([
+      ['thursday 2026-08-13T22:15 2026-08-13T22:30', 'saturday 2026-08-15T22:00 2026-08-15T22:30'],
+    ]);
+    expect(open({ missedWindow: 'expire' })).toEqual([['saturday 2026-08-01T23:00 2026-08-02T02:00']]);
+    expect(open({ expireAt: '2026-08-01T22:30:00.000Z' })).toEqual([[]]);
+  });
 });

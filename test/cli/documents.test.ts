@@ -248,7 +248,7 @@ describe('a report', () => {
       { phase: 'Ended', at: '2026-11-21T05:22:06.000Z' },
     ] as const;
     const result = { ...failed, phases, endedAt: '2026-11-21T05:22:06.000Z', reason: '</style><script>alert("x")' };
-    const html = renderHtmlReport({ view, rows, results: [result], calls, freezes: [] }, NOW);
+    const html = renderHtmlReport({ view, rows, results: [result], calls, freezes: [], windows: [] }, NOW);
     // From 05:20:00 until now, 252 s.
     expect(html).toContain('<i class="check" style="left:0.000%;width:25.000%" title="Precheck: 1 m 03 s');
     expect(html).toContain('<i class="run" style="left:25.000%;width:25.000%" title="Await: 1 m 03 s');
@@ -264,7 +264,7 @@ describe('a report', () => {
   it('has dates on the axis of a rollout that lasts for more than a day', () => {
     const ticks = (startedAt: string, endedAt: string) => {
       const html = renderHtmlReport(
-        { view: { ...view, startedAt, endedAt }, rows: [], results: [], calls: [], freezes: [] },
+        { view: { ...view, startedAt, endedAt }, rows: [], results: [], calls: [], freezes: [], windows: [] },
         NOW,
       );
       return [...html.matchAll(/<span style="left:[\d.]+%">(.*?)<\/span>/g)].map(([, tick]) => tick);
@@ -292,7 +292,7 @@ describe('a report', () => {
     const inFlight = row(2, { ...open, phase: 'Overdue', startedAt: '2026-11-21T05:22:06.000Z' });
     const pending = row(3, { ...open, phase: 'Pending', runId: null });
     const page = (endedAt: string | null, of: typeof rows, results: UpgradeResult[] = []) =>
-      renderHtmlReport({ view: { ...view, endedAt }, rows: of, results, calls: [], freezes: [] }, NOW);
+      renderHtmlReport({ view: { ...view, endedAt }, rows: of, results, calls: [], freezes: [], windows: [] }, NOW);
     const late = '<i class="late" style="left:50.000%;width:50.000%" title="Overdue now, 2 m 06 s after its start at';
     // From 05:20:00 until now, 252 s.
     const running = page(null, [inFlight, pending]);
@@ -314,7 +314,7 @@ describe('a report', () => {
   });
 
   it('wraps the bar of outcomes where the page is narrow: it cuts off what goes beyond it', () => {
-    const html = renderHtmlReport({ view, rows, results: [], calls: [], freezes: [] }, NOW);
+    const html = renderHtmlReport({ view, rows, results: [], calls: [], freezes: [], windows: [] }, NOW);
     expect(html).toMatch(/\.outcomes\{[^}]*flex-wrap:wrap[^}]*overflow:hidden/);
   });
 
@@ -338,10 +338,10 @@ describe('a report', () => {
       charged: 1,
       budget: { max: 2, mode: 'loose', counts: ['upgrade'] } as const,
     };
-    const html = renderHtmlReport({ view: told, rows, results: [], calls: [], freezes: [] }, NOW);
+    const html = renderHtmlReport({ view: told, rows, results: [], calls: [], freezes: [], windows: [] }, NOW);
     expect(html).toContain('What people did (2)');
     const left = "7 earlier acts are left out; the rollout's history has all of them.";
-    const of = { view: { ...told, actsLeftOut: 7 }, rows, results: [], calls: [], freezes: [] };
+    const of = { view: { ...told, actsLeftOut: 7 }, rows, results: [], calls: [], freezes: [], windows: [] };
     expect(renderReport(of, NOW)).toContain(left);
     expect(renderHtmlReport(of, NOW)).toContain('What people did (9)');
     expect(html).toContain(
@@ -349,13 +349,14 @@ describe('a report', () => {
     );
     const uncharged = '1 of 2 charged, loose; 2 more failed and were not charged: it counts upgrade';
     expect(html).toContain(`<dt>failure budget</dt><dd>${uncharged}</dd>`);
-    const markdown = renderReport({ view: told, rows, results: [], calls: [], freezes: [] }, NOW);
+    const markdown = renderReport({ view: told, rows, results: [], calls: [], freezes: [], windows: [] }, NOW);
     expect(markdown).toContain(`| Failure budget | ${uncharged} |`);
     expect(markdown).toContain('| 2026-11-21 05:20:30 UTC | pause | the rollout | ana | a customer \\| complained |');
   });
 
   it('has every resource, failure and call, and breaks on no text of a cloud', () => {
-    expect(renderReport({ view, rows, results: [failed], calls, freezes: [] }, NOW)).toMatchInlineSnapshot(`
+    expect(renderReport({ view, rows, results: [failed], calls, freezes: [], windows: [] }, NOW))
+      .toMatchInlineSnapshot(`
       "# Rollout spring-1a2b3c4d: Running
 
       **0 of 2 at target (0 %), 1 failed.** Wave main is running.
@@ -419,7 +420,7 @@ describe('a report', () => {
       retryOf: { rollout: 'spring', reason: '*again*' } as RolloutView['retryOf'],
     };
     const odd = row(3, { resourceId: 'a`b|c', outcome: 'Failed', reason: '# 5_node_set at ali7.10.0-x_ *' });
-    const markdown = renderReport({ view: told, rows: [odd], results: [], calls: [], freezes: [] }, NOW);
+    const markdown = renderReport({ view: told, rows: [odd], results: [], calls: [], freezes: [], windows: [] }, NOW);
     const lines = markdown.split('\n');
     expect(lines[2]).toContain(String.raw`&lt;img src=x> \[here\](https://x) \`and\` &amp;lt; there \| \~\~gone\~\~.`);
     expect(markdown).toContain(String.raw`| \_ana\_ | \\\\srv\\\| !\[x\](https://x/q.png) \*\*now\*\* |`);
@@ -438,7 +439,7 @@ describe('a report', () => {
       outcome: 'NotStarted',
       reason: 'frozen by <ana>',
     };
-    const report = { view, rows: [row(9), ...many, frozen], results: [result], calls: [], freezes: [] };
+    const report = { view, rows: [row(9), ...many, frozen], results: [result], calls: [], freezes: [], windows: [] };
     expect(renderReport(report, NOW)).toContain(`
 ## Left out
 
@@ -463,7 +464,7 @@ describe('a report', () => {
       { check: 'asPlanned', status: 'success', problems: [drift] },
       { check: 'latestVersion', status: 'success', problems: [remark] },
     ];
-    const report = { view, rows, results: [{ ...failed, findings }], calls: [], freezes: [] };
+    const report = { view, rows, results: [{ ...failed, findings }], calls: [], freezes: [], windows: [] };
     const markdown = renderReport(report, NOW);
     expect(markdown).toContain(`
 ## Not as planned
@@ -496,7 +497,7 @@ The plan lets these differences pass:
       const findings = [{ check: 'asPlanned', status: 'success', problems: [drift] }];
       return { ...failed, resource: { ...failed.resource, id: `differs-${at}` }, findings };
     });
-    const report = { view, rows: [...own, ...often], results: differing, calls: [], freezes: [] };
+    const report = { view, rows: [...own, ...often], results: differing, calls: [], freezes: [], windows: [] };
     const markdown = renderReport(report, NOW);
     const html = renderHtmlReport(report, NOW);
     const reasons = 'And 3 more reasons, of 3 resources: the JSON report has all.';
@@ -520,7 +521,10 @@ The plan lets these differences pass:
 
   it('shows the checks of a refused upgrade', () => {
     const findings = PREPARED.waves[1]?.targets[0]?.findings ?? [];
-    const text = renderReport({ view, rows, results: [{ ...failed, findings }], calls: [], freezes: [] }, NOW);
+    const text = renderReport(
+      { view, rows, results: [{ ...failed, findings }], calls: [], freezes: [], windows: [] },
+      NOW,
+    );
     expect(text).toContain('| checkClusterHealth | success |  |  |  |');
     expect(text).toContain(
       '| checkClusterSnapshot | failed | clusterSnapshot | ClusterSnapshotNotAvaild | no snapshot within the last hour |',
