@@ -135,7 +135,7 @@ function timeCells({ what, from, to }: NamedTime & { readonly what: string }): s
 }
 
 /** `account=prod, except region=eu-west-101` */
-function scopeLabel({ scope, except }: Pick<Freeze, 'scope' | 'except'>): string {
+export function scopeLabel({ scope, except }: Pick<Freeze, 'scope' | 'except'>): string {
   return coverLabel(scope) + (except.length === 0 ? '' : `, except ${coverLabel(except)}`);
 }
 

@@ -254,14 +254,14 @@ describe('a report', () => {
     expect(html).toContain('<i class="run" style="left:25.000%;width:25.000%" title="Await: 1 m 03 s');
     expect(html).toContain('&lt;/style&gt;&lt;script&gt;alert(&quot;x&quot;)');
     expect(html).not.toContain('<script');
-    expect(html).not.toMatch(/(?:src|href)=|https?:|@import|url\(/);
+    expect(html).not.toMatch(/src=|href=(?!"#)|https?:|@import|url\(/);
     for (const { resourceId } of rows) expect(html).toContain(resourceId);
     for (const { requestId } of failed.calls) expect(html).toContain(requestId ?? 'none read');
     expect(html).toContain('It has not ended: this report is of now.');
     expect(html).toContain('Mutating calls (2)');
   });
 
-  it('has dates on the axis of a rollout that lasts for more than a day', () => {
+  it('has round times on its axis, with dates where the rollout lasts for more than a day', () => {
     const ticks = (startedAt: string, endedAt: string) => {
       const html = renderHtmlReport(
         { view: { ...view, startedAt, endedAt }, rows: [], results: [], calls: [], freezes: [], windows: [] },
@@ -270,21 +270,19 @@ describe('a report', () => {
       return [...html.matchAll(/<span style="left:[\d.]+%">(.*?)<\/span>/g)].map(([, tick]) => tick);
     };
     expect(ticks('2026-11-20T21:00:00.000Z', '2026-11-27T23:00:00.000Z')).toEqual([
-      '20 Nov<br>21:00',
-      '22 Nov<br>07:00',
-      '23 Nov<br>17:00',
-      '25 Nov<br>03:00',
-      '26 Nov<br>13:00',
-      '27 Nov<br>23:00',
+      '21 Nov<br>00:00',
+      '23 Nov<br>00:00',
+      '25 Nov<br>00:00',
+      '27 Nov<br>00:00',
     ]);
-    expect(ticks('2026-11-20T21:00:00.000Z', '2026-11-21T02:00:00.000Z')).toEqual([
-      '21:00:00',
-      '22:00:00',
-      '23:00:00',
-      '00:00:00',
-      '01:00:00',
-      '02:00:00',
+    expect(ticks('2026-11-20T21:07:41.000Z', '2026-11-21T02:03:09.000Z')).toEqual([
+      '22:00',
+      '23:00',
+      '00:00',
+      '01:00',
+      '02:00',
     ]);
+    expect(ticks('2026-11-20T21:07:41.300Z', '2026-11-20T21:08:12.000Z')).toEqual(['21:07:50', '21:08:00', '21:08:10']);
   });
 
   it('shows upgrades in flight on the timeline, and those that outlast their rollout', () => {
@@ -313,9 +311,22 @@ describe('a report', () => {
     );
   });
 
-  it('wraps the bar of outcomes where the page is narrow: it cuts off what goes beyond it', () => {
-    const html = renderHtmlReport({ view, rows, results: [], calls: [], freezes: [], windows: [] }, NOW);
-    expect(html).toMatch(/\.outcomes\{[^}]*flex-wrap:wrap[^}]*overflow:hidden/);
+  it('shows each outcome as wide as its share, and its number where there is room for it', () => {
+    const counts = { RolledBack: 1, Succeeded: 997 };
+    const told = { ...view, total: 1_000, counts };
+    const html = renderHtmlReport({ view: told, rows, results: [], calls: [], freezes: [], windows: [] }, NOW);
+    expect(html).toContain(
+      '<div class="outcomes"><span class="good" style="flex:997" title="997 Succeeded"></span><span class="bad" style="flex:1" title="1 RolledBack"></span><span class="open" style="flex:2" title="2 open"></span></div>',
+    );
+    expect(html).toContain('<span class="good">997 Succeeded</span><span class="bad">1 RolledBack</span>');
+    expect(html).toMatch(/\.counts,nav\{[^}]*flex-wrap:wrap/);
+  });
+
+  it('leads from its top to each part below the timeline, which may be far down', () => {
+    const html = renderHtmlReport({ view, rows, results: [failed], calls, freezes: [], windows: [] }, NOW);
+    expect(html).toContain('<nav><a href="#failures">Failures (1)</a><a href="#calls">Mutating calls (2)</a></nav>');
+    expect(html).toContain('<h2 id="failures">Failures (1)</h2>');
+    expect(html).toContain('<h2 id="calls">Mutating calls (2)</h2>');
   });
 
   it('tells what people did, and which failures were not charged', () => {
@@ -449,7 +460,7 @@ describe('a report', () => {
 | NotStarted | frozen by &lt;ana> | 1 | \`frozen-1\` |
 `);
     const html = renderHtmlReport(report, NOW);
-    expect(html).toContain('<h2>Left out (8)</h2>');
+    expect(html).toContain('<h2 id="left-out">Left out (8)</h2>');
     expect(html).toContain('<b>7 Skipped</b>: skipped by ben: next | month<br>');
     expect(html).toContain('late-0, late-1, late-2, late-3, late-4 and 2 more</span>');
     expect(html).toContain('<b>1 NotStarted</b>: frozen by &lt;ana&gt;<br>');
@@ -479,7 +490,7 @@ The plan lets these differences pass:
     expect(markdown).not.toContain('Prechecks had passed');
     expect(markdown).toContain('| asPlanned | success | drift | Proceed | size 2C8G then, 4C16G &lt;now> |');
     expect(renderHtmlReport(report, NOW)).toContain(
-      `<h2>Not as planned (1)</h2><p>The plan lets these differences pass:</p><ul class="told"><li><b>1 resource</b>: size 2C8G then, 4C16G &lt;now&gt;<br><span class="ids">${failed.resource.id}</span></li></ul>`,
+      `<h2 id="drifts">Not as planned (1)</h2><p>The plan lets these differences pass:</p><ul class="told"><li><b>1 resource</b>: size 2C8G then, 4C16G &lt;now&gt;<br><span class="ids">${failed.resource.id}</span></li></ul>`,
     );
     const asPlanned = { ...report, results: [failed] };
     expect(renderReport(asPlanned, NOW)).not.toContain('Not as planned');

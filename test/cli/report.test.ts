@@ -17,7 +17,7 @@ afterAll(async () => {
   await env.teardown();
 });
 
-it('tells the windows of a rollout in JSON and Markdown', async () => {
+it('tells the windows of a rollout in each of its formats', async () => {
   const recurrence = recurrenceOf({ rrule: 'FREQ=DAILY', start: '00:00', duration: 'P1D', timezone: 'Asia/Shanghai' });
   const input = rolloutInput('spring', { ids: ['g1'], concurrency: 1 }, { max: 1, mode: 'strict' });
   const windows = {
@@ -45,5 +45,6 @@ it('tells the windows of a rollout in JSON and Markdown', async () => {
   expect(told.windows).toMatchObject([{ name: 'any day', zone: 'Asia/Shanghai', blackouts: [] }]);
   expect(told.windows[0]?.open).toMatchObject([{ name: 'any day', from: told.rollout.startedAt }]);
   expect(await report('spring', 'markdown')).toContain('| any day | Asia/Shanghai | open: any day |');
+  expect(await report('spring', 'html')).toContain('<span class="lane" title="any day">');
   expect(JSON.parse(await report('whenever', 'json'))).toMatchObject({ windows: [] });
 }, 120_000);
