@@ -137,6 +137,7 @@ function forecastOf(
         limits: LIMITS,
         soakMs: 0,
         upgrades: wave.map(({ kind, draws }, index) => ({
+          workflowId: `upgrade/${index}`,
           id: String(index),
           kind,
           draws,

@@ -92,7 +92,7 @@ export async function explain(client: Client, rollout: string, resource: string 
   return [
     ...(await found(BEFORE, scene)),
     ...(await mapAtOnce(inFlight, (row) =>
-      upgradeCause(client, row, runs.get(row.workflowId) ?? null, expected(scene, row.resourceId)?.ends.p50 ?? null),
+      upgradeCause(client, row, runs.get(row.workflowId) ?? null, expected(scene, row)?.ends.p50 ?? null),
     )),
     ...(await found(AFTER, scene)),
   ];

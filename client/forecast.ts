@@ -257,6 +257,7 @@ function forecastOf({ input, now, learned, failuresLeft, hasStarted, waves }: Op
           }),
         },
         upgrades: upgrades.map(({ spec, startedAt, isIdle = false }): ForecastUpgrade => ({
+          workflowId: upgradeWorkflowId(spec.resource),
           id: spec.resource.id,
           kind: isIdle ? null : kindOf(spec),
           draws: drawsOf(spec),

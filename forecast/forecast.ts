@@ -16,6 +16,7 @@ import { WaveModel } from './wave.js';
 
 /** One upgrade that has not ended. */
 export interface ForecastUpgrade {
+  readonly workflowId: string;
   /** For the output. */
   readonly id: string;
   /** Position in `kinds`; `null`: it takes no time, since the resource is at its target. */
@@ -60,6 +61,8 @@ export interface Moments {
 }
 
 export interface UpgradeForecast {
+  /** Its lease: two services, or two regions, may each have a resource of one id. */
+  readonly workflowId: string;
   readonly id: string;
   readonly starts: Moments;
   readonly ends: Moments;
@@ -144,7 +147,8 @@ export function forecast({ seed, now, waves, kinds, windows, hasStarted }: Forec
   const forecasts = waves.map(({ name, upgrades }) => {
     const from = offset;
     offset += upgrades.length;
-    const told = upgrades.map(({ id }, at) => ({
+    const told = upgrades.map(({ workflowId, id }, at) => ({
+      workflowId,
       id,
       starts: momentsOf(starts.map((run) => run[from + at] ?? Infinity)),
       ends: momentsOf(ends.map((run) => run[from + at] ?? Infinity)),

@@ -192,7 +192,7 @@ export const room: FindCauses = (scene) => {
 function firstEnd(wave: WaveView, scene: Scene): string | null {
   const index = scene.view.waves.indexOf(wave) + 1;
   const flying = scene.rows.filter((row) => row.waveIndex === index && isInFlight(row));
-  const ends = flying.flatMap(({ resourceId }) => expected(scene, resourceId)?.ends.p50 ?? []);
+  const ends = flying.flatMap((row) => expected(scene, row)?.ends.p50 ?? []);
   return ends.toSorted()[0] ?? null;
 }
 
@@ -282,7 +282,7 @@ export const resting: FindCauses = (scene) => {
     if (state === 'Skipped')
       return [{ who, what: `its wave ${row.wave} is skipped`, nextAt: null, changes: 'nothing' }];
     const what = state === 'Running' ? 'its turn in its wave has not come' : `its wave ${row.wave} has not begun`;
-    const nextAt = expected(scene, who)?.starts.p50 ?? null;
+    const nextAt = expected(scene, row)?.starts.p50 ?? null;
     return [{ who, what, nextAt, changes: nextAt === null ? view.next : `${view.next}; its start is expected then` }];
   });
 };

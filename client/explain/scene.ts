@@ -39,9 +39,9 @@ export interface Scene {
   readonly forecast: RolloutForecast | null;
 }
 
-/** When a resource is expected to start and to end; `null` where nobody can tell. */
-export function expected({ forecast }: Pick<Scene, 'forecast'>, resourceId: string): UpgradeForecast | null {
-  return forecast?.waves.flatMap(({ upgrades }) => upgrades).find(({ id }) => id === resourceId) ?? null;
+/** When an upgrade is expected to start and to end; `null` where nobody can tell. */
+export function expected({ forecast }: Scene, { workflowId }: ResourceRow): UpgradeForecast | null {
+  return forecast?.waves.flatMap(({ upgrades }) => upgrades).find((one) => one.workflowId === workflowId) ?? null;
 }
 
 /** One kind of cause: finds what of it holds now. */

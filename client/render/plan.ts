@@ -13,6 +13,7 @@ import type { Resolved } from '../../plan/budget.js';
 import { span, type SoakPlan } from '../../workflows/contracts/soak.js';
 import { type PlannedWave, type RolloutPlan, roughly } from '../../plan/plan.js';
 import { calendarViews } from '../calendars.js';
+import { upgradeWorkflowId } from '../../workflows/contracts/ids.js';
 import { quarantineLabel } from '../../workflows/contracts/quarantine.js';
 import { heldLabel, type KeptBack } from '../views.js';
 import { localTime } from './calendar.js';
@@ -173,14 +174,14 @@ const COLUMNS: readonly Column[] = [
 const EXPECTED: Column = { head: 'expected', fromWidth: 140 };
 
 function waveRows(wave: PreparedWave, paint: Paint, forecast: RolloutForecast | null, at: number): string[][] {
-  const expected = new Map(forecast?.waves[at]?.upgrades.map((upgrade) => [upgrade.id, upgrade]));
+  const expected = new Map(forecast?.waves[at]?.upgrades.map((upgrade) => [upgrade.workflowId, upgrade]));
   return wave.targets.map((target) => [
     target.resource.id,
     target.name ?? '',
     target.resource.service,
     fromTo(target.from, target.to),
     verdictColor(target.verdict, paint)(target.verdict),
-    ...(forecast === null ? [] : [expectedCell(expected.get(target.resource.id), forecast.zone)]),
+    ...(forecast === null ? [] : [expectedCell(expected.get(upgradeWorkflowId(target.resource)), forecast.zone)]),
     reasonOf(target),
   ]);
 }

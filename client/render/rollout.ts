@@ -202,10 +202,10 @@ export function renderRows(
   forecast: RolloutForecast | null = null,
 ): string {
   const expected = new Map(
-    forecast?.waves.flatMap(({ upgrades }, at) => upgrades.map((one) => [`${at + 1} ${one.id}`, one] as const)),
+    forecast?.waves.flatMap(({ upgrades }) => upgrades.map((one) => [one.workflowId, one] as const)),
   );
-  const expectedOf = ({ waveIndex, resourceId }: ResourceRow): string => {
-    const upgrade = expected.get(`${waveIndex} ${resourceId}`);
+  const expectedOf = ({ workflowId }: ResourceRow): string => {
+    const upgrade = expected.get(workflowId);
     return upgrade === undefined || forecast === null ? '' : upgradeCell(upgrade, forecast.zone);
   };
   const columns: Column[] = [

@@ -239,20 +239,25 @@ it('an approval runs out while the rollout is paused, too', async () => {
 });
 
 /** Each starts ten minutes from now, and ends when it says. */
-function forecastOf(ends: Readonly<Record<string, string>>): RolloutForecast {
+function forecastOf(ends: readonly (readonly [UpgradeSpec, string])[]): RolloutForecast {
   const at = (p50: string) => ({ p50, p90: null });
-  const upgrades = Object.entries(ends).map(([id, end]) => ({ id, starts: at('2026-11-21T11:10:00Z'), ends: at(end) }));
+  const upgrades = ends.map(([{ resource }, end]) => ({
+    workflowId: upgradeWorkflowId(resource),
+    id: resource.id,
+    starts: at('2026-11-21T11:10:00Z'),
+    ends: at(end),
+  }));
   const wave = { name: 'one', starts: at(''), ends: at('2026-11-21T12:00:00Z'), unfit: null, upgrades };
   return { at: '', runs: 1, ends: wave.ends, waves: [wave], zone: 'UTC', learnedFrom: {}, without: [], locked: [] };
 }
 
 describe('the time of the next change', () => {
-  const forecast = forecastOf({
-    a: '2026-11-21T11:20:00Z',
-    b: '2026-11-21T11:15:00Z',
+  const forecast = forecastOf([
+    [spec('a'), '2026-11-21T11:20:00Z'],
+    [spec('b'), '2026-11-21T11:15:00Z'],
     // It has not started.
-    c: '2026-11-21T11:12:00Z',
-  });
+    [spec('c'), '2026-11-21T11:12:00Z'],
+  ]);
   const given = scene({ specs: plain, inFlight: 2, wave: { concurrency: 2 } });
 
   it('is the expected end of the first in flight, where it leaves room', async () => {
@@ -260,6 +265,17 @@ describe('the time of the next change', () => {
       { nextAt: '2026-11-21T11:15:00Z', changes: 'the end of one that is in flight, expected then' },
     ]);
     expect(await room(given)).toMatchObject([{ nextAt: null, changes: 'the end of one that is in flight' }]);
+  });
+
+  it('is of the very upgrade, where another region has a resource of the same id', async () => {
+    const { resource } = spec('a');
+    const abroad = { ...spec('a'), resource: { ...resource, region: 'eu-west-101' } };
+    const both = forecastOf([
+      [spec('a'), '2026-11-21T11:20:00Z'],
+      [abroad, '2026-11-21T11:40:00Z'],
+    ]);
+    const flying = scene({ specs: [abroad, ...plain], inFlight: 1, wave: { concurrency: 1 } });
+    expect(await room({ ...flying, forecast: both })).toMatchObject([{ nextAt: '2026-11-21T11:40:00Z' }]);
   });
 
   it('is the expected end of the wave, for the rollout', async () => {

@@ -133,6 +133,24 @@ describe('a running rollout', () => {
     `);
   });
 
+  it('says of each resource when it is expected, where two services have one id', () => {
+    const at = (p50: string) => ({ p50, p90: p50 });
+    const ends = at('2026-11-21T06:00:00Z');
+    const rows = ['ges', 'dcs'].map((family, n) =>
+      row(n, { resourceId: 'one', workflowId: `upgrade/huawei/${family}/one` }),
+    );
+    const upgrades = rows.map(({ workflowId, resourceId: id }, n) => ({
+      workflowId,
+      id,
+      starts: at(`2026-11-21T05:0${n}:00Z`),
+      ends,
+    }));
+    const waves = [{ name: 'canary', starts: ends, ends, unfit: null, upgrades }];
+    const forecast = { at: '', runs: 1, ends, waves, zone: 'UTC', learnedFrom: {}, without: [], locked: [] };
+    const [, ...lines] = renderRows(rows, screen({ width: Infinity }), forecast).split('\n');
+    expect(lines.map((line) => /05:0\d/.exec(line)?.[0])).toEqual(['05:00', '05:01']);
+  });
+
   it('says how to leave', () => {
     expect(renderFoot(VIEW, screen())).toBe('Ctrl-C leaves; the rollout goes on');
     expect(renderFoot({ ...VIEW, state: 'Stopped' }, screen())).toBe('');

@@ -25,6 +25,7 @@ const WINDOWS: RolloutWindows = {
 
 function upgrades(count: number, prefix = 'r'): ForecastUpgrade[] {
   return Array.from({ length: count }, (_, at) => ({
+    workflowId: `upgrade/${prefix}${at}`,
     id: `${prefix}${at}`,
     kind: 0,
     draws: ['slots'],
@@ -126,7 +127,7 @@ it('starts at once without windows, and takes no time for what is at its target'
       },
     ],
   }).waves;
-  expect(wave?.upgrades[0]).toEqual({ id: 'r0', starts: now(), ends: now() });
+  expect(wave?.upgrades[0]).toEqual({ workflowId: 'upgrade/r0', id: 'r0', starts: now(), ends: now() });
   expect(wave?.upgrades[1]?.starts).toEqual(now());
   function now() {
     return { p50: new Date(NOW).toISOString(), p90: new Date(NOW).toISOString() };
