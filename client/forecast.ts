@@ -11,7 +11,7 @@ import type { StateOf } from '../workflows/contracts/sections.js';
 import type { UpgradeSpec } from '../workflows/contracts/upgrade.js';
 import { drawsOf, groupLimits, limitsOf } from '../workflows/limits.js';
 import { count, oneLine } from './render/text.js';
-import { hasEnded, isSpent, type ResourceRow, type RolloutView, type WaveView } from './views.js';
+import { hasEnded, type ResourceRow, type RolloutView, type WaveView } from './views.js';
 
 /** What the server knows: its ledger, and who upgrades what just now. */
 export interface Learned {
@@ -76,10 +76,10 @@ export function forecastPlan(prepared: PreparedPlan, learned: Learned, now: numb
     input,
     now,
     learned,
-    failuresLeft: input.budget.max,
     hasStarted: false,
-    waves: input.waves.map(({ concurrency, soak, upgrades = [] }) => ({
+    waves: input.waves.map(({ concurrency, maxFailures, soak, upgrades = [] }) => ({
       concurrency,
+      failuresLeft: Math.min(input.budget.max, maxFailures ?? Infinity),
       soakMs: soak?.forMs ?? 0,
       upgrades: upgrades
         .filter(({ resource }) => !without.has(upgradeWorkflowId(resource)))
@@ -124,17 +124,20 @@ export function forecastRollout(
   learned: Learned,
   now: number,
 ): RolloutForecast | null {
-  if (hasEnded(view) || view.state === 'Stopping' || isSpent(view)) return null;
+  const left = input.waves.map(({ maxFailures = Infinity }, at) =>
+    Math.min(view.budget.max - (view.charged ?? 0), maxFailures - (view.waves[at]?.charged ?? 0)),
+  );
+  if (hasEnded(view) || view.state === 'Stopping' || left.some((failures) => failures < 0)) return null;
   const byId = new Map(rows.map((row) => [row.workflowId, row]));
   const open = (spec: UpgradeSpec) => byId.get(upgradeWorkflowId(spec.resource))?.outcome == null;
   return forecastOf({
     input,
     now,
     learned,
-    failuresLeft: view.budget.max - (view.charged ?? 0),
     hasStarted: rows.some(({ runId }) => runId !== null),
     waves: lists.map((list, at) => ({
       concurrency: view.waves[at]?.concurrency ?? input.waves[at]?.concurrency ?? 1,
+      failuresLeft: left[at] ?? 0,
       soakMs: soakLeft(input.waves[at], view.waves[at]),
       upgrades: list.filter(open).map((spec) => {
         const row = byId.get(upgradeWorkflowId(spec.resource));
@@ -175,13 +178,14 @@ interface OpenRollout {
   readonly input: RolloutInput;
   readonly now: number;
   readonly learned: Learned;
-  readonly failuresLeft: number;
   readonly hasStarted: boolean;
   readonly waves: readonly OpenWave[];
 }
 
 interface OpenWave {
   readonly concurrency: number;
+  /** Of the rollout's budget, or of its own where that is less. */
+  readonly failuresLeft: number;
   /** Milliseconds of its soak that are left. */
   readonly soakMs: number;
   readonly upgrades: readonly OpenUpgrade[];
@@ -195,7 +199,7 @@ function soakLeft(plan: WavePlan | undefined, told: WaveView | undefined): numbe
   return Math.max(forMs - (progress?.healthyMs ?? 0), 0);
 }
 
-function forecastOf({ input, now, learned, failuresLeft, hasStarted, waves }: OpenRollout): RolloutForecast {
+function forecastOf({ input, now, learned, hasStarted, waves }: OpenRollout): RolloutForecast {
   const kinds: Knowledge[] = [];
   const known = new Map<string, number>();
   const learnedFrom: Record<string, number> = {};
@@ -240,21 +244,14 @@ function forecastOf({ input, now, learned, failuresLeft, hasStarted, waves }: Op
     windows,
     hasStarted,
     kinds,
-    waves: input.waves.map(({ name, limits, maxFailures }, at) => {
-      const { concurrency, soakMs, upgrades } = waves[at] ?? { concurrency: 1, soakMs: 0, upgrades: [] };
-      const left = Math.min(failuresLeft, maxFailures ?? Infinity);
+    waves: input.waves.map(({ name, limits }, at) => {
+      const { soakMs, upgrades, ...own } = waves[at] ?? { concurrency: 1, failuresLeft: 0, soakMs: 0, upgrades: [] };
       return {
         name,
         soakMs,
         limits: {
           ...groupLimits(upgrades.map(({ spec }) => spec)),
-          ...limitsOf({
-            concurrency,
-            limits,
-            failuresLeft: left,
-            mode: input.budget.mode,
-            accountLimits: input.accountLimits,
-          }),
+          ...limitsOf({ ...own, limits, mode: input.budget.mode, accountLimits: input.accountLimits }),
         },
         upgrades: upgrades.map(({ spec, startedAt, isIdle = false }): ForecastUpgrade => ({
           workflowId: upgradeWorkflowId(spec.resource),
