@@ -241,9 +241,10 @@ function inTurns<T extends Waiting>(upgrades: readonly T[]): { turns: T[][]; lon
   let left = upgrades;
   for (;;) {
     const turn = left.filter((one) => requirement(one, awaited) === 'met');
+    const begun = new Set(turn);
     // Also what goes round in a circle, which is a problem of the plan, ends here.
     if (turn.length === 0) return { turns, longestMs };
-    left = left.filter((one) => requirement(one, awaited) !== 'met');
+    left = left.filter((one) => !begun.has(one));
     turns.push([...lingering, ...turn]);
     lingering = [...lingering, ...turn.filter(({ provides = [] }) => !provides.some((name) => waitedFor.has(name)))];
     for (const one of turn) {
