@@ -148,23 +148,15 @@ const refusal = (promise: Promise<unknown>) =>
 describe('pause', () => {
   it('starts nothing until it is resumed; what was submitted goes on, and the status says who and why', async () => {
     const [first, second, third] = specs(3) as [UpgradeSpec, UpgradeSpec, UpgradeSpec];
-    const submitted = gate();
-    const release = gate();
+    const operations = heldOperations();
     const { result, status } = await run(
       { waves: [[first, second], [third]] },
-      {
-        awaitOperation: async ({ spec: { resource } }) => {
-          if (resource.id !== first.resource.id) return {};
-          submitted.open();
-          await release.opened;
-          return {};
-        },
-      },
+      operations.script,
       async (handle, called) => {
-        await submitted.opened;
+        await operations.followed;
         await control(handle, 'pause');
         await held(handle, [1]);
-        release.open();
+        operations.release();
         await until(() => called.includes(`verify ${first.resource.id}`));
         const upgrade = env.client.workflow.getHandle(upgradeWorkflowId(first.resource));
         await upgrade.result();
@@ -248,22 +240,15 @@ describe('pause', () => {
 
   it('holds for shards that are open and for those that are not yet', async () => {
     const upgrades = specs(6);
-    const started = gate();
-    const release = gate();
+    const operations = heldOperations();
     const { result } = await run(
       { waves: [upgrades], concurrency: 3, shardSize: 2 },
-      {
-        awaitOperation: async () => {
-          started.open();
-          await release.opened;
-          return {};
-        },
-      },
+      operations.script,
       async (handle, called) => {
         await until(() => called.filter((entry) => entry.startsWith('await')).length === 3);
         await control(handle, 'pause');
         await held(handle, [1, 2]);
-        release.open();
+        operations.release();
         for (const { resource } of upgrades.slice(0, 3)) {
           await env.client.workflow.getHandle(upgradeWorkflowId(resource)).result();
         }
@@ -278,25 +263,14 @@ describe('pause', () => {
 describe('stop', () => {
   it.each([[false], [true]])('ends after what was submitted, paused before: %s', async (pausedBefore) => {
     const upgrades = specs(3);
-    const submitted = gate();
-    const release = gate();
-    const { result } = await run(
-      { waves: [upgrades, specs(1)] },
-      {
-        awaitOperation: async () => {
-          submitted.open();
-          await release.opened;
-          return {};
-        },
-      },
-      async (handle) => {
-        await submitted.opened;
-        if (pausedBefore) await control(handle, 'pause');
-        await control(handle, 'stop');
-        expect((await statusOf(handle)).state).toBe('Stopping');
-        release.open();
-      },
-    );
+    const operations = heldOperations();
+    const { result } = await run({ waves: [upgrades, specs(1)] }, operations.script, async (handle) => {
+      await operations.followed;
+      if (pausedBefore) await control(handle, 'pause');
+      await control(handle, 'stop');
+      expect((await statusOf(handle)).state).toBe('Stopping');
+      operations.release();
+    });
     expect(result).toMatchObject({ outcome: 'Stopped', counts: { Succeeded: 1, NotStarted: 3 } });
     expect(result.reason).toMatch(/; stopped by ana at \S+: to stop$/);
   });
@@ -305,31 +279,20 @@ describe('stop', () => {
 describe('skip', () => {
   it('leaves out what has not started: a resource now, one of a later wave, a wave', async () => {
     const [first, second] = [specs(3), specs(2)];
-    const submitted = gate();
-    const release = gate();
+    const operations = heldOperations();
     const order = (wave: number, one: UpgradeSpec | undefined) => ({
       wave,
       upgrade: { shard: 1, workflowId: upgradeWorkflowId(one?.resource ?? spec('x').resource), title: 'it' },
     });
-    const { result, status } = await run(
-      { waves: [first, second, specs(4)] },
-      {
-        awaitOperation: async () => {
-          submitted.open();
-          await release.opened;
-          return {};
-        },
-      },
-      async (handle) => {
-        await submitted.opened;
-        expect(await skip(handle, order(1, first[1]))).toBe('it is left out, unless it has started already');
-        await skip(handle, order(2, second[0]));
-        expect(await skip(handle, { wave: 3, upgrade: null })).toBe('wave wave 3: is left out');
-        expect(await refusal(skip(handle, { wave: 3, upgrade: null }))).toBe('wave wave 3 is over: Skipped');
-        expect(await refusal(skip(handle, { wave: 4, upgrade: null }))).toBe('there is no wave 4');
-        release.open();
-      },
-    );
+    const { result, status } = await run({ waves: [first, second, specs(4)] }, operations.script, async (handle) => {
+      await operations.followed;
+      expect(await skip(handle, order(1, first[1]))).toBe('it is left out, unless it has started already');
+      await skip(handle, order(2, second[0]));
+      expect(await skip(handle, { wave: 3, upgrade: null })).toBe('wave wave 3: is left out');
+      expect(await refusal(skip(handle, { wave: 3, upgrade: null }))).toBe('wave wave 3 is over: Skipped');
+      expect(await refusal(skip(handle, { wave: 4, upgrade: null }))).toBe('there is no wave 4');
+      operations.release();
+    });
     expect(result).toMatchObject({
       outcome: 'SucceededWithFailures',
       counts: { Succeeded: 3, Skipped: 6 },
@@ -339,25 +302,14 @@ describe('skip', () => {
   });
 
   it('leaves the rest of a running wave out, and goes on with the next', async () => {
-    const submitted = gate();
-    const release = gate();
-    const { result } = await run(
-      { waves: [specs(5), specs(1)], shardSize: 2 },
-      {
-        awaitOperation: async () => {
-          submitted.open();
-          await release.opened;
-          return {};
-        },
-      },
-      async (handle) => {
-        await submitted.opened;
-        expect(await skip(handle, { wave: 1, upgrade: null })).toBe(
-          'wave wave 1: what has not started of it is left out',
-        );
-        release.open();
-      },
-    );
+    const operations = heldOperations();
+    const { result } = await run({ waves: [specs(5), specs(1)], shardSize: 2 }, operations.script, async (handle) => {
+      await operations.followed;
+      expect(await skip(handle, { wave: 1, upgrade: null })).toBe(
+        'wave wave 1: what has not started of it is left out',
+      );
+      operations.release();
+    });
     expect(result).toMatchObject({ outcome: 'SucceededWithFailures', counts: { Succeeded: 2, Skipped: 4 } });
   });
 });
@@ -365,8 +317,7 @@ describe('skip', () => {
 describe('skip of a running wave', () => {
   it('leaves alone what waits for a name that was reached', async () => {
     const [engine, other, client] = specs(3) as [UpgradeSpec, UpgradeSpec, UpgradeSpec];
-    const submitted = gate();
-    const release = gate();
+    const operations = heldOperations();
     const { result } = await run(
       {
         waves: [
@@ -378,17 +329,11 @@ describe('skip of a running wave', () => {
         ],
         shardSize: 1,
       },
-      {
-        awaitOperation: async () => {
-          submitted.open();
-          await release.opened;
-          return {};
-        },
-      },
+      operations.script,
       async (handle) => {
-        await submitted.opened;
+        await operations.followed;
         await skip(handle, { wave: 1, upgrade: null });
-        release.open();
+        operations.release();
       },
     );
     expect(result.counts).toEqual({ Succeeded: 2, Skipped: 1 });
