@@ -9,10 +9,10 @@ import { FAILED_OUTCOMES, type Outcome, type UpgradeSpec } from '../workflows/co
 import type { Signed } from './control.js';
 import { upgradesOf } from './inventory.js';
 import { describeRollout, rolloutStatus, startRollout, type StartedRollout } from './rollouts.js';
-import { rolloutRows } from './rows.js';
+import { resultOf, rolloutRows } from './rows.js';
 import { describeRun } from './server-reads.js';
 import { NotTakenError } from './upgrades.js';
-import { goodIn, hasEnded, isGood } from './views.js';
+import { goodIn, hasEnded, isGood, type ResourceRow } from './views.js';
 
 /** Which upgrades of an ended rollout are tried again. */
 export const RETRIED: Readonly<Record<'failed' | 'skipped', readonly Outcome[]>> = {
@@ -25,9 +25,17 @@ const SOAKED: readonly SoakStatus['state'][] = ['Done', 'Waived', 'Skipped'];
 /** After these a resource may serve nobody. */
 const UNWELL: readonly (Outcome | null)[] = ['Failed', 'Held'];
 
+/** What is tried again from another version than the plan had read: our own submit has led it there. */
+export interface LeftOver {
+  readonly resourceId: string;
+  readonly version: string;
+  readonly planned: string;
+}
+
 /**
  * Starts a new rollout of what did not go well in one that has ended: the same plan, the same pinned targets, linked to
- * its parent. A wave that has not soaked does so before a later one is tried again.
+ * its parent. A wave that has not soaked does so before a later one is tried again. What our own submit led a part of the
+ * way begins where that left it, and is refused as drift at any other version.
  *
  * @returns with `upgrades`, how many it has: what is tried again, and what soaks with it
  * @throws UnknownRolloutError; NotTakenError when it still runs, nothing is left to try, what is tried waits for what is
@@ -38,7 +46,7 @@ export async function retry(
   rollout: string,
   which: readonly (keyof typeof RETRIED)[],
   { actor, reason }: Signed,
-): Promise<StartedRollout & { readonly upgrades: number }> {
+): Promise<StartedRollout & { readonly upgrades: number; readonly leftOver: readonly LeftOver[] }> {
   const run = await describeRollout(client, rollout);
   const view = await rolloutStatus(client, rollout);
   if (!hasEnded(view)) {
@@ -65,8 +73,18 @@ export async function retry(
     lists.flat(),
     outcomeOf,
   );
+  const leftOver = await leftOvers(
+    client,
+    rows.filter(({ workflowId }) => wanted.has(workflowId)),
+    lists.flat(),
+  );
+  const begins = (spec: UpgradeSpec): UpgradeSpec => {
+    const version = leftOver.get(upgradeWorkflowId(spec.resource))?.version;
+    if (version === undefined || spec.planned === undefined) return spec;
+    return { ...spec, plannedFrom: version, planned: { ...spec.planned, version } };
+  };
   const waves = input.waves
-    .map(({ parts: _parts, ...wave }, at) => ({ ...wave, upgrades: taken[at] ?? [] }))
+    .map(({ parts: _parts, ...wave }, at) => ({ ...wave, upgrades: (taken[at] ?? []).map(begins) }))
     .filter(({ upgrades }) => upgrades.length > 0);
   const startedBy = [...new Set([input.startedBy, ...(input.retryOf?.startedBy ?? [])])];
   checkApprovals([input, ...waves], actor, startedBy);
@@ -84,7 +102,7 @@ export async function retry(
     ...(input.windows === undefined ? {} : { windows: { ...input.windows, since: new Date().toISOString() } }),
     retryOf: { rollout, runId: run.runId, reason, startedBy },
   });
-  return { ...started, upgrades };
+  return { ...started, upgrades, leftOver: [...leftOver.values()] };
 }
 
 /**
@@ -99,6 +117,26 @@ function unsoaked(waves: readonly WaveStatus[], isTried: (at: number) => boolean
     return isDue && waves.some((_, later) => later > at && isTried(later)) ? [at] : [];
   });
   return new Set(places);
+}
+
+/** By workflow id: those that our own submits left at another version than the plan had read. */
+async function leftOvers(
+  client: Client,
+  tried: readonly ResourceRow[],
+  specs: readonly UpgradeSpec[],
+): Promise<ReadonlyMap<string, LeftOver>> {
+  const ends = await mapAtOnce(
+    tried.filter(({ to }) => to !== null),
+    async (row) => ({ row, version: (await resultOf(client, row))?.leftAt }),
+  );
+  const plannedOf = new Map(specs.map(({ resource, planned }) => [upgradeWorkflowId(resource), planned?.version]));
+  return new Map(
+    ends.flatMap(({ row: { workflowId, resourceId }, version }) => {
+      const planned = plannedOf.get(workflowId);
+      if (version === undefined || planned === undefined || version === planned) return [];
+      return [[workflowId, { resourceId, version, planned }]];
+    }),
+  );
 }
 
 /**

@@ -124,7 +124,8 @@ export async function rolloutReport(client: Client, rollout: string): Promise<Ro
   };
 }
 
-async function resultOf(client: Client, { workflowId, runId }: ResourceRow): Promise<UpgradeResult | null> {
+/** The whole result of an upgrade that has ended; `null` where there is none to read. */
+export async function resultOf(client: Client, { workflowId, runId }: ResourceRow): Promise<UpgradeResult | null> {
   const run = runId === null ? null : await describeRun(client, workflowId, runId);
   // A run that retention has taken away, or one that still runs: there is no result to read.
   if (run === null || runId === null || run.status.name === 'RUNNING') return null;

@@ -119,6 +119,7 @@ class UpgradeRun {
   private reason = 'stopped before anything was sent';
   private fromVersion: string | null;
   private toVersion: string | null = null;
+  private leftAt: string | null = null;
   private operation: Operation | null = null;
   private adopted = false;
   private findings: readonly Finding[] = [];
@@ -362,6 +363,7 @@ class UpgradeRun {
     const { providerSays, adopted, fromVersion } = this;
     const outcome = upgradeOutcome(verified, { providerSays }, adopted, fromVersion);
     const isWhole = outcome === 'Succeeded' || outcome === 'Adopted';
+    if (!isWhole && !adopted) this.leftAt = verified.version;
     const led = this.adopted && verified.verdict === 'not-at-target' ? "somebody else's upgrade led elsewhere: " : '';
     this.settle(outcome, isWhole ? verified.reason : `${led}${verified.reason}; the provider said: ${this.reason}`);
     return this.end();
@@ -376,6 +378,7 @@ class UpgradeRun {
       reason: this.reason,
       fromVersion: this.fromVersion,
       toVersion: this.toVersion,
+      ...(this.leftAt === null ? {} : { leftAt: this.leftAt }),
       operation: this.operation,
       findings: this.findings,
       calls: this.calls,

@@ -195,6 +195,9 @@ function addRetry(program: Command): void {
         if (options.output === 'json') printJson({ version: 1, ...started, retryOf: rollout });
         else {
           print(started.rollout);
+          for (const { resourceId, version, planned } of started.leftOver) {
+            say(`note: ${resourceId} begins at ${version}, where ${rollout} left it; the plan read ${planned}`);
+          }
           say(`started: ${count(started.upgrades, 'resource')}; follow it by \`uplift watch ${started.rollout}\``);
         }
         return EXIT.done;

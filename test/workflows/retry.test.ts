@@ -1,9 +1,11 @@
 /** What a retry of an ended rollout refuses before it starts anything, on a real server. */
 import { WorkflowFailedError, WorkflowUpdateFailedError } from '@temporalio/client';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { driftFrom } from '../../activities/drift.js';
 import { keepInventory } from '../../activities/inventory.js';
 import { control, skip } from '../../client/control.js';
 import { retry } from '../../client/retry.js';
+import { rolloutRows } from '../../client/rows.js';
 import { inputOf } from '../../temporal/reads.js';
 import { rolloutWorkflowId } from '../../workflows/contracts/ids.js';
 import { MESSAGES } from '../../workflows/contracts/messages.js';
@@ -265,5 +267,47 @@ it('a retry asks for no more successes than it has upgrades', async () => {
     const { minSuccess } = await inputOf<RolloutInput>(env.client, again.workflowId, again.runId);
     expect([again.upgrades, minSuccess]).toEqual([1, 1]);
     await ended(env.client.workflow.getHandle(again.workflowId));
+  });
+});
+
+it('what our own submit led a part of the way is tried again from there, and nothing else that has moved', async () => {
+  const state = { id: '', name: '', status: '200', tags: {}, condition: 'ready' as const };
+  const at: Record<string, string> = {};
+  let isRetry = false;
+  const steps = scriptedSteps({
+    precheck: ({ spec: one }) => {
+      const version = at[one.resource.id] ?? '1';
+      const drift = driftFrom(one, { ...state, version });
+      return drift === null ? { version } : { verdict: 'refused', reason: drift.shown, version };
+    },
+    submit: ({ spec: { resource } }) => (resource.id === 'of-others' && !isRetry ? { verdict: 'adopted' } : {}),
+    verify: ({ spec: { resource } }) => {
+      if (isRetry) return {};
+      const version = resource.id === 'undone' ? '1' : '1.5';
+      at[resource.id] = version;
+      return { verdict: 'not-at-target', version, reason: `not at its target: version ${version}` };
+    },
+  });
+  await withScriptedWorkers(env, steps, async () => {
+    const planned = { version: '1', status: '200', size: null, tags: {} };
+    const ids = ['partly', 'undone', 'of-others', 'moved-since'];
+    const upgrades = ids.map((id) => ({ ...spec(id), planned }));
+    await ended(await begin('halfway', { upgrades }));
+
+    isRetry = true;
+    at['moved-since'] = '1.6';
+    const again = await retry(env.client, 'halfway', ['failed'], ana);
+    expect(again.leftOver).toEqual([
+      { resourceId: 'partly', version: '1.5', planned: '1' },
+      { resourceId: 'moved-since', version: '1.5', planned: '1' },
+    ]);
+    await ended(env.client.workflow.getHandle(again.workflowId));
+    const rows = await rolloutRows(env.client, again.rollout);
+    expect(rows.map(({ resourceId, outcome, from, reason }) => [resourceId, outcome, from, reason])).toEqual([
+      ['partly', 'Succeeded', '1.5', expect.any(String)],
+      ['undone', 'Succeeded', '1', expect.any(String)],
+      ['of-others', 'Refused', '1.5', 'version 1 then, 1.5 now'],
+      ['moved-since', 'Refused', '1.6', 'version 1.5 then, 1.6 now'],
+    ]);
   });
 });

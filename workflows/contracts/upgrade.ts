@@ -146,6 +146,8 @@ export interface UpgradeResult {
   readonly reason: string;
   readonly fromVersion: string | null;
   readonly toVersion: string | null;
+  /** The version that its own submit left it at, which is not well at its target: a retry begins there. */
+  readonly leftAt?: string;
   readonly operation: Operation | null;
   readonly findings: readonly Finding[];
   readonly calls: readonly SentCall[];
