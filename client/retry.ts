@@ -1,6 +1,8 @@
 /** Trying again what did not go well in a rollout that has ended: a new one, linked to it. */
 import type { Client } from '@temporalio/client';
+import { Gates } from '../calendar/gate.js';
 import { inputOf, mapAtOnce } from '../temporal/reads.js';
+import type { RolloutWindows } from '../workflows/contracts/calendar.js';
 import { whyNoQuorum } from '../workflows/contracts/control.js';
 import { rolloutWorkflowId, upgradeWorkflowId } from '../workflows/contracts/ids.js';
 import type { RolloutInput, WaveStatus } from '../workflows/contracts/rollout.js';
@@ -39,7 +41,7 @@ export interface LeftOver {
  *
  * @returns with `upgrades`, how many it has: what is tried again, and what soaks with it
  * @throws UnknownRolloutError; NotTakenError when it still runs, nothing is left to try, what is tried waits for what is
- *   not, its group has no place for it, or nobody is left who may approve it
+ *   not, its group has no place for it, no window opens for any of it, or nobody is left who may approve it
  */
 export async function retry(
   client: Client,
@@ -88,6 +90,9 @@ export async function retry(
     .filter(({ upgrades }) => upgrades.length > 0);
   const startedBy = [...new Set([input.startedBy, ...(input.retryOf?.startedBy ?? [])])];
   checkApprovals([input, ...waves], actor, startedBy);
+  const now = new Date();
+  const windows = input.windows === undefined ? undefined : { ...input.windows, since: now.toISOString() };
+  checkWindows(windows, taken.flat(), now.getTime());
   checkProviders(lists.flat(), (spec) => (isWanted(spec) ? 'wanted' : isGood(outcomeOf(spec)) ? 'good' : 'missed'));
   const upgrades = taken.flat().length;
   const before = goodIn(view.counts) - (upgrades - wanted.size);
@@ -99,7 +104,7 @@ export async function retry(
     ...(input.minSuccess === undefined
       ? {}
       : { minSuccess: Math.min(Math.max(input.minSuccess - before, 1), upgrades) }),
-    ...(input.windows === undefined ? {} : { windows: { ...input.windows, since: new Date().toISOString() } }),
+    ...(windows === undefined ? {} : { windows }),
     retryOf: { rollout, runId: run.runId, reason, startedBy },
   });
   return { ...started, upgrades, leftOver: [...leftOver.values()] };
@@ -185,6 +190,19 @@ function checkApprovals(
     const why = approval === undefined ? null : whyNoQuorum(approval, actor, before);
     if (why !== null) throw new NotTakenError(`${why}: let somebody else retry it`);
   }
+}
+
+/** @throws NotTakenError when the plan's windows let none of these start any more */
+function checkWindows(windows: RolloutWindows | undefined, specs: readonly UpgradeSpec[], now: number): void {
+  if (windows === undefined) return;
+  const gates = new Gates(windows);
+  const numbers = new Set(specs.map(({ gate }) => gate));
+  const states = [...numbers].map((gate) => (gate === undefined ? null : gates.state(gate, now, false)));
+  const [first] = states;
+  if (first == null || !states.every((state) => state?.over === true)) return;
+  throw new NotTakenError(
+    `${first.reason}, so nothing of it would start: give the plan later times, and apply it anew`,
+  );
 }
 
 /** @throws NotTakenError when something is wanted before what it waits for has reached its target */

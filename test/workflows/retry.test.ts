@@ -311,3 +311,28 @@ it('what our own submit led a part of the way is tried again from there, and not
     ]);
   });
 });
+
+it('what no window opens for any more is not tried again', async () => {
+  const passed = '2026-01-03T22:00:00.000Z';
+  const always = { windows: [], blackouts: [] };
+  const recurrence = { start: '2026-01-03T20:00:00', timezone: 'UTC', duration: 'PT2H' };
+  const once = { windows: [{ name: 'once', recurrence }], blackouts: [] };
+  const bounds = { gates: [{ calendar: 0, needsMs: 0 }], since: passed, missedWindow: 'next' } as const;
+  const refusal = async (name: string, windows: RolloutInput['windows']) => {
+    const handle = await beginWaves(name, [wave('one', { ...spec(name), gate: 0 })], { windows });
+    await handle.terminate();
+    return retry(env.client, name, ['skipped'], ana).then(
+      ({ workflowId }) => env.client.workflow.getHandle(workflowId).terminate(),
+      (error: unknown) => (error instanceof Error ? error.message : error),
+    );
+  };
+  const so = 'so nothing of it would start: give the plan later times, and apply it anew';
+  expect(await refusal('expired', { ...bounds, calendars: [always], expireAt: passed })).toBe(
+    `expireAt ${passed} has passed, ${so}`,
+  );
+  expect(await refusal('late', { ...bounds, calendars: [always], startBy: passed })).toBe(
+    `startBy ${passed} has passed, ${so}`,
+  );
+  expect(await refusal('last', { ...bounds, calendars: [once] })).toMatch(/no opening follows, so nothing of it would/);
+  expect(await refusal('open', { ...bounds, calendars: [always] })).not.toBeTypeOf('string');
+});
