@@ -106,12 +106,13 @@ function after(seen: SoakProgress, round: Round, gainedMs: number, probedAt: str
 /** One round: every probe, the worst of them decides. */
 async function probed(
   deps: SoakDeps,
-  { soak: plan, scale, rollout, rolloutRun }: SoakInput,
+  { soak: plan, scale, rollout, rolloutRun, reached }: SoakInput,
   members: readonly UpgradeSpec[],
   { next, suspects }: SoakProgress,
   signal: AbortSignal,
 ): Promise<Round> {
-  const findings: Finding[] = [];
+  const isEmpty = reached === 0 || (plan.health !== undefined && members.length === 0);
+  const findings: Finding[] = isEmpty ? [{ verdict: 'unread', reason: NOTHING_TO_OBSERVE }] : [];
   let [following, stillSuspect] = [next, suspects];
   if (plan.health !== undefined) {
     const { sample, next: after_ } = sampleOf(members, plan.health.sample, next, suspects);
@@ -125,7 +126,6 @@ async function probed(
     };
     await Promise.all(Array.from({ length: Math.min(AT_ONCE, sample.length) }, reader));
     findings.push(...found.map(({ finding }) => finding));
-    if (members.length === 0) findings.push({ verdict: 'unread', reason: NOTHING_TO_OBSERVE });
     following = after_;
     stillSuspect = found.filter(({ finding }) => finding.verdict !== 'passing').map(({ id }) => id);
   }

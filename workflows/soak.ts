@@ -6,6 +6,7 @@ import { CancellationScope, isCancellation, patched } from '@temporalio/workflow
 import { countOf } from './contracts/outcome.js';
 import { SHARD_SIZE, sizeOf, type Counts, type WavePlan } from './contracts/rollout.js';
 import { soakLabel, span, type SoakPlan, type SoakStatus } from './contracts/soak.js';
+import { GOOD_OUTCOMES } from './contracts/upgrade.js';
 import { growing, pauseAt } from './pauses.js';
 import { observeSoak } from './steps.js';
 
@@ -71,6 +72,7 @@ export class Soak {
     this.status = { ...this.status, state: 'Running', startedAt: now() };
     show();
     const shards = plan.parts?.length ?? Math.ceil(sizeOf(plan) / SHARD_SIZE);
+    const reached = countOf(counts, GOOD_OUTCOMES);
     // No credentials are needed for a plain GET.
     const queue = this.plan.health === undefined ? undefined : plan.queue;
     const summary = `Soak of wave ${plan.name}: ${span(this.plan.forMs)} healthy`;
@@ -78,7 +80,7 @@ export class Soak {
       for (let look = 0, soaked = false; !soaked; look += 1) {
         const quietMs = pauseAt(scale, growing(TOLD, look));
         const before = this.status.progress;
-        const input = { rollout, rolloutRun, wave, shards, soak: this.plan, scale, before, quietMs };
+        const input = { rollout, rolloutRun, wave, shards, reached, soak: this.plan, scale, before, quietMs };
         const { soaked: isSoaked, ...progress } = await this.observing.run(() => observeSoak(input, queue, summary));
         soaked = isSoaked;
         this.status = { ...this.status, progress };

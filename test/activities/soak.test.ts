@@ -250,6 +250,16 @@ describe('a probe over HTTP', () => {
     expect(await probe({ url: 'http://127.0.0.1:1/' })).toMatchObject({ passes: false });
   });
 
+  it('runs no clock for a wave of which nothing reached its target', async () => {
+    says(200, '');
+    const http = { url: `${url}/`, timeoutMs: 2_000 };
+    const input = { soak: { forMs: 3, everyMs: 1, http }, scale: 1e-6 };
+    const { result } = await soaked(healthy, { ...input, reached: 0 });
+    expect(result).toMatchObject({ soaked: false, healthyMs: 0, verdict: 'unread' });
+    expect(result.reason).toMatch(/^nothing of the wave reached its target/);
+    expect(await soaked(healthy, { ...input, reached: 1 })).toMatchObject({ result: { soaked: true }, read: [] });
+  });
+
   it('decides a soak together with the health', async () => {
     let bad = true;
     answer = (response) => {

@@ -138,7 +138,7 @@ describe('a wave with a soak', () => {
         return {};
       },
     });
-    expect(given).toMatchObject({ wave: 1, shards: 1, soak: SOAK, before: null });
+    expect(given).toMatchObject({ wave: 1, shards: 1, reached: 1, soak: SOAK, before: null });
     expect(called.indexOf('soak 1')).toBeGreaterThan(called.indexOf('verify 1'));
     expect(called.indexOf('soak 1')).toBeLessThan(called.indexOf('precheck 2'));
     expect(result.outcome).toBe('Succeeded');

@@ -55,6 +55,8 @@ export interface SoakInput {
   readonly wave: number;
   /** How many shards the wave has. */
   readonly shards: number;
+  /** How many of the wave reached their targets; an older release left it out. */
+  readonly reached?: number;
   readonly soak: SoakPlan;
   readonly scale: number;
   /** What was observed before; `null` at first. */
