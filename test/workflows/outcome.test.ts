@@ -51,6 +51,10 @@ describe('rolloutOutcome', () => {
   });
   it('reports nothing as completed at 0 %', () => {
     expect(at({ Failed: 2, Skipped: 8 }, 2)).toBe('Failed');
+    expect(rolloutOutcome({ total: 0, counts: {}, failures: 0, budget, stopped: false })).toEqual({
+      outcome: 'Failed',
+      reason: '0 of 0 at target, 0 failed',
+    });
   });
   it('has failed with fewer than have to succeed, unless it was stopped', () => {
     const least = (good: number, stopped = false) =>

@@ -84,8 +84,8 @@ export interface RolloutEnd {
 }
 
 /**
- * The outcome of a rollout: only a rollout whose every resource is at its target, and whose every soak was reached or
- * waived, has `Succeeded`.
+ * The outcome of a rollout: only a rollout that has resources, of which every one is at its target, and whose every soak was
+ * reached or waived, has `Succeeded`.
  */
 export function rolloutOutcome(end: RolloutEnd): { outcome: RolloutOutcome; reason: string } {
   const good = countOf(end.counts, GOOD_OUTCOMES);
@@ -100,7 +100,7 @@ export function rolloutOutcome(end: RolloutEnd): { outcome: RolloutOutcome; reas
     return { outcome: 'Failed', reason: `failure budget of ${max} of wave ${name} exceeded: ${score}` };
   }
   const [unsoaked] = end.unsoaked ?? [];
-  if (good === end.total && unsoaked === undefined) return { outcome: 'Succeeded', reason: score };
+  if (good > 0 && good === end.total && unsoaked === undefined) return { outcome: 'Succeeded', reason: score };
   if (end.rejected === true) return { outcome: 'Rejected', reason: `rejected: ${score}` };
   if (end.stopped) {
     const before = unsoaked === undefined ? '' : `, and wave ${unsoaked} has not soaked`;
