@@ -213,13 +213,15 @@ export function planProblems(prepared: PreparedPlan, verdicts: readonly Verdict[
  * @throws InputError when a target has the verdict `error`, or too few may approve what needs approval.
  */
 export function toRolloutInput(prepared: PreparedPlan, by: StartedBy): RolloutInput {
-  const problems = [...planProblems(prepared), ...quorumProblems(prepared.plan, by.startedBy)];
+  const problems = [...planProblems(prepared), ...quorumProblems(prepared.plan, by)];
   if (problems.length > 0) throw new InputError(problems);
   return rolloutInputOf(prepared, by);
 }
 
 export interface StartedBy {
   readonly startedBy: string;
+  /** Who triggered its schedule. */
+  readonly triggeredBy?: string;
   /** What the ledger knows of durations; without it, an upgrade has to fit as the plan or the documents say. */
   readonly learned?: Durations;
 }
@@ -294,13 +296,14 @@ async function readList(
 }
 
 /** Who starts a rollout may not approve it: enough others must be left. */
-function quorumProblems(plan: RolloutPlan, startedBy: string): InputProblem[] {
+function quorumProblems(plan: RolloutPlan, { startedBy, triggeredBy }: StartedBy): InputProblem[] {
   const gates = [
     { path: 'spec.approval', approval: plan.approval },
     ...plan.waves.map(({ approval }, at) => ({ path: `spec.waves[${at}].approval`, approval })),
   ];
+  const others = triggeredBy === undefined ? [] : [triggeredBy];
   return gates.flatMap(({ path, approval }) => {
-    const message = approval === null ? null : whyNoQuorum(approval, startedBy);
+    const message = approval === null ? null : whyNoQuorum(approval, startedBy, others, 'who triggered it');
     if (message === null) return [];
     return [
       { file: plan.file, line: null, path, message, remedy: 'name another approver, or let somebody else apply it' },

@@ -121,10 +121,14 @@ async function prepare(deps: StepDeps, { plan: { file, text, files } }: Occurren
 }
 
 /** It begins with its own opening, and goes on in those that follow. */
-function withSchedule(planned: RolloutInput, { schedule }: OccurrenceInput, begin: OccurrenceBegin): RolloutInput {
+function withSchedule(
+  planned: RolloutInput,
+  { schedule, triggeredBy }: OccurrenceInput,
+  begin: OccurrenceBegin,
+): RolloutInput {
   const { rollout, opens, closes } = begin;
   if (rollout === null || opens === null || planned.windows === undefined) throw new Error('no opening to plan for');
-  const scheduled: Scheduled = { name: schedule, opens, closes };
+  const scheduled: Scheduled = { name: schedule, opens, closes, ...(triggeredBy === undefined ? {} : { triggeredBy }) };
   return {
     ...planned,
     rollout,

@@ -88,7 +88,8 @@ export async function retry(
   const waves = input.waves
     .map(({ parts: _parts, ...wave }, at) => ({ ...wave, upgrades: (taken[at] ?? []).map(begins) }))
     .filter(({ upgrades }) => upgrades.length > 0);
-  const startedBy = [...new Set([input.startedBy, ...(input.retryOf?.startedBy ?? [])])];
+  const { startedBy: starter, schedule, retryOf } = input;
+  const startedBy = [...new Set([starter, schedule?.triggeredBy ?? starter, ...(retryOf?.startedBy ?? [])])];
   checkApprovals([input, ...waves], actor, startedBy);
   const now = new Date();
   const windows = input.windows === undefined ? undefined : { ...input.windows, since: now.toISOString() };

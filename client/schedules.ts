@@ -6,6 +6,7 @@ import {
   ScheduleNotFoundError,
   type ScheduleOptions,
   ScheduleOverlapPolicy,
+  type WorkflowExecutionInfo,
 } from '@temporalio/client';
 import type { Occurrence } from '../calendar/occurrences.js';
 import { InputError } from '../plan/errors.js';
@@ -19,7 +20,7 @@ import { occurrenceWorkflowId, scheduledRolloutId, scheduleId } from '../workflo
 import { QUEUES } from '../workflows/contracts/queues.js';
 import { OCCURRENCE_MEMO, type OccurrenceInput, type OccurrenceNote } from '../workflows/contracts/schedule.js';
 import { ScheduleTakenError, UsageError } from './errors.js';
-import { describeRun } from './server-reads.js';
+import { describeRun, findRuns, quoted } from './server-reads.js';
 
 const HOUR_MS = 3_600_000;
 const USUAL_LEAD_MS = 24 * HOUR_MS;
@@ -193,16 +194,18 @@ export async function updateSchedule(client: Client, name: string, change: (was:
 function definition(input: OccurrenceInput, catchUpMs: number): Pick<ScheduleOptions, 'spec' | 'action' | 'policies'> {
   return {
     spec: scheduleSpec(input, Date.now()),
-    action: {
-      type: 'startWorkflow',
-      workflowType: 'occurrence',
-      workflowId: occurrenceWorkflowId(input.schedule),
-      taskQueue: QUEUES.main,
-      args: [input],
-      staticSummary: `${input.schedule}: create the rollout of the next opening`,
-    },
+    action: { type: 'startWorkflow', workflowType: 'occurrence', ...runOptions(input) },
     // A run finds out by itself whether the last rollout has ended, and says so; the platform would skip it in silence.
     policies: { overlap: ScheduleOverlapPolicy.ALLOW_ALL, catchupWindow: catchUpMs, pauseOnFailure: false },
+  };
+}
+
+function runOptions(input: OccurrenceInput) {
+  return {
+    workflowId: occurrenceWorkflowId(input.schedule),
+    taskQueue: QUEUES.main,
+    args: [input] as [OccurrenceInput],
+    staticSummary: `${input.schedule}: create the rollout of the next opening`,
   };
 }
 
@@ -228,9 +231,37 @@ export async function resumeSchedule(client: Client, name: string, note: string)
   });
 }
 
-/** Runs it now, for the opening that is open or comes next. @throws UnknownScheduleError */
-export async function triggerSchedule(client: Client, name: string): Promise<void> {
-  await known(client, name, (handle) => handle.trigger());
+/**
+ * Runs it now, for the opening that is open or comes next. The server's own trigger would not tell the run who asked for
+ * it, so it is started beside the schedule.
+ *
+ * @returns the run, as it stands when it is asked
+ * @throws UnknownScheduleError
+ */
+export async function triggerSchedule(
+  client: Client,
+  name: string,
+  actor: string,
+): Promise<() => Promise<ScheduleRun>> {
+  const { input } = await scheduleInput(client, name);
+  const at = new Date().toISOString();
+  const options = runOptions({ ...input, triggeredBy: actor });
+  const { workflowId, firstExecutionRunId } = await client.workflow.start('occurrence', {
+    ...options,
+    workflowId: `${options.workflowId}-${at}`,
+  });
+  return async () => ({ workflowId, at, ...(await noteOf(client, workflowId, firstExecutionRunId)) });
+}
+
+/** Those that people asked for: the schedule itself does not know of them. */
+async function triggeredRuns(client: Client, name: string): Promise<readonly WorkflowExecutionInfo[]> {
+  const prefix = `${occurrenceWorkflowId(name)}-`;
+  const runs = await findRuns(
+    client,
+    `WorkflowType = 'occurrence' AND WorkflowId STARTS_WITH ${quoted(prefix)} AND TemporalScheduledById IS NULL`,
+  );
+  // Another schedule's name may begin as this one's run.
+  return runs.filter(({ workflowId }) => /^\d{4}-\d\d-\d\dT/.test(workflowId.slice(prefix.length)));
 }
 
 /** Rollouts that it has created go on. @throws UnknownScheduleError */
@@ -263,6 +294,14 @@ export async function describeSchedule(client: Client, name: string, next = INST
   const { action, policies, state, info } = await known(client, name, (handle) => handle.describe());
   const input = inputIn(action);
   const due = nextOccurrences(input, Date.now(), Math.max(next, 1));
+  const runs = [
+    ...info.recentActions.map(({ takenAt: at, action: { workflow } }) => ({
+      workflowId: workflow.workflowId,
+      runId: workflow.firstExecutionRunId,
+      at,
+    })),
+    ...(await triggeredRuns(client, name)).map(({ workflowId, runId, startTime: at }) => ({ workflowId, runId, at })),
+  ].toSorted((a, b) => b.at.getTime() - a.at.getTime());
   return {
     name,
     plan: input.plan.file,
@@ -281,10 +320,11 @@ export async function describeSchedule(client: Client, name: string, next = INST
       at: new Date(createdAt(one, input.leadMs)).toISOString(),
     })),
     agrees: agree(input, due.slice(0, INSTANTS), info.nextActionTimes),
-    runs: await mapAtOnce(info.recentActions.slice(-RUNS).toReversed(), async ({ takenAt, action: taken }) => {
-      const { workflowId, firstExecutionRunId } = taken.workflow;
-      return { workflowId, at: takenAt.toISOString(), ...(await noteOf(client, workflowId, firstExecutionRunId)) };
-    }),
+    runs: await mapAtOnce(runs.slice(0, RUNS), async ({ workflowId, runId, at }) => ({
+      workflowId,
+      at: at.toISOString(),
+      ...(await noteOf(client, workflowId, runId)),
+    })),
   };
 }
 

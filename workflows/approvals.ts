@@ -21,18 +21,25 @@ export interface Gate {
 export class Approvals {
   private readonly gates: readonly Gate[];
   private readonly planDigest: string;
-  /** Who started the rollout, and who started what it tries again: they may not approve it. */
+  /** Who started the rollout, who triggered its schedule, and who started what it tries again: they may not approve it. */
   private readonly startedBy: string;
+  private readonly triggeredBy: string | undefined;
   private readonly startedBefore: readonly string[];
   private readonly decisions: Decision[] = [];
 
   constructor(
     gates: readonly Gate[],
-    { planDigest, startedBy, retryOf }: Pick<RolloutInput, 'planDigest' | 'startedBy' | 'retryOf'>,
+    {
+      planDigest,
+      startedBy,
+      schedule,
+      retryOf,
+    }: Pick<RolloutInput, 'planDigest' | 'startedBy' | 'schedule' | 'retryOf'>,
   ) {
     this.gates = gates;
     this.planDigest = planDigest;
     this.startedBy = startedBy;
+    this.triggeredBy = schedule?.triggeredBy;
     this.startedBefore = retryOf?.startedBy ?? [];
   }
 
@@ -50,6 +57,8 @@ export class Approvals {
       );
     }
     if (actor === this.startedBy) throw new Error(`${actor} started this rollout and may not approve it`);
+    if (actor === this.triggeredBy)
+      throw new Error(`${actor} triggered this rollout's schedule and may not approve it`);
     if (this.startedBefore.includes(actor)) {
       throw new Error(`${actor} started what this rollout tries again and may not approve it`);
     }
@@ -96,7 +105,8 @@ export class Approvals {
     if (gate === null) return null;
     const { quorum, approvers, roles, expiresAfterMs } = gate.rule;
     const given = this.of(wave).map(({ actor }) => actor);
-    const may = approvers.filter((name) => ![this.startedBy, ...this.startedBefore, ...given].includes(name));
+    const barred = [this.startedBy, this.triggeredBy, ...this.startedBefore, ...given];
+    const may = approvers.filter((name) => !barred.includes(name));
     const expiresAt = new Date(since + expiresAfterMs).toISOString();
     return { title: gate.title, quorum, given, may, ...(roles === undefined ? {} : { roles }), expiresAt };
   }

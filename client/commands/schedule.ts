@@ -183,12 +183,10 @@ function addActs(schedule: Command): void {
 /** Runs it, and waits a while to say what comes of it. */
 async function triggerAndSee(name: string, options: Common): Promise<number> {
   return withClient(options, async (client) => {
-    const before = new Set((await describeSchedule(client, name, 1)).runs.map(({ workflowId }) => workflowId));
-    await triggerSchedule(client, name);
+    const look = await triggerSchedule(client, name, actor());
     for (const until = Date.now() + SEEN_WITHIN_MS; Date.now() < until; await delay(500)) {
-      const { runs } = await describeSchedule(client, name, 1);
-      const run = runs.find(({ workflowId, state }) => !before.has(workflowId) && state !== 'Planning');
-      if (run === undefined) continue;
+      const run = await look();
+      if (run.state === 'Planning') continue;
       if (options.output === 'json') printJson({ version: 1, schedule: name, run });
       else say(runLine(run));
       return exitCodeOfRun(run);

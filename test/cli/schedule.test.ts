@@ -188,6 +188,26 @@ it('with nothing to upgrade the run says that, and no rollout is created', async
   });
 });
 
+it('who triggers a run is asked for no approval of it, as who made the schedule', async () => {
+  const approval = { approvers: ['ana', 'ben', 'cem'] };
+  const plan = planWith('asked', { windows: [openNow()], approval, failureBudget: { max: '100%' } });
+  const created = await run('create', 'asked', plan);
+  expect(created.code, created.stderr).toBe(0);
+  const as = (actor: string, ...args: string[]) =>
+    uplift(args, { TEMPORAL_ADDRESS: server.address, UPLIFT_ACTOR: actor });
+  const triggered = await as('ben', 'schedule', 'trigger', 'asked');
+  expect(triggered.code, triggered.stderr).toBe(0);
+  const rollout = /asked-\d{4}-\d\d-\d\d/.exec(triggered.stderr)?.[0] ?? '';
+  await expect.poll(async () => (await view('asked')).runs, { timeout: 60_000 }).toMatchObject([{ rollout }]);
+  expect((await as('ben', 'approve', rollout, '--reason', 'mine')).stderr).toContain(
+    "ben triggered this rollout's schedule and may not approve it",
+  );
+  expect((await as('ana', 'approve', rollout, '--reason', 'mine')).stderr).toContain(
+    'ana started this rollout and may not approve it',
+  );
+  expect((await as('cem', 'approve', rollout, '--reason', 'looked at')).code).toBe(0);
+});
+
 it('delete ends it, and a name that there is not is told as that', async () => {
   expect((await run('delete', 'weekends')).stderr).toBe(
     'schedule weekends is deleted; rollouts that it has created go on\n',

@@ -111,6 +111,19 @@ describe('roles', () => {
   });
 });
 
+it('who triggered the schedule may not approve, any more than who made it', () => {
+  const schedule = { name: 'patching', opens: '2026-12-12T21:00:00Z', closes: null, triggeredBy: 'ben' };
+  const gate = { wave: null, title: 'the rollout', rule: { ...rule, approvers: ['ana', 'ben', 'cem'] } };
+  const triggered = new Approvals([gate], { planDigest: 'digest', startedBy: 'ana', schedule });
+  expect(() => triggered.mayDecide(word(), null)).toThrow(
+    "ben triggered this rollout's schedule and may not approve it",
+  );
+  expect(triggered.state(null, 0)?.may).toEqual(['cem']);
+  expect(whyNoQuorum(gate.rule, 'ana', ['ben'], 'who triggered it')).toBe(
+    'ana starts it and may not approve it any more than ben, who triggered it, so 1 of a quorum of 2 are left',
+  );
+});
+
 describe('a rollout that needs approval', () => {
   let env: TestWorkflowEnvironment;
   let number = 0;

@@ -71,17 +71,18 @@ export interface Approval {
 /**
  * Why an approval can never be given, since its starter may not; `null` where enough others may.
  *
- * @param before who started what a retry tries again: they may not either
+ * @param before others who may not either, and with `who` why not: by default, of a retry
  */
 export function whyNoQuorum(
   { approvers, quorum }: Approval,
   startedBy: string,
   before: readonly string[] = [],
+  who = 'who started what it tries again',
 ): string | null {
   const others = approvers.filter((name) => name !== startedBy && !before.includes(name)).length;
   if (others >= quorum) return null;
   const barred = before.filter((name) => name !== startedBy && approvers.includes(name));
-  const too = barred.length === 0 ? '' : ` any more than ${barred.join(', ')}, who started what it tries again`;
+  const too = barred.length === 0 ? '' : ` any more than ${barred.join(', ')}, ${who}`;
   return `${startedBy} starts it and may not approve it${too}, so ${others} of a quorum of ${quorum} are left`;
 }
 

@@ -9,6 +9,8 @@ export interface Scheduled {
   readonly opens: string;
   /** `null`: its window has no end within ten years. */
   readonly closes: string | null;
+  /** Who asked for it out of turn: they may not approve it, any more than who made the schedule. */
+  readonly triggeredBy?: string;
 }
 
 /** A plan that can be read anywhere. */
@@ -34,6 +36,8 @@ export interface OccurrenceInput {
   readonly jitterMs: number;
   /** Who made it, or changed it last: nobody approves rollouts of a schedule of their own. */
   readonly startedBy: string;
+  /** Of a run that a person asked for. */
+  readonly triggeredBy?: string;
   /** Whether it stops creating rollouts when one fails or cannot be created. */
   readonly pauseOnFailure: boolean;
   readonly timing: Timing;

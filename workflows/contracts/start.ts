@@ -20,7 +20,8 @@ export function startOptions(input: RolloutInput) {
 
 /** The start's details, as the UI shows them: Markdown. */
 function details({ startedBy, planDigest, budget: { max, mode }, schedule, waves }: RolloutInput): string {
-  const by = schedule === undefined ? `**${startedBy}**` : `schedule **${schedule.name}** of ${startedBy}`;
+  const triggered = schedule?.triggeredBy === undefined ? '' : `, triggered by ${schedule.triggeredBy}`;
+  const by = schedule === undefined ? `**${startedBy}**` : `schedule **${schedule.name}** of ${startedBy}${triggered}`;
   const lines = [
     `Started by ${by}, plan ${planDigest.slice(0, 12)}, failure budget ${max} (${mode}).`,
     '',
