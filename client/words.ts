@@ -11,3 +11,10 @@ export function reasonWords(text: string): string {
   if (line.length > LONGEST_REASON) throw new InvalidArgumentError(`Say it in ${LONGEST_REASON} characters.`);
   return line;
 }
+
+/** For commander: a digest, or enough of its beginning. */
+export function parseDigest(text: string): string {
+  if (!/^[0-9a-f]{8,64}$/.test(text))
+    throw new InvalidArgumentError('Use at least 8 digits of the digest that `uplift plan` showed.');
+  return text;
+}

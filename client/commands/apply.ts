@@ -1,4 +1,4 @@
-import { type Command, InvalidArgumentError } from 'commander';
+import type { Command } from 'commander';
 import { InputError } from '../../plan/errors.js';
 import { actor } from '../actor.js';
 import { sizeOf } from '../../workflows/contracts/rollout.js';
@@ -23,6 +23,7 @@ import { readLearned } from '../learned.js';
 import { count } from '../render/text.js';
 import { startRollout } from '../rollouts.js';
 import { rolloutPage, uiBase } from '../ui.js';
+import { parseDigest } from '../words.js';
 import { prepareFrom } from './plan.js';
 import { watch } from './watch.js';
 
@@ -87,11 +88,4 @@ async function apply(file: string, options: ApplyOptions): Promise<number> {
     }
     return EXIT.done;
   });
-}
-
-/** For commander: a digest, or enough of its beginning. */
-function parseDigest(text: string): string {
-  if (!/^[0-9a-f]{8,64}$/.test(text))
-    throw new InvalidArgumentError('Use at least 8 digits of the digest that `uplift plan` showed.');
-  return text;
 }

@@ -19,6 +19,7 @@ import { retry, RETRIED } from '../retry.js';
 import { UsageError } from '../errors.js';
 import { EXIT } from '../exit-codes.js';
 import { count, moment } from '../render/text.js';
+import { parseDigest } from '../words.js';
 
 interface ControlOptions extends OutputOptions, ServerOptions {
   readonly reason: string;
@@ -110,7 +111,11 @@ function addDecision(program: Command, decision: 'approve' | 'reject', does: str
     .command(decision)
     .argument(...ROLLOUT)
     .option('--wave <name>', 'this wave, also ahead of its time; otherwise what it waits for now')
-    .option('--digest <digits>', 'the plan that you looked at, as `uplift plan` and `uplift status` show it')
+    .option(
+      '--digest <digits>',
+      'the plan that you looked at, as `uplift plan` and `uplift status` show it',
+      parseDigest,
+    )
     .description(does)
     .action(async (rollout: string, options: ControlOptions & { wave?: string; digest?: string }) => {
       process.exitCode = await withClient(options, async (client) => {

@@ -67,11 +67,20 @@ it('begins once two of three have approved, and tells who has, who may and until
     stderr: 'uplift: dan is no approver of the rollout: it needs 2 of role dba (ana, ben), cem\n',
   });
   const { stdout: status } = await run('ana', 'status', rollout, '-o', 'json');
-  expect((JSON.parse(status) as { rollout: RolloutView }).rollout).toMatchObject({
+  const looked = (JSON.parse(status) as { rollout: RolloutView }).rollout;
+  expect(looked).toMatchObject({
     reason: 'waits for approval of the rollout: 0 of 2 given; role dba (ben), cem may',
     approval: { may: ['ben', 'cem'], roles },
   });
-  expect(await approve('ben', rollout)).toMatchObject({
+  const { planDigest } = looked;
+  expect((await approve('ben', rollout, '--digest', planDigest.slice(0, 7))).stderr).toContain(
+    'Use at least 8 digits of the digest',
+  );
+  expect(await approve('ben', rollout, '--digest', 'deadbeef')).toMatchObject({
+    code: 1,
+    stderr: `uplift: the plan of ${rollout} is ${planDigest.slice(0, 12)}, not deadbeef: look at it again\n`,
+  });
+  expect(await approve('ben', rollout, '--digest', planDigest.slice(0, 12))).toMatchObject({
     code: 0,
     stderr: 'waits for approval of the rollout: 1 of 2 given (ben); cem may\n',
   });
