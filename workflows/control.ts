@@ -87,6 +87,9 @@ export class Control {
     for (const name of wave.plan.provides ?? []) this.rollout.missed.add(name);
     wave.state = 'Skipped';
     if (this.rollout.gate === index && patched('skip-ends-gate')) this.rollout.gate = undefined;
+    // Rollouts of older releases went on to wait for the approval of nothing.
+    const { waves } = this.rollout;
+    if (waves.every(({ state }) => state === 'Skipped') && patched('all-skipped')) this.rollout.isLeftOut = true;
     return `${what}: is left out`;
   }
 
@@ -186,7 +189,8 @@ export class Control {
 
   /** @throws Error when nothing more of the rollout begins */
   private mustGoOn(): void {
-    const { isOver, isStopping } = this.rollout;
+    const { isLeftOut, isOver, isStopping } = this.rollout;
+    if (isLeftOut) throw new Error('every wave is skipped: nothing of the rollout begins, or needs approval');
     if (isOver || isStopping) throw new Error('nothing more of the rollout begins');
   }
 

@@ -54,6 +54,8 @@ export class RolloutState {
   hold: Act | null = null;
   stop: Act | null = null;
   stopped = false;
+  /** People have left every wave out. */
+  isLeftOut = false;
   /** What it waits at now: a wave, `null` for the rollout itself; `undefined` while it does not wait. */
   gate: number | null | undefined;
   /** Epoch milliseconds: since when it waits there. */
@@ -132,7 +134,7 @@ export class RolloutState {
 
   /** Nothing more begins. */
   get isOver(): boolean {
-    if (this.approvals.rejection !== null || this.expired !== null) return true;
+    if (this.approvals.rejection !== null || this.expired !== null || this.isLeftOut) return true;
     return this.stopped || this.failures > this.input.budget.max || this.overWave !== null;
   }
 

@@ -125,8 +125,8 @@ class RolloutRun {
     state.gateSince = Date.now();
     this.show();
     if (this.notices.isWanted) await this.notices.tell('approval-wanted', state.approvals.whyWaiting(wave));
-    // A wave that is skipped meanwhile is not waited for any more.
-    const isDecided = () => state.gate !== wave || state.approvals.isGiven(wave) || state.approvals.rejection !== null;
+    // What is skipped meanwhile, the wave or all of them, is not waited for any more.
+    const isDecided = () => state.gate !== wave || state.approvals.isGiven(wave) || state.isOver;
     const unwatch = watchCalendar(state, () => {
       this.show();
     });

@@ -237,15 +237,33 @@ describe('a rollout that needs approval', () => {
   it('does not wait for the approval of a wave that is skipped meanwhile, and goes on', async () => {
     const { result } = await run({ wave: rule, after: [spec('a-after')] }, async (handle) => {
       await waiting(handle);
-      await handle.executeUpdate<string, [SkipRequest]>(MESSAGES.skip, {
-        args: [{ wave: 2, upgrade: null, actor: 'ana', reason: 'not needed' }],
-      });
+      await skip(handle, 2);
     });
     expect(result).toMatchObject({ outcome: 'SucceededWithFailures', counts: { Succeeded: 2, Skipped: 1 } });
     expect(result.waves?.map(({ state }) => state)).toEqual(['Done', 'Skipped', 'Done']);
   });
 
+  const skip = (handle: Handle, wave: number) =>
+    handle.executeUpdate<string, [SkipRequest]>(MESSAGES.skip, {
+      args: [{ wave, upgrade: null, actor: 'ana', reason: 'not needed' }],
+    });
+
   const pause: ControlRequest = { requestId: 'pause', act: 'pause', actor: 'ana', reason: 'lunch' };
+
+  it.each([
+    ['waits', []],
+    ['is paused', [pause]],
+  ])('ends at once when every wave is skipped while it %s', async (_how, words) => {
+    const { result, called } = await run({ approval: rule }, async (handle) => {
+      await waiting(handle);
+      for (const word of words) await handle.signal(MESSAGES.control, word);
+      await skip(handle, 2);
+      expect(await decide(handle)).toBe('waits for approval of the rollout: 1 of 2 given (ben); cem may');
+      await skip(handle, 1);
+    });
+    expect(result).toMatchObject({ outcome: 'Failed', reason: '0 of 2 at target, 0 failed', counts: { Skipped: 2 } });
+    expect(called).toEqual([]);
+  });
 
   it('ends though it is paused, when it is rejected', async () => {
     const { result } = await run({ wave: rule }, async (handle) => {

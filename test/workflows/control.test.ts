@@ -443,6 +443,14 @@ describe('a word that could change nothing', () => {
     );
     expect(result).toMatchObject({ outcome: 'Stopped', counts: { Succeeded: 1, NotStarted: 2, Skipped: 1 } });
   });
+
+  it('is not taken once every wave is skipped', () => {
+    const control = new Control({ result: null, approvals: { rejection: null }, isLeftOut: true } as RolloutState);
+    const signed = { actor: 'ben', reason: 'it is time' };
+    const why = 'every wave is skipped: nothing of the rollout begins, or needs approval';
+    expect(() => control.mayDecide({ decision: 'approve', planDigest: 'digest', ...signed })).toThrow(why);
+    expect(() => control.maySetConcurrency({ wave: null, concurrency: 4, ...signed })).toThrow(why);
+  });
 });
 
 it("a new concurrency is answered with what the tightest budget allows, a wave's own as well", async () => {
