@@ -22,7 +22,7 @@ import { describeRollout, rolloutStatus, upgradeRuns } from './rollouts.js';
 import { calendarTimes } from './calendar-times.js';
 import { callsOf } from './calls.js';
 import { freezesDuring, listFreezes } from './freezes.js';
-import { upgradesOf } from './inventory.js';
+import { partLists } from './inventory.js';
 import { inputOf, mapAtOnce } from '../temporal/reads.js';
 import { ask, decoded, describeRun, endOf, latestRuns } from './server-reads.js';
 import { isFailed, lastEnd, type ResourceRow, type RolloutReport, withRows } from './views.js';
@@ -71,7 +71,7 @@ export async function readRows(client: Client, rollout: string): Promise<ReadRow
   const run = await describeRollout(client, rollout);
   const input = await inputOf<RolloutInput>(client, run.workflowId, run.runId);
   const rolloutRuns = run.status.name === 'RUNNING' || run.status.name === 'PAUSED';
-  const [known, told] = await Promise.all([
+  const [{ known, unopened }, told] = await Promise.all([
     knownUpgrades(client, run, input),
     rolloutRuns
       ? ask<RolloutStatus>(client, run, MESSAGES.rolloutStatus, PATIENCE_MS)
@@ -80,16 +80,19 @@ export async function readRows(client: Client, rollout: string): Promise<ReadRow
         ),
   ]);
 
-  const lists = await mapAtOnce(input.waves, (wave) => upgradesOf(client, wave));
+  const lists = await mapAtOnce(input.waves, (wave) => partLists(client, wave, SHARD_SIZE));
   const freezes = rolloutRuns ? await listFreezes(client, { all: false }) : [];
   const rows = input.waves.flatMap(({ name }, at) => {
-    const unknown = leftOut(at, told, rolloutRuns);
-    return (lists[at] ?? []).map((spec) => {
-      const base = baseRow(name, at + 1, spec);
-      const row = rowOf(base, known.get(base.workflowId)) ?? { ...base, ...unknown };
-      const { resource, tags = {} } = spec;
-      const freeze = row.phase === 'Pending' ? freezeOf(freezes, { resource, rollout, tags }) : null;
-      return freeze === null ? row : { ...row, freeze, reason: freezeLabel(freeze), nextAt: freeze.until };
+    return (lists[at] ?? []).flatMap((specs, shard) => {
+      const isOpen = !unopened.has(shardWorkflowId(rollout, run.runId, at + 1, shard + 1));
+      const unknown = leftOut(at, told, { rolloutRuns, isOpen });
+      return specs.map((spec) => {
+        const base = baseRow(name, at + 1, spec);
+        const row = rowOf(base, known.get(base.workflowId)) ?? { ...base, ...unknown };
+        const { resource, tags = {} } = spec;
+        const freeze = row.phase === 'Pending' ? freezeOf(freezes, { resource, rollout, tags }) : null;
+        return freeze === null ? row : { ...row, freeze, reason: freezeLabel(freeze), nextAt: freeze.until };
+      });
     });
   });
   return withDetails(client, rows);
@@ -133,12 +136,15 @@ export async function resultOf(client: Client, { workflowId, runId }: ResourceRo
   return end.kind === 'result' ? end.value : null;
 }
 
-/** What all shards know; what they cannot tell (no worker, terminated) comes from visibility. */
+/**
+ * What all shards know, and those that were never opened, by their ids; what they cannot tell (no worker, terminated) comes
+ * from visibility.
+ */
 async function knownUpgrades(
   client: Client,
   run: WorkflowExecutionDescription,
   input: RolloutInput,
-): Promise<Map<string, Known>> {
+): Promise<{ readonly known: ReadonlyMap<string, Known>; readonly unopened: ReadonlySet<string> }> {
   const shards = input.waves.flatMap((wave, at) => {
     const count = wave.parts?.length ?? Math.ceil(sizeOf(wave) / SHARD_SIZE);
     return Array.from({ length: count }, (_, shard) => shardWorkflowId(input.rollout, run.runId, at + 1, shard + 1));
@@ -157,7 +163,7 @@ async function knownUpgrades(
     for (const { workflowId, runId } of shard.inFlight) known.set(workflowId, { kind: 'started', runId });
     for (const end of shard.ends) known.set(end.workflowId, { kind: 'ended', end });
   }
-  return known;
+  return { known, unopened: new Set(shards.filter((_, at) => told[at] === 'not-started')) };
 }
 
 async function shardTold(
@@ -214,18 +220,19 @@ function baseRow(wave: string, waveIndex: number, { resource, targetLabel, plann
 }
 
 /**
- * What became of a wave's upgrades that no shard was ever given: a person left them out, or the rollout ended first. Nothing
- * as long as their turn may come.
+ * What became of a wave's upgrades that no shard knows: a person left them out, or the rollout ended first. Nothing as long
+ * as their turn may come; a shard that is open tells by itself what is left out of it.
  */
 function leftOut(
   wave: number,
   told: Pick<RolloutResult, 'waves' | 'acts'> | null,
-  rolloutRuns: boolean,
+  { rolloutRuns, isOpen }: { readonly rolloutRuns: boolean; readonly isOpen: boolean },
 ): Partial<Pick<ResourceRow, 'phase' | 'outcome' | 'reason'>> {
   const { name, state, counts } = told?.waves?.[wave] ?? { name: '', state: 'NotStarted', counts: {} };
-  if (rolloutRuns && state !== 'Skipped') return {};
   const skip = told?.acts?.findLast(({ act, what }) => act === 'skip' && what === `wave ${name}`);
-  if (state !== 'Skipped' && (skip === undefined || (counts.Skipped ?? 0) === 0)) {
+  const isRestSkipped = skip !== undefined && (state === 'Running' ? !isOpen : (counts.Skipped ?? 0) > 0);
+  if (state !== 'Skipped' && !isRestSkipped) {
+    if (rolloutRuns) return {};
     return { phase: 'Ended', outcome: 'NotStarted', reason: 'the rollout ended before its turn' };
   }
   // Of very many acts not all are told.

@@ -283,17 +283,25 @@ class ShardRun {
   }
 
   end(): ShardResult {
-    const why = this.stopped ? 'the rollout was stopped first' : (this.whyOver() ?? '');
-    const outcome = this.share.skipped && !this.stopped ? 'Skipped' : 'NotStarted';
-    for (const next of this.queue) {
-      const { spec } = next;
-      const reason = [why, this.leases.whyLocked(next)].filter(Boolean).join('; ');
-      this.ends.add(endOf(spec, null, outcome, reason), spec.resource.id, null);
-      this.awaited.ended(spec, false);
+    for (const next of this.queue.splice(0)) {
+      this.ends.add(this.unstarted(next), next.spec.resource.id, null);
+      this.awaited.ended(next.spec, false);
     }
     this.show();
     const { all: ends, failures, byClass } = this.ends;
     return { ends, stopped: this.stopped, failures, byClass, missed: [...this.awaited.missed, ...this.groups.missed] };
+  }
+
+  /** How what is queued ends, once nothing more is started. */
+  private unstarted(next: Queued): UpgradeEnd {
+    const why = this.stopped ? 'the rollout was stopped first' : (this.whyOver() ?? '');
+    const reason = [why, this.leases.whyLocked(next)].filter(Boolean).join('; ');
+    return endOf(next.spec, null, this.isRestSkipped ? 'Skipped' : 'NotStarted', reason);
+  }
+
+  /** What has not started is left out by a person. */
+  private get isRestSkipped(): boolean {
+    return this.share.skipped && !this.stopped;
   }
 
   hear(grant: Share['grant']): void {
@@ -303,11 +311,13 @@ class ShardRun {
   }
 
   status(): ShardStatus {
+    // People see what they have left out before the end of what goes on.
+    const [skipped, waiting] = this.isRestSkipped ? [this.queue, []] : [[], this.queue];
     return {
       total: this.total ?? 0,
       inFlight: this.inFlight.all.flatMap(({ workflowId, runId }) => (runId === null ? [] : [{ workflowId, runId }])),
-      ends: this.ends.all,
-      waits: this.queue.flatMap((next) => {
+      ends: [...this.ends.all, ...skipped.map((next) => this.unstarted(next))],
+      waits: waiting.flatMap((next) => {
         const workflowId = upgradeWorkflowId(next.spec.resource);
         const locked = this.leases.whyLocked(next);
         if (locked !== undefined) return [{ workflowId, why: locked, nextAt: this.leases.nextLook }];
