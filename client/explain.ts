@@ -1,11 +1,13 @@
 /** One answer to "why is nothing happening?": every cause that holds now, and when it can next change. */
 import type { Client } from '@temporalio/client';
+import { leaseOwner } from '../temporal/leases.js';
 import { inputOf, mapAtOnce } from '../temporal/reads.js';
 import { rolloutWorkflowId, upgradeWorkflowId } from '../workflows/contracts/ids.js';
 import type { RolloutInput } from '../workflows/contracts/rollout.js';
 import {
   budget,
   frozen,
+  leased,
   noWorker,
   notPromoted,
   paused,
@@ -17,7 +19,7 @@ import {
   wantsApproval,
   windowShut,
 } from './explain/rollout.js';
-import { type Cause, expected, type FindCauses, isInFlight, type Scene } from './explain/scene.js';
+import { type Cause, expected, type FindCauses, isInFlight, isPending, type Scene } from './explain/scene.js';
 import { upgradeCause } from './explain/upgrade.js';
 import { forecastRollout } from './forecast.js';
 import { upgradesOf } from './inventory.js';
@@ -26,7 +28,7 @@ import { deployments } from './deployments.js';
 import { servedQueues } from './queues.js';
 import { rolloutStatus } from './rollouts.js';
 import { readRows } from './rows.js';
-import { withRows } from './views.js';
+import { type ResourceRow, type RolloutView, withRows } from './views.js';
 
 export type { Cause } from './explain/scene.js';
 
@@ -52,7 +54,7 @@ const BEFORE: readonly FindCauses[] = [
   budget,
   room,
 ];
-const AFTER: readonly FindCauses[] = [waitsForOthers, resting];
+const AFTER: readonly FindCauses[] = [leased, waitsForOthers, resting];
 
 /** The most upgrades that are looked at one by one, and causes of one kind. */
 const MOST = 50;
@@ -75,14 +77,16 @@ export async function explain(client: Client, rollout: string, resource: string 
   const now = Date.now();
   const view = withRows(told, rows);
   const forecast = forecastRollout(input, lists, { view, rows }, await readLearned(client), now);
+  const chosen = resource === null ? rows : rows.filter(({ resourceId }) => resourceId === resource);
   const scene: Scene = {
     now,
     view,
     input,
     rows,
-    chosen: resource === null ? rows : rows.filter(({ resourceId }) => resourceId === resource),
+    chosen,
     resource,
     specs: new Map(specs.map((spec) => [upgradeWorkflowId(spec.resource), spec])),
+    owners: resource === null ? new Map() : await otherOwners(client, view, chosen.filter(isPending)),
     queues: polled,
     deployments: await deployments(client, polled),
     forecast,
@@ -96,6 +100,22 @@ export async function explain(client: Client, rollout: string, resource: string 
     )),
     ...(await found(AFTER, scene)),
   ];
+}
+
+/** Whoever holds these leases and is not of this run: the server knows without a worker. */
+async function otherOwners(
+  client: Client,
+  { rollout, startedAt }: RolloutView,
+  rows: readonly ResourceRow[],
+): Promise<Scene['owners']> {
+  const owners = await mapAtOnce(rows, ({ workflowId }) => leaseOwner(client, workflowId));
+  return new Map(
+    rows.flatMap(({ workflowId }, at) => {
+      const owner = owners[at] ?? null;
+      const isOwn = owner?.rollout === rollout && owner.since >= startedAt;
+      return owner === null || isOwn ? [] : [[workflowId, owner] as const];
+    }),
+  );
 }
 
 async function found(kinds: readonly FindCauses[], scene: Scene): Promise<Cause[]> {

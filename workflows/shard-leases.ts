@@ -2,8 +2,8 @@
 import { isCancellation, patched, sleep } from '@temporalio/workflow';
 import type { Timing, UpgradeSpec } from './contracts/upgrade.js';
 import { upgradeWorkflowId } from './contracts/ids.js';
+import { lockedLabel } from './contracts/leases.js';
 import type { ShardCarried } from './contracts/rollout.js';
-import type { LockOwner } from './contracts/steps.js';
 import { growing, pauseAt, type Growing } from './pauses.js';
 import { lockOwners } from './steps.js';
 
@@ -108,7 +108,7 @@ export class ShardLeases<T extends Leased> {
         this.binding.delete(next);
         return { next, verdict: 'again', reason: '' };
       }
-      const reason = lockedBy(next, owner);
+      const reason = lockedLabel(leaseOf(next), owner);
       const { onLocked } = next.spec;
       if (onLocked === 'wait' || this.binding.has(next)) this.locked.set(next, reason);
       if (onLocked !== 'wait') return { next, verdict: onLocked === 'fail' ? 'fail' : 'skip', reason };
@@ -133,7 +133,7 @@ export class ShardLeases<T extends Leased> {
         const owners = await lockOwners(waiting.map(leaseOf));
         for (const [at, next] of waiting.entries()) {
           const owner = owners[at];
-          if (owner != null && this.locked.has(next)) this.locked.set(next, lockedBy(next, owner));
+          if (owner != null && this.locked.has(next)) this.locked.set(next, lockedLabel(leaseOf(next), owner));
           if (owner !== null) continue;
           this.locked.delete(next);
           this.binding.delete(next);
@@ -151,10 +151,4 @@ export class ShardLeases<T extends Leased> {
 
 function leaseOf({ spec }: Leased): string {
   return upgradeWorkflowId(spec.resource);
-}
-
-/** @param owner `undefined` where nobody looked who it is */
-function lockedBy(next: Leased, owner: LockOwner | undefined): string {
-  const of = owner === undefined ? '' : ` of rollout ${owner.rollout} since ${owner.since}, in phase ${owner.phase}`;
-  return `another upgrade of this resource is running: ${leaseOf(next)}${of}`;
 }

@@ -7,6 +7,7 @@ import { ActivityCancellationType, proxyActivities, type ActivityOptions } from 
 import type { Durations } from './contracts/durations.js';
 import { QUEUES, queueOf } from './contracts/queues.js';
 import type { Freeze } from './contracts/freezes.js';
+import type { LockOwner } from './contracts/leases.js';
 import type { NoticeSteps, OpeningSteps } from './contracts/notices.js';
 import type { Quarantine } from './contracts/quarantine.js';
 import type { InventoryRef } from './contracts/rollout.js';
@@ -19,7 +20,6 @@ import type {
   GateSteps,
   InventorySteps,
   LearningSteps,
-  LockOwner,
   LockSteps,
   QuarantineSteps,
   ReadSteps,

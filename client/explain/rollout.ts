@@ -5,6 +5,7 @@ import type { Limits } from '../../workflows/contracts/rollout.js';
 import { approvalLabel } from '../../workflows/contracts/control.js';
 import { drawn, drawsOf, groupLimits, limitsOf, RISK, SLOTS, startable } from '../../workflows/limits.js';
 import { allowedInFlight } from '../../workflows/contracts/outcome.js';
+import { lockedLabel } from '../../workflows/contracts/leases.js';
 import { soakedAt, soakLabel } from '../../workflows/contracts/soak.js';
 import { unservedBy } from '../deployments.js';
 import { budgetUsed } from '../render/report.js';
@@ -266,9 +267,19 @@ function budgetOf(wave: WaveView, { budget: { max, mode }, charged }: RolloutVie
   return { left, words };
 }
 
+/** Who holds the lease of a resource that is asked for, where its shard cannot tell, or has not come across it. */
+export const leased: FindCauses = ({ chosen, owners, specs }) =>
+  chosen.flatMap(({ resourceId, workflowId, reason }): Cause[] => {
+    const owner = owners.get(workflowId);
+    if (owner === undefined || reason.startsWith(lockedLabel(workflowId))) return [];
+    const then = { wait: 'waits', skip: 'is skipped', fail: 'is refused' }[specs.get(workflowId)?.onLocked ?? 'skip'];
+    const changes = `the end of that one; if its turn comes before, it ${then}`;
+    return [{ who: resourceId, what: lockedLabel(workflowId, owner), nextAt: null, changes }];
+  });
+
 /** What a resource that is asked for rests on, when it is not in flight. */
 export const resting: FindCauses = (scene) => {
-  const { view, chosen, resource } = scene;
+  const { view, chosen, owners, resource } = scene;
   if (resource === null) return [];
   return chosen.flatMap((row): Cause[] => {
     const who = row.resourceId;
@@ -281,6 +292,7 @@ export const resting: FindCauses = (scene) => {
     const state = view.waves[row.waveIndex - 1]?.state;
     if (state === 'Skipped')
       return [{ who, what: `its wave ${row.wave} is skipped`, nextAt: null, changes: 'nothing' }];
+    if (state === 'Running' && owners.has(row.workflowId)) return [];
     const what = state === 'Running' ? 'its turn in its wave has not come' : `its wave ${row.wave} has not begun`;
     const nextAt = expected(scene, row)?.starts.p50 ?? null;
     return [{ who, what, nextAt, changes: nextAt === null ? view.next : `${view.next}; its start is expected then` }];

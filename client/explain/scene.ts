@@ -1,5 +1,6 @@
 /** What every cause is looked for in, and what one is. */
 import type { UpgradeForecast } from '../../forecast/forecast.js';
+import type { LockOwner } from '../../workflows/contracts/leases.js';
 import type { RolloutInput } from '../../workflows/contracts/rollout.js';
 import type { UpgradeSpec } from '../../workflows/contracts/upgrade.js';
 import type { DeploymentView } from '../deployments.js';
@@ -33,6 +34,8 @@ export interface Scene {
   readonly resource: string | null;
   /** By workflow id. */
   readonly specs: ReadonlyMap<string, UpgradeSpec>;
+  /** By workflow id: who else holds the lease of a resource that was named, and has not started. */
+  readonly owners: ReadonlyMap<string, LockOwner>;
   readonly queues: readonly Queue[];
   readonly deployments: readonly DeploymentView[];
   /** `null` for one that has ended, or starts nothing more. */

@@ -3,6 +3,7 @@ import { Client, Connection, type WorkflowExecutionDescription } from '@temporal
 import { describe, expect, it } from 'vitest';
 import {
   budget,
+  leased,
   noWorker,
   resting,
   room,
@@ -108,6 +109,7 @@ function scene({ specs, inFlight, wave = {}, counts = {}, failures = 0, mode = '
     chosen: rows,
     resource: null,
     specs: new Map(specs.map((one) => [upgradeWorkflowId(one.resource), one])),
+    owners: new Map(),
     queues: [],
     deployments: [],
     forecast: null,
@@ -343,6 +345,37 @@ it('resources that wait for the same are told together', async () => {
     { who: 'b', what: 'waits for a' },
     { who: 'c and 1 more', what: 'waits for the end of all' },
   ]);
+});
+
+describe("another rollout's lease", () => {
+  const owner = { rollout: 'spring', since: '2026-11-21T09:00:00.000Z', phase: 'Await' };
+  const workflowId = upgradeWorkflowId(spec('a').resource);
+  const held = `another upgrade of this resource is running: ${workflowId}`;
+  const what = `${held} of rollout spring since 2026-11-21T09:00:00.000Z, in phase Await`;
+  const asked = (onLocked: UpgradeSpec['onLocked'], row: Partial<ResourceRow> = {}) => {
+    const specs = [{ ...spec('a'), ...(onLocked === undefined ? {} : { onLocked }) }];
+    const given = scene({ specs, inFlight: 0 });
+    const chosen = given.rows.map((one) => ({ ...one, ...row }));
+    return { ...given, chosen, rows: chosen, resource: 'a', owners: new Map([[workflowId, owner]]) };
+  };
+
+  it.each([
+    ['wait', 'waits'],
+    ['skip', 'is skipped'],
+    ['fail', 'is refused'],
+    [undefined, 'is skipped'],
+  ] as const)('is told instead of its turn, with what follows (%s)', async (onLocked, then) => {
+    const changes = `the end of that one; if its turn comes before, it ${then}`;
+    expect(await leased(asked(onLocked))).toEqual([{ who: 'a', what, nextAt: null, changes }]);
+    expect(await resting(asked(onLocked))).toEqual([]);
+  });
+
+  it('is told beside what else holds the resource, and once', async () => {
+    expect(await leased(asked('wait', { reason: 'frozen until tomorrow' }))).toMatchObject([{ what }]);
+    const known = asked('wait', { reason: `${held} of rollout spring` });
+    expect(await leased(known)).toEqual([]);
+    expect(await waitsForOthers(known)).toHaveLength(1);
+  });
 });
 
 describe('an upgrade', () => {

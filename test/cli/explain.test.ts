@@ -1,11 +1,13 @@
-/** `uplift explain` as a process: without a worker, with a busy resource, and with one whose truth cannot be read. */
+/** `uplift explain` as a process: without a worker, with another rollout's lease, with a busy resource, and with one whose truth cannot be read. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Cause } from '../../client/explain.js';
-import { rolloutWorkflowId } from '../../workflows/contracts/ids.js';
+import { createFreeze } from '../../client/freezes.js';
+import { rolloutWorkflowId, upgradeWorkflowId } from '../../workflows/contracts/ids.js';
 import { QUEUES } from '../../workflows/contracts/queues.js';
+import { ATTRIBUTES } from '../../workflows/contracts/search-attributes.js';
 import type { rollout } from '../../workflows/rollout.js';
 import { type RealEnvironment, realEnvironment } from '../support/environment.js';
-import { rolloutInput, scriptedSteps } from '../workflows/scripted-steps.js';
+import { rolloutInput, scriptedSteps, spec } from '../workflows/scripted-steps.js';
 import { withScriptedWorkers } from '../workflows/scripted-workers.js';
 import { uplift } from './cli.js';
 
@@ -18,8 +20,10 @@ afterAll(async () => {
   await env.teardown();
 });
 
-async function explained(...args: string[]): Promise<readonly Cause[]> {
-  const { code, stdout, stderr } = await uplift(['explain', 'r', ...args, '-o', 'json'], {
+const explained = (...args: string[]) => explainedOf('r', ...args);
+
+async function explainedOf(...args: string[]): Promise<readonly Cause[]> {
+  const { code, stdout, stderr } = await uplift(['explain', ...args, '-o', 'json'], {
     TEMPORAL_ADDRESS: env.server.address,
   });
   expect(stderr).toBe('');
@@ -76,5 +80,47 @@ it('says for the rollout and for each upgrade what holds it and when that can ch
     const printed = await uplift(['explain', 'r'], { TEMPORAL_ADDRESS: env.server.address });
     expect(printed.stdout).toMatch(/busy +Waiting: busy: exporting +then it looks again +\d{4}-\d\d-\d\d .* \(in \d+/);
   });
+  await handle.terminate();
+});
+
+it("names the owner of a resource's lease without a worker, beside a freeze too", async () => {
+  const lock = (id: string, by: string) =>
+    env.client.workflow.start('upgrade', {
+      workflowId: upgradeWorkflowId(spec(id).resource),
+      taskQueue: 'nobody',
+      args: [],
+      typedSearchAttributes: [{ key: ATTRIBUTES.rollout, value: by }],
+    });
+  const start = () =>
+    env.client.workflow.start<typeof rollout>('rollout', {
+      workflowId: rolloutWorkflowId('autumn'),
+      taskQueue: 'nobody',
+      args: [rolloutInput('autumn', { ids: ['leased', 'own'], concurrency: 2 }, { max: 0, mode: 'strict' })],
+    });
+  const lease = await lock('leased', 'spring');
+  const handle = await start();
+  const own = await lock('own', 'autumn');
+  const ofLeased = async () => (await explainedOf('autumn', 'leased')).filter(({ who }) => who === 'leased');
+  const told = {
+    who: 'leased',
+    what: expect.stringMatching(
+      /^another upgrade of this resource is running: upgrade\/\S+ of rollout spring since/,
+    ) as string,
+    nextAt: null,
+    changes: 'the end of that one; if its turn comes before, it is skipped',
+  };
+
+  expect(await ofLeased()).toContainEqual(told);
+  expect((await explainedOf('autumn', 'own')).map(({ what }) => what).join()).not.toContain('another upgrade');
+
+  const until = new Date(Date.now() + 3_600_000).toISOString();
+  const scope = [{ resource: ['leased'] }];
+  const { id } = await createFreeze(env.client, { scope, except: [], until }, { actor: 'ana', reason: 'a test' });
+  const causes = await explainedOf('autumn', 'leased');
+  expect(causes).toContainEqual(told);
+  expect(causes.map(({ who }) => who)).toContain(id);
+
+  await Promise.all([lease.terminate(), own.terminate()]);
+  expect(await ofLeased()).not.toContainEqual(told);
   await handle.terminate();
 });

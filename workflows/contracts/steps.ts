@@ -2,6 +2,7 @@
 import type { GateState } from './calendar.js';
 import type { Durations } from './durations.js';
 import type { Freeze } from './freezes.js';
+import type { LockOwner } from './leases.js';
 import type { Quarantine, QuarantineChange } from './quarantine.js';
 import type { InventoryRef } from './rollout.js';
 import type { Finding, Operation, SentCall, Timing, UpgradeSpec } from './upgrade.js';
@@ -140,16 +141,6 @@ export interface SubmitSteps {
 export interface WaitSteps {
   awaitOperation(input: AwaitInput): Promise<AwaitResult>;
   verify(input: VerifyInput): Promise<VerifyResult>;
-}
-
-/** The upgrade that holds a resource's lease. */
-export interface LockOwner {
-  /** Its rollout's id. */
-  readonly rollout: string;
-  /** ISO 8601, UTC. */
-  readonly since: string;
-  /** As its search attribute has it. */
-  readonly phase: string;
 }
 
 export interface LockSteps {
