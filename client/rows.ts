@@ -25,6 +25,7 @@ import { freezesDuring, listFreezes } from './freezes.js';
 import { partLists } from './inventory.js';
 import { inputOf, mapAtOnce } from '../temporal/reads.js';
 import { ask, decoded, describeRun, endOf, latestRuns } from './server-reads.js';
+import { pendingTimer } from './timers.js';
 import { isFailed, lastEnd, type ResourceRow, type RolloutReport, withRows } from './views.js';
 
 /** How long the worker of a shard, or of the rollout, may take to answer. */
@@ -296,7 +297,10 @@ async function detailed(
   }
   const pending = run.raw.pendingActivities?.[0];
   const phase = run.typedSearchAttributes.get(ATTRIBUTES.phase) as Phase | undefined;
-  if (pending === undefined) return { ...row, phase: phase ?? row.phase };
+  if (pending === undefined) {
+    const timer = await pendingTimer(client, row);
+    return { ...row, phase: phase ?? row.phase, reason: timer?.why ?? row.reason };
+  }
 
   const step = PHASE_OF[pending.activityType?.name ?? ''] ?? phase ?? row.phase;
   const failure = pending.lastFailure?.message;

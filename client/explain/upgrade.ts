@@ -1,13 +1,11 @@
 /** What an upgrade in flight does, or waits for: each kind of cause is one function, and `null` where it does not hold. */
 import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
-import { optionalTsToMs, tsToMs } from '@temporalio/common/lib/time.js';
+import { optionalTsToMs } from '@temporalio/common/lib/time.js';
 import type { StepWait } from '../../workflows/contracts/steps.js';
 import { decoded } from '../server-reads.js';
+import { pendingTimer, type Timer } from '../timers.js';
 import type { ResourceRow } from '../views.js';
 import type { Cause } from './scene.js';
-
-/** Events read back for the timer that an upgrade waits for. */
-const EVENTS_BACK = 30;
 
 type Pending = NonNullable<WorkflowExecutionDescription['raw']['pendingActivities']>[number];
 
@@ -104,7 +102,7 @@ function step({ pending }: Look): Told | null {
 function timer({ row, timer: waits }: Look): Told | null {
   if (waits === null) return null;
   return {
-    what: waits.summary || row.reason || 'waits',
+    what: waits.why || row.reason || 'waits',
     nextAt: iso(waits.firesAt),
     changes: row.phase === 'Held' ? 'then it looks again; uplift resolve ends it' : 'then it looks again',
   };
@@ -124,32 +122,4 @@ function isStepWait(beat: unknown): beat is StepWait {
 
 function iso(ms: number): string {
   return new Date(ms).toISOString();
-}
-
-interface Timer {
-  readonly summary: string;
-  /** Epoch ms. */
-  readonly firesAt: number;
-}
-
-/** The latest timer that has neither fired nor been cancelled, from the end of the history. */
-async function pendingTimer(client: Client, { workflowId, runId }: ResourceRow): Promise<Timer | null> {
-  const { history } = await client.workflowService.getWorkflowExecutionHistoryReverse({
-    namespace: client.options.namespace,
-    execution: { workflowId, runId },
-    maximumPageSize: EVENTS_BACK,
-  });
-  const over = new Set<string>();
-  for (const event of history?.events ?? []) {
-    const ended = event.timerFiredEventAttributes ?? event.timerCanceledEventAttributes;
-    if (ended != null) over.add(String(ended.startedEventId));
-    const started = event.timerStartedEventAttributes;
-    if (started == null || over.has(String(event.eventId))) continue;
-    const summary = event.userMetadata?.summary;
-    return {
-      summary: summary == null ? '' : String(await decoded(client, [summary])),
-      firesAt: tsToMs(event.eventTime) + tsToMs(started.startToFireTimeout),
-    };
-  }
-  return null;
 }

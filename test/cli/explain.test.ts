@@ -1,6 +1,7 @@
 /** `uplift explain` as a process: without a worker, with another rollout's lease, with a busy resource, and with one whose truth cannot be read. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Cause } from '../../client/explain.js';
+import type { ResourceRow } from '../../client/views.js';
 import { createFreeze } from '../../client/freezes.js';
 import { rolloutWorkflowId, upgradeWorkflowId } from '../../workflows/contracts/ids.js';
 import { QUEUES } from '../../workflows/contracts/queues.js';
@@ -123,4 +124,27 @@ it("names the owner of a resource's lease without a worker, beside a freeze too"
   await Promise.all([lease.terminate(), own.terminate()]);
   expect(await ofLeased()).not.toContainEqual(told);
   await handle.terminate();
+});
+
+it('tells the whole reason of a wait, which a summary in the UI has no room for', async () => {
+  const differences = [
+    'size 2C8G then, 4C16G now',
+    ...['env', 'team', 'tier'].map((key) => `tag ${key} ${'x'.repeat(40)} then, none now`),
+  ];
+  const reason = `is no longer what was planned: ${differences.join('; ')}`;
+  const drifted = scriptedSteps({ precheck: () => ({ verdict: 'busy', reason }) });
+  await withScriptedWorkers(env, drifted, async () => {
+    const handle = await env.client.workflow.start<typeof rollout>('rollout', {
+      workflowId: rolloutWorkflowId('winter'),
+      taskQueue: QUEUES.main,
+      args: [rolloutInput('winter', { ids: ['drifted'], concurrency: 1 }, { max: 0, mode: 'strict' })],
+    });
+    const told = async () => (await explainedOf('winter', 'drifted')).map(({ what }) => what);
+    await expect.poll(told, { timeout: 60_000 }).toContain(`Waiting: ${reason}`);
+    const status = await uplift(['status', 'winter', '-o', 'json'], { TEMPORAL_ADDRESS: env.server.address });
+    expect((JSON.parse(status.stdout) as { resources: ResourceRow[] }).resources).toMatchObject([
+      { phase: 'Waiting', reason },
+    ]);
+    await handle.terminate();
+  });
 });
