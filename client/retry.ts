@@ -11,7 +11,7 @@ import { FAILED_OUTCOMES, type Outcome, type UpgradeSpec } from '../workflows/co
 import type { Signed } from './control.js';
 import { upgradesOf } from './inventory.js';
 import { describeRollout, rolloutStatus, startRollout, type StartedRollout } from './rollouts.js';
-import { resultOf, rolloutRows } from './rows.js';
+import { resultOfRow, rolloutRows } from './rows.js';
 import { describeRun } from './server-reads.js';
 import { NotTakenError } from './upgrades.js';
 import { goodIn, hasEnded, isGood, type ResourceRow } from './views.js';
@@ -133,7 +133,7 @@ async function leftOvers(
 ): Promise<ReadonlyMap<string, LeftOver>> {
   const ends = await mapAtOnce(
     tried.filter(({ to }) => to !== null),
-    async (row) => ({ row, version: (await resultOf(client, row))?.leftAt }),
+    async (row) => ({ row, version: (await resultOfRow(client, row))?.leftAt }),
   );
   const plannedOf = new Map(specs.map(({ resource, planned }) => [upgradeWorkflowId(resource), planned?.version]));
   return new Map(

@@ -23,7 +23,7 @@ import { calendarTimes } from './calendar-times.js';
 import { callsOf } from './calls.js';
 import { freezesDuring, listFreezes } from './freezes.js';
 import { partLists } from './inventory.js';
-import { inputOf, mapAtOnce } from '../temporal/reads.js';
+import { carriedOn, inputOf, mapAtOnce } from '../temporal/reads.js';
 import { ask, decoded, describeRun, endOf, latestRuns } from './server-reads.js';
 import { pendingTimer } from './timers.js';
 import { isFailed, lastEnd, type ResourceRow, type RolloutReport, withRows } from './views.js';
@@ -112,15 +112,20 @@ export async function rolloutReport(client: Client, rollout: string): Promise<Ro
     rolloutRows(client, rollout),
     freezesDuring(client, rollout),
   ]);
-  const ended = rows.filter((row) => row.outcome !== null && row.runId !== null);
-  const read = await mapAtOnce(ended, async (row) => ({ runId: row.runId, result: await resultOf(client, row) }));
+  const read = await mapAtOnce(rows, async (row) => {
+    const run = row.outcome === null ? null : await followedRun(client, row);
+    return { row: run === null ? row : { ...row, runId: run.runId }, result: await resultOf(client, run) };
+  });
+  const seen = read.map(({ row }) => row);
   const results = read.flatMap(({ result }) => result ?? []);
-  const told = new Map(read.flatMap(({ runId, result }) => (result === null ? [] : [[runId, result.calls] as const])));
-  const calls = await callsOf(client, run, rows, told);
-  const end = lastEnd({ view, rows, results }, Date.now());
+  const told = new Map(
+    read.flatMap(({ row, result }) => (result === null ? [] : [[row.runId, result.calls] as const])),
+  );
+  const calls = await callsOf(client, run, seen, told);
+  const end = lastEnd({ view, rows: seen, results }, Date.now());
   return {
-    view: withRows(view, rows),
-    rows,
+    view: withRows(view, seen),
+    rows: seen,
     results,
     calls,
     freezes,
@@ -129,11 +134,23 @@ export async function rolloutReport(client: Client, rollout: string): Promise<Ro
 }
 
 /** The whole result of an upgrade that has ended; `null` where there is none to read. */
-export async function resultOf(client: Client, { workflowId, runId }: ResourceRow): Promise<UpgradeResult | null> {
+export async function resultOfRow(client: Client, row: ResourceRow): Promise<UpgradeResult | null> {
+  return resultOf(client, await followedRun(client, row));
+}
+
+/** The run of an upgrade; after a reset the one that goes on in its place; `null` once retention has taken it away. */
+async function followedRun(
+  client: Client,
+  { workflowId, runId }: Pick<ResourceRow, 'workflowId' | 'runId'>,
+): Promise<WorkflowExecutionDescription | null> {
   const run = runId === null ? null : await describeRun(client, workflowId, runId);
-  // A run that retention has taken away, or one that still runs: there is no result to read.
-  if (run === null || runId === null || run.status.name === 'RUNNING') return null;
-  const end = await endOf<UpgradeResult>(client, workflowId, runId, FAILURES.upgrade);
+  // A run that had ended by itself is what the rollout counted, whatever a reset makes of it later.
+  return run?.status.name === 'TERMINATED' ? carriedOn(client, run) : run;
+}
+
+async function resultOf(client: Client, run: WorkflowExecutionDescription | null): Promise<UpgradeResult | null> {
+  if (run === null || run.status.name === 'RUNNING') return null;
+  const end = await endOf<UpgradeResult>(client, run.workflowId, run.runId, FAILURES.upgrade);
   return end.kind === 'result' ? end.value : null;
 }
 
@@ -264,45 +281,42 @@ function rowOf(base: ResourceRow, known: Known | undefined): ResourceRow | null 
     : { ...base, runId, phase: 'Ended', outcome };
 }
 
-/** Looks at what runs, and reads the reasons that visibility does not have. */
+/** Looks at what runs, or goes on after a reset, and reads the reasons that visibility does not have. */
 async function withDetails(client: Client, rows: readonly ResourceRow[]): Promise<ReadRows> {
   const runs = new Map<string, WorkflowExecutionDescription>();
   let described = 0;
   const chosen = rows.map((row) => {
-    const isOpen = row.runId !== null && row.outcome === null;
-    const lacksReason = row.runId !== null && isFailed(row.outcome) && row.reason === '';
-    const look = (isOpen || lacksReason) && described < DESCRIBED;
+    const mayGoOn = row.outcome === null || row.outcome === 'Held';
+    const lacksReason = isFailed(row.outcome) && row.reason === '';
+    const look = row.runId !== null && (mayGoOn || lacksReason) && described < DESCRIBED;
     if (look) described += 1;
     return { row, look };
   });
   const detailedRows = await mapAtOnce(chosen, async ({ row, look }) => {
-    if (!look) return row;
-    const run = row.outcome === null ? await describeRun(client, row.workflowId, row.runId ?? undefined) : null;
-    if (run !== null) runs.set(row.workflowId, run);
+    const run = look ? await followedRun(client, row) : null;
+    if (run === null) return row;
+    runs.set(row.workflowId, run);
     return detailed(client, row, run);
   });
   return { rows: detailedRows, runs };
 }
 
-async function detailed(
-  client: Client,
-  looked: ResourceRow,
-  run: WorkflowExecutionDescription | null,
-): Promise<ResourceRow> {
-  const row = run === null ? looked : { ...looked, startedAt: run.startTime.toISOString() };
-  if (run === null || run.status.name !== 'RUNNING') {
-    // It ended between its shard's answer and this look, or visibility has told its end without a reason.
-    const result = await resultOf(client, row);
-    return result === null ? row : withResult(row, result);
+async function detailed(client: Client, looked: ResourceRow, run: WorkflowExecutionDescription): Promise<ResourceRow> {
+  if (run.status.name !== 'RUNNING') {
+    // It ended between its shard's answer and this look, visibility has told its end without a reason, or it was reset.
+    const result = await resultOf(client, run);
+    return result === null ? looked : withResult({ ...looked, runId: run.runId }, result);
   }
+  const open = { outcome: null, reason: '', runId: run.runId, startedAt: run.startTime.toISOString() };
+  const row = { ...looked, ...open };
   const pending = run.raw.pendingActivities?.[0];
-  const phase = run.typedSearchAttributes.get(ATTRIBUTES.phase) as Phase | undefined;
+  const phase = (run.typedSearchAttributes.get(ATTRIBUTES.phase) as Phase | undefined) ?? 'Precheck';
   if (pending === undefined) {
     const timer = await pendingTimer(client, row);
-    return { ...row, phase: phase ?? row.phase, reason: timer?.why ?? row.reason };
+    return { ...row, phase, reason: timer?.why ?? row.reason };
   }
 
-  const step = PHASE_OF[pending.activityType?.name ?? ''] ?? phase ?? row.phase;
+  const step = PHASE_OF[pending.activityType?.name ?? ''] ?? phase;
   const failure = pending.lastFailure?.message;
   const tries = (pending.attempt ?? 1) > 1 && failure ? `attempt ${pending.attempt}: ${failure}` : '';
   const beat = await decoded(client, pending.heartbeatDetails?.payloads);

@@ -5,6 +5,7 @@ import { tsToMs } from '@temporalio/common/lib/time.js';
 import { HOLD_MEMO, isControlRequest, wordsOf } from '../workflows/contracts/control.js';
 import { MESSAGES } from '../workflows/contracts/messages.js';
 import { isTaken, onceHandedBack } from './handed-back.js';
+import { carriedOn } from './reads.js';
 
 /** Less than a submit gives the server to answer, so that it is told why nobody can tell. */
 const WITHIN_MS = 4_000;
@@ -25,7 +26,8 @@ export interface Hold {
  */
 export async function holdOf(client: Client, workflowId: string, runId: string): Promise<Hold | null> {
   const look = async (): Promise<{ readonly hold: Hold | null } | null> => {
-    const told = await carriedOn(client, workflowId, runId);
+    const named = await client.workflow.getHandle(workflowId, runId).describe();
+    const told = isOpen(named) ? named : await carriedOn(client, named);
     if (!isOpen(told)) return { hold: { reason: `the rollout has ended: ${told.status.name}`, over: true } };
     if (told.raw.pendingWorkflowTask == null) return { hold: holdIn(told.memo) };
     if (isTaken(told.raw.pendingWorkflowTask)) return null;
@@ -65,14 +67,6 @@ export function cancelRequestOf(client: Client, { workflowId, runId }: Run, isQu
     const startedBy = parent == null || parentRun == null ? null : { workflowId: parent, runId: parentRun };
     return mayHide ? null : { isCancelled, startedBy };
   });
-}
-
-/** The run as it is now; after a reset the one that goes on in its place. */
-async function carriedOn(client: Client, workflowId: string, runId: string): Promise<WorkflowExecutionDescription> {
-  const told = await client.workflow.getHandle(workflowId, runId).describe();
-  if (isOpen(told)) return told;
-  const latest = await client.workflow.getHandle(workflowId).describe();
-  return latest.raw.workflowExecutionInfo?.firstRunId === runId ? latest : told;
 }
 
 function isOpen({ status }: WorkflowExecutionDescription): boolean {

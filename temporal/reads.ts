@@ -1,5 +1,5 @@
 /** Reads that the Temporal server answers by itself, for the client and for activities alike. */
-import { type Client, isGrpcServiceError } from '@temporalio/client';
+import { type Client, isGrpcServiceError, type WorkflowExecutionDescription } from '@temporalio/client';
 import { WorkflowNotFoundError } from '@temporalio/common';
 import { decodeFromPayloadsAtIndex } from '@temporalio/common/lib/internal-non-workflow/codec-helpers.js';
 
@@ -18,6 +18,19 @@ export async function inputOf<T>(client: Client, workflowId: string, runId: stri
   });
   const payloads = history?.events?.[0]?.workflowExecutionStartedEventAttributes?.input?.payloads;
   return decodeFromPayloadsAtIndex<T>(client.options.loadedDataConverter, 0, payloads);
+}
+
+/** The run that an operator's reset has put in the place of a closed one; itself where there is none. */
+export async function carriedOn(
+  client: Client,
+  closed: WorkflowExecutionDescription,
+): Promise<WorkflowExecutionDescription> {
+  const latest = await client.workflow.getHandle(closed.workflowId).describe();
+  return firstRunOf(latest) === firstRunOf(closed) ? latest : closed;
+}
+
+function firstRunOf({ raw, runId }: WorkflowExecutionDescription): string {
+  return raw.workflowExecutionInfo?.firstRunId || runId;
 }
 
 /** There is no workflow of this id, or its history is gone. */
