@@ -19,16 +19,15 @@ import {
   wantsApproval,
   windowShut,
 } from './explain/rollout.js';
-import { type Cause, expected, type FindCauses, isInFlight, isPending, type Scene } from './explain/scene.js';
+import { type Cause, expected, type FindCauses, type Scene } from './explain/scene.js';
 import { upgradeCause } from './explain/upgrade.js';
 import { forecastRollout } from './forecast.js';
 import { upgradesOf } from './inventory.js';
 import { readLearned } from './learned.js';
 import { deployments } from './deployments.js';
 import { servedQueues } from './queues.js';
-import { rolloutStatus } from './rollouts.js';
 import { readRows } from './rows.js';
-import { type ResourceRow, type RolloutView, withRows } from './views.js';
+import { isInFlight, isPending, type ResourceRow, type RolloutView } from './views.js';
 
 export type { Cause } from './explain/scene.js';
 
@@ -66,8 +65,8 @@ const MOST = 50;
  * @throws UnknownRolloutError, UnknownResourceError
  */
 export async function explain(client: Client, rollout: string, resource: string | null = null): Promise<Cause[]> {
-  const [told, { rows, runs }] = await Promise.all([rolloutStatus(client, rollout), readRows(client, rollout)]);
-  const input = await inputOf<RolloutInput>(client, rolloutWorkflowId(rollout), told.runId);
+  const { view, rows, runs } = await readRows(client, rollout);
+  const input = await inputOf<RolloutInput>(client, rolloutWorkflowId(rollout), view.runId);
   const lists = await mapAtOnce(input.waves, (wave) => upgradesOf(client, wave));
   const specs = lists.flat();
   const polled = await servedQueues(
@@ -75,7 +74,6 @@ export async function explain(client: Client, rollout: string, resource: string 
     specs.flatMap(({ queue }) => queue ?? []),
   );
   const now = Date.now();
-  const view = withRows(told, rows);
   const forecast = forecastRollout(input, lists, { view, rows }, await readLearned(client), now);
   const chosen = resource === null ? rows : rows.filter(({ resourceId }) => resourceId === resource);
   const scene: Scene = {

@@ -65,7 +65,7 @@ async function read(client: Client, freeze: Pick<Freeze, 'scope' | 'except'>): P
     );
     if (covered.size === 0) continue;
     const rows = await rolloutRows(client, rollout);
-    const open = rows.filter((row) => row.outcome === null && covered.has(row.workflowId));
+    const open = rows.filter((row) => row.phase !== 'Ended' && covered.has(row.workflowId));
     const held = open.filter(({ phase }) => NOT_SENT.includes(phase)).length;
     if (open.length > 0) reached.push({ rollout, held, followed: open.length - held });
   }

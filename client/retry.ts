@@ -10,8 +10,9 @@ import type { SoakStatus } from '../workflows/contracts/soak.js';
 import { FAILED_OUTCOMES, type Outcome, type UpgradeSpec } from '../workflows/contracts/upgrade.js';
 import type { Signed } from './control.js';
 import { upgradesOf } from './inventory.js';
-import { describeRollout, rolloutStatus, startRollout, type StartedRollout } from './rollouts.js';
-import { resultOfRow, rolloutRows } from './rows.js';
+import { describeRollout, startRollout, type StartedRollout } from './rollouts.js';
+import { count } from './render/text.js';
+import { readRows, resultOfRow } from './rows.js';
 import { describeRun } from './server-reads.js';
 import { NotTakenError } from './upgrades.js';
 import { goodIn, hasEnded, isGood, type ResourceRow } from './views.js';
@@ -50,19 +51,22 @@ export async function retry(
   { actor, reason }: Signed,
 ): Promise<StartedRollout & { readonly upgrades: number; readonly leftOver: readonly LeftOver[] }> {
   const run = await describeRollout(client, rollout);
-  const view = await rolloutStatus(client, rollout);
+  const { view, rows } = await readRows(client, rollout);
   if (!hasEnded(view)) {
     throw new NotTakenError(`rollout ${rollout} is ${view.state}: only what has ended is tried again (stop it first)`);
   }
   const input = await inputOf<RolloutInput>(client, run.workflowId, run.runId);
-  const rows = await rolloutRows(client, rollout);
   const outcomes = which.flatMap((one) => RETRIED[one]);
   const wanted = new Set(
     rows
       .filter(({ outcome }) => outcome !== null && !isGood(outcome) && outcomes.includes(outcome))
       .map((row) => row.workflowId),
   );
-  if (wanted.size === 0) throw new NotTakenError(`nothing of ${rollout} is left to be tried again`);
+  if (wanted.size === 0) {
+    const gone = rows.filter((row) => row.gone === true && row.outcome === null).length;
+    const why = gone === 0 ? '' : `: what became of ${count(gone, 'upgrade')} is no longer on the server`;
+    throw new NotTakenError(`nothing of ${rollout} is left to be tried again${why}`);
+  }
 
   const lists = await mapAtOnce(input.waves, (wave) => upgradesOf(client, wave));
   const known = new Map(rows.map(({ workflowId, outcome }) => [workflowId, outcome]));

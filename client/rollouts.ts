@@ -8,7 +8,7 @@ import {
 import { FAILURES } from '../workflows/contracts/errors.js';
 import { rolloutWorkflowId, upgradeWorkflowId, waveWorkflowId } from '../workflows/contracts/ids.js';
 import { MESSAGES } from '../workflows/contracts/messages.js';
-import { addCounts } from '../workflows/contracts/outcome.js';
+import { addCounts, tally } from '../workflows/contracts/outcome.js';
 import {
   type Counts,
   type RolloutInput,
@@ -24,10 +24,10 @@ import { dropInventory, keepInventory } from '../activities/inventory.js';
 import { upgradesOf } from './inventory.js';
 import { TaskTaken } from '../temporal/handed-back.js';
 import { holdOf } from '../temporal/hold.js';
-import { inputOf, mapAtOnce } from '../temporal/reads.js';
+import { childrenOf, inputOf, mapAtOnce } from '../temporal/reads.js';
 import { ask, describeRun, endOf, findRuns, latestRuns, quoted } from './server-reads.js';
 import { liveSoak, type LiveSoak, serversSoak, withLiveSoak } from './soaks.js';
-import { failedIn, nextChange, type RolloutView, whyNow } from './views.js';
+import { failedIn, nextChange, type RolloutView, WAVE_OVER, whyNow } from './views.js';
 
 /** How long a worker may take to answer before the server is asked instead. */
 const WORKER_PATIENCE_MS = 4_000;
@@ -95,44 +95,34 @@ export async function rolloutStatus(client: Client, rollout: string): Promise<Ro
   const input = await inputOf<RolloutInput>(client, run.workflowId, run.runId);
   const isRunning = run.status.name === 'RUNNING' || run.status.name === 'PAUSED';
   const live = await liveSoak(client, run);
-  if (isRunning) {
-    const told = await ask<RolloutStatus>(client, run, MESSAGES.rolloutStatus, WORKER_PATIENCE_MS);
-    if (told !== null) return viewOf(run, input, withLiveSoak(told, live), true);
+  const end = isRunning ? null : await endOf<RolloutResult>(client, run.workflowId, run.runId, FAILURES.rollout);
+  const { planDigest, budget } = input;
+  if (end?.kind === 'result') {
+    const { value } = end;
+    const waves = value.waves ?? (await wavesFromServer(client, run, input, live, null));
+    return viewOf(run, input, { ...value, rollout, planDigest, waves, state: value.outcome }, true);
   }
 
-  const result = isRunning ? null : await endOf<RolloutResult>(client, run.workflowId, run.runId, FAILURES.rollout);
-  const toldWaves = result?.kind === 'result' ? result.value.waves : undefined;
-  const waves = toldWaves ?? (await wavesFromServer(client, run, input, isRunning, live));
-
-  const told = { rollout, planDigest: input.planDigest, budget: input.budget, failures: null, waves };
-  if (result === null) {
-    const hold = await holdOf(client, run.workflowId, run.runId).catch((error: unknown) => {
-      // Of the last seconds before its worker died; the next look tells.
-      if (error instanceof TaskTaken) return null;
-      throw error;
-    });
-    const held = {
-      state: hold?.reason.startsWith('paused') === true ? 'Paused' : 'Stopping',
-      reason: hold?.reason ?? '',
-    } as const;
-    const running = { state: 'Running', reason: 'no worker answers: this is what the server alone knows' } as const;
-    return viewOf(run, input, { ...told, ...(hold === null ? running : held) }, false);
+  // One that was terminated can still be asked.
+  const told = await ask<RolloutStatus>(client, run, MESSAGES.rolloutStatus, WORKER_PATIENCE_MS);
+  if (isRunning && told !== null) return viewOf(run, input, withLiveSoak(told, live), true);
+  const waves = await wavesFromServer(client, run, input, live, told);
+  const known = { rollout, planDigest, budget, failures: null, waves };
+  if (end !== null) {
+    const ended = { state: 'Terminated', reason: `ended without a result: ${end.reason}`, approval: null } as const;
+    return viewOf(run, input, { ...told, ...known, ...ended }, told !== null);
   }
-  return result.kind === 'result'
-    ? viewOf(
-        run,
-        input,
-        {
-          ...told,
-          state: result.value.outcome,
-          reason: result.value.reason,
-          failures: result.value.failures,
-          acts: result.value.acts ?? [],
-          ...(result.value.actsLeftOut === undefined ? {} : { actsLeftOut: result.value.actsLeftOut }),
-        },
-        true,
-      )
-    : viewOf(run, input, { ...told, state: 'Terminated', reason: `ended without a result: ${result.reason}` }, true);
+  const hold = await holdOf(client, run.workflowId, run.runId).catch((error: unknown) => {
+    // Of the last seconds before its worker died; the next look tells.
+    if (error instanceof TaskTaken) return null;
+    throw error;
+  });
+  const held = {
+    state: hold?.reason.startsWith('paused') === true ? 'Paused' : 'Stopping',
+    reason: hold?.reason ?? '',
+  } as const;
+  const running = { state: 'Running', reason: 'no worker answers: this is what the server alone knows' } as const;
+  return viewOf(run, input, { ...known, ...(hold === null ? running : held) }, false);
 }
 
 export interface WaitOptions {
@@ -177,55 +167,72 @@ export function upgradeRuns(client: Client, run: Pick<WorkflowExecutionDescripti
   );
 }
 
-/** The waves of a rollout that cannot tell of them itself. */
+/** The waves of a rollout that cannot tell of them itself, or has told so far and no end. */
 async function wavesFromServer(
   client: Client,
   run: WorkflowExecutionDescription,
   input: RolloutInput,
-  isRunning: boolean,
   live: LiveSoak | null,
+  told: RolloutStatus | null,
 ): Promise<readonly WaveStatus[]> {
+  const isOver = run.closeTime != null;
   const runs = latestRuns(await upgradeRuns(client, run));
-  return mapAtOnce(
-    input.waves.map((wave, at) => ({ wave, at, workflowId: waveWorkflowId(input.rollout, run.runId, at + 1) })),
-    async ({ wave, at, workflowId }): Promise<WaveStatus> => {
-      const ids = (await upgradesOf(client, wave)).map(({ resource }) => upgradeWorkflowId(resource));
-      return {
-        name: wave.name,
-        workflowId,
-        total: ids.length,
-        ...(await waveState(client, workflowId, ids, runs, isRunning)),
-        ...serversSoak(input.waves, live, at),
-      };
-    },
-  );
+  const idOf = (at: number) => waveWorkflowId(input.rollout, run.runId, at + 1);
+  const waveRuns = await mapAtOnce(input.waves, (_, at) => describeRun(client, idOf(at)));
+  const begun = waveRuns.includes(null) ? await childrenOf(client, run) : null;
+  return mapAtOnce(input.waves, async (wave, at): Promise<WaveStatus> => {
+    const ids = (await upgradesOf(client, wave)).map(({ resource }) => upgradeWorkflowId(resource));
+    const outcomes = ids.flatMap((id) => runs.get(id)?.typedSearchAttributes.get(ATTRIBUTES.outcome) ?? []);
+    const standing = await waveState(client, waveRuns[at] ?? null, {
+      told: told?.waves[at],
+      counts: tally(outcomes as Outcome[]),
+      hasBegun: begun?.has(idOf(at)) !== false,
+      isPast: begun?.has(idOf(at + 1)) === true,
+    });
+    const notBegun = isOver
+      ? ({ state: 'NotStarted', counts: { NotStarted: ids.length }, failures: 0 } as const)
+      : ({ state: 'Pending', counts: {}, failures: 0 } as const);
+    return {
+      name: wave.name,
+      workflowId: idOf(at),
+      total: ids.length,
+      ...(standing ?? notBegun),
+      ...serversSoak(input.waves, live, at),
+    };
+  });
 }
 
-/** A wave from its own result, or from its upgrades while it has none. */
+/** What is known of a wave besides its own workflow. */
+interface WaveTraces {
+  /** The rollout's own word, where it still answers. */
+  readonly told: WaveStatus | undefined;
+  /** Of those of its upgrades that visibility has. */
+  readonly counts: Counts;
+  /** So the rollout's history says. */
+  readonly hasBegun: boolean;
+  /** Another one began after it. */
+  readonly isPast: boolean;
+}
+
+/** A wave from its own result, else from the rollout's word or its upgrades; `null` for one that has not begun. */
 async function waveState(
   client: Client,
-  workflowId: string,
-  upgrades: readonly string[],
-  runs: ReturnType<typeof latestRuns>,
-  rolloutRuns: boolean,
-): Promise<Pick<WaveStatus, 'state' | 'counts' | 'failures'>> {
-  const wave = await describeRun(client, workflowId);
-  if (wave === null) {
-    return rolloutRuns
-      ? { state: 'Pending', counts: {}, failures: 0 }
-      : { state: 'NotStarted', counts: { NotStarted: upgrades.length }, failures: 0 };
-  }
-  if (wave.status.name === 'COMPLETED') {
-    const end = await endOf<WaveResult>(client, workflowId, wave.runId);
+  wave: WorkflowExecutionDescription | null,
+  { told, counts, hasBegun, isPast }: WaveTraces,
+): Promise<Pick<WaveStatus, 'state' | 'counts' | 'failures'> | null> {
+  if (wave?.status.name === 'RUNNING') return { state: 'Running', counts };
+  if (wave?.status.name === 'COMPLETED') {
+    const end = await endOf<WaveResult>(client, wave.workflowId, wave.runId);
     if (end.kind === 'result') {
-      const { stopped, counts, failures } = end.value;
-      return { state: stopped ? 'Stopped' : 'Done', counts, failures };
+      const { stopped, failures } = end.value;
+      return { state: stopped ? 'Stopped' : 'Done', counts: end.value.counts, failures };
     }
   }
-  const counts = upgrades
-    .flatMap((id) => runs.get(id)?.typedSearchAttributes.get(ATTRIBUTES.outcome) ?? [])
-    .reduce<Counts>((sum, outcome) => addCounts(sum, { [outcome as Outcome]: 1 }), {});
-  return { state: wave.status.name === 'RUNNING' ? 'Running' : 'Stopped', counts };
+  // A wave whose history is gone had begun all the same.
+  if (wave === null && told !== undefined && WAVE_OVER.includes(told.state)) {
+    return { state: told.state, counts: told.counts, failures: told.failures ?? failedIn(told.counts) };
+  }
+  return wave === null && !hasBegun ? null : { state: isPast ? 'Done' : 'Stopped', counts };
 }
 
 /** What the rollout says of itself, or what is known without it: then nobody has counted what was charged. */

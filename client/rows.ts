@@ -5,12 +5,10 @@ import { FAILURES } from '../workflows/contracts/errors.js';
 import { freezeLabel, freezeOf } from '../workflows/contracts/freezes.js';
 import { shardWorkflowId, upgradeWorkflowId } from '../workflows/contracts/ids.js';
 import { MESSAGES } from '../workflows/contracts/messages.js';
+import { hasBegun, tally } from '../workflows/contracts/outcome.js';
 import {
   SHARD_SIZE,
-  sizeOf,
   type RolloutInput,
-  type RolloutResult,
-  type RolloutStatus,
   type ShardResult,
   type ShardStatus,
   type UpgradeEnd,
@@ -23,15 +21,33 @@ import { calendarTimes } from './calendar-times.js';
 import { callsOf } from './calls.js';
 import { freezesDuring, listFreezes } from './freezes.js';
 import { partLists } from './inventory.js';
-import { carriedOn, inputOf, mapAtOnce } from '../temporal/reads.js';
+import { carriedOn, childrenOf, inputOf, mapAtOnce } from '../temporal/reads.js';
 import { ask, decoded, describeRun, endOf, latestRuns } from './server-reads.js';
 import { pendingTimer } from './timers.js';
-import { isFailed, lastEnd, type ResourceRow, type RolloutReport, withRows } from './views.js';
+import {
+  endedIn,
+  hasEnded,
+  isFailed,
+  isPending,
+  lastEnd,
+  type ResourceRow,
+  type RolloutReport,
+  type RolloutView,
+  WAVE_OVER,
+  type WaveView,
+  withRows,
+} from './views.js';
 
-/** How long the worker of a shard, or of the rollout, may take to answer. */
+/** How long the worker of a shard may take to answer. */
 const PATIENCE_MS = 4_000;
 /** The most upgrades in flight that are looked at one by one; of more, the search attribute tells the phase. */
 const DESCRIBED = 100;
+/** Of an upgrade that was begun, or may have been, and of which the server knows nothing any more. */
+const GONE = {
+  phase: 'Ended',
+  reason: 'its history is no longer on the server: retention is over, or it was deleted',
+  gone: true,
+} as const;
 
 /** The step that an activity is. */
 const PHASE_OF: Readonly<Record<string, Phase>> = {
@@ -64,39 +80,37 @@ export interface ReadRows {
 }
 
 /**
- * As `rolloutRows`, with what else was read for it.
+ * As `rolloutRows`, with what else was read for it: where the rollout stands, counted from them.
  *
  * @throws UnknownRolloutError
  */
-export async function readRows(client: Client, rollout: string): Promise<ReadRows> {
+export async function readRows(client: Client, rollout: string): Promise<ReadRows & { readonly view: RolloutView }> {
   const run = await describeRollout(client, rollout);
   const input = await inputOf<RolloutInput>(client, run.workflowId, run.runId);
-  const rolloutRuns = run.status.name === 'RUNNING' || run.status.name === 'PAUSED';
-  const [{ known, unopened }, told] = await Promise.all([
-    knownUpgrades(client, run, input),
-    rolloutRuns
-      ? ask<RolloutStatus>(client, run, MESSAGES.rolloutStatus, PATIENCE_MS)
-      : endOf<RolloutResult>(client, run.workflowId, run.runId, FAILURES.rollout).then((end) =>
-          end.kind === 'result' ? end.value : null,
-        ),
-  ]);
-
-  const lists = await mapAtOnce(input.waves, (wave) => partLists(client, wave, SHARD_SIZE));
-  const freezes = rolloutRuns ? await listFreezes(client, { all: false }) : [];
+  // Before its shards: what has ended by now they tell as ended.
+  const view = await rolloutStatus(client, rollout);
+  const shards = await readShards(client, run, input);
+  const known = await knownUpgrades(client, run, shards, view);
+  const begun = await begunUpgrades(client, shards, view);
+  const freezes = hasEnded(view) ? [] : await listFreezes(client, { all: false });
   const rows = input.waves.flatMap(({ name }, at) => {
-    return (lists[at] ?? []).flatMap((specs, shard) => {
-      const isOpen = !unopened.has(shardWorkflowId(rollout, run.runId, at + 1, shard + 1));
-      const unknown = leftOut(at, told, { rolloutRuns, isOpen });
-      return specs.map((spec) => {
-        const base = baseRow(name, at + 1, spec);
-        const row = rowOf(base, known.get(base.workflowId)) ?? { ...base, ...unknown };
-        const { resource, tags = {} } = spec;
-        const freeze = row.phase === 'Pending' ? freezeOf(freezes, { resource, rollout, tags }) : null;
-        return freeze === null ? row : { ...row, freeze, reason: freezeLabel(freeze), nextAt: freeze.until };
+    const ofWave = shards
+      .filter(({ wave }) => wave === at)
+      .flatMap(({ specs, run: shard }) => {
+        const unknown = leftOut(view, at, shard !== null);
+        return specs.map((spec) => {
+          const base = baseRow(name, at + 1, spec);
+          const untold = begun.has(base.workflowId) ? GONE : unknown;
+          const row = rowOf(base, known.get(base.workflowId)) ?? { ...base, ...untold };
+          const { resource, tags = {} } = spec;
+          const freeze = isPending(row) ? freezeOf(freezes, { resource, rollout, tags }) : null;
+          return freeze === null ? row : { ...row, freeze, reason: freezeLabel(freeze), nextAt: freeze.until };
+        });
       });
-    });
+    return withRest(ofWave, view, at);
   });
-  return withDetails(client, rows);
+  const looked = await withDetails(client, rows);
+  return { ...looked, view: withRows(view, looked.rows) };
 }
 
 /**
@@ -106,15 +120,18 @@ export async function readRows(client: Client, rollout: string): Promise<ReadRow
  */
 export async function rolloutReport(client: Client, rollout: string): Promise<RolloutReport> {
   const run = await describeRollout(client, rollout);
-  const [{ windows }, view, rows, freezes] = await Promise.all([
+  const [{ windows }, { view, rows }, freezes] = await Promise.all([
     inputOf<RolloutInput>(client, run.workflowId, run.runId),
-    rolloutStatus(client, rollout),
-    rolloutRows(client, rollout),
+    readRows(client, rollout),
     freezesDuring(client, rollout),
   ]);
   const read = await mapAtOnce(rows, async (row) => {
-    const run = row.outcome === null ? null : await followedRun(client, row);
-    return { row: run === null ? row : { ...row, runId: run.runId }, result: await resultOf(client, run) };
+    if (row.outcome === null || row.runId === null) return { row, result: null };
+    const run = await followedRun(client, row);
+    return {
+      row: run === null ? { ...row, gone: true as const } : { ...row, runId: run.runId },
+      result: await resultOf(client, run),
+    };
   });
   const seen = read.map(({ row }) => row);
   const results = read.flatMap(({ result }) => result ?? []);
@@ -124,7 +141,7 @@ export async function rolloutReport(client: Client, rollout: string): Promise<Ro
   const calls = await callsOf(client, run, seen, told);
   const end = lastEnd({ view, rows: seen, results }, Date.now());
   return {
-    view: withRows(view, seen),
+    view,
     rows: seen,
     results,
     calls,
@@ -154,52 +171,110 @@ async function resultOf(client: Client, run: WorkflowExecutionDescription | null
   return end.kind === 'result' ? end.value : null;
 }
 
-/**
- * What all shards know, and those that were never opened, by their ids; what they cannot tell (no worker, terminated) comes
- * from visibility.
- */
+/** What a shard tells of its upgrades. */
+type ShardTold = Pick<ShardStatus, 'inFlight' | 'ends' | 'waits'>;
+
+interface Shard {
+  /** Its wave's place, from 0. */
+  readonly wave: number;
+  readonly workflowId: string;
+  readonly specs: readonly UpgradeSpec[];
+  /** `null`: it was not started, or its history is gone. */
+  readonly run: WorkflowExecutionDescription | null;
+  /** `null` where it tells nothing: it is not there, no worker answers, or it ended without a result. */
+  readonly told: ShardTold | null;
+}
+
+async function readShards(
+  client: Client,
+  { runId }: WorkflowExecutionDescription,
+  { rollout, waves }: RolloutInput,
+): Promise<readonly Shard[]> {
+  const lists = await mapAtOnce(waves, (wave) => partLists(client, wave, SHARD_SIZE));
+  const planned = lists.flatMap((parts, wave) =>
+    parts.map((specs, at) => ({ wave, specs, workflowId: shardWorkflowId(rollout, runId, wave + 1, at + 1) })),
+  );
+  return mapAtOnce(planned, async (shard) => {
+    const run = await describeRun(client, shard.workflowId);
+    return { ...shard, run, told: run === null ? null : await shardTold(client, run) };
+  });
+}
+
+async function shardTold(client: Client, run: WorkflowExecutionDescription): Promise<ShardTold | null> {
+  if (run.status.name === 'RUNNING') return ask<ShardStatus>(client, run, MESSAGES.shardStatus, PATIENCE_MS);
+  if (run.status.name !== 'COMPLETED') return null;
+  const end = await endOf<ShardResult>(client, run.workflowId, run.runId);
+  return end.kind === 'result' ? { inFlight: [], ends: end.value.ends } : null;
+}
+
+/** What all shards know; what they cannot tell (no worker, terminated, gone) comes from visibility. */
 async function knownUpgrades(
   client: Client,
   run: WorkflowExecutionDescription,
-  input: RolloutInput,
-): Promise<{ readonly known: ReadonlyMap<string, Known>; readonly unopened: ReadonlySet<string> }> {
-  const shards = input.waves.flatMap((wave, at) => {
-    const count = wave.parts?.length ?? Math.ceil(sizeOf(wave) / SHARD_SIZE);
-    return Array.from({ length: count }, (_, shard) => shardWorkflowId(input.rollout, run.runId, at + 1, shard + 1));
-  });
-  const told = await mapAtOnce(shards, (workflowId) => shardTold(client, workflowId));
-
+  shards: readonly Shard[],
+  view: RolloutView,
+): Promise<Map<string, Known>> {
   const known = new Map<string, Known>();
-  if (told.includes('silent')) {
+  if (
+    shards.some(({ told, run: shard, wave }) => told === null && (shard !== null || mayHaveBegun(view.waves[wave])))
+  ) {
     for (const [workflowId, info] of latestRuns(await upgradeRuns(client, run))) {
       known.set(workflowId, { kind: 'started', runId: info.runId, info });
     }
   }
-  for (const shard of told) {
-    if (shard === 'silent' || shard === 'not-started') continue;
-    for (const { workflowId, ...waits } of shard.waits ?? []) known.set(workflowId, { kind: 'waits', ...waits });
-    for (const { workflowId, runId } of shard.inFlight) known.set(workflowId, { kind: 'started', runId });
-    for (const end of shard.ends) known.set(end.workflowId, { kind: 'ended', end });
+  for (const { told } of shards) {
+    for (const { workflowId, ...waits } of told?.waits ?? []) known.set(workflowId, { kind: 'waits', ...waits });
+    for (const { workflowId, runId } of told?.inFlight ?? []) known.set(workflowId, { kind: 'started', runId });
+    for (const end of told?.ends ?? []) known.set(end.workflowId, { kind: 'ended', end });
   }
-  return { known, unopened: new Set(shards.filter((_, at) => told[at] === 'not-started')) };
+  return known;
 }
 
-async function shardTold(
+/** Whether shards of a wave that is over may have begun something that they do not tell any more. */
+function mayHaveBegun(wave: WaveView | undefined): boolean {
+  if (wave === undefined || !WAVE_OVER.includes(wave.state)) return false;
+  return hasBegun(wave.counts) || endedIn(wave.counts) < wave.total;
+}
+
+/**
+ * Upgrades of waves that are over that were begun, or may have been, by shards that tell nothing: as far as the histories
+ * that are left do not say otherwise.
+ */
+async function begunUpgrades(
   client: Client,
-  workflowId: string,
-): Promise<'not-started' | 'silent' | Pick<ShardStatus, 'inFlight' | 'ends' | 'waits'>> {
-  const run = await describeRun(client, workflowId);
-  if (run === null) return 'not-started';
-  switch (run.status.name) {
-    case 'RUNNING':
-      return (await ask<ShardStatus>(client, run, MESSAGES.shardStatus, PATIENCE_MS)) ?? 'silent';
-    case 'COMPLETED': {
-      const end = await endOf<ShardResult>(client, workflowId, run.runId);
-      return end.kind === 'result' ? { inFlight: [], ends: end.value.ends } : 'silent';
-    }
-    default:
-      return 'silent';
-  }
+  shards: readonly Shard[],
+  { waves }: RolloutView,
+): Promise<ReadonlySet<string>> {
+  const silent = shards.filter(
+    ({ told, run, wave }) => told === null && run?.status.name !== 'RUNNING' && mayHaveBegun(waves[wave]),
+  );
+  const opened = await mapAtOnce(waves, async ({ workflowId }, at) => {
+    if (!silent.some(({ wave, run }) => wave === at && run === null)) return null;
+    const run = await describeRun(client, workflowId);
+    return run === null ? null : childrenOf(client, run);
+  });
+  const begun = await mapAtOnce(silent, async ({ wave, workflowId, specs, run }) => {
+    if (run !== null) return [...(await childrenOf(client, run))];
+    return opened[wave]?.has(workflowId) === false ? [] : specs.map(({ resource }) => upgradeWorkflowId(resource));
+  });
+  return new Set(begun.flat());
+}
+
+/** Of those whose histories are gone: what the wave had counted, where that leaves but one outcome for them. */
+function withRest(rows: readonly ResourceRow[], view: RolloutView, at: number): readonly ResourceRow[] {
+  const gone = rows.filter((row) => row.gone === true);
+  const known = tally(rows.flatMap(({ outcome }) => outcome ?? []));
+  const rest = (Object.entries(view.waves[at]?.counts ?? {}) as [Outcome, number][])
+    .map(([outcome, count]) => ({ outcome, count: count - (known[outcome] ?? 0) }))
+    .filter(({ count }) => count > 0);
+  const [only] = rest;
+  if (only === undefined || rest.length > 1 || only.count < gone.length) return rows;
+  const left = leftOut(view, at, false);
+  return rows.map((row) => {
+    if (row.gone !== true) return row;
+    const { gone: _begun, ...bare } = row;
+    return left.outcome === only.outcome ? { ...bare, ...left } : { ...row, outcome: only.outcome };
+  });
 }
 
 /**
@@ -207,8 +282,9 @@ async function shardTold(
  * tell.
  */
 export async function startedAs(client: Client, shard: string, upgrade: string): Promise<string | null> {
-  const told = await shardTold(client, shard);
-  if (told === 'not-started' || told === 'silent') return null;
+  const run = await describeRun(client, shard);
+  const told = run === null ? null : await shardTold(client, run);
+  if (told === null) return null;
   const end = told.ends.find(({ workflowId }) => workflowId === upgrade);
   return end?.outcome ?? (told.inFlight.some(({ workflowId }) => workflowId === upgrade) ? 'in flight' : null);
 }
@@ -242,15 +318,15 @@ function baseRow(wave: string, waveIndex: number, { resource, targetLabel, plann
  * as their turn may come; a shard that is open tells by itself what is left out of it.
  */
 function leftOut(
-  wave: number,
-  told: Pick<RolloutResult, 'waves' | 'acts'> | null,
-  { rolloutRuns, isOpen }: { readonly rolloutRuns: boolean; readonly isOpen: boolean },
+  view: RolloutView,
+  at: number,
+  isOpen: boolean,
 ): Partial<Pick<ResourceRow, 'phase' | 'outcome' | 'reason'>> {
-  const { name, state, counts } = told?.waves?.[wave] ?? { name: '', state: 'NotStarted', counts: {} };
-  const skip = told?.acts?.findLast(({ act, what }) => act === 'skip' && what === `wave ${name}`);
+  const { name, state, counts } = view.waves[at] ?? { name: '', state: 'NotStarted', counts: {} };
+  const skip = view.acts.findLast(({ act, what }) => act === 'skip' && what === `wave ${name}`);
   const isRestSkipped = skip !== undefined && (state === 'Running' ? !isOpen : (counts.Skipped ?? 0) > 0);
   if (state !== 'Skipped' && !isRestSkipped) {
-    if (rolloutRuns) return {};
+    if (!hasEnded(view)) return {};
     return { phase: 'Ended', outcome: 'NotStarted', reason: 'the rollout ended before its turn' };
   }
   // Of very many acts not all are told.

@@ -3,6 +3,7 @@ import type { Act, ApprovalState } from '../workflows/contracts/control.js';
 import type { Failing } from '../workflows/contracts/quarantine.js';
 import { type Freeze, freezeLabel } from '../workflows/contracts/freezes.js';
 import type { Counts, FailureBudget, RolloutInput, RolloutStatus, WaveStatus } from '../workflows/contracts/rollout.js';
+import { addCounts } from '../workflows/contracts/outcome.js';
 import { soakedAt } from '../workflows/contracts/soak.js';
 import type { AwaitHeartbeat } from '../workflows/contracts/steps.js';
 import {
@@ -41,7 +42,7 @@ export interface RolloutView {
   readonly waves: readonly WaveView[];
   /** The approval that it waits for now; else `null`. */
   readonly approval: ApprovalState | null;
-  /** What people did to it, oldest first. */
+  /** What people did to it, oldest first; none where no worker answers, since the server alone does not tell them. */
   readonly acts: readonly Act[];
   /** How many others there were, of very many; left out while there are none. */
   readonly actsLeftOut?: number;
@@ -102,6 +103,8 @@ export interface ResourceRow {
   readonly nextAt: string | null;
   /** What keeps it from starting now; left out when nothing does. */
   readonly freeze?: Freeze;
+  /** Its history is no longer on the server; `outcome` is `null` where what others counted does not tell it. */
+  readonly gone?: true;
 }
 
 /** A mutating call as it was really sent, and for what. */
@@ -174,6 +177,18 @@ export function endedIn(counts: Counts): number {
   return Object.values(counts).reduce((sum, count) => sum + count, 0);
 }
 
+/** Its turn has not come. */
+export function isPending({ phase }: ResourceRow): boolean {
+  return phase === 'Pending';
+}
+
+export function isInFlight({ phase }: ResourceRow): boolean {
+  return phase !== 'Pending' && phase !== 'Ended';
+}
+
+/** States of a wave of which nothing more begins. */
+export const WAVE_OVER: readonly WaveView['state'][] = ['Done', 'Stopped', 'Skipped'];
+
 export function hasEnded(view: Pick<RolloutView, 'state'>): boolean {
   return view.state !== 'Running' && view.state !== 'Paused' && view.state !== 'Waiting' && view.state !== 'Stopping';
 }
@@ -188,24 +203,28 @@ export function isSpent({ charged, budget }: Pick<RolloutView, 'charged' | 'budg
   return charged !== null && charged > budget.max;
 }
 
-/** Rows are fresher than the word that shards send to their rollout: the view with its numbers counted from them. */
+/**
+ * Rows are fresher than the word that shards send to their rollout: the view with its numbers counted from them. What a
+ * wave had counted stands where rows no longer tell it.
+ */
 export function withRows(view: RolloutView, rows: readonly ResourceRow[]): RolloutView {
-  const counts = countRows(rows);
   // Rows do not tell which failures a budget leaves out.
   const chargedBy = (told: number | null, now: Counts) =>
     view.budget.counts === undefined ? Math.max(told ?? 0, failedIn(now)) : told;
   const waves = view.waves.map((wave, at) => {
-    const ofWave = countRows(rows.filter(({ waveIndex }) => waveIndex === at + 1));
-    return { ...wave, counts: ofWave, charged: chargedBy(wave.charged, ofWave) };
+    const ofWave = rows.filter(({ waveIndex }) => waveIndex === at + 1);
+    const counts = ofWave.some(({ gone, outcome }) => gone === true && outcome === null)
+      ? wave.counts
+      : countRows(ofWave);
+    return { ...wave, counts, charged: chargedBy(wave.charged, counts) };
   });
-  const failures = failedIn(counts);
-  const charged = chargedBy(view.charged, counts);
+  const counts = waves.reduce<Counts>((sum, wave) => addCounts(sum, wave.counts), {});
   const fresh = {
     ...view,
     counts,
     waves,
-    failures,
-    charged,
+    failures: failedIn(counts),
+    charged: chargedBy(view.charged, counts),
     freezes: heldBy(rows.map(({ freeze }) => freeze ?? null)),
   };
   return { ...fresh, next: nextChange(fresh), reason: whyNow(fresh) };

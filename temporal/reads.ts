@@ -33,6 +33,18 @@ function firstRunOf({ raw, runId }: WorkflowExecutionDescription): string {
   return raw.workflowExecutionInfo?.firstRunId || runId;
 }
 
+/** The ids of the workflows that a run has started, from its history. */
+export async function childrenOf(
+  client: Client,
+  { workflowId, runId }: WorkflowExecutionDescription,
+): Promise<ReadonlySet<string>> {
+  const { events } = await client.workflow.getHandle(workflowId, runId).fetchHistory();
+  const started = (events ?? []).flatMap(
+    (event) => event.childWorkflowExecutionStartedEventAttributes?.workflowExecution?.workflowId ?? [],
+  );
+  return new Set(started);
+}
+
 /** There is no workflow of this id, or its history is gone. */
 export function isNotFound(error: unknown): boolean {
   return error instanceof WorkflowNotFoundError || (isGrpcServiceError(error) && Number(error.code) === NOT_FOUND);

@@ -23,9 +23,9 @@ import { upgradesOf } from '../inventory.js';
 import { renderRollout, renderRows } from '../render/rollout.js';
 import { renderTable } from '../render/table.js';
 import { moment } from '../render/text.js';
-import { listRollouts, rolloutStatus } from '../rollouts.js';
-import { rolloutRows } from '../rows.js';
-import { hasEnded, type ResourceRow, type RolloutView, withRows } from '../views.js';
+import { listRollouts } from '../rollouts.js';
+import { readRows } from '../rows.js';
+import { hasEnded, type ResourceRow, type RolloutView } from '../views.js';
 
 interface StatusOptions extends OutputOptions, ServerOptions {
   readonly all?: true;
@@ -45,9 +45,7 @@ export function addStatus(program: Command): void {
 
 async function status(rollout: string, options: StatusOptions): Promise<number> {
   return withClient(options, async (client) => {
-    const told = await rolloutStatus(client, rollout);
-    const rows = await rolloutRows(client, rollout);
-    const view = withRows(told, rows);
+    const { view, rows } = await readRows(client, rollout);
     const forecast = await forecastNow(client, { view, rows });
     if (options.output === 'json') printJson({ version: 1, rollout: view, resources: rows, forecast });
     else {

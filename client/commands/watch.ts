@@ -16,10 +16,10 @@ import { errorLines } from '../errors.js';
 import { changesSince, type Seen, WATCH_VERSION, type WatchEvent } from '../events.js';
 import { exitCodeOf, EXIT } from '../exit-codes.js';
 import { renderFoot, renderRollout } from '../render/rollout.js';
-import { describeRollout, rolloutStatus } from '../rollouts.js';
-import { rolloutRows } from '../rows.js';
+import { describeRollout } from '../rollouts.js';
+import { readRows } from '../rows.js';
 import { rolloutPage, uiBase } from '../ui.js';
-import { hasEnded, withRows } from '../views.js';
+import { hasEnded } from '../views.js';
 
 export interface WatchOptions extends OutputOptions {
   /** Milliseconds. */
@@ -118,17 +118,11 @@ export async function watch(client: Client, rollout: string, options: WatchOptio
 async function lookAgain(client: Client, rollout: string, last: Seen | null): Promise<Seen | string> {
   try {
     // Bounded, since the SDK goes on trying for long: a server that is gone has to be told in time.
-    return await client.withDeadline(Date.now() + LOOK_WITHIN_MS, () => look(client, rollout));
+    return await client.withDeadline(Date.now() + LOOK_WITHIN_MS, () => readRows(client, rollout));
   } catch (error) {
     if (last === null || !isOutage(error)) throw error;
     return `${errorLines(error)[0]?.replace(/^uplift: | \([^()]*\)$/g, '') ?? ''}; trying again`;
   }
-}
-
-async function look(client: Client, rollout: string): Promise<Seen> {
-  const view = await rolloutStatus(client, rollout);
-  const rows = await rolloutRows(client, rollout);
-  return { view: withRows(view, rows), rows };
 }
 
 function comeBack(rollout: string): string {

@@ -15,12 +15,14 @@ import {
   hasEnded,
   heldBy,
   heldLabel,
+  isInFlight,
+  isPending,
   isSpent,
   type ResourceRow,
   type RolloutView,
   type WaveView,
 } from '../views.js';
-import { type Cause, expected, type FindCauses, isInFlight, isPending, type Scene } from './scene.js';
+import { type Cause, expected, type FindCauses, type Scene } from './scene.js';
 
 /** A queue that nobody serves: all its steps stand still. A worker that has just died is among those that serve. */
 export const noWorker: FindCauses = ({ view, queues }) => {
@@ -283,8 +285,8 @@ export const resting: FindCauses = (scene) => {
   if (resource === null) return [];
   return chosen.flatMap((row): Cause[] => {
     const who = row.resourceId;
-    if (row.outcome !== null) {
-      const what = `${row.outcome}${row.reason === '' ? '' : `: ${row.reason}`}`;
+    if (row.phase === 'Ended') {
+      const what = `${row.outcome ?? row.phase}${row.reason === '' ? '' : `: ${row.reason}`}`;
       return [{ who, what, nextAt: null, changes: 'nothing: it has ended' }];
     }
     // What waits for somebody has a cause of its own.

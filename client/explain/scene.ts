@@ -49,11 +49,3 @@ export function expected({ forecast }: Scene, { workflowId }: ResourceRow): Upgr
 
 /** One kind of cause: finds what of it holds now. */
 export type FindCauses = (scene: Scene) => readonly Cause[] | Promise<readonly Cause[]>;
-
-export function isPending(row: ResourceRow): boolean {
-  return row.outcome === null && row.runId === null;
-}
-
-export function isInFlight(row: ResourceRow): boolean {
-  return row.outcome === null && row.runId !== null;
-}

@@ -13,9 +13,11 @@ import {
   type RolloutView,
 } from '../views.js';
 import {
+  ACTS_UNKNOWN,
   budgetUsed,
   DRIFTS_NOTE,
   driftsOf,
+  goneLabel,
   earlierActsLabel,
   firstOf,
   frequent,
@@ -75,6 +77,7 @@ export function renderHtmlReport(report: RolloutReport, now: number): string {
     `<p class="state">${text(view.state)}</p><p class="why">${text(view.reason)}</p>`,
     ...(hasEnded(view) ? [] : ['<p class="note">It has not ended: this report is of now.</p>']),
     ...(view.workerAnswers ? [] : ['<p class="note">No worker answered: this is what the server alone knows.</p>']),
+    ...(goneLabel(rows) === null ? [] : [`<p class="note">${text(goneLabel(rows) ?? '')}</p>`]),
     `</header>`,
     `<dl class="facts">${facts.map(([name, value]) => `<div><dt>${name}</dt><dd>${text(value)}</dd></div>`).join('')}</dl>`,
     outcomes(view.counts, view.total),
@@ -145,18 +148,16 @@ function groupSection(id: string, title: string, groups: readonly Group[], note 
 }
 
 /** What people did to the rollout: each with who, when and why. */
-function acts({ acts: done, actsLeftOut = 0 }: RolloutView): Section {
+function acts({ acts: done, actsLeftOut = 0, workerAnswers }: RolloutView): Section {
   const items = done.map(
     ({ at, act, what, actor, reason }) =>
       `<li><time>${moment(at)}</time><b>${text(actor)}</b><span class="act ${ACT_TONE[act] ?? ''}">${act}</span><span>${text(what)}</span><q>${text(reason)}</q></li>`,
   );
   const rest = actsLeftOut === 0 ? '' : `<p>${text(earlierActsLabel(actsLeftOut))}</p>`;
-  return section(
-    'acts',
-    'What people did',
-    done.length + actsLeftOut,
-    `<ol class="acts">${items.join('\n')}</ol>${rest}`,
-  );
+  const isUnknown = done.length === 0 && !workerAnswers;
+  const told = isUnknown ? `<p>${text(ACTS_UNKNOWN)}</p>` : `<ol class="acts">${items.join('\n')}</ol>${rest}`;
+  const all = section('acts', 'What people did', done.length + actsLeftOut, told);
+  return isUnknown ? { ...all, isEmpty: false } : all;
 }
 
 function callSection(calls: readonly ResourceCall[]): Section {

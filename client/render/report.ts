@@ -39,6 +39,7 @@ export function renderReport({ view, rows, results, calls, freezes, windows }: R
     `**${goodIn(view.counts)} of ${view.total} at target (${percentOf(goodIn(view.counts), view.total)}), ${view.failures} failed.** ${escaped(sentence(view.reason))}`,
     ...(hasEnded(view) ? [] : ['', '> It has not ended: this report is of now.']),
     ...(view.workerAnswers ? [] : ['', '> No worker answered: this is what the server alone knows.']),
+    ...(goneLabel(rows) === null ? [] : ['', `> ${goneLabel(rows)}`]),
     '',
     ...table(['', ''], facts(view, now)),
     ...view.waves.flatMap((wave, at) =>
@@ -90,13 +91,23 @@ export function budgetUsed({ failures, charged, budget: { max, mode, counts } }:
   return `${charged} of ${max} charged, ${mode}${uncharged}`;
 }
 
+/** That something is missing, and why; `null` while all is there. */
+export function goneLabel(rows: readonly ResourceRow[]): string | null {
+  const gone = rows.filter((row) => row.gone === true).length;
+  if (gone === 0) return null;
+  return `The details of ${count(gone, 'upgrade')} are no longer kept: their histories are no longer on the server, since retention is over or they were deleted. What their waves had counted is counted; their findings and calls are missing here.`;
+}
+
+export const ACTS_UNKNOWN =
+  'Not known: only the rollout tells it, and no worker answered for it. Start one (`uplift worker`), and report again.';
+
 /** What people did to the rollout: each with who and why. */
-function actSection({ acts, actsLeftOut = 0 }: RolloutView): string[] {
-  if (acts.length === 0) return [];
+function actSection({ acts, actsLeftOut = 0, workerAnswers }: RolloutView): string[] {
+  if (acts.length === 0 && workerAnswers) return [];
+  const title = ['', '## What people did', ''];
+  if (acts.length === 0) return [...title, ACTS_UNKNOWN];
   return [
-    '',
-    '## What people did',
-    '',
+    ...title,
     ...table(
       ['when', 'what', 'to', 'by', 'reason'],
       acts.map(({ at, act, what, actor, reason }) => [moment(at), act, escaped(what), escaped(actor), escaped(reason)]),

@@ -9,6 +9,7 @@ import {
   heldLabel,
   isFailed,
   isGood,
+  isInFlight,
   type ResourceRow,
   type RolloutView,
   type WaveView,
@@ -230,10 +231,6 @@ export function renderRows(
     isGood(row.outcome) ? '' : row.reason,
   ]);
   return renderTable(columns, cells, width, paint);
-}
-
-function isInFlight(row: ResourceRow): boolean {
-  return row.outcome === null && row.phase !== 'Pending';
 }
 
 function detailOf(row: ResourceRow): string {

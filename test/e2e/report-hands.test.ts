@@ -1,14 +1,23 @@
 /** What report, status and explain tell of histories that were reset, ended by hand or deleted, on a real server. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { explain } from '../../client/explain.js';
-import { rolloutReport, rolloutRows } from '../../client/rows.js';
-import { rolloutWorkflowId, upgradeWorkflowId } from '../../workflows/contracts/ids.js';
+import { control } from '../../client/control.js';
+import { ACTS_UNKNOWN, renderReport } from '../../client/render/report.js';
+import { renderHtmlReport } from '../../client/render/report-html.js';
+import { readRows, rolloutReport, rolloutRows } from '../../client/rows.js';
+import { describeRun, findRuns, quoted } from '../../client/server-reads.js';
+import {
+  rolloutWorkflowId,
+  shardWorkflowId,
+  upgradeWorkflowId,
+  waveWorkflowId,
+} from '../../workflows/contracts/ids.js';
 import { QUEUES } from '../../workflows/contracts/queues.js';
 import type { RolloutInput } from '../../workflows/contracts/rollout.js';
 import type { rollout } from '../../workflows/rollout.js';
 import { type RealEnvironment, realEnvironment } from '../support/environment.js';
 import { reset } from '../support/reset.js';
-import { heldOperations, rolloutInput, scriptedSteps, spec } from '../workflows/scripted-steps.js';
+import { heldOperations, rolloutInput, type Script, scriptedSteps, spec } from '../workflows/scripted-steps.js';
 import { withScriptedWorkers } from '../workflows/scripted-workers.js';
 
 let env: RealEnvironment;
@@ -24,6 +33,34 @@ const upgradeOf = (id: string) => ({ workflowId: upgradeWorkflowId(spec(id).reso
 const latest = ({ workflowId }: { readonly workflowId: string }) => env.client.workflow.getHandle(workflowId);
 const latestRun = async (run: { readonly workflowId: string }) => (await latest(run).describe()).runId;
 
+/** Two waves, or as many as there are lists. */
+function waves(id: string, lists: readonly (readonly string[])[]): RolloutInput {
+  return {
+    ...rolloutInput(id, { ids: [], concurrency: 1 }, { max: 9, mode: 'loose' }),
+    waves: lists.map((ids, at) => ({ name: `w${at + 1}`, concurrency: 1, upgrades: ids.map((one) => spec(one)) })),
+  };
+}
+
+/** As retention does once it is over, or a person at once. */
+async function gone(...workflowIds: readonly string[]): Promise<void> {
+  const { namespace } = env.client.options;
+  for (const workflowId of workflowIds) {
+    await env.client.workflowService.deleteWorkflowExecution({ namespace, workflowExecution: { workflowId } });
+  }
+  const left = async () => {
+    const found = await Promise.all(workflowIds.map((id) => describeRun(env.client, id)));
+    const listed = await findRuns(env.client, workflowIds.map((id) => `WorkflowId = ${quoted(id)}`).join(' OR '));
+    return [...found, ...listed].flatMap((run) => run?.workflowId ?? []);
+  };
+  await expect.poll(left, { timeout: 120_000 }).toEqual([]);
+}
+
+const waveHistories = (id: string, run: string, wave: number, ids: readonly string[]) => [
+  ...ids.map((one) => upgradeOf(one).workflowId),
+  shardWorkflowId(id, run, wave, 1),
+  waveWorkflowId(id, run, wave),
+];
+
 async function start(input: RolloutInput) {
   return env.client.workflow.start<typeof rollout>('rollout', {
     workflowId: rolloutWorkflowId(input.rollout),
@@ -34,7 +71,7 @@ async function start(input: RolloutInput) {
 
 /** Serves while `body` runs; what it has not let go is let go in the end. */
 function serving(
-  { script, release }: Pick<ReturnType<typeof heldOperations>, 'script' | 'release'>,
+  { script, release }: { readonly script: Script; readonly release: () => void },
   body: () => Promise<void>,
 ) {
   return withScriptedWorkers(env, scriptedSteps(script), () => body().finally(release), false);
@@ -77,4 +114,70 @@ it('an upgrade that was terminated and reset later is what its new run came to',
     expect(rows).toMatchObject([{ runId: await latestRun(upgradeOf('t1')), outcome: 'Succeeded' }]);
     expect(results).toMatchObject([{ outcome: 'Succeeded' }]);
   });
+});
+
+const ENDED = { phase: 'Ended', reason: expect.stringContaining('no longer on the server') };
+
+it('what is no longer on the server is counted as its wave had, and nobody calls it not begun', async () => {
+  const held = heldOperations();
+  const script: Script = {
+    verify: ({ spec: { resource } }) => (resource.id === 'd2' ? { verdict: 'not-at-target', version: '1' } : {}),
+    awaitOperation: ({ spec: { resource } }) => (resource.id === 'd4' ? held.script.awaitOperation() : {}),
+  };
+  await serving({ script, release: held.release }, async () => {
+    const handle = await start(waves('deleted', [['d1', 'd2'], ['d3'], ['d4']]));
+    const run = handle.firstExecutionRunId;
+    await held.followed;
+    await gone(...waveHistories('deleted', run, 1, ['d1', 'd2']), ...waveHistories('deleted', run, 2, ['d3']));
+
+    const { view, rows } = await readRows(env.client, 'deleted');
+    expect(rows).toMatchObject([
+      { ...ENDED, outcome: null, gone: true },
+      { ...ENDED, outcome: null, gone: true },
+      { ...ENDED, outcome: 'Succeeded', gone: true },
+      { phase: 'Await' },
+    ]);
+    expect(view).toMatchObject({ state: 'Running', counts: { Succeeded: 2, RolledBack: 1 }, failures: 1 });
+    expect(await explain(env.client, 'deleted', 'd1')).toContainEqual(
+      expect.objectContaining({ who: 'd1', what: expect.stringContaining('no longer on the server') }),
+    );
+
+    held.release();
+    await handle.result();
+    const told = await rolloutReport(env.client, 'deleted');
+    expect(told.view).toMatchObject({ state: 'SucceededWithFailures', counts: { Succeeded: 3, RolledBack: 1 } });
+    for (const text of [renderReport(told, Date.now()), renderHtmlReport(told, Date.now())]) {
+      expect(text).toContain('The details of 3 upgrades are no longer kept');
+      expect(text).not.toContain('NotStarted');
+    }
+  });
+});
+
+it('a terminated rollout tells what people did, and without a worker that it cannot', async () => {
+  const held = heldOperations();
+  const script: Script = {
+    awaitOperation: ({ spec: { resource } }) => (resource.id === 'e2' ? held.script.awaitOperation() : {}),
+  };
+  await serving({ script, release: held.release }, async () => {
+    const handle = await start(waves('ended', [['e1'], ['e2'], ['e3']]));
+    await held.followed;
+    await control(env.client, 'ended', { act: 'pause', actor: 'ana', reason: 'incident 4711' });
+    await handle.terminate('by hand');
+    held.release();
+    await latest(upgradeOf('e2')).result();
+    await latest({ workflowId: waveWorkflowId('ended', handle.firstExecutionRunId, 2) }).result();
+    await gone(...waveHistories('ended', handle.firstExecutionRunId, 1, ['e1']));
+
+    const { view, rows } = await readRows(env.client, 'ended');
+    expect(view).toMatchObject({ state: 'Terminated', workerAnswers: true, acts: [{ act: 'pause', actor: 'ana' }] });
+    expect(view.waves.map(({ state }) => state)).toEqual(['Done', 'Stopped', 'NotStarted']);
+    expect(rows.map(({ outcome }) => outcome)).toEqual(['Succeeded', 'Succeeded', 'NotStarted']);
+    expect(rows[0]).toMatchObject({ ...ENDED, gone: true });
+  });
+
+  const told = await rolloutReport(env.client, 'ended');
+  expect(told.view).toMatchObject({ state: 'Terminated', workerAnswers: false, acts: [] });
+  expect(told.view.waves.map(({ state }) => state)).toEqual(['Done', 'Stopped', 'NotStarted']);
+  expect(told.rows.map(({ outcome }) => outcome)).toEqual([null, 'Succeeded', 'NotStarted']);
+  expect(renderReport(told, Date.now())).toContain(ACTS_UNKNOWN);
 });
