@@ -227,7 +227,19 @@ export function withRows(view: RolloutView, rows: readonly ResourceRow[]): Rollo
     charged: chargedBy(view.charged, counts),
     freezes: heldBy(rows.map(({ freeze }) => freeze ?? null)),
   };
-  return { ...fresh, next: nextChange(fresh), reason: whyNow(fresh) };
+  return { ...fresh, next: nextChange(fresh), reason: whyNow(fresh) + recounted(view, fresh) };
+}
+
+/**
+ * What a rollout gave as its reason, where its upgrades tell something else: it had counted as held what a wave or a
+ * shard that was ended by hand did not tell, or they went on after a reset.
+ */
+function recounted(told: RolloutView, { counts, total }: RolloutView): string {
+  const isSame = goodIn(told.counts) === goodIn(counts) && failedIn(told.counts) === failedIn(counts);
+  if (isSame || !hasEnded(told) || told.state === 'Terminated') return '';
+  const open = total - endedIn(counts);
+  const score = `${goodIn(counts)} of ${total} at target, ${failedIn(counts)} failed${open > 0 ? `, ${open} not ended` : ''}`;
+  return ` (so far as it was told before its end; its upgrades themselves tell ${score})`;
 }
 
 type Standing = Pick<RolloutView, 'state' | 'reason' | 'waves' | 'budget' | 'charged' | 'freezes' | 'approval'>;

@@ -165,6 +165,7 @@ describe('an ended rollout', () => {
       reason: 'failure budget of 0 exceeded: 1 of 3 at target, 1 failed',
       budget: { max: 0, mode: 'strict' },
       endedAt: '2026-11-21T07:20:00.000Z',
+      counts: { Succeeded: 1, Refused: 1, NotStarted: 1 },
       total: 3,
       waves: [
         { name: 'canary', workflowId: 'wave/1', state: 'Stopped', total: 2, counts: {}, charged: 0, concurrency: 1 },

@@ -153,6 +153,28 @@ it('what is no longer on the server is counted as its wave had, and nobody calls
   });
 });
 
+it.each(['wave', 'shard'])('after its %s was terminated, a report tells both counts, and why', async (kind) => {
+  const held = heldOperations();
+  const ids = [1, 2, 3].map((n) => `${kind}-${n}`);
+  await serving(held, async () => {
+    const handle = await start(waves(kind, [ids]));
+    const run = handle.firstExecutionRunId;
+    await held.followed;
+    const workflowId = kind === 'wave' ? waveWorkflowId(kind, run, 1) : shardWorkflowId(kind, run, 1, 1);
+    await latest({ workflowId }).terminate('by hand');
+    await handle.result();
+    held.release();
+    await latest(upgradeOf(`${kind}-1`)).result();
+    // Its shard, or visibility, is a moment behind.
+    await expect
+      .poll(async () => (await readRows(env.client, kind)).view.counts, { timeout: 60_000 })
+      .toEqual({ Succeeded: 1, NotStarted: 2 });
+    const { view } = await rolloutReport(env.client, kind);
+    expect(view).toMatchObject({ state: 'Stopped', failures: 0 });
+    expect(view.reason).toMatch(/^stopped: 0 of 3 at target, 3 failed \(so far as .* 1 of 3 at target, 0 failed\)$/);
+  });
+});
+
 it('a terminated rollout tells what people did, and without a worker that it cannot', async () => {
   const held = heldOperations();
   const script: Script = {
