@@ -16,7 +16,7 @@ import { MESSAGES } from '../workflows/contracts/messages.js';
 import { SHARD_SIZE, type RolloutInput, type RolloutStatus } from '../workflows/contracts/rollout.js';
 import { partLists } from './inventory.js';
 import { describeRollout, rolloutStatus } from './rollouts.js';
-import { startedAs } from './rows.js';
+import { startedAs } from './shard-reads.js';
 import { ask, describeRun } from './server-reads.js';
 import { NotTakenError, takenUpdate } from './upgrades.js';
 

@@ -1,31 +1,23 @@
 /** Every resource of a rollout and where it stands; and the whole results, for the report. */
-import type { Client, WorkflowExecutionDescription, WorkflowExecutionInfo } from '@temporalio/client';
+import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
 import { wordsOf } from '../workflows/contracts/control.js';
 import { FAILURES } from '../workflows/contracts/errors.js';
 import { freezeLabel, freezeOf } from '../workflows/contracts/freezes.js';
-import { shardWorkflowId, upgradeWorkflowId } from '../workflows/contracts/ids.js';
-import { MESSAGES } from '../workflows/contracts/messages.js';
-import { hasBegun, tally } from '../workflows/contracts/outcome.js';
-import {
-  SHARD_SIZE,
-  type RolloutInput,
-  type ShardResult,
-  type ShardStatus,
-  type UpgradeEnd,
-} from '../workflows/contracts/rollout.js';
+import { upgradeWorkflowId } from '../workflows/contracts/ids.js';
+import { tally } from '../workflows/contracts/outcome.js';
+import type { RolloutInput } from '../workflows/contracts/rollout.js';
 import { ATTRIBUTES } from '../workflows/contracts/search-attributes.js';
 import type { AwaitHeartbeat } from '../workflows/contracts/steps.js';
 import type { Outcome, Phase, UpgradeResult, UpgradeSpec } from '../workflows/contracts/upgrade.js';
-import { describeRollout, rolloutStatus, upgradeRuns } from './rollouts.js';
+import { describeRollout, rolloutStatus } from './rollouts.js';
 import { calendarTimes } from './calendar-times.js';
 import { callsOf } from './calls.js';
 import { freezesDuring, listFreezes } from './freezes.js';
-import { partLists } from './inventory.js';
-import { carriedOn, childrenOf, inputOf, mapAtOnce } from '../temporal/reads.js';
-import { ask, decoded, describeRun, endOf, latestRuns } from './server-reads.js';
+import { carriedOn, inputOf, mapAtOnce } from '../temporal/reads.js';
+import { decoded, describeRun, endOf } from './server-reads.js';
+import { begunUpgrades, type Known, knownUpgrades, readShards } from './shard-reads.js';
 import { pendingTimer } from './timers.js';
 import {
-  endedIn,
   hasEnded,
   isFailed,
   isPending,
@@ -33,13 +25,9 @@ import {
   type ResourceRow,
   type RolloutReport,
   type RolloutView,
-  WAVE_OVER,
-  type WaveView,
   withRows,
 } from './views.js';
 
-/** How long the worker of a shard may take to answer. */
-const PATIENCE_MS = 4_000;
 /** The most upgrades in flight that are looked at one by one; of more, the search attribute tells the phase. */
 const DESCRIBED = 100;
 /** Of an upgrade that was begun, or may have been, and of which the server knows nothing any more. */
@@ -56,12 +44,6 @@ const PHASE_OF: Readonly<Record<string, Phase>> = {
   awaitOperation: 'Await',
   verify: 'Verify',
 };
-
-/** What is known of one upgrade: its end, or the run that may be asked. */
-type Known =
-  | { readonly kind: 'ended'; readonly end: UpgradeEnd }
-  | { readonly kind: 'started'; readonly runId: string; readonly info?: WorkflowExecutionInfo }
-  | { readonly kind: 'waits'; readonly why: string; readonly nextAt: string | null };
 
 /**
  * Every resource of the latest run's plan, in the plan's order. Works while it runs, after its end, after it was
@@ -171,95 +153,6 @@ async function resultOf(client: Client, run: WorkflowExecutionDescription | null
   return end.kind === 'result' ? end.value : null;
 }
 
-/** What a shard tells of its upgrades. */
-type ShardTold = Pick<ShardStatus, 'inFlight' | 'ends' | 'waits'>;
-
-interface Shard {
-  /** Its wave's place, from 0. */
-  readonly wave: number;
-  readonly workflowId: string;
-  readonly specs: readonly UpgradeSpec[];
-  /** `null`: it was not started, or its history is gone. */
-  readonly run: WorkflowExecutionDescription | null;
-  /** `null` where it tells nothing: it is not there, no worker answers, or it ended without a result. */
-  readonly told: ShardTold | null;
-}
-
-async function readShards(
-  client: Client,
-  { runId }: WorkflowExecutionDescription,
-  { rollout, waves }: RolloutInput,
-): Promise<readonly Shard[]> {
-  const lists = await mapAtOnce(waves, (wave) => partLists(client, wave, SHARD_SIZE));
-  const planned = lists.flatMap((parts, wave) =>
-    parts.map((specs, at) => ({ wave, specs, workflowId: shardWorkflowId(rollout, runId, wave + 1, at + 1) })),
-  );
-  return mapAtOnce(planned, async (shard) => {
-    const run = await describeRun(client, shard.workflowId);
-    return { ...shard, run, told: run === null ? null : await shardTold(client, run) };
-  });
-}
-
-async function shardTold(client: Client, run: WorkflowExecutionDescription): Promise<ShardTold | null> {
-  if (run.status.name === 'RUNNING') return ask<ShardStatus>(client, run, MESSAGES.shardStatus, PATIENCE_MS);
-  if (run.status.name !== 'COMPLETED') return null;
-  const end = await endOf<ShardResult>(client, run.workflowId, run.runId);
-  return end.kind === 'result' ? { inFlight: [], ends: end.value.ends } : null;
-}
-
-/** What all shards know; what they cannot tell (no worker, terminated, gone) comes from visibility. */
-async function knownUpgrades(
-  client: Client,
-  run: WorkflowExecutionDescription,
-  shards: readonly Shard[],
-  view: RolloutView,
-): Promise<Map<string, Known>> {
-  const known = new Map<string, Known>();
-  if (
-    shards.some(({ told, run: shard, wave }) => told === null && (shard !== null || mayHaveBegun(view.waves[wave])))
-  ) {
-    for (const [workflowId, info] of latestRuns(await upgradeRuns(client, run))) {
-      known.set(workflowId, { kind: 'started', runId: info.runId, info });
-    }
-  }
-  for (const { told } of shards) {
-    for (const { workflowId, ...waits } of told?.waits ?? []) known.set(workflowId, { kind: 'waits', ...waits });
-    for (const { workflowId, runId } of told?.inFlight ?? []) known.set(workflowId, { kind: 'started', runId });
-    for (const end of told?.ends ?? []) known.set(end.workflowId, { kind: 'ended', end });
-  }
-  return known;
-}
-
-/** Whether shards of a wave that is over may have begun something that they do not tell any more. */
-function mayHaveBegun(wave: WaveView | undefined): boolean {
-  if (wave === undefined || !WAVE_OVER.includes(wave.state)) return false;
-  return hasBegun(wave.counts) || endedIn(wave.counts) < wave.total;
-}
-
-/**
- * Upgrades of waves that are over that were begun, or may have been, by shards that tell nothing: as far as the histories
- * that are left do not say otherwise.
- */
-async function begunUpgrades(
-  client: Client,
-  shards: readonly Shard[],
-  { waves }: RolloutView,
-): Promise<ReadonlySet<string>> {
-  const silent = shards.filter(
-    ({ told, run, wave }) => told === null && run?.status.name !== 'RUNNING' && mayHaveBegun(waves[wave]),
-  );
-  const opened = await mapAtOnce(waves, async ({ workflowId }, at) => {
-    if (!silent.some(({ wave, run }) => wave === at && run === null)) return null;
-    const run = await describeRun(client, workflowId);
-    return run === null ? null : childrenOf(client, run);
-  });
-  const begun = await mapAtOnce(silent, async ({ wave, workflowId, specs, run }) => {
-    if (run !== null) return [...(await childrenOf(client, run))];
-    return opened[wave]?.has(workflowId) === false ? [] : specs.map(({ resource }) => upgradeWorkflowId(resource));
-  });
-  return new Set(begun.flat());
-}
-
 /** Of those whose histories are gone: what the wave had counted, where that leaves but one outcome for them. */
 function withRest(rows: readonly ResourceRow[], view: RolloutView, at: number): readonly ResourceRow[] {
   const gone = rows.filter((row) => row.gone === true);
@@ -275,18 +168,6 @@ function withRest(rows: readonly ResourceRow[], view: RolloutView, at: number): 
     const { gone: _begun, ...bare } = row;
     return left.outcome === only.outcome ? { ...bare, ...left } : { ...row, outcome: only.outcome };
   });
-}
-
-/**
- * How an upgrade that has started stands: its outcome, or `in flight`. `null` while it has not, and where its shard cannot
- * tell.
- */
-export async function startedAs(client: Client, shard: string, upgrade: string): Promise<string | null> {
-  const run = await describeRun(client, shard);
-  const told = run === null ? null : await shardTold(client, run);
-  if (told === null) return null;
-  const end = told.ends.find(({ workflowId }) => workflowId === upgrade);
-  return end?.outcome ?? (told.inFlight.some(({ workflowId }) => workflowId === upgrade) ? 'in flight' : null);
 }
 
 function baseRow(wave: string, waveIndex: number, { resource, targetLabel, plannedFrom }: UpgradeSpec): ResourceRow {
