@@ -210,7 +210,7 @@ class RolloutRun {
       counts,
       failures,
       budget,
-      stopped: state.stopped || state.isStopping || state.expired !== null,
+      stopped: state.stopped || state.isStopping || state.expired !== null || state.isLeftOut,
       overWave,
       rejected: rejection !== null,
       minSuccess: state.input.minSuccess,
@@ -222,6 +222,7 @@ class RolloutRun {
       ...(state.stop === null ? [] : [wordsOf(state.stop)]),
       ...(rejection === null ? [] : [`${rejection.title} by ${rejection.actor}: ${rejection.reason}`]),
       ...(state.expired === null ? [] : [state.expired]),
+      ...(state.isLeftOut ? ['every wave was skipped'] : []),
     ];
     const result: RolloutResult = {
       outcome,
