@@ -75,9 +75,10 @@ export class ShardInFlight {
       if (runId === null || flying.isCalledBack) continue;
       flying.isCalledBack = true;
       if (hasSent(workflowId)) continue;
-      // By its run, since another rollout may have its lease by now; one that has ended needs no word.
-      const handle = getExternalWorkflowHandle(workflowId, runId);
-      void CancellationScope.nonCancellable(() => handle.cancel()).catch(() => undefined);
+      // By its id alone, since an operator may have reset it; one that has ended needs no word.
+      void CancellationScope.nonCancellable(() => getExternalWorkflowHandle(workflowId).cancel()).catch(
+        () => undefined,
+      );
     }
   }
 }

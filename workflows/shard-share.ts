@@ -62,6 +62,11 @@ export class ShardShare {
     return this.grant.skipped ?? false;
   }
 
+  /** Whether nothing more may be sent either: what a person leaves out is only what has not started. */
+  get isForbidden(): boolean {
+    return this.stop !== null && (!this.skipped || this.grant.spent === true);
+  }
+
   /** Limits of which no place is left for good. */
   get full(): readonly string[] {
     return this.grant.full ?? [];

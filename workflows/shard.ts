@@ -542,9 +542,9 @@ class ShardRun {
     await this.add(endOf(next.spec, null, isTooLate ? 'NotStarted' : 'Skipped', why), next.spec);
   }
 
-  /** Once nothing more may be sent, what has not sent ends as well; what a person leaves out is only what has not started. */
+  /** Once nothing more may be sent, what has not sent ends as well. */
   private callBack(): void {
-    const isForbidden = this.isSpent || (this.share.stop !== null && !this.share.skipped);
+    const isForbidden = this.isSpent || this.share.isForbidden;
     if (!isForbidden || this.inFlight.size === 0 || !patched('calls-back')) return;
     // One that was charged for being overdue has sent.
     this.inFlight.callBack((workflowId) => this.ends.wasCharged(workflowId));

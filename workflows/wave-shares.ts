@@ -18,6 +18,7 @@ export class WaveShares {
   private failuresOfEnded = 0;
   private stop: string | null = null;
   private skipped = false;
+  private spent = false;
   private hold: string | null = null;
   private hasStarted: boolean | undefined;
   private readonly everyWordCounts: () => boolean;
@@ -90,6 +91,16 @@ export class WaveShares {
     // Once more changes nothing; after a stop of another kind, what is left was not skipped.
     this.skipped ||= this.whyStopped === null;
     this.stopAll(why);
+  }
+
+  /** Whether a person has left out what was not started, and nothing else had stopped it before. */
+  get isRestSkipped(): boolean {
+    return this.skipped;
+  }
+
+  /** After `skipRest`: the budget is spent too, so that what has started and not sent ends as well. */
+  forbidSending(): void {
+    this.spent = true;
   }
 
   /** Why nothing is started for now; `null` ends the hold. */
@@ -173,6 +184,7 @@ export class WaveShares {
 
   private isDue(sharing: Sharing, limits: Limits): boolean {
     const latest = sharing.grants.at(-1)?.grant;
+    if ((latest?.spent ?? false) !== this.spent) return true;
     if ((latest?.stop ?? null) !== this.whyStopped || (latest?.hold ?? null) !== this.hold) return true;
     if (this.isStopped) return false;
     if (latest?.hasStarted !== this.hasStarted) return true;
@@ -192,6 +204,7 @@ export class WaveShares {
       tellAfter: this.tellAfter(),
       stop: this.whyStopped,
       ...(this.skipped ? { skipped: true } : {}),
+      ...(this.spent ? { spent: true } : {}),
       ...(this.full.length === 0 ? {} : { full: this.full }),
       ...(this.hold === null ? {} : { hold: this.hold }),
       ...(this.hasStarted === undefined ? {} : { hasStarted: this.hasStarted }),

@@ -75,7 +75,6 @@ class WaveRun {
   private isCancelled = false;
   /** Shards whose first runs have ended. */
   private readonly wentOn = new Set<number>();
-  private skipped = false;
   private trouble: string | null = null;
 
   constructor(input: WaveInput) {
@@ -101,6 +100,9 @@ class WaveRun {
       for (;;) {
         for (let next = this.shares.nextToOpen(); next !== null; next = this.shares.nextToOpen()) {
           await this.open(next.shard, next.share);
+        }
+        if (this.shares.isRestSkipped && this.shares.isOverBudget && patched('spent-after-skip')) {
+          this.shares.forbidSending();
         }
         const skips = this.untold.filter(({ shard: number }) => this.shares.isOpen(number));
         this.untold = this.untold.filter((order) => !skips.includes(order));
@@ -136,8 +138,8 @@ class WaveRun {
       this.shares.setLimit(SLOTS, concurrency);
     }
     if (skipRest !== undefined) {
-      this.skipped = true;
-      this.shares.skipRest(skipRest);
+      // What had stopped before was not left out.
+      if (!this.stopped) this.shares.skipRest(skipRest);
     }
     if (skip !== undefined) {
       this.skips.push(skip);
@@ -166,7 +168,7 @@ class WaveRun {
 
   /** What became of a shard that was never opened. */
   private notOpened({ total, provides }: Part): Pick<WaveResult, 'counts' | 'failures' | 'byClass' | 'missed'> {
-    const outcome = this.skipped && !this.stopped ? 'Skipped' : 'NotStarted';
+    const outcome = this.shares.isRestSkipped ? 'Skipped' : 'NotStarted';
     return { counts: { [outcome]: total }, failures: 0, missed: provides };
   }
 

@@ -3,13 +3,15 @@ import { WorkflowFailedError } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { keepInventory } from '../../activities/inventory.js';
+import { skip } from '../../client/control.js';
 import { rolloutRows } from '../../client/rows.js';
 import { rolloutWorkflowId } from '../../workflows/contracts/ids.js';
 import { QUEUES } from '../../workflows/contracts/queues.js';
 import type { RolloutResult } from '../../workflows/contracts/rollout.js';
 import type { rollout } from '../../workflows/rollout.js';
 import { type RealEnvironment, realEnvironment } from '../support/environment.js';
-import { rolloutInput, type Script, scriptedSteps } from './scripted-steps.js';
+import { reset } from '../support/reset.js';
+import { heldOperations, rolloutInput, scriptedSteps } from './scripted-steps.js';
 import { withScriptedWorkers } from './scripted-workers.js';
 
 let env: RealEnvironment;
@@ -21,39 +23,44 @@ afterAll(async () => {
   await env.teardown();
 });
 
-/** `-bad` fails its verify; `-busy` waits before its send; `-sent` is followed until `-bad` has ended. */
-function script(id: string): Script & { readonly badEnded: () => void } {
-  let badEnded = () => {};
-  const ended = new Promise<void>((resolve) => (badEnded = resolve));
-  let [arrived, allThere] = [0, () => {}];
-  const there = new Promise<void>((resolve) => (allThere = resolve));
-  const arrive = () => {
-    arrived += 1;
-    if (arrived === 3) allThere();
-  };
-  return {
-    badEnded: () => {
-      badEnded();
-    },
-    submit: ({ spec: { resource } }, call) => {
-      if (call === 1) arrive();
-      const reason = 'a backup runs';
-      return resource.id === `${id}-busy` ? { verdict: 'busy', reason, operation: null } : {};
-    },
-    awaitOperation: async ({ spec: { resource } }) => {
-      await (resource.id === `${id}-sent` ? ended : there);
-      return {};
-    },
-    verify: ({ spec: { resource } }) => (resource.id === `${id}-bad` ? { verdict: 'unhealthy', reason: 'down' } : {}),
-  };
+interface Case {
+  readonly shardSize?: number;
+  /** While `-bad` runs: what else happens. */
+  readonly before?: (id: string) => Promise<void>;
 }
 
-it.each([
-  ['in one shard', 'one', undefined],
-  ['across shards', 'two', 1],
-])('ends what waits before its send, and follows what has sent, %s', async (_, id, shardSize) => {
-  const { badEnded, ...rest } = script(id);
-  const steps = scriptedSteps(rest);
+const SKIPPED = /^skipped by ana at .*: a test; stopped before anything was sent$/;
+const SPENT = /^the failure budget was spent first; stopped before anything was sent$/;
+
+it.each<[string, string, RegExp, Case]>([
+  ['in one shard', 'one', SPENT, {}],
+  ['across shards', 'two', SPENT, { shardSize: 1 }],
+  [
+    'after the rest of the wave was skipped',
+    'three',
+    SKIPPED,
+    {
+      shardSize: 1,
+      before: async (id) => {
+        await skip(env.client, id, { wave: 'one' }, { actor: 'ana', reason: 'a test' });
+      },
+    },
+  ],
+  [
+    'after an operator has reset it',
+    'four',
+    SPENT,
+    { before: (id) => reset(env.client, { workflowId: `upgrade/huawei/ges/cn-north-4/${id}-busy` }, 1) },
+  ],
+])('ends what waits before its send, and follows what has sent, %s', async (_, id, reason, { shardSize, before }) => {
+  const [bad, sent] = [heldOperations(), heldOperations()];
+  // `-bad` fails its verify; `-busy` waits before its send; `-sent` is followed until `-busy` has ended.
+  const steps = scriptedSteps({
+    submit: ({ spec: { resource } }) =>
+      resource.id === `${id}-busy` ? { verdict: 'busy', reason: 'a backup runs', operation: null } : {},
+    awaitOperation: ({ spec: { resource } }) => (resource.id === `${id}-bad` ? bad : sent).script.awaitOperation(),
+    verify: ({ spec: { resource } }) => (resource.id === `${id}-bad` ? { verdict: 'unhealthy', reason: 'down' } : {}),
+  });
   await withScriptedWorkers(
     env,
     steps,
@@ -65,23 +72,26 @@ it.each([
         taskQueue: QUEUES.main,
         args: [await keepInventory(env.client, input, shardSize)],
       });
-      const busy = env.client.workflow.getHandle(`upgrade/huawei/ges/cn-north-4/${id}-busy`);
-      await expect.poll(() => steps.called, { timeout: 20_000 }).toContain(`verify ${id}-bad`);
+      await Promise.all([bad.followed, sent.followed]);
+      await expect.poll(() => steps.called, { timeout: 60_000 }).toContain(`submit ${id}-busy`);
+      await before?.(id);
+      bad.release();
       // It would wait for a minute and more, and try again for two hours.
+      const busy = env.client.workflow.getHandle(`upgrade/huawei/ges/cn-north-4/${id}-busy`);
       expect(await busy.result()).toMatchObject({ outcome: 'NotStarted' });
-      badEnded();
+      sent.release();
 
       const result: RolloutResult = await handle.result().catch((error: unknown) => {
         if (!(error instanceof WorkflowFailedError) || !(error.cause instanceof ApplicationFailure)) throw error;
         return error.cause.details?.[0] as RolloutResult;
       });
-      expect(result).toMatchObject({ outcome: 'Failed', counts: { Failed: 1, NotStarted: 2, Succeeded: 1 } });
+      expect(result).toMatchObject({ outcome: 'Failed', counts: { Failed: 1, Succeeded: 1 } });
       expect(steps.called).not.toContain(`precheck ${id}-never`);
       const rows = await rolloutRows(env.client, id);
-      const spent = 'the failure budget was spent first';
-      expect(rows.find(({ resourceId }) => resourceId === `${id}-busy`)?.reason).toBe(
-        `${spent}; stopped before anything was sent`,
-      );
+      expect(rows.find(({ resourceId }) => resourceId === `${id}-busy`)).toMatchObject({
+        outcome: 'NotStarted',
+        reason: expect.stringMatching(reason),
+      });
     },
     false,
   );

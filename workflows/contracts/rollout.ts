@@ -227,6 +227,8 @@ export interface Grant {
   readonly stop: string | null;
   /** With `stop`: what is not started was skipped by a person. */
   readonly skipped?: boolean;
+  /** With `skipped`: the failure budget is spent as well, so that what has started and not sent ends too. */
+  readonly spent?: boolean;
   /** Limits of which no place is left for good: ends of some shards keep them all. */
   readonly full?: readonly string[];
   /** Why nothing is started for now. */
