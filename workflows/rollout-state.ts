@@ -138,6 +138,11 @@ export class RolloutState {
     return this.stopped || this.failures > this.input.budget.max || this.overWave !== null;
   }
 
+  /** Whether a wave may yet begin. */
+  get isMoreToCome(): boolean {
+    return this.waves.some(({ state }) => state === 'Pending');
+  }
+
   /** @throws Error for a wave that there is not, or that is over */
   openWave(index: number): WaveState {
     const wave = this.waves[index - 1];

@@ -145,13 +145,15 @@ class RolloutRun {
     this.show();
   }
 
-  /** While a person has it on hold, no wave begins; a rollout that is over needs nobody to resume it. */
+  /** While a person has it on hold, no wave begins; a rollout that is over, or has no more to come, needs nobody to resume it. */
   async untilGoOn(): Promise<void> {
     const { state } = this;
     if (state.hold === null) return;
     const endsHeld = patched('over-ends-hold');
+    const endsEmpty = patched('skip-ends-hold');
+    const isInVain = () => (endsHeld && state.isOver) || (endsEmpty && !state.isMoreToCome);
     try {
-      await state.running.run(() => condition(() => state.hold === null || (endsHeld && state.isOver)));
+      await state.running.run(() => condition(() => state.hold === null || isInVain()));
     } catch (error) {
       if (!isCancellation(error)) throw error;
       state.stopped = true;

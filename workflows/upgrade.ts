@@ -319,7 +319,7 @@ class UpgradeRun {
   }
 
   private mayFollowOthers(version: string | null): boolean {
-    if (this.input.spec.onOtherTarget !== 'wait') return false;
+    if (!this.waitsForOthers) return false;
     if (CancellationScope.current().consideredCancelled || this.othersFollowed >= MOST_OTHERS) return false;
     this.othersFollowed += 1;
     const { spec } = this.step;
@@ -330,6 +330,11 @@ class UpgradeRun {
     this.adopted = false;
     this.operation = null;
     return true;
+  }
+
+  /** Whether its own turn comes after somebody else's upgrade that led elsewhere. */
+  private get waitsForOthers(): boolean {
+    return this.input.spec.onOtherTarget === 'wait';
   }
 
   /** @throws Error saying why a person's word is not taken now */
@@ -364,8 +369,13 @@ class UpgradeRun {
     const outcome = upgradeOutcome(verified, { providerSays }, adopted, fromVersion);
     const isWhole = outcome === 'Succeeded' || outcome === 'Adopted';
     if (!isWhole && !adopted) this.leftAt = verified.version;
-    const led = this.adopted && verified.verdict === 'not-at-target' ? "somebody else's upgrade led elsewhere: " : '';
-    this.settle(outcome, isWhole ? verified.reason : `${led}${verified.reason}; the provider said: ${this.reason}`);
+    const isLedElsewhere = adopted && verified.verdict === 'not-at-target';
+    const led = isLedElsewhere ? "somebody else's upgrade led elsewhere: " : '';
+    const reason = isWhole ? verified.reason : `${led}${verified.reason}; the provider said: ${this.reason}`;
+    // Nothing of its own was sent, and its turn would have come now.
+    const isStopped = isLedElsewhere && this.waitsForOthers && CancellationScope.current().consideredCancelled;
+    if (isStopped) this.settle('NotStarted', `stopped before its own turn: ${reason}`);
+    else this.settle(outcome, reason);
     return this.end();
   }
 

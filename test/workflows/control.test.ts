@@ -312,6 +312,30 @@ describe('skip', () => {
     });
     expect(result).toMatchObject({ outcome: 'SucceededWithFailures', counts: { Succeeded: 2, Skipped: 4 } });
   });
+
+  it('of the rest of a running wave holds also when the rollout is stopped after it', async () => {
+    const operations = heldOperations();
+    const { result } = await run({ waves: [specs(5), specs(1)], shardSize: 2 }, operations.script, async (handle) => {
+      await operations.followed;
+      await skip(handle, { wave: 1, upgrade: null });
+      await control(handle, 'stop');
+      operations.release();
+    });
+    expect(result).toMatchObject({ outcome: 'Stopped', counts: { Succeeded: 1, Skipped: 4, NotStarted: 1 } });
+  });
+
+  it('of all that is to come ends a rollout that is paused', async () => {
+    const operations = heldOperations();
+    const { result } = await run({ waves: [specs(1), specs(1), specs(1)] }, operations.script, async (handle) => {
+      await operations.followed;
+      await control(handle, 'pause');
+      operations.release();
+      await until(async () => (await statusOf(handle)).waves[0]?.state === 'Done');
+      await skip(handle, { wave: 3, upgrade: null });
+      await skip(handle, { wave: 2, upgrade: null });
+    });
+    expect(result).toMatchObject({ outcome: 'SucceededWithFailures', counts: { Succeeded: 1, Skipped: 2 } });
+  });
 });
 
 describe('skip of a running wave', () => {

@@ -481,6 +481,27 @@ describe('upgrade', () => {
       expect(result).toMatchObject({ outcome: 'NotStarted', reason: 'stopped before anything was sent' });
     });
 
+    it("while it follows somebody else's before its own turn: ends with nothing sent, once that has ended", async () => {
+      const { script, followed, release } = heldOperations();
+      const { result, called } = await run(
+        {
+          ...script,
+          precheck: () => ({ verdict: 'upgrading' }),
+          submit: () => ({ verdict: 'adopted' }),
+          verify: () => ({ verdict: 'not-at-target', version: '1.5', reason: 'not at its target: version 1.5' }),
+        },
+        async (handle) => {
+          await followed;
+          await handle.cancel();
+          release();
+        },
+        { onOtherTarget: 'wait' },
+      );
+      expect(called).toEqual(['precheck', 'submit', 'await', 'verify']);
+      expect(result).toMatchObject({ outcome: 'NotStarted', toVersion: '1.5', failedIn: null });
+      expect(result.reason).toContain("stopped before its own turn: somebody else's upgrade led elsewhere");
+    });
+
     it('after its submit: is followed to the end', async () => {
       const { script, followed, release } = heldOperations();
       const { result, called } = await run(script, async (handle) => {
