@@ -1,7 +1,5 @@
 /** A whole rollout over HTTP against the simulated clouds, on a real Temporal server, with faults. */
 import { Worker } from '@temporalio/worker';
-import { WorkflowFailedError } from '@temporalio/client';
-import { ApplicationFailure } from '@temporalio/common';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../activities/clock.js';
 import { createWorkers } from '../../worker/workers.js';
@@ -10,6 +8,7 @@ import { QUEUES } from '../../workflows/contracts/queues.js';
 import type { RolloutInput, RolloutResult } from '../../workflows/contracts/rollout.js';
 import type { UpgradeSpec } from '../../workflows/contracts/upgrade.js';
 import type { rollout } from '../../workflows/rollout.js';
+import { endedRollout } from '../support/ended.js';
 import { type Clouds, SECRETS, simulatedClouds } from '../support/clouds.js';
 import { type RealEnvironment, realEnvironment, workflowBundle } from '../support/environment.js';
 import { historyText } from '../support/history-text.js';
@@ -69,12 +68,7 @@ async function run(waves: readonly UpgradeSpec[][], budget: RolloutInput['budget
         },
       ],
     });
-    return await handle.result().catch((error: unknown) => {
-      if (error instanceof WorkflowFailedError && error.cause instanceof ApplicationFailure) {
-        return error.cause.details?.[0] as RolloutResult;
-      }
-      throw error;
-    });
+    return await endedRollout(handle);
   } finally {
     workers.shutdown();
     await running;

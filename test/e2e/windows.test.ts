@@ -1,7 +1,5 @@
 /** A rollout that does not finish in its window goes on in the next one; nothing is ever accepted outside. */
 import { activityInfo } from '@temporalio/activity';
-import { WorkflowFailedError } from '@temporalio/client';
-import { ApplicationFailure } from '@temporalio/common';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { systemClock } from '../../activities/clock.js';
 import type { StepDeps } from '../../activities/step.js';
@@ -14,6 +12,7 @@ import { rolloutWorkflowId, shardWorkflowId } from '../../workflows/contracts/id
 import { QUEUES } from '../../workflows/contracts/queues.js';
 import type { RolloutInput, RolloutResult } from '../../workflows/contracts/rollout.js';
 import type { rollout } from '../../workflows/rollout.js';
+import { endedRollout } from '../support/ended.js';
 import { type Clouds, simulatedClouds } from '../support/clouds.js';
 import { type RealEnvironment, realEnvironment, workflowBundle } from '../support/environment.js';
 
@@ -106,13 +105,7 @@ async function run(
       ],
     });
     await meanwhile(id);
-    const result = await handle.result().catch((error: unknown) => {
-      // A rollout in which nothing was done fails its workflow, and says why.
-      if (error instanceof WorkflowFailedError && error.cause instanceof ApplicationFailure) {
-        return error.cause.details?.[0] as RolloutResult;
-      }
-      throw error;
-    });
+    const result = await endedRollout(handle);
     const shard = env.client.workflow.getHandle(shardWorkflowId(id, handle.firstExecutionRunId, 1, 1));
     const { events } = await shard.fetchHistory();
     asked = (events ?? []).filter(

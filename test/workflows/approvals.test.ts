@@ -1,7 +1,6 @@
 /** Who may let what begin: a table, and real workflows for what follows. */
 import type { TestWorkflowEnvironment } from '@temporalio/testing';
-import { ApplicationFailure } from '@temporalio/common';
-import { WorkflowFailedError, type WorkflowHandle, WorkflowUpdateFailedError } from '@temporalio/client';
+import { type WorkflowHandle, WorkflowUpdateFailedError } from '@temporalio/client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Approvals } from '../../workflows/approvals.js';
 import {
@@ -14,9 +13,10 @@ import {
 import { rolloutWorkflowId } from '../../workflows/contracts/ids.js';
 import { MESSAGES } from '../../workflows/contracts/messages.js';
 import { QUEUES } from '../../workflows/contracts/queues.js';
-import type { RolloutInput, RolloutResult, RolloutStatus } from '../../workflows/contracts/rollout.js';
+import type { RolloutInput, RolloutStatus } from '../../workflows/contracts/rollout.js';
 import type { UpgradeSpec } from '../../workflows/contracts/upgrade.js';
 import type { rollout } from '../../workflows/rollout.js';
+import { endedRollout } from '../support/ended.js';
 import { timeSkippingEnvironment } from '../support/environment.js';
 import { type Script, scriptedSteps, spec } from './scripted-steps.js';
 import { withScriptedWorkers } from './scripted-workers.js';
@@ -173,12 +173,7 @@ describe('a rollout that needs approval', () => {
         ],
       });
       await meanwhile(handle);
-      const result = await handle.result().catch((error: unknown) => {
-        if (error instanceof WorkflowFailedError && error.cause instanceof ApplicationFailure) {
-          return error.cause.details?.[0] as RolloutResult;
-        }
-        throw error;
-      });
+      const result = await endedRollout(handle);
       return { result, called: steps.called, status: await statusOf(handle) };
     });
   }

@@ -1,8 +1,6 @@
 /** Walks test/vectors/budget.yaml: through the plan for what it is resolved to, and through real workflows for the rest. */
 import { readFileSync } from 'node:fs';
 import type { TestWorkflowEnvironment } from '@temporalio/testing';
-import { ApplicationFailure } from '@temporalio/common';
-import { WorkflowFailedError } from '@temporalio/client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse, stringify } from 'yaml';
 import { planOf } from '../../plan/plan.js';
@@ -13,6 +11,7 @@ import type { RolloutResult } from '../../workflows/contracts/rollout.js';
 import type { FailureClass } from '../../workflows/contracts/upgrade.js';
 import type { rollout } from '../../workflows/rollout.js';
 import { ACCOUNTS, FAKE_APIS } from '../plan/fake-api.js';
+import { endedRollout } from '../support/ended.js';
 import { timeSkippingEnvironment } from '../support/environment.js';
 import { type Script, scriptedSteps, spec } from './scripted-steps.js';
 import { withScriptedWorkers } from './scripted-workers.js';
@@ -150,12 +149,7 @@ describe.each(vectors)('$name', (vector) => {
           },
         ],
       });
-      return handle.result().catch((error: unknown) => {
-        if (error instanceof WorkflowFailedError && error.cause instanceof ApplicationFailure) {
-          return error.cause.details?.[0] as RolloutResult;
-        }
-        throw error;
-      });
+      return endedRollout(handle);
     };
     // What is asked here is who starts; that workflows replay alike is asked by the others.
     const result = await withScriptedWorkers(env, steps, body, false);

@@ -1,7 +1,6 @@
 /** A person's hand on a rollout: what is sent afterwards, what goes on, and what the status tells. */
 import type { TestWorkflowEnvironment } from '@temporalio/testing';
-import { ApplicationFailure } from '@temporalio/common';
-import { WorkflowFailedError, type WorkflowHandle, WorkflowUpdateFailedError } from '@temporalio/client';
+import { type WorkflowHandle, WorkflowUpdateFailedError } from '@temporalio/client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { keepInventory } from '../../activities/inventory.js';
 import { control as send } from '../../client/control.js';
@@ -14,11 +13,12 @@ import type {
 import { rolloutWorkflowId, shardWorkflowId, upgradeWorkflowId } from '../../workflows/contracts/ids.js';
 import { MESSAGES } from '../../workflows/contracts/messages.js';
 import { QUEUES } from '../../workflows/contracts/queues.js';
-import type { RolloutInput, RolloutResult, RolloutStatus, WavePlan } from '../../workflows/contracts/rollout.js';
+import type { RolloutInput, RolloutStatus, WavePlan } from '../../workflows/contracts/rollout.js';
 import type { UpgradeSpec } from '../../workflows/contracts/upgrade.js';
 import { Control } from '../../workflows/control.js';
 import type { RolloutState } from '../../workflows/rollout-state.js';
 import type { rollout } from '../../workflows/rollout.js';
+import { endedRollout } from '../support/ended.js';
 import { timeSkippingEnvironment } from '../support/environment.js';
 import { asksForHold, heldOperations, type Script, scriptedSteps, spec } from './scripted-steps.js';
 import { withScriptedWorkers } from './scripted-workers.js';
@@ -90,12 +90,7 @@ async function run(
       args: [input],
     });
     await meanwhile(handle, steps.called);
-    const result = await handle.result().catch((error: unknown) => {
-      if (error instanceof WorkflowFailedError && error.cause instanceof ApplicationFailure) {
-        return error.cause.details?.[0] as RolloutResult;
-      }
-      throw error;
-    });
+    const result = await endedRollout(handle);
     return { result, status: await statusOf(handle), called: steps.called };
   });
 }

@@ -1,6 +1,4 @@
 /** A shard through more edges of its windows than one history can hold: it goes on in run after run, as if it were one. */
-import { ApplicationFailure } from '@temporalio/common';
-import { WorkflowFailedError } from '@temporalio/client';
 import { Worker } from '@temporalio/worker';
 import type { TestWorkflowEnvironment } from '@temporalio/testing';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
@@ -11,16 +9,11 @@ import type { RolloutWindows } from '../../workflows/contracts/calendar.js';
 import { rolloutWorkflowId, shardWorkflowId, upgradeWorkflowId } from '../../workflows/contracts/ids.js';
 import { MESSAGES } from '../../workflows/contracts/messages.js';
 import { QUEUES } from '../../workflows/contracts/queues.js';
-import {
-  SHARD_SIZE,
-  type RolloutInput,
-  type RolloutResult,
-  type ShardInput,
-  type ShardResult,
-} from '../../workflows/contracts/rollout.js';
+import { SHARD_SIZE, type RolloutInput, type ShardInput, type ShardResult } from '../../workflows/contracts/rollout.js';
 import type { GateSteps } from '../../workflows/contracts/steps.js';
 import type { UpgradeSpec } from '../../workflows/contracts/upgrade.js';
 import type { rollout } from '../../workflows/rollout.js';
+import { endedRollout } from '../support/ended.js';
 import { timeSkippingEnvironment, workflowBundle } from '../support/environment.js';
 import { rolloutInput, type Script, scriptedSteps, spec } from './scripted-steps.js';
 import { withScriptedWorkers } from './scripted-workers.js';
@@ -102,12 +95,7 @@ async function hourly(plan: Plan, script: Script, meanwhile: (shard: () => strin
     });
     const shard = shardWorkflowId(id, handle.firstExecutionRunId, 1, 1);
     await meanwhile(() => shard);
-    const result = await handle.result().catch((error: unknown) => {
-      if (error instanceof WorkflowFailedError && error.cause instanceof ApplicationFailure) {
-        return error.cause.details?.[0] as RolloutResult;
-      }
-      throw error;
-    });
+    const result = await endedRollout(handle);
     const { ends } = (await env.client.workflow.getHandle(shard).result()) as ShardResult;
     const lengths: number[] = [];
     const carried: number[] = [];

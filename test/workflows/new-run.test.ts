@@ -1,6 +1,4 @@
 /** A shard whose history has become long goes on in a new run, on a real server: nobody that talks to it need know. */
-import { ApplicationFailure } from '@temporalio/common';
-import { WorkflowFailedError } from '@temporalio/client';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { inventorySteps, keepInventory } from '../../activities/inventory.js';
 import type { GateState } from '../../workflows/contracts/calendar.js';
@@ -22,6 +20,7 @@ import {
 import { ATTRIBUTES } from '../../workflows/contracts/search-attributes.js';
 import type { GateSteps, InventorySteps } from '../../workflows/contracts/steps.js';
 import type { rollout } from '../../workflows/rollout.js';
+import { endedRollout } from '../support/ended.js';
 import { type RealEnvironment, realEnvironment } from '../support/environment.js';
 import { heldOperations, rolloutInput, type Script, scriptedSteps, spec } from './scripted-steps.js';
 import { withScriptedWorkers } from './scripted-workers.js';
@@ -77,13 +76,7 @@ async function within<T>(script: Script, body: (shut: Shut) => Promise<T>): Prom
         keepList: (until) => {
           mayRead = until;
         },
-        result: () =>
-          handle.result().catch((error: unknown) => {
-            if (error instanceof WorkflowFailedError && error.cause instanceof ApplicationFailure) {
-              return error.cause.details?.[0] as RolloutResult;
-            }
-            throw error;
-          }),
+        result: () => endedRollout(handle),
       });
     },
     false,

@@ -1,8 +1,6 @@
 import type { TestWorkflowEnvironment } from '@temporalio/testing';
-import { ApplicationFailure } from '@temporalio/common';
-import { WorkflowFailedError, type WorkflowHandle } from '@temporalio/client';
+import type { WorkflowHandle } from '@temporalio/client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { FAILURES } from '../../workflows/contracts/errors.js';
 import { rolloutWorkflowId, shardWorkflowId, upgradeWorkflowId } from '../../workflows/contracts/ids.js';
 import { MESSAGES } from '../../workflows/contracts/messages.js';
 import { QUEUES } from '../../workflows/contracts/queues.js';
@@ -16,6 +14,7 @@ import type {
 import { ATTRIBUTES } from '../../workflows/contracts/search-attributes.js';
 import type { UpgradeSpec } from '../../workflows/contracts/upgrade.js';
 import type { rollout } from '../../workflows/rollout.js';
+import { endedRollout } from '../support/ended.js';
 import { timeSkippingEnvironment } from '../support/environment.js';
 import { heldOperations, type Script, scriptedSteps, spec } from './scripted-steps.js';
 import { withScriptedWorkers } from './scripted-workers.js';
@@ -96,13 +95,7 @@ async function run(
       ],
     });
     await meanwhile(handle);
-    const result = await handle.result().catch((error: unknown) => {
-      if (error instanceof WorkflowFailedError && error.cause instanceof ApplicationFailure) {
-        expect(error.cause.type).toBe(FAILURES.rollout);
-        return error.cause.details?.[0] as RolloutResult;
-      }
-      throw error;
-    });
+    const result = await endedRollout(handle);
     const status = await handle.query<RolloutStatus>(MESSAGES.rolloutStatus);
     const shard = shardWorkflowId(id, handle.firstExecutionRunId, 1, 1);
     const { ends } = await env.client.workflow.getHandle(shard).query<ShardStatus>(MESSAGES.shardStatus);

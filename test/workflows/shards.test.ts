@@ -1,12 +1,11 @@
 /** One wave in several shards, on a real server: limits and budget hold across them, and shards overlap. */
-import { ApplicationFailure } from '@temporalio/common';
-import { WorkflowFailedError } from '@temporalio/client';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { keepInventory } from '../../activities/inventory.js';
 import { rolloutWorkflowId, shardWorkflowId, waveWorkflowId } from '../../workflows/contracts/ids.js';
 import { QUEUES } from '../../workflows/contracts/queues.js';
-import { SHARD_SIZE, type RolloutInput, type RolloutResult } from '../../workflows/contracts/rollout.js';
+import { SHARD_SIZE, type RolloutInput } from '../../workflows/contracts/rollout.js';
 import type { rollout } from '../../workflows/rollout.js';
+import { endedRollout } from '../support/ended.js';
 import { type RealEnvironment, realEnvironment } from '../support/environment.js';
 import { type Script, scriptedSteps, spec } from './scripted-steps.js';
 import { withScriptedWorkers } from './scripted-workers.js';
@@ -91,12 +90,7 @@ async function run(plan: Plan, script: Script = {}) {
         taskQueue: QUEUES.main,
         args: [input],
       });
-      const result = await handle.result().catch((error: unknown) => {
-        if (error instanceof WorkflowFailedError && error.cause instanceof ApplicationFailure) {
-          return error.cause.details?.[0] as RolloutResult;
-        }
-        throw error;
-      });
+      const result = await endedRollout(handle);
       return { id, input, result, flight, runId: handle.firstExecutionRunId };
     },
     plan.replays ?? true,
@@ -196,12 +190,7 @@ it.each([
       taskQueue: QUEUES.main,
       args: [await keepInventory(env.client, input, 2)],
     });
-    const result = await handle.result().catch((error: unknown) => {
-      if (error instanceof WorkflowFailedError && error.cause instanceof ApplicationFailure) {
-        return error.cause.details?.[0] as RolloutResult;
-      }
-      throw error;
-    });
+    const result = await endedRollout(handle);
     expect(result.counts).toEqual(counts);
     expect(flight.peak.get('later') ?? 0).toBe(most);
   });

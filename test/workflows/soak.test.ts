@@ -1,7 +1,6 @@
 /** What follows a wave that soaks: when the next one begins, what people may do meanwhile, and how it ends. */
 import type { TestWorkflowEnvironment } from '@temporalio/testing';
-import { ApplicationFailure } from '@temporalio/common';
-import { WorkflowFailedError, type WorkflowHandle, WorkflowUpdateFailedError } from '@temporalio/client';
+import { type WorkflowHandle, WorkflowUpdateFailedError } from '@temporalio/client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type {
   Approval,
@@ -23,6 +22,7 @@ import {
   span,
 } from '../../workflows/contracts/soak.js';
 import type { rollout } from '../../workflows/rollout.js';
+import { endedRollout } from '../support/ended.js';
 import { timeSkippingEnvironment } from '../support/environment.js';
 import { type Script, scriptedSteps, spec } from './scripted-steps.js';
 import { withScriptedWorkers } from './scripted-workers.js';
@@ -71,12 +71,7 @@ async function run(
     let result: RolloutResult;
     try {
       await meanwhile(handle, steps.called);
-      result = await handle.result().catch((error: unknown) => {
-        if (error instanceof WorkflowFailedError && error.cause instanceof ApplicationFailure) {
-          return error.cause.details?.[0] as RolloutResult;
-        }
-        throw error;
-      });
+      result = await endedRollout(handle);
     } finally {
       // The worker ends when its activities have.
       for (const release of releases.splice(0)) release();

@@ -1,14 +1,12 @@
 /** What has begun and not sent when a loose budget is spent, on a real server, which knows of requests to cancel. */
-import { WorkflowFailedError } from '@temporalio/client';
-import { ApplicationFailure } from '@temporalio/common';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { keepInventory } from '../../activities/inventory.js';
 import { skip } from '../../client/control.js';
 import { rolloutRows } from '../../client/rows.js';
 import { rolloutWorkflowId } from '../../workflows/contracts/ids.js';
 import { QUEUES } from '../../workflows/contracts/queues.js';
-import type { RolloutResult } from '../../workflows/contracts/rollout.js';
 import type { rollout } from '../../workflows/rollout.js';
+import { endedRollout } from '../support/ended.js';
 import { type RealEnvironment, realEnvironment } from '../support/environment.js';
 import { reset } from '../support/reset.js';
 import { heldOperations, rolloutInput, scriptedSteps } from './scripted-steps.js';
@@ -81,10 +79,7 @@ it.each<[string, string, RegExp, Case]>([
       expect(await busy.result()).toMatchObject({ outcome: 'NotStarted' });
       sent.release();
 
-      const result: RolloutResult = await handle.result().catch((error: unknown) => {
-        if (!(error instanceof WorkflowFailedError) || !(error.cause instanceof ApplicationFailure)) throw error;
-        return error.cause.details?.[0] as RolloutResult;
-      });
+      const result = await endedRollout(handle);
       expect(result).toMatchObject({ outcome: 'Failed', counts: { Failed: 1, Succeeded: 1 } });
       expect(steps.called).not.toContain(`precheck ${id}-never`);
       const rows = await rolloutRows(env.client, id);

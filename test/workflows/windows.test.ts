@@ -1,6 +1,4 @@
 /** Rollouts within windows, margins and bounds: when each upgrade is submitted, and what becomes of those that are not. */
-import type { WorkflowFailedError } from '@temporalio/client';
-import { ApplicationFailure } from '@temporalio/common';
 import type { TestWorkflowEnvironment } from '@temporalio/testing';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { recurrenceOf } from '../../calendar/forms.js';
@@ -12,6 +10,7 @@ import { QUEUES } from '../../workflows/contracts/queues.js';
 import type { RolloutInput, RolloutResult, ShardResult, UpgradeEnd } from '../../workflows/contracts/rollout.js';
 import type { GateSteps } from '../../workflows/contracts/steps.js';
 import type { rollout } from '../../workflows/rollout.js';
+import { endedRollout } from '../support/ended.js';
 import { timeSkippingEnvironment } from '../support/environment.js';
 import { rolloutInput, type Script, scriptedSteps } from './scripted-steps.js';
 import { withScriptedWorkers } from './scripted-workers.js';
@@ -98,12 +97,7 @@ async function run(
       taskQueue: QUEUES.main,
       args: [input],
     });
-    const result = await handle.result().catch((error: unknown) => {
-      // A rollout in which nothing was done fails its workflow, and says why.
-      const { cause } = error as WorkflowFailedError;
-      if (cause instanceof ApplicationFailure) return cause.details?.[0] as RolloutResult;
-      throw error;
-    });
+    const result = await endedRollout(handle);
     const ends: UpgradeEnd[] = [];
     for (const wave of ids.keys()) {
       const shard = env.client.workflow.getHandle(shardWorkflowId(name, handle.firstExecutionRunId, wave + 1, 1));
