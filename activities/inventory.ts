@@ -20,6 +20,7 @@ import {
 import { ATTRIBUTES } from '../workflows/contracts/search-attributes.js';
 import type { InventorySteps } from '../workflows/contracts/steps.js';
 import { drawn, drawsOf, limitsOf, providesOf } from '../workflows/limits.js';
+import { GROUP } from '../workflows/lost-places.js';
 
 /** @throws ApplicationFailure that is not retried when the server no longer has it. */
 export const inventorySteps: InventorySteps = {
@@ -59,8 +60,9 @@ const NOT_BEFORE = '366 days';
 
 /**
  * Puts the upgrades of a rollout that is about to start where any worker can read them: into the inputs of workflows,
- * one for each shard. The rollout's own input then holds references. What a wave provides, its queue and whether it has one
- * gate are made from its upgrades, whatever was given: a retry has fewer of them than the wave that it was made from.
+ * one for each shard. The rollout's own input then holds references. What a wave provides, its queue, whether it has one
+ * gate and the limits of its groups are made from its upgrades, whatever was given: a retry has fewer of them than the wave
+ * that it was made from, and lower limits where a place is lost.
  *
  * @param size of a shard; smaller ones are for tests
  * @param key in the ids; given, it replaces what an earlier try has put there
@@ -73,9 +75,10 @@ export async function keepInventory(
 ): Promise<RolloutInput> {
   const planned = input.waves.map(({ provides: _provides, queue: _queue, oneGate: _oneGate, ...wave }) => {
     const shards = inShards(wave.upgrades ?? [], size);
-    const parted = Object.entries(partedGroups(shards)).map(([name, max]) => [`group:${name}`, max] as const);
+    const written = Object.entries(wave.limits ?? {}).filter(([name]) => !name.startsWith(GROUP));
+    const parted = Object.entries(partedGroups(shards)).map(([name, max]) => [`${GROUP}${name}`, max] as const);
     const provides = providesOf(wave.upgrades ?? []);
-    const limits = { ...wave.limits, ...Object.fromEntries(parted) };
+    const limits = Object.fromEntries([...written, ...parted]);
     const queue = commonQueue((wave.upgrades ?? []).map((spec) => spec.queue));
     const more = {
       ...(provides.length === 0 ? {} : { provides }),

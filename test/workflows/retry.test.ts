@@ -4,13 +4,20 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { driftFrom } from '../../activities/drift.js';
 import { keepInventory } from '../../activities/inventory.js';
 import { control, skip } from '../../client/control.js';
+import { upgradesOf } from '../../client/inventory.js';
 import { retry } from '../../client/retry.js';
 import { rolloutRows } from '../../client/rows.js';
 import { inputOf } from '../../temporal/reads.js';
 import { rolloutWorkflowId } from '../../workflows/contracts/ids.js';
 import { MESSAGES } from '../../workflows/contracts/messages.js';
 import { QUEUES } from '../../workflows/contracts/queues.js';
-import type { RolloutInput, RolloutResult, RolloutStatus, WavePlan } from '../../workflows/contracts/rollout.js';
+import {
+  SHARD_SIZE,
+  type RolloutInput,
+  type RolloutResult,
+  type RolloutStatus,
+  type WavePlan,
+} from '../../workflows/contracts/rollout.js';
 import type { UpgradeSpec } from '../../workflows/contracts/upgrade.js';
 import type { rollout } from '../../workflows/rollout.js';
 import { type RealEnvironment, realEnvironment } from '../support/environment.js';
@@ -172,12 +179,17 @@ it('who started what is tried again may not approve the retry, nor a retry of th
 });
 
 /** A rollout of several waves that tolerates nothing, once it has ended. */
-async function beginWaves(id: string, waves: readonly WavePlan[], more: Partial<RolloutInput> = {}) {
+async function beginWaves(
+  id: string,
+  waves: readonly WavePlan[],
+  more: Partial<RolloutInput> = {},
+  shardSize = SHARD_SIZE,
+) {
   const input = { ...rolloutInput(id, { ids: [], concurrency: 2 }, { max: 0, mode: 'strict' }), ...more, waves };
   return env.client.workflow.start<typeof rollout>('rollout', {
     workflowId: rolloutWorkflowId(id),
     taskQueue: QUEUES.main,
-    args: [await keepInventory(env.client, input)],
+    args: [await keepInventory(env.client, input, shardSize)],
   });
 }
 
@@ -255,6 +267,30 @@ it('a member of a group that serves nobody keeps its place, and is tried again f
     const apart = [wave('one', ...pair('left')), wave('two', ...pair('right'))];
     await ended(await beginWaves('apart', apart, { budget }));
     await expect(retry(env.client, 'apart', ['failed'], ana)).rejects.toThrow('left is in group pair');
+  });
+});
+
+it('a group that was spread over shards has no more places in a retry than its members have left', async () => {
+  const steps = scriptedSteps({
+    submit: ({ spec: { resource } }) =>
+      resource.id === 'kept-b' ? { verdict: 'busy', reason: 'backup', operation: null } : {},
+    verify: ({ spec: { resource } }) => (resource.id === 'kept-a' ? { verdict: 'unhealthy', reason: 'down' } : {}),
+  });
+  await withScriptedWorkers(env, steps, async () => {
+    const upgrades = ['a', 'b', 'c', 'd'].map((id) => ({ ...spec(`kept-${id}`), groups: { parted: 2 } }));
+    const limited = { ...wave('one', ...upgrades), limits: { 'account:prod': 3 } };
+    const parent = await beginWaves('parted', [limited], { budget: { max: 0, mode: 'loose' } }, 1);
+    const { waves } = await inputOf<RolloutInput>(env.client, parent.workflowId, parent.firstExecutionRunId);
+    expect(waves[0]?.limits).toEqual({ 'account:prod': 3, 'group:parted': 2 });
+    await ended(parent);
+
+    const again = await retry(env.client, 'parted', ['skipped'], ana);
+    const retried = await inputOf<RolloutInput>(env.client, again.workflowId, again.runId);
+    const [rest] = retried.waves;
+    expect(rest?.limits).toEqual({ 'account:prod': 3 });
+    const groups = (await upgradesOf(env.client, rest as WavePlan)).map((one) => one.groups);
+    expect(groups).toEqual(groups.map(() => ({ parted: 1 })));
+    await env.client.workflow.getHandle(again.workflowId).terminate();
   });
 });
 
