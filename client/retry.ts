@@ -15,7 +15,7 @@ import { count } from './render/text.js';
 import { readRows, resultOfRow } from './rows.js';
 import { describeRun } from './server-reads.js';
 import { NotTakenError } from './upgrades.js';
-import { goodIn, hasEnded, isGood, type ResourceRow } from './views.js';
+import { goodIn, hasEnded, isGood, isInFlight, type ResourceRow, type RolloutView } from './views.js';
 
 /** Which upgrades of an ended rollout are tried again. */
 export const RETRIED: Readonly<Record<'failed' | 'skipped', readonly Outcome[]>> = {
@@ -27,6 +27,9 @@ export const RETRIED: Readonly<Record<'failed' | 'skipped', readonly Outcome[]>>
 const SOAKED: readonly SoakStatus['state'][] = ['Done', 'Waived', 'Skipped'];
 /** After these a resource may serve nobody. */
 const UNWELL: readonly (Outcome | null)[] = ['Failed', 'Held'];
+
+/** So many ids stand in a refusal. */
+const SHOWN = 3;
 
 /** What is tried again from another version than the plan had read: our own submit has led it there. */
 export interface LeftOver {
@@ -41,8 +44,8 @@ export interface LeftOver {
  * way begins where that left it, and is refused as drift at any other version.
  *
  * @returns with `upgrades`, how many it has: what is tried again, and what soaks with it
- * @throws UnknownRolloutError; NotTakenError when it still runs, nothing is left to try, what is tried waits for what is
- *   not, its group has no place for it, no window opens for any of it, or nobody is left who may approve it
+ * @throws UnknownRolloutError; NotTakenError when it or an upgrade of it still runs, nothing is left to try, what is tried
+ *   waits for what is not, its group has no place for it, no window opens for any of it, or nobody is left who may approve it
  */
 export async function retry(
   client: Client,
@@ -52,9 +55,7 @@ export async function retry(
 ): Promise<StartedRollout & { readonly upgrades: number; readonly leftOver: readonly LeftOver[] }> {
   const run = await describeRollout(client, rollout);
   const { view, rows } = await readRows(client, rollout);
-  if (!hasEnded(view)) {
-    throw new NotTakenError(`rollout ${rollout} is ${view.state}: only what has ended is tried again (stop it first)`);
-  }
+  checkEnded(view, rows);
   const input = await inputOf<RolloutInput>(client, run.workflowId, run.runId);
   const outcomes = which.flatMap((one) => RETRIED[one]);
   const wanted = new Set(
@@ -183,6 +184,21 @@ function inGroups(
     const isFirst = (spec: UpgradeSpec) => spec.groups !== undefined && isUnwell(spec);
     return [...placed.filter(isFirst), ...placed.filter((spec) => !isFirst(spec))];
   });
+}
+
+/** @throws NotTakenError while it runs, or anything of it does: what was sent outlasts a rollout that was terminated */
+function checkEnded(view: RolloutView, rows: readonly ResourceRow[]): void {
+  const { rollout, state } = view;
+  if (!hasEnded(view)) {
+    throw new NotTakenError(`rollout ${rollout} is ${state}: only what has ended is tried again (stop it first)`);
+  }
+  const flying = rows.filter(isInFlight).map(({ resourceId }) => resourceId);
+  if (flying.length === 0) return;
+  const shown = [...flying.slice(0, SHOWN), ...(flying.length > SHOWN ? ['…'] : [])].join(', ');
+  throw new NotTakenError(
+    `rollout ${rollout} has ${count(flying.length, 'upgrade')} in flight still (${shown}): try again when all have ended ` +
+      `(\`uplift status ${rollout}\` shows them, \`uplift resolve\` ends one that is held)`,
+  );
 }
 
 /** @throws NotTakenError when too few are left who may approve what needs approval */

@@ -7,8 +7,9 @@ import { control, skip } from '../../client/control.js';
 import { upgradesOf } from '../../client/inventory.js';
 import { retry } from '../../client/retry.js';
 import { rolloutRows } from '../../client/rows.js';
+import { NotTakenError, resolveUpgrade } from '../../client/upgrades.js';
 import { inputOf } from '../../temporal/reads.js';
-import { rolloutWorkflowId } from '../../workflows/contracts/ids.js';
+import { rolloutWorkflowId, upgradeWorkflowId, waveWorkflowId } from '../../workflows/contracts/ids.js';
 import { MESSAGES } from '../../workflows/contracts/messages.js';
 import { QUEUES } from '../../workflows/contracts/queues.js';
 import {
@@ -21,7 +22,7 @@ import {
 import type { UpgradeSpec } from '../../workflows/contracts/upgrade.js';
 import type { rollout } from '../../workflows/rollout.js';
 import { type RealEnvironment, realEnvironment } from '../support/environment.js';
-import { rolloutInput, scriptedSteps, spec } from './scripted-steps.js';
+import { heldOperations, rolloutInput, scriptedSteps, spec } from './scripted-steps.js';
 import { withScriptedWorkers } from './scripted-workers.js';
 
 let env: RealEnvironment;
@@ -234,6 +235,50 @@ it('a wave that has not soaked does so before a later one is tried again', async
     expect(steps.called.filter((call) => call.startsWith('submit'))).toEqual(['submit canary', 'submit rest']);
   });
 });
+
+it.each(['rollout', 'wave'] as const)(
+  'nothing is tried again while what a terminated %s sent is in flight',
+  async (what) => {
+    const { script, followed, release } = heldOperations();
+    const [first, second] = [spec(`${what}-1`), spec(`${what}-2`)];
+    const steps = scriptedSteps({
+      awaitOperation: ({ spec: { resource } }) => (resource.id === first.resource.id ? script.awaitOperation() : {}),
+      verify: ({ spec: { resource } }) =>
+        resource.id === first.resource.id ? { verdict: 'unreadable', version: null, reason: 'HTTP 503' } : {},
+    });
+    await withScriptedWorkers(env, steps, async () => {
+      const id = `flying-${what}`;
+      const upgrades = [first, second].map((one) => ({ ...one, groups: { pair: 1 } }));
+      const parent = await beginWaves(id, [wave('one', ...upgrades)]);
+      await followed;
+      const { workflowId } =
+        what === 'rollout' ? parent : { workflowId: waveWorkflowId(id, parent.firstExecutionRunId, 1) };
+      await env.client.workflow.getHandle(workflowId).terminate('by hand');
+      await ended(parent);
+      const phases = async () => (await rolloutRows(env.client, id)).map(({ phase }) => phase);
+      await expect.poll(phases, { timeout: 60_000 }).toEqual(['Await', 'Ended']);
+      const tryAgain = () =>
+        retry(env.client, id, ['failed', 'skipped'], ana).catch((error: unknown) =>
+          error instanceof NotTakenError ? error.message : error,
+        );
+      const refusal = `rollout ${id} has 1 upgrade in flight still (${what}-1): try again when all have ended`;
+      const answer = await tryAgain();
+      // Also where it should have been refused, so that the workers come to an end.
+      release();
+      expect(answer).toContain(refusal);
+      await expect.poll(phases, { timeout: 60_000 }).toEqual(['Held', 'Ended']);
+      expect(await tryAgain()).toContain(refusal);
+
+      const upgrade = upgradeWorkflowId(first.resource);
+      await resolveUpgrade(env.client, upgrade, { ...ana, as: 'done' });
+      await ended(env.client.workflow.getHandle(upgrade));
+      const again = await retry(env.client, id, ['failed', 'skipped'], ana);
+      expect(again.upgrades).toBe(1);
+      await ended(env.client.workflow.getHandle(again.workflowId));
+      expect(steps.called).toContain(`submit ${what}-2`);
+    });
+  },
+);
 
 it('a member of a group that serves nobody keeps its place, and is tried again first', async () => {
   let isMended = false;
