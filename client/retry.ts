@@ -5,7 +5,7 @@ import { inputOf, mapAtOnce } from '../temporal/reads.js';
 import type { RolloutWindows } from '../workflows/contracts/calendar.js';
 import { whyNoQuorum } from '../workflows/contracts/control.js';
 import { rolloutWorkflowId, upgradeWorkflowId } from '../workflows/contracts/ids.js';
-import type { RolloutInput, WaveStatus } from '../workflows/contracts/rollout.js';
+import type { RolloutInput, WavePlan } from '../workflows/contracts/rollout.js';
 import type { SoakStatus } from '../workflows/contracts/soak.js';
 import { FAILED_OUTCOMES, type Outcome, type UpgradeSpec } from '../workflows/contracts/upgrade.js';
 import type { Signed } from './control.js';
@@ -15,7 +15,7 @@ import { count } from './render/text.js';
 import { readRows, resultOfRow } from './rows.js';
 import { describeRun } from './server-reads.js';
 import { NotTakenError } from './upgrades.js';
-import { goodIn, hasEnded, isGood, isInFlight, type ResourceRow, type RolloutView } from './views.js';
+import { goodIn, hasEnded, isGood, isInFlight, type ResourceRow, type RolloutView, type WaveView } from './views.js';
 
 /** Which upgrades of an ended rollout are tried again. */
 export const RETRIED: Readonly<Record<'failed' | 'skipped', readonly Outcome[]>> = {
@@ -45,7 +45,8 @@ export interface LeftOver {
  *
  * @returns with `upgrades`, how many it has: what is tried again, and what soaks with it
  * @throws UnknownRolloutError; NotTakenError when it or an upgrade of it still runs, nothing is left to try, what is tried
- *   waits for what is not, its group has no place for it, no window opens for any of it, or nobody is left who may approve it
+ *   waits for what is not, its group has no place for it, nothing would soak before it, no window opens for any of it, or
+ *   nobody is left who may approve it
  */
 export async function retry(
   client: Client,
@@ -73,8 +74,9 @@ export async function retry(
   const known = new Map(rows.map(({ workflowId, outcome }) => [workflowId, outcome]));
   const outcomeOf = ({ resource }: UpgradeSpec) => known.get(upgradeWorkflowId(resource)) ?? null;
   const isWanted = ({ resource }: UpgradeSpec) => wanted.has(upgradeWorkflowId(resource));
-  const soaksAnew = unsoaked(view.waves, (at) => lists[at]?.some(isWanted) === true);
+  const soaksAnew = unsoaked(input.waves, view.waves, (at) => lists[at]?.some(isWanted) === true);
   const isTaken = (spec: UpgradeSpec, at: number) => isWanted(spec) || (soaksAnew.has(at) && isGood(outcomeOf(spec)));
+  for (const at of soaksAnew) checkSoak(input.waves[at]?.name, lists[at] ?? [], (spec) => isTaken(spec, at), outcomeOf);
   const taken = inGroups(
     lists.map((list, at) => list.filter((spec) => isTaken(spec, at))),
     lists.flat(),
@@ -118,14 +120,19 @@ export async function retry(
 
 /**
  * The waves whose soak is still to come before a later one is tried again: what reached its target there is taken along,
- * found at it, and soaks.
+ * found at it, and soaks. Of a rollout that was terminated nobody may know how far a soak was: it is still to come then.
  *
  * @returns their places, from 0
  */
-function unsoaked(waves: readonly WaveStatus[], isTried: (at: number) => boolean): ReadonlySet<number> {
-  const places = waves.flatMap(({ soak }, at) => {
-    const isDue = soak !== undefined && !SOAKED.includes(soak.state);
-    return isDue && waves.some((_, later) => later > at && isTried(later)) ? [at] : [];
+function unsoaked(
+  plans: readonly WavePlan[],
+  waves: readonly WaveView[],
+  isTried: (at: number) => boolean,
+): ReadonlySet<number> {
+  const places = plans.flatMap(({ soak }, at) => {
+    const state = waves[at]?.soak?.state;
+    const isDue = soak !== undefined && (state === undefined || !SOAKED.includes(state));
+    return isDue && plans.some((_, later) => later > at && isTried(later)) ? [at] : [];
   });
   return new Set(places);
 }
@@ -198,6 +205,20 @@ function checkEnded(view: RolloutView, rows: readonly ResourceRow[]): void {
   throw new NotTakenError(
     `rollout ${rollout} has ${count(flying.length, 'upgrade')} in flight still (${shown}): try again when all have ended ` +
       `(\`uplift status ${rollout}\` shows them, \`uplift resolve\` ends one that is held)`,
+  );
+}
+
+/** @throws NotTakenError when nothing of a wave that was begun would soak before what comes after it */
+function checkSoak(
+  name: string | undefined,
+  specs: readonly UpgradeSpec[],
+  isTaken: (spec: UpgradeSpec) => boolean,
+  outcomeOf: (spec: UpgradeSpec) => Outcome | null,
+): void {
+  const wasBegun = (spec: UpgradeSpec) => !RETRIED.skipped.some((outcome) => outcome === outcomeOf(spec));
+  if (specs.some(isTaken) || !specs.some(wasBegun)) return;
+  throw new NotTakenError(
+    `wave ${name} has not soaked, and nothing of it is tried again: retry its failed ones as well`,
   );
 }
 

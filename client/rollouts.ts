@@ -26,7 +26,7 @@ import { TaskTaken } from '../temporal/handed-back.js';
 import { holdOf } from '../temporal/hold.js';
 import { childrenOf, inputOf, mapAtOnce } from '../temporal/reads.js';
 import { ask, describeRun, endOf, findRuns, latestRuns, quoted } from './server-reads.js';
-import { liveSoak, type LiveSoak, serversSoak, withLiveSoak } from './soaks.js';
+import { endedSoak, liveSoak, type LiveSoak, serversSoak, withLiveSoak } from './soaks.js';
 import { failedIn, nextChange, type RolloutView, WAVE_OVER, whyNow } from './views.js';
 
 /** How long a worker may take to answer before the server is asked instead. */
@@ -197,7 +197,7 @@ async function wavesFromServer(
       workflowId: idOf(at),
       total: ids.length,
       ...(standing ?? notBegun),
-      ...serversSoak(input.waves, live, at),
+      ...(isOver ? endedSoak(told?.waves[at]?.soak) : serversSoak(input.waves, live, at)),
     };
   });
 }

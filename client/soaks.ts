@@ -57,3 +57,10 @@ export function serversSoak(
   if (plan === undefined || live === null || live.progress?.wave !== at + 1) return {};
   return { soak: { forMs: plan.forMs, state: 'Running', progress: live.progress, startedAt: null, endedAt: null } };
 }
+
+/** Of a rollout that was terminated, as it last told it: nobody observes any more, and what was to come does not. */
+export function endedSoak(told: SoakStatus | undefined): { readonly soak?: SoakStatus } {
+  if (told === undefined) return {};
+  const state = told.state === 'Running' ? 'Stopped' : told.state === 'Pending' ? 'NotStarted' : told.state;
+  return { soak: { ...told, state } };
+}

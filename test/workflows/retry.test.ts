@@ -6,6 +6,7 @@ import { keepInventory } from '../../activities/inventory.js';
 import { control, skip } from '../../client/control.js';
 import { upgradesOf } from '../../client/inventory.js';
 import { retry } from '../../client/retry.js';
+import { rolloutStatus } from '../../client/rollouts.js';
 import { rolloutRows } from '../../client/rows.js';
 import { NotTakenError, resolveUpgrade } from '../../client/upgrades.js';
 import { inputOf } from '../../temporal/reads.js';
@@ -234,6 +235,107 @@ it('a wave that has not soaked does so before a later one is tried again', async
     expect(submittedBefore).toEqual(['submit canary']);
     expect(steps.called.filter((call) => call.startsWith('submit'))).toEqual(['submit canary', 'submit rest']);
   });
+});
+
+it('a soak that a terminated rollout has not passed is still to come, and one that it has is not', async () => {
+  let soaks: () => void = () => undefined;
+  const soaked = new Promise<void>((resolve) => {
+    soaks = resolve;
+  });
+  const { script, followed, release } = heldOperations();
+  const steps = scriptedSteps({
+    soak: ({ rollout: of }) => (of === 'ended-soaking' ? soaked.then(() => ({})) : {}),
+    awaitOperation: ({ spec: { resource } }) => (resource.id === 'passed-rest' ? script.awaitOperation() : {}),
+  });
+  const waves = (name: string) => [
+    { ...wave('one', spec(`${name}-canary`)), soak: SOAK },
+    wave('two', spec(`${name}-rest`), spec(`${name}-last`)),
+  ];
+  const triedAgain = async (rollout: string) => {
+    const { workflowId, runId } = await retry(env.client, rollout, ['skipped'], ana);
+    const input = await inputOf<RolloutInput>(env.client, workflowId, runId);
+    return { workflowId, tried: input.waves.map(({ name, parts }) => [name, parts?.[0]?.total]) };
+  };
+  const both = [
+    ['one', 1],
+    ['two', 2],
+  ];
+  await withScriptedWorkers(env, steps, async () => {
+    const soaking = await beginWaves('ended-soaking', waves('soaking'));
+    await expect.poll(() => steps.called, { timeout: 60_000 }).toContain('soak 1');
+    await soaking.terminate();
+    soaks();
+    const { waves: told } = await rolloutStatus(env.client, 'ended-soaking');
+    expect(told[0]?.soak?.state).toBe('Stopped');
+    steps.called.splice(0);
+    const again = await triedAgain('ended-soaking');
+    expect(again.tried).toEqual(both);
+    await ended(env.client.workflow.getHandle(again.workflowId));
+    const order = steps.called.filter((call) => call.startsWith('soak') || call === 'submit soaking-rest');
+    expect(order).toEqual(['soak 1', 'submit soaking-rest']);
+
+    const passed = await beginWaves('ended-soaked', waves('passed'));
+    await followed;
+    await passed.terminate();
+    release();
+    await env.client.workflow.getHandle(upgradeWorkflowId(spec('passed-rest').resource)).result();
+    const without = await triedAgain('ended-soaked');
+    expect(without.tried).toEqual([['two', 1]]);
+    await ended(env.client.workflow.getHandle(without.workflowId));
+  });
+
+  // Without a worker nobody knows how far it was.
+  const unknown = await triedAgain('ended-soaking');
+  expect(unknown.tried).toEqual(both);
+  await env.client.workflow.getHandle(unknown.workflowId).terminate();
+});
+
+it('nothing is tried again after a soak that nothing would pass', async () => {
+  const steps = scriptedSteps({
+    verify: ({ spec: { resource } }) => (resource.id === 'hollow' ? { verdict: 'unhealthy', reason: 'down' } : {}),
+  });
+  await withScriptedWorkers(env, steps, async () => {
+    const waves = [{ ...wave('canary', spec('hollow')), soak: SOAK }, wave('rest', spec('behind'))];
+    await ended(await beginWaves('hollow', waves));
+    await expect(retry(env.client, 'hollow', ['skipped'], ana)).rejects.toThrow(
+      'wave canary has not soaked, and nothing of it is tried again: retry its failed ones as well',
+    );
+    const again = await retry(env.client, 'hollow', ['failed', 'skipped'], ana);
+    expect(again.upgrades).toBe(2);
+    await ended(env.client.workflow.getHandle(again.workflowId));
+  });
+});
+
+it('a wave that was left out has no soak, also where its rollout was terminated', async () => {
+  const { script, followed, release } = heldOperations();
+  let goOn: () => void = () => undefined;
+  const skipped = new Promise<void>((resolve) => {
+    goOn = resolve;
+  });
+  const steps = scriptedSteps({
+    precheck: ({ spec: { resource } }) => (resource.id === 'early' ? skipped.then(() => ({})) : {}),
+    awaitOperation: ({ spec: { resource } }) => (resource.id === 'flies' ? script.awaitOperation() : {}),
+    verify: ({ spec: { resource } }) => (resource.id === 'flies' ? { verdict: 'unhealthy', reason: 'down' } : {}),
+  });
+  await withScriptedWorkers(env, steps, async () => {
+    const waves = [
+      wave('early', spec('early')),
+      { ...wave('canary', spec('untouched')), soak: SOAK },
+      wave('rest', spec('flies')),
+    ];
+    const parent = await beginWaves('left-out', waves);
+    await skip(env.client, 'left-out', { wave: 'canary' }, ana);
+    goOn();
+    await followed;
+    await parent.terminate();
+    release();
+    await ended(env.client.workflow.getHandle(upgradeWorkflowId(spec('flies').resource)));
+  });
+
+  // Without a worker nobody knows that it had none.
+  const again = await retry(env.client, 'left-out', ['failed'], ana);
+  expect(again.upgrades).toBe(1);
+  await env.client.workflow.getHandle(again.workflowId).terminate();
 });
 
 it.each(['rollout', 'wave'] as const)(
