@@ -253,10 +253,16 @@ export function leftOut(
       .filter(({ outcome }) => outcome === 'Skipped' || outcome === 'NotStarted')
       .map((row) => ({
         outcome: row.outcome,
-        reason: (resultOf(row)?.reason ?? row.reason) || 'not known',
+        reason: wholeReason(row, resultOf(row)),
         id: row.resourceId,
       })),
   );
+}
+
+/** As its shard tells it, which knows also who called it back; the upgrade's own where that is cut, or not known. */
+function wholeReason({ reason }: ResourceRow, result: UpgradeResult | null): string {
+  const isWhole = reason !== '' && !reason.endsWith('…');
+  return (isWhole ? reason : (result?.reason ?? reason)) || 'not known';
 }
 
 /** Resources that went on although they were not as planned any more, by the differences that the plan lets pass. */

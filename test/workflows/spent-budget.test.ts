@@ -2,7 +2,8 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { keepInventory } from '../../activities/inventory.js';
 import { skip } from '../../client/control.js';
-import { rolloutRows } from '../../client/rows.js';
+import { renderReport } from '../../client/render/report.js';
+import { rolloutReport } from '../../client/rows.js';
 import { rolloutWorkflowId } from '../../workflows/contracts/ids.js';
 import { QUEUES } from '../../workflows/contracts/queues.js';
 import type { rollout } from '../../workflows/rollout.js';
@@ -82,11 +83,10 @@ it.each<[string, string, RegExp, Case]>([
       const result = await endedRollout(handle);
       expect(result).toMatchObject({ outcome: 'Failed', counts: { Failed: 1, Succeeded: 1 } });
       expect(steps.called).not.toContain(`precheck ${id}-never`);
-      const rows = await rolloutRows(env.client, id);
-      expect(rows.find(({ resourceId }) => resourceId === `${id}-busy`)).toMatchObject({
-        outcome: 'NotStarted',
-        reason: expect.stringMatching(reason),
-      });
+      const report = await rolloutReport(env.client, id);
+      const row = report.rows.find(({ resourceId }) => resourceId === `${id}-busy`);
+      expect(row).toMatchObject({ outcome: 'NotStarted', reason: expect.stringMatching(reason) });
+      expect(renderReport(report, Date.now())).toContain(`| NotStarted | ${row?.reason} | 1 |`);
     },
     false,
   );
