@@ -26,7 +26,9 @@ export type Decision =
   | { readonly do: 'send' }
   | { readonly do: 'follow'; readonly operation: Operation; readonly own: boolean; readonly reason: string }
   | { readonly do: 'done'; readonly own: boolean; readonly reason: string }
-  | { readonly do: 'look-again' | 'wait' | 'refuse' | 'drifted'; readonly reason: string };
+  /** `unwell`: as it is now the resource serves nobody. */
+  | { readonly do: 'wait' | 'refuse'; readonly reason: string; readonly unwell?: true }
+  | { readonly do: 'look-again' | 'drifted'; readonly reason: string };
 
 /** Evidence in, verdict out. Says `send` only when no earlier send can be alive and the resource is as planned. */
 export function decide(evidence: Evidence): Decision {
@@ -66,7 +68,7 @@ export function decide(evidence: Evidence): Decision {
       return { do: 'wait', reason: `busy: ${inStatus}` };
     case 'stopped':
     case 'broken':
-      return { do: 'refuse', reason: `takes no upgrade: ${inStatus}` };
+      return { do: 'refuse', reason: `takes no upgrade: ${inStatus}`, unwell: true };
     case 'ready':
       break;
   }

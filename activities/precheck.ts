@@ -5,8 +5,9 @@ import type { PrecheckResult, StepInput } from '../workflows/contracts/steps.js'
 import type { Finding } from '../workflows/contracts/upgrade.js';
 import { submitBounds } from './bounds.js';
 import { iso } from './clock.js';
-import type { CloudApi, ResourceState } from './clouds/port.js';
+import type { CloudApi, CloudReader, ResourceState } from './clouds/port.js';
 import { driftFrom, NOT_AS_PLANNED } from './drift.js';
+import { describeState, whyUnwell } from './health.js';
 import { apiAndTarget, asFailure, beating, nameOf, type StepDeps } from './step.js';
 import { clientToken } from './token.js';
 
@@ -35,8 +36,8 @@ export async function precheck(deps: StepDeps, input: StepInput): Promise<Preche
           knownOperations: known.map(({ operation }) => nameOf(operation)),
           unresolvedSince: (await terminated) ? iso(deps.clock.now()) : null,
         };
-        const standing = verdictOf(api, state, target);
-        if (standing !== null) return { ...read, ...standing };
+        const byState = await verdictOf(api, reader, state, target);
+        if (byState !== null) return { ...read, ...byState };
 
         const drift = driftFrom(input.spec, state);
         if (drift?.rule === 'fail') return { ...read, verdict: 'refused', reason: `${NOT_AS_PLANNED}: ${drift.shown}` };
@@ -82,13 +83,17 @@ function driftFinding(message: string): Finding {
   return { check: 'asPlanned', status: 'success', problems: [{ type: 'drift', code: 'Proceed', message }] };
 }
 
-/** What the resource's state alone decides; `null` when the provider's own checks have the next word. */
-export function verdictOf(
+/**
+ * What the resource's state alone decides, and at its target its health; `null` when the provider's own checks have the
+ * next word.
+ */
+export async function verdictOf(
   api: CloudApi,
+  reader: CloudReader,
   state: ResourceState,
   target: unknown,
-): Pick<PrecheckResult, 'verdict' | 'reason'> | null {
-  const is = `version ${state.version}, status ${state.status}`;
+): Promise<Pick<PrecheckResult, 'verdict' | 'reason' | 'unwell'> | null> {
+  const is = describeState(state);
   const standing = api.standing(state, target);
   switch (state.condition) {
     case 'upgrading':
@@ -98,11 +103,15 @@ export function verdictOf(
       return { verdict: 'busy', reason: `busy: ${is}` };
     case 'stopped':
     case 'broken':
-      return { verdict: 'refused', reason: `takes no upgrade: ${is}` };
+      return { verdict: 'refused', reason: `takes no upgrade: ${is}`, unwell: true };
     case 'ready':
       break;
   }
-  if (standing === 'at') return { verdict: 'already-at-target', reason: `is at its target: ${is}` };
+  if (standing === 'at') {
+    const unwell = await whyUnwell(api, reader, state);
+    if (unwell !== null) return { verdict: 'refused', reason: unwell, unwell: true };
+    return { verdict: 'already-at-target', reason: `is at its target: ${is}` };
+  }
   if (standing === 'above') {
     return { verdict: 'refused', reason: `target ${api.label(target)} is not above the current version: ${is}` };
   }

@@ -8,6 +8,7 @@ import { upgradeWorkflowId } from '../workflows/contracts/ids.js';
 import type { SoakInput, SoakProgress, SoakResult, SoakVerdict } from '../workflows/contracts/soak.js';
 import type { UpgradeSpec } from '../workflows/contracts/upgrade.js';
 import { iso, Stopwatch } from './clock.js';
+import { describeState } from './health.js';
 import { httpProbe } from './probe.js';
 import { apiAndTarget, asFailure, beating, readFailure, type StepDeps } from './step.js';
 import type { Transport } from './transport.js';
@@ -166,7 +167,7 @@ async function healthOf(
     const { api, target } = apiAndTarget(deps, step);
     const reader = await deps.sessions.reader(api, resource.account, { signal });
     const state = await api.describe(reader, resource.id);
-    const words = `version ${state.version}, status ${state.status}`;
+    const words = describeState(state);
     // Busy with something else, as with a backup, is neither healthy nor a regression.
     if (state.condition === 'busy') return of('unread', `busy: ${words}`);
     if (state.condition !== 'ready') return of('failing', `${state.condition}: ${words}`);

@@ -15,6 +15,7 @@ import type { SendBounds, Sent } from './clouds/session.js';
 import type { CloudSender } from './clouds/sessions.js';
 import { decide, type Decision } from './decide.js';
 import { driftFrom, NOT_AS_PLANNED } from './drift.js';
+import { whyUnwell } from './health.js';
 import { measureAnswer } from './metrics.js';
 import { apiAndTarget, asFailure, beating, isWorthRetrying, nameOf, readFailure, type StepDeps } from './step.js';
 import { clientToken } from './token.js';
@@ -129,7 +130,7 @@ class SubmitAttempt {
             operation: decision.operation,
           });
         case 'refuse':
-          return this.result('refused', decision.reason);
+          return this.result('refused', decision.reason, unwellIn(decision));
         case 'drifted':
           return this.result('drifted', decision.reason);
         case 'wait':
@@ -137,7 +138,7 @@ class SubmitAttempt {
           return this.result(
             'busy',
             decision.reason,
-            this.isSettled() ? { submission: this.input.submission + 1 } : {},
+            this.isSettled() ? { submission: this.input.submission + 1 } : unwellIn(decision),
           );
         case 'look-again':
           if (this.isOutOfPatience()) return this.result('unknown', decision.reason);
@@ -181,6 +182,11 @@ class SubmitAttempt {
           settled: this.isSettled(),
           seenAt: iso(this.deps.clock.now()),
         });
+        if (decision.do === 'done' && !decision.own) {
+          // Right after somebody else's upgrade health may still come back.
+          const unwell = await whyUnwell(this.api, reader, state);
+          if (unwell !== null) return { do: 'wait', reason: unwell, unwell: true };
+        }
         if (decision.do !== 'send') return decision;
         const offer = this.api.drift?.(state, this.target) ?? null;
         if (offer !== null) return { do: 'drifted', reason: offer };
@@ -392,7 +398,7 @@ class SubmitAttempt {
   private result(
     verdict: SubmitResult['verdict'],
     reason: string,
-    more: Partial<Pick<SubmitResult, 'operation' | 'retryInMs' | 'submission' | 'over' | 'freeze'>> = {},
+    more: Partial<Pick<SubmitResult, 'operation' | 'retryInMs' | 'submission' | 'over' | 'freeze' | 'unwell'>> = {},
   ): SubmitResult {
     return {
       verdict,
@@ -406,6 +412,10 @@ class SubmitAttempt {
       ...more,
     };
   }
+}
+
+function unwellIn({ unwell }: Extract<Decision, { do: 'wait' | 'refuse' }>): Pick<SubmitResult, 'unwell'> {
+  return unwell === true ? { unwell } : {};
 }
 
 function sentAt(sent: Sent, deps: StepDeps): number {

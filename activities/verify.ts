@@ -3,6 +3,7 @@ import { Context } from '@temporalio/activity';
 import type { VerifyInput, VerifyResult } from '../workflows/contracts/steps.js';
 import { visibleFrom } from './bounds.js';
 import type { Health, ResourceState } from './clouds/port.js';
+import { describeState, healthAtTarget } from './health.js';
 import { apiAndTarget, asFailure, beating, readFailure, type StepDeps } from './step.js';
 
 /** Two thirds of the workflow's time-out: most have ended by then, and one that is begun anew costs a few reads. */
@@ -56,8 +57,8 @@ async function readUntilSettled(deps: StepDeps, input: VerifyInput): Promise<Ver
       if (standing !== 'at') {
         return { verdict: 'not-at-target', reason: `not at its target: ${describeState(state)}`, state, health: null };
       }
-      const health = await api.health(reader, resource.id, state);
-      return health.healthy && state.condition === 'ready'
+      const health = await healthAtTarget(api, reader, state);
+      return health.healthy
         ? { verdict: 'at-target', reason: `${describeState(state)}, ${health.detail}`, state, health }
         : { verdict: 'unhealthy', reason: `unhealthy: ${describeState(state)}, ${health.detail}`, state, health };
     } catch (error) {
@@ -92,10 +93,6 @@ async function readUntilSettled(deps: StepDeps, input: VerifyInput): Promise<Ver
   };
 
   return beating(BEAT_MS * scale, () => seen, settle);
-}
-
-function describeState(state: ResourceState): string {
-  return `version ${state.version}, status ${state.status}`;
 }
 
 function toResult({ verdict, reason, state, health }: Reading): VerifyResult {

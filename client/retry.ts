@@ -71,8 +71,9 @@ export async function retry(
   }
 
   const lists = await mapAtOnce(input.waves, (wave) => upgradesOf(client, wave));
-  const known = new Map(rows.map(({ workflowId, outcome }) => [workflowId, outcome]));
-  const outcomeOf = ({ resource }: UpgradeSpec) => known.get(upgradeWorkflowId(resource)) ?? null;
+  const known = new Map(rows.map((row) => [row.workflowId, row]));
+  const rowOf = ({ resource }: UpgradeSpec) => known.get(upgradeWorkflowId(resource));
+  const outcomeOf = (spec: UpgradeSpec) => rowOf(spec)?.outcome ?? null;
   const isWanted = ({ resource }: UpgradeSpec) => wanted.has(upgradeWorkflowId(resource));
   const soaksAnew = unsoaked(input.waves, view.waves, (at) => lists[at]?.some(isWanted) === true);
   const isTaken = (spec: UpgradeSpec, at: number) => isWanted(spec) || (soaksAnew.has(at) && isGood(outcomeOf(spec)));
@@ -80,7 +81,7 @@ export async function retry(
   const taken = inGroups(
     lists.map((list, at) => list.filter((spec) => isTaken(spec, at))),
     lists.flat(),
-    outcomeOf,
+    rowOf,
   );
   const leftOver = await leftOvers(
     client,
@@ -158,7 +159,7 @@ async function leftOvers(
 }
 
 /**
- * Members of a group that ended failed or held serve nobody, so their places stay taken: those of them that are tried
+ * Members of a group that ended failed, held or unhealthy serve nobody, so their places stay taken: those of them that are tried
  * again come first in their waves, and all others have the places that are left.
  *
  * @param waves what is tried again, by wave
@@ -168,9 +169,10 @@ async function leftOvers(
 function inGroups(
   waves: readonly (readonly UpgradeSpec[])[],
   all: readonly UpgradeSpec[],
-  outcomeOf: (spec: UpgradeSpec) => Outcome | null,
+  rowOf: (spec: UpgradeSpec) => ResourceRow | undefined,
 ): UpgradeSpec[][] {
-  const isUnwell = (spec: UpgradeSpec) => UNWELL.includes(outcomeOf(spec));
+  const outcomeOf = (spec: UpgradeSpec) => rowOf(spec)?.outcome ?? null;
+  const isUnwell = (spec: UpgradeSpec) => rowOf(spec)?.unwell === true || UNWELL.includes(outcomeOf(spec));
   const unwell = all.filter(isUnwell);
   return waves.map((specs, at) => {
     const mended = new Set(waves.slice(0, at + 1).flat());

@@ -222,8 +222,8 @@ function leftOut(
 function rowOf(base: ResourceRow, known: Known | undefined): ResourceRow | null {
   if (known === undefined) return null;
   if (known.kind === 'ended') {
-    const { runId, outcome, reason, fromVersion, toVersion } = known.end;
-    return { ...base, runId, phase: 'Ended', outcome, reason, from: fromVersion ?? base.from, to: toVersion };
+    const { runId } = known.end;
+    return withEnd({ ...base, runId }, known.end);
   }
   if (known.kind === 'waits') return { ...base, reason: known.why, nextAt: known.nextAt };
   const { runId, info } = known;
@@ -262,7 +262,7 @@ async function detailed(client: Client, looked: ResourceRow, run: WorkflowExecut
   if (run.status.name !== 'RUNNING') {
     // It ended between its shard's answer and this look, visibility has told its end without a reason, or it was reset.
     const result = await resultOf(client, run);
-    return result === null ? looked : withResult({ ...looked, runId: run.runId }, result);
+    return result === null ? looked : withEnd({ ...looked, runId: run.runId }, result);
   }
   const open = { outcome: null, reason: '', runId: run.runId, startedAt: run.startTime.toISOString() };
   const row = { ...looked, ...open };
@@ -283,9 +283,11 @@ async function detailed(client: Client, looked: ResourceRow, run: WorkflowExecut
   return { ...row, phase: shown, reason: tries === '' ? beat.state : tries, percent: beat.percent, await: beat };
 }
 
-function withResult(row: ResourceRow, result: UpgradeResult): ResourceRow {
-  const { outcome, reason, fromVersion, toVersion } = result;
-  return { ...row, phase: 'Ended', outcome, reason, from: fromVersion ?? row.from, to: toVersion };
+type End = Pick<UpgradeResult, 'outcome' | 'reason' | 'fromVersion' | 'toVersion' | 'unwell'>;
+
+function withEnd(row: ResourceRow, { outcome, reason, fromVersion, toVersion, unwell }: End): ResourceRow {
+  const end = { ...row, phase: 'Ended', outcome, reason, from: fromVersion ?? row.from, to: toVersion } as const;
+  return unwell === true ? { ...end, unwell } : end;
 }
 
 function isAwaitHeartbeat(details: unknown): details is AwaitHeartbeat {

@@ -103,6 +103,8 @@ export interface ResourceRow {
   readonly nextAt: string | null;
   /** What keeps it from starting now; left out when nothing does. */
   readonly freeze?: Freeze;
+  /** As in its result: it serves nobody, though nothing was sent. */
+  readonly unwell?: true;
   /** Its history is no longer on the server; `outcome` is `null` where what others counted does not tell it. */
   readonly gone?: true;
 }

@@ -77,6 +77,7 @@ export function endFrom(spec: UpgradeSpec, runId: string, result: UpgradeResult)
     ...endOf(spec, runId, result.outcome, result.reason),
     fromVersion: result.fromVersion,
     toVersion: result.toVersion,
+    ...(result.unwell === true ? { unwell: true } : {}),
   };
 }
 

@@ -5,7 +5,7 @@ import type { FailureClass, UpgradeSpec } from './contracts/upgrade.js';
 import { drawn, type Drawing } from './limits.js';
 import { GROUP, lostIn, namesOf } from './lost-places.js';
 
-/** Failures after which a member may serve nobody; one that was refused was never touched. */
+/** Failures after which a member may serve nobody; one that was refused is as it was found. */
 const UNWELL_AFTER: readonly (FailureClass | null)[] = ['upgrade', 'verify', 'timeout'];
 
 /** Whether its groups bind others while it is not in flight here; shards of older releases let others start. */
@@ -13,7 +13,7 @@ export function bindsGroups({ groups = {} }: UpgradeSpec): boolean {
   return Object.keys(groups).length > 0 && patched('group-places');
 }
 
-/** Members that ended failed or held: their clouds may still work on them, or they serve nobody. */
+/** Members that ended failed, held or unhealthy: their clouds may still work on them, or they serve nobody. */
 export class ShardGroups {
   private readonly lost: ShardCarried['lostPlaces'][number][];
   /** Of earlier waves. */
@@ -34,8 +34,8 @@ export class ShardGroups {
     this.isShared = isShared;
   }
 
-  ended(spec: UpgradeSpec, { outcome, runId }: UpgradeEnd, failedIn: FailureClass | null): void {
-    const isUnwell = outcome === 'Held' || (outcome === 'Failed' && UNWELL_AFTER.includes(failedIn));
+  ended(spec: UpgradeSpec, { outcome, runId, unwell }: UpgradeEnd, failedIn: FailureClass | null): void {
+    const isUnwell = unwell === true || outcome === 'Held' || (outcome === 'Failed' && UNWELL_AFTER.includes(failedIn));
     if (runId === null || !isUnwell || !bindsGroups(spec)) return;
     this.lost.push({ id: spec.resource.id, draws: groupsOf(spec) });
   }
@@ -73,7 +73,7 @@ export class ShardGroups {
       const lost = [...this.lostBefore, ...this.lost].filter(({ draws }) => draws.includes(name));
       if (lost.length < max && !full.includes(name)) continue;
       const who = lost.length === 0 ? 'others' : lost.map(({ id }) => id).join(', ');
-      return `no more than ${max} of group ${group} may be unavailable, and ${who} ended failed or held`;
+      return `no more than ${max} of group ${group} may be unavailable, and ${who} ended failed, held or unhealthy`;
     }
     return null;
   }

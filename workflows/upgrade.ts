@@ -125,6 +125,8 @@ class UpgradeRun {
   private findings: readonly Finding[] = [];
   private calls: SentCall[] = [];
   private verdict: VerifyResult['verdict'] | null = null;
+  /** The last look found that it serves nobody, by nothing that was sent here. */
+  private unwell = false;
   private polls = 0;
   private providerSays: AwaitResult['providerSays'] = 'running';
   /** A person is needed, or only time: then `resolve` may end it. */
@@ -174,6 +176,7 @@ class UpgradeRun {
         const checked = await this.steps(`Precheck ${this.title}`).reads.precheck(this.step);
         this.fromVersion = checked.version ?? this.fromVersion;
         this.findings = checked.findings;
+        this.unwell = checked.unwell === true;
         if (checked.verdict !== 'busy' || Date.now() >= giveUpAt) return checked;
         await this.waitFor(growing(BUSY_RETRY_MS, look), checked.reason);
       }
@@ -226,6 +229,7 @@ class UpgradeRun {
       const submitted = await this.submitOnce(next);
       this.calls.push(...submitted.calls);
       this.submission = submitted.submission;
+      this.unwell = submitted.unwell === true;
       next = { ...next, submission: submitted.submission, unresolvedSince: submitted.unresolvedSince };
       if (submitted.verdict !== 'held-back') this.toldTooSoon = 0;
       switch (submitted.verdict) {
@@ -394,6 +398,7 @@ class UpgradeRun {
       calls: this.calls,
       ...(this.again ? { again: true } : {}),
       ...(this.freeze === undefined ? {} : { freeze: this.freeze }),
+      ...(this.unwell ? { unwell: true } : {}),
       polls: this.polls,
       phases: this.phases,
       failedIn: failureClass(this.outcome, this.calls.length > 0, this.verdict),

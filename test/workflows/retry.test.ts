@@ -441,6 +441,20 @@ it('a group that was spread over shards has no more places in a retry than its m
   });
 });
 
+it('a member of a group that was found unhealthy keeps its place', async () => {
+  const steps = scriptedSteps({
+    precheck: ({ spec: { resource } }) =>
+      resource.id === 'sick' ? { verdict: 'refused', unwell: true, reason: 'at its target, and unhealthy' } : {},
+  });
+  await withScriptedWorkers(env, steps, async () => {
+    const both = ['sick', 'partner'].map((id) => ({ ...spec(id), groups: { couple: 1 } }));
+    await ended(await beginWaves('sick', [wave('one', ...both)], { budget: { max: 9, mode: 'loose' } }));
+    await expect(retry(env.client, 'sick', ['skipped'], ana)).rejects.toThrow(
+      'partner is in group couple, of which no more than 1 may be unavailable, and sick ended Refused: retry that first',
+    );
+  });
+});
+
 it('a retry asks for no more successes than it has upgrades', async () => {
   const steps = scriptedSteps({ precheck: () => ({ verdict: 'refused', reason: 'no space' }) });
   await withScriptedWorkers(env, steps, async () => {

@@ -255,6 +255,27 @@ describe('rollout', () => {
     expect(called.indexOf(`precheck ${client}`)).toBeGreaterThan(called.indexOf(`verify ${engine}`));
   });
 
+  it('keeps the place in its group of one that was found at its target and unhealthy', async () => {
+    const [left, right] = ids('unwell', 2) as [string, string];
+    const pair = { groups: { pair: 1 } };
+    const { result, called } = await run(
+      {
+        waves: [
+          { ids: [left], concurrency: 1 },
+          { ids: [right], concurrency: 1 },
+        ],
+        budget: { max: 2, mode: 'loose' },
+        more: { [left]: pair, [right]: pair },
+      },
+      {
+        precheck: ({ spec: { resource } }) =>
+          resource.id === left ? { verdict: 'refused', unwell: true, reason: 'at its target, and unhealthy' } : {},
+      },
+    );
+    expect(result.counts).toEqual({ Refused: 1, Skipped: 1 });
+    expect(called.filter((call) => call.startsWith('submit'))).toEqual([]);
+  });
+
   it('keeps the place in its group of one that ended held, and skips the others, also those of a later wave', async () => {
     const [left, right, alone, late] = ids('held', 4) as [string, string, string, string];
     const pair = { groups: { pair: 1 } };
@@ -277,7 +298,7 @@ describe('rollout', () => {
     const submits = called.filter((call) => call.startsWith('submit'));
     expect(submits.toSorted()).toEqual([`submit ${left}`, `submit ${alone}`].toSorted());
     expect(ends.find(({ outcome }) => outcome === 'Skipped')?.reason).toBe(
-      `no more than 1 of group pair may be unavailable, and ${left} ended failed or held`,
+      `no more than 1 of group pair may be unavailable, and ${left} ended failed, held or unhealthy`,
     );
   });
 

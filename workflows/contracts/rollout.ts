@@ -266,6 +266,8 @@ export interface UpgradeEnd {
   readonly reason: string;
   readonly fromVersion: string | null;
   readonly toVersion: string | null;
+  /** As in its result. */
+  readonly unwell?: true;
 }
 
 export type FailureCounts = Readonly<Partial<Record<FailureClass, number>>>;

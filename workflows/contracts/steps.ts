@@ -17,6 +17,8 @@ export interface StepInput {
 export interface PrecheckResult {
   readonly verdict: 'clear' | 'already-at-target' | 'upgrading' | 'busy' | 'refused';
   readonly reason: string;
+  /** With `refused`: it serves nobody as it is, stopped, broken, or at its target and unhealthy. */
+  readonly unwell?: true;
   readonly version: string | null;
   readonly status: string | null;
   readonly findings: readonly Finding[];
@@ -60,6 +62,8 @@ export interface SubmitResult {
   /** The version that the last look read. */
   readonly version: string | null;
   readonly calls: readonly SentCall[];
+  /** With `refused` or `busy`: as in the precheck's result. */
+  readonly unwell?: true;
   /** With `deferred`: after how many milliseconds at scale 1 another try makes sense. */
   readonly retryInMs: number;
   /** With `closed`: what covers it. */

@@ -158,6 +158,8 @@ export interface UpgradeResult {
   readonly polls: number;
   /** When each phase began, in order; of very many the first and the last ones. */
   readonly phases?: readonly PhaseBegin[];
+  /** It was found so that it serves nobody, though nothing was sent: stopped, broken, or at its target and unhealthy. */
+  readonly unwell?: true;
   /** `null` when it did not fail. */
   readonly failedIn?: FailureClass | null;
   /** ISO 8601, UTC. */

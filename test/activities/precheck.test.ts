@@ -1,0 +1,67 @@
+/** Done is at its target and well: a cluster that is `active` at its target, while its health is another. */
+import { MockActivityEnvironment } from '@temporalio/testing';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { precheck } from '../../activities/precheck.js';
+import { submit } from '../../activities/submit.js';
+import { FAILURES } from '../../workflows/contracts/errors.js';
+import type { PrecheckResult, StepInput, SubmitResult } from '../../workflows/contracts/steps.js';
+import { type Clouds, simulatedClouds } from '../support/clouds.js';
+import { VirtualClock } from '../support/virtual-clock.js';
+
+const UNWELL = /^at its target, and unhealthy: version .*, status active, health RED$/;
+
+let clouds: Clouds;
+let clock: VirtualClock;
+let input: StepInput;
+
+beforeEach(async () => {
+  clock = new VirtualClock();
+  clouds = await simulatedClouds({ clock, clusters: 1 });
+  const [spec] = clouds.specs('elasticsearch');
+  if (spec === undefined) throw new Error('no cluster');
+  input = { rollout: 'r', rolloutRun: 'run', spec, timing: { scale: 1 } };
+});
+afterEach(async () => {
+  await clouds.close();
+});
+
+/** Somebody has brought it to its target, by hand. */
+function becomes(health: 'RED' | 'GREEN'): void {
+  const { id } = input.spec.resource;
+  const { versions, facts } = clouds.simulator.inventory.get(id);
+  clouds.simulator.inventory.change(id, {
+    versions: { ...versions, engine: input.spec.targetLabel },
+    facts: { ...facts, failingChecks: health === 'RED' ? ['ClusterStatusNotHealth'] : [] },
+  });
+}
+
+function checked(): Promise<PrecheckResult> {
+  return new MockActivityEnvironment().run(() => precheck(clouds.deps, input));
+}
+
+it('refuses one that is at its target and unhealthy', async () => {
+  becomes('RED');
+  expect(await checked()).toMatchObject({ verdict: 'refused', unwell: true, reason: expect.stringMatching(UNWELL) });
+  becomes('GREEN');
+  expect(await checked()).toMatchObject({ verdict: 'already-at-target' });
+});
+
+it('asks for the health of no other, and takes one that cannot be read as any read that fails', async () => {
+  clouds.simulator.faults.add({ fault: { kind: 'status', status: 503 }, calls: ['health'], probability: 1 });
+  expect(await checked()).toMatchObject({ verdict: 'clear' });
+  becomes('GREEN');
+  await expect(checked()).rejects.toMatchObject({ type: FAILURES.transient, nonRetryable: false });
+});
+
+it('waits where somebody else brings it there right before its send, and it is not well yet', async () => {
+  const { version, knownOperations } = await checked();
+  const startedAt = new Date(clock.now()).toISOString();
+  const next = { ...input, expectedVersion: version, knownOperations, submission: 1, unresolvedSince: null, startedAt };
+  const attempt = (): Promise<SubmitResult> =>
+    new MockActivityEnvironment({ scheduledTimestampMs: Date.now() }).run(() => submit(clouds.deps, next));
+  becomes('RED');
+  expect(await attempt()).toMatchObject({ verdict: 'busy', unwell: true, reason: expect.stringMatching(UNWELL) });
+  becomes('GREEN');
+  expect(await attempt()).toMatchObject({ verdict: 'already-at-target', calls: [] });
+  expect(clouds.simulator.truth().submits).toEqual([]);
+});
