@@ -302,12 +302,11 @@ function quorumProblems(plan: RolloutPlan, { startedBy, triggeredBy }: StartedBy
     ...plan.waves.map(({ approval }, at) => ({ path: `spec.waves[${at}].approval`, approval })),
   ];
   const others = triggeredBy === undefined ? [] : [triggeredBy];
+  const remedy = `name another approver, or let somebody else ${triggeredBy === undefined ? 'apply' : 'trigger'} it`;
   return gates.flatMap(({ path, approval }) => {
     const message = approval === null ? null : whyNoQuorum(approval, startedBy, others, 'who triggered it');
     if (message === null) return [];
-    return [
-      { file: plan.file, line: null, path, message, remedy: 'name another approver, or let somebody else apply it' },
-    ];
+    return [{ file: plan.file, line: null, path, message, remedy, lasts: true }];
   });
 }
 

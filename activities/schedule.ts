@@ -87,7 +87,10 @@ export function planningSteps(deps: StepDeps): PlanningSteps {
   };
 }
 
-/** @throws ApplicationFailure that may be retried, naming what is wrong: a cloud may be back, another worker may know more. */
+/**
+ * @throws ApplicationFailure naming what is wrong. Unless that lasts it may be retried: a cloud may be back, another worker
+ *   may know more.
+ */
 async function planOccurrence(deps: StepDeps, begin: OccurrenceBegin): Promise<OccurrencePlan> {
   const { client } = Context.current();
   const input = await ownInput(client);
@@ -106,7 +109,8 @@ async function planOccurrence(deps: StepDeps, begin: OccurrenceBegin): Promise<O
     return { input: await keepInventory(client, rollout, SHARD_SIZE, key), reason: `${counts.upgrade} to be upgraded` };
   } catch (error) {
     if (!(error instanceof InputError)) throw error;
-    throw ApplicationFailure.create({ type: FAILURES.schedule, message: firstOf(error) });
+    const nonRetryable = error.problems.some(({ lasts }) => lasts === true);
+    throw ApplicationFailure.create({ type: FAILURES.schedule, message: firstOf(error), nonRetryable });
   }
 }
 

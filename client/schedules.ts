@@ -9,18 +9,21 @@ import {
   type WorkflowExecutionInfo,
 } from '@temporalio/client';
 import type { Occurrence } from '../calendar/occurrences.js';
+import { approvalsIn } from '../plan/approvals.js';
 import { InputError } from '../plan/errors.js';
 import { roughly } from '../plan/plan.js';
-import type { Source } from '../plan/source.js';
+import { parseSource, type Source } from '../plan/source.js';
 import { filesOf, scheduleCalendar } from '../plan/windows.js';
 import { mapAtOnce } from '../temporal/reads.js';
 import { editSchedule } from '../temporal/schedule-edits.js';
 import { createdAt, INSTANTS, nextOccurrences, renewSchedule, scheduleSpec } from '../temporal/schedules.js';
+import { whyNoQuorum } from '../workflows/contracts/control.js';
 import { occurrenceWorkflowId, scheduledRolloutId, scheduleId } from '../workflows/contracts/ids.js';
 import { QUEUES } from '../workflows/contracts/queues.js';
 import { OCCURRENCE_MEMO, type OccurrenceInput, type OccurrenceNote } from '../workflows/contracts/schedule.js';
 import { ScheduleTakenError, UsageError } from './errors.js';
 import { describeRun, findRuns, quoted } from './server-reads.js';
+import { NotTakenError } from './upgrades.js';
 
 const HOUR_MS = 3_600_000;
 const USUAL_LEAD_MS = 24 * HOUR_MS;
@@ -237,6 +240,7 @@ export async function resumeSchedule(client: Client, name: string, note: string)
  *
  * @returns the run, as it stands when it is asked
  * @throws UnknownScheduleError
+ * @throws NotTakenError when too few would be left who may approve its rollout
  */
 export async function triggerSchedule(
   client: Client,
@@ -244,6 +248,11 @@ export async function triggerSchedule(
   actor: string,
 ): Promise<() => Promise<ScheduleRun>> {
   const { input } = await scheduleInput(client, name);
+  const { file, text, files } = input.plan;
+  for (const approval of approvalsIn(parseSource(text, file, files))) {
+    const why = whyNoQuorum(approval, input.startedBy, [actor], 'who triggers it');
+    if (why !== null) throw new NotTakenError(`${why}: let somebody else trigger it`);
+  }
   const at = new Date().toISOString();
   const options = runOptions({ ...input, triggeredBy: actor });
   const { workflowId, firstExecutionRunId } = await client.workflow.start('occurrence', {

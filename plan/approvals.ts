@@ -2,9 +2,22 @@
 import type { Approval } from '../workflows/contracts/control.js';
 import type { InputProblem } from './errors.js';
 import { suggest } from './problems.js';
-import { type ApprovalEntry, ROLE, type RolesEntry } from './schema.js';
+import { type ApprovalEntry, ROLE, type RolesEntry, type WaveEntry } from './schema.js';
 import { msOf } from './soak.js';
 import type { Path, Source } from './source.js';
+
+interface ApprovalSpec {
+  readonly approval?: ApprovalEntry;
+  readonly roles?: RolesEntry;
+  readonly waves?: readonly Pick<WaveEntry, 'approval'>[];
+}
+
+/** Whatever approvals a plan asks for, as far as it tells without a cloud; their form is checked elsewhere. */
+export function approvalsIn(source: Source): Approval[] {
+  const spec = ((source.data as { spec?: unknown } | null)?.spec ?? {}) as ApprovalSpec;
+  const entries = [spec.approval, ...(spec.waves ?? []).map((wave) => wave.approval)];
+  return entries.flatMap((entry) => resolveApproval(source, [], entry, spec.roles).approval ?? []);
+}
 
 /** @param path of the approval, for messages */
 export function resolveApproval(

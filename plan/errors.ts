@@ -10,6 +10,8 @@ export interface InputProblem {
   readonly remedy: string;
   /** Only because selectors choose nothing now: no problem for a plan that is resolved again and again. */
   readonly fromEmptiness?: true;
+  /** It lies in the plan and in who asks, so that another try comes to the same. */
+  readonly lasts?: true;
 }
 
 /** Bad input, every problem on one line of its own: `plan.yaml:12: spec.waves[0].name: … (remedy)`. */

@@ -57,7 +57,10 @@ class OccurrenceRun {
     return begin;
   }
 
-  /** @throws ApplicationFailure when the plan cannot be made: the schedule is paused before, where that is asked for. */
+  /**
+   * @throws ApplicationFailure when the plan cannot be made: the schedule is paused before, where that is asked for. Who
+   *   triggered it sees it, and what keeps them from it need not keep the regular runs.
+   */
   async plan(begin: OccurrenceBegin) {
     try {
       return await planningSteps(this.input.timing.scale, begin.queue).planOccurrence(begin);
@@ -65,7 +68,9 @@ class OccurrenceRun {
       if (isCancellation(error)) throw error;
       const reason = rootReason(error);
       this.tell({ ...this.note, state: 'Failed', reason });
-      await this.pause(`no rollout could be created for ${begin.opens}: ${reason}`);
+      if (this.input.triggeredBy === undefined) {
+        await this.pause(`no rollout could be created for ${begin.opens}: ${reason}`);
+      }
       throw ApplicationFailure.create({ type: FAILURES.schedule, message: reason, nonRetryable: true });
     }
   }

@@ -2,13 +2,14 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Client, ScheduleOverlapPolicy } from '@temporalio/client';
+import { type Client, ScheduleOverlapPolicy, WorkflowFailedError } from '@temporalio/client';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { parse, stringify } from 'yaml';
-import { describeSchedule, type ScheduleRun, type ScheduleView } from '../../client/schedules.js';
+import { describeSchedule, scheduleInput, type ScheduleRun, type ScheduleView } from '../../client/schedules.js';
 import { connectClient, localTarget } from '../../temporal/connection.js';
 import type { DevServer } from '../../temporal/dev-server.js';
-import { scheduleId } from '../../workflows/contracts/ids.js';
+import { occurrenceWorkflowId, scheduleId } from '../../workflows/contracts/ids.js';
+import { QUEUES } from '../../workflows/contracts/queues.js';
 import { startTestServer } from '../support/environment.js';
 import { linesOf, rehearsal, type Rehearsal, serve, type Service, uplift } from './cli.js';
 
@@ -206,6 +207,35 @@ it('who triggers a run is asked for no approval of it, as who made the schedule'
     'ana started this rollout and may not approve it',
   );
   expect((await as('cem', 'approve', rollout, '--reason', 'looked at')).code).toBe(0);
+});
+
+it('who would leave nobody to approve cannot trigger it, and stops no regular run', async () => {
+  const plan = planWith('needed', { windows: [openNow()], approval: { approvers: ['ben'] } });
+  const created = await run('create', 'needed', plan, '--pause-on-failure');
+  expect(created.code, created.stderr).toBe(0);
+  const why = 'ana starts it and may not approve it any more than ben';
+  const env = { TEMPORAL_ADDRESS: server.address, UPLIFT_ACTOR: 'ben' };
+  expect(await uplift(['schedule', 'trigger', 'needed'], env)).toMatchObject({
+    code: 1,
+    stderr: `uplift: ${why}, who triggers it, so 0 of a quorum of 1 are left: let somebody else trigger it\n`,
+  });
+  expect((await view('needed')).runs).toEqual([]);
+
+  // As one of an earlier release would have triggered it.
+  const { input } = await scheduleInput(client, 'needed');
+  const handle = await client.workflow.start('occurrence', {
+    workflowId: `${occurrenceWorkflowId('needed')}-${new Date().toISOString()}`,
+    taskQueue: QUEUES.main,
+    args: [{ ...input, triggeredBy: 'ben' }],
+  });
+  await expect(handle.result()).rejects.toBeInstanceOf(WorkflowFailedError);
+  const { events } = await handle.fetchHistory();
+  const attempts = (events ?? []).flatMap((event) => event.activityTaskStartedEventAttributes?.attempt ?? []);
+  expect(attempts).toEqual([1, 1]);
+  await expect
+    .poll(async () => (await view('needed')).runs, { timeout: 60_000 })
+    .toMatchObject([{ state: 'Failed', reason: expect.stringContaining(`${why}, who triggered it`) }]);
+  expect((await view('needed')).paused).toBe(false);
 });
 
 it('delete ends it, and a name that there is not is told as that', async () => {
