@@ -95,6 +95,11 @@ export class ShardLeases<T extends Leased> {
     return this.conflicts.length > 0;
   }
 
+  /** Those that were found held, and of which nobody was told yet who holds them. */
+  giveBack(): readonly T[] {
+    return this.conflicts.splice(0);
+  }
+
   /** Looks who holds what was found held, and names the owners. */
   async judge(): Promise<Judged<T>[]> {
     const conflicts = [...this.conflicts];

@@ -248,6 +248,8 @@ class ShardRun {
     } catch (error) {
       if (!isCancellation(error)) throw error;
       this.cancelled = true;
+      // Whose leases were just looked at.
+      this.queue.push(...this.leases.giveBack());
       this.stopped = this.queue.length > 0;
     } finally {
       this.freezes.end();
@@ -289,7 +291,9 @@ class ShardRun {
     }
     this.show();
     const { all: ends, failures, byClass } = this.ends;
-    return { ends, stopped: this.stopped, failures, byClass, missed: [...this.awaited.missed, ...this.groups.missed] };
+    // Cancelled, it stops its wave also where all of its own had started.
+    const stopped = this.stopped || CancellationScope.current().consideredCancelled;
+    return { ends, stopped, failures, byClass, missed: [...this.awaited.missed, ...this.groups.missed] };
   }
 
   /** How what is queued ends, once nothing more is started. */
@@ -389,8 +393,12 @@ class ShardRun {
     for (const { next, verdict, reason } of await this.leases.judge()) {
       const { spec } = next;
       if (verdict === 'again') this.queue.push(next);
-      else if (verdict === 'fail') await this.add(endOf(spec, null, 'Refused', reason), spec, 'precheck');
-      else await this.add(endOf(spec, null, 'Skipped', reason), spec);
+      else {
+        const [outcome, failedIn] =
+          verdict === 'fail' ? (['Refused', 'precheck'] as const) : (['Skipped', null] as const);
+        // A cancel in between would lose the others.
+        await this.shielded.run(() => this.add(endOf(spec, null, outcome, reason), spec, failedIn));
+      }
     }
     this.leases.watch();
     this.windows.watchAgain();
