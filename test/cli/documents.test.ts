@@ -443,7 +443,7 @@ describe('a report', () => {
   it('tells what was left out, and why', () => {
     const skipped = { outcome: 'Skipped', to: null, runId: null, reason: 'skipped by ben: next | month' } as const;
     const many = Array.from({ length: 7 }, (_, at) => row(at, { ...skipped, resourceId: `late-${at}` }));
-    const frozen = row(8, { outcome: 'NotStarted', to: null, resourceId: 'frozen-1', reason: 'cut' });
+    const frozen = row(8, { outcome: 'NotStarted', to: null, resourceId: 'frozen-1', reason: 'froz…' });
     const result: UpgradeResult = {
       ...failed,
       resource: { ...failed.resource, id: 'frozen-1' },
