@@ -411,7 +411,7 @@ async function judge(request: PlanRequest, read: Read): Promise<Judgement> {
   const drift = standing === 'at' ? null : (api.drift?.(state, target) ?? null);
   if (drift !== null) return { verdict: 'error', reason: drift, remedy: 'correct what the target pins' };
   const call = plannedCall(read);
-  const byState = await again(request, () => verdictOf(api, read.reader, state, target));
+  const byState = verdictOf(api, state, target);
   switch (byState?.verdict) {
     case 'already-at-target':
       return { verdict: 'no-change', reason: byState.reason, remedy: null };

@@ -5,7 +5,7 @@ import type { PrecheckResult, StepInput } from '../workflows/contracts/steps.js'
 import type { Finding } from '../workflows/contracts/upgrade.js';
 import { submitBounds } from './bounds.js';
 import { iso } from './clock.js';
-import type { CloudApi, CloudReader, ResourceState } from './clouds/port.js';
+import type { CloudApi, ResourceState } from './clouds/port.js';
 import { driftFrom, NOT_AS_PLANNED } from './drift.js';
 import { describeState, whyUnwell } from './health.js';
 import { apiAndTarget, asFailure, beating, nameOf, type StepDeps } from './step.js';
@@ -36,7 +36,12 @@ export async function precheck(deps: StepDeps, input: StepInput): Promise<Preche
           knownOperations: known.map(({ operation }) => nameOf(operation)),
           unresolvedSince: (await terminated) ? iso(deps.clock.now()) : null,
         };
-        const byState = await verdictOf(api, reader, state, target);
+        const byState = verdictOf(api, state, target);
+        if (byState?.verdict === 'already-at-target' && input.spec.failedBefore === true) {
+          // As `verify` does, it gives health time to come back.
+          const unwell = await whyUnwell(api, reader, state);
+          if (unwell !== null) return { ...read, verdict: 'busy', reason: unwell, unwell: true };
+        }
         if (byState !== null) return { ...read, ...byState };
 
         const drift = driftFrom(input.spec, state);
@@ -83,16 +88,12 @@ function driftFinding(message: string): Finding {
   return { check: 'asPlanned', status: 'success', problems: [{ type: 'drift', code: 'Proceed', message }] };
 }
 
-/**
- * What the resource's state alone decides, and at its target its health; `null` when the provider's own checks have the
- * next word.
- */
-export async function verdictOf(
+/** What the resource's state alone decides; `null` when the provider's own checks have the next word. */
+export function verdictOf(
   api: CloudApi,
-  reader: CloudReader,
   state: ResourceState,
   target: unknown,
-): Promise<Pick<PrecheckResult, 'verdict' | 'reason' | 'unwell'> | null> {
+): Pick<PrecheckResult, 'verdict' | 'reason' | 'unwell'> | null {
   const is = describeState(state);
   const standing = api.standing(state, target);
   switch (state.condition) {
@@ -107,11 +108,7 @@ export async function verdictOf(
     case 'ready':
       break;
   }
-  if (standing === 'at') {
-    const unwell = await whyUnwell(api, reader, state);
-    if (unwell !== null) return { verdict: 'refused', reason: unwell, unwell: true };
-    return { verdict: 'already-at-target', reason: `is at its target: ${is}` };
-  }
+  if (standing === 'at') return { verdict: 'already-at-target', reason: `is at its target: ${is}` };
   if (standing === 'above') {
     return { verdict: 'refused', reason: `target ${api.label(target)} is not above the current version: ${is}` };
   }

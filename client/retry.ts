@@ -88,10 +88,12 @@ export async function retry(
     rows.filter(({ workflowId }) => wanted.has(workflowId)),
     lists.flat(),
   );
-  const begins = (spec: UpgradeSpec): UpgradeSpec => {
+  const begins = ({ failedBefore: _inItsParent, ...spec }: UpgradeSpec): UpgradeSpec => {
+    const outcome = outcomeOf(spec);
+    const failed = outcome !== null && FAILED_OUTCOMES.includes(outcome) ? { failedBefore: true as const } : {};
     const version = leftOver.get(upgradeWorkflowId(spec.resource))?.version;
-    if (version === undefined || spec.planned === undefined) return spec;
-    return { ...spec, plannedFrom: version, planned: { ...spec.planned, version } };
+    if (version === undefined || spec.planned === undefined) return { ...spec, ...failed };
+    return { ...spec, ...failed, plannedFrom: version, planned: { ...spec.planned, version } };
   };
   const waves = input.waves
     .map(({ parts: _parts, ...wave }, at) => ({ ...wave, upgrades: (taken[at] ?? []).map(begins) }))

@@ -314,6 +314,7 @@ class UpgradeRun {
   /** The precheck saw somebody else's upgrade run, and the submit's look found it ended: as if it had been followed. */
   otherEndedMeanwhile({ verdict }: PrecheckResult, submitted: SubmitResult): boolean {
     if (verdict !== 'upgrading' || submitted.verdict !== 'drifted' || this.resolution !== null) return false;
+    if (this.isStoppedBeforeTurn) this.settle('NotStarted', `stopped before its own turn: ${submitted.reason}`);
     return this.mayFollowOthers(submitted.version);
   }
 
@@ -339,6 +340,11 @@ class UpgradeRun {
   /** Whether its own turn comes after somebody else's upgrade that led elsewhere. */
   private get waitsForOthers(): boolean {
     return this.input.spec.onOtherTarget === 'wait';
+  }
+
+  /** With somebody else's at its end: nothing of its own was sent, and nothing will be. */
+  private get isStoppedBeforeTurn(): boolean {
+    return this.waitsForOthers && CancellationScope.current().consideredCancelled;
   }
 
   /** @throws Error saying why a person's word is not taken now */
@@ -376,9 +382,7 @@ class UpgradeRun {
     const isLedElsewhere = adopted && verified.verdict === 'not-at-target';
     const led = isLedElsewhere ? "somebody else's upgrade led elsewhere: " : '';
     const reason = isWhole ? verified.reason : `${led}${verified.reason}; the provider said: ${this.reason}`;
-    // Nothing of its own was sent, and its turn would have come now.
-    const isStopped = isLedElsewhere && this.waitsForOthers && CancellationScope.current().consideredCancelled;
-    if (isStopped) this.settle('NotStarted', `stopped before its own turn: ${reason}`);
+    if (isLedElsewhere && this.isStoppedBeforeTurn) this.settle('NotStarted', `stopped before its own turn: ${reason}`);
     else this.settle(outcome, reason);
     return this.end();
   }

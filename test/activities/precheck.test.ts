@@ -5,6 +5,7 @@ import { precheck } from '../../activities/precheck.js';
 import { submit } from '../../activities/submit.js';
 import { FAILURES } from '../../workflows/contracts/errors.js';
 import type { PrecheckResult, StepInput, SubmitResult } from '../../workflows/contracts/steps.js';
+import type { UpgradeSpec } from '../../workflows/contracts/upgrade.js';
 import { type Clouds, simulatedClouds } from '../support/clouds.js';
 import { VirtualClock } from '../support/virtual-clock.js';
 
@@ -35,22 +36,28 @@ function becomes(health: 'RED' | 'GREEN'): void {
   });
 }
 
-function checked(): Promise<PrecheckResult> {
-  return new MockActivityEnvironment().run(() => precheck(clouds.deps, input));
+function checked(more: Partial<UpgradeSpec> = {}): Promise<PrecheckResult> {
+  const step = { ...input, spec: { ...input.spec, ...more } };
+  return new MockActivityEnvironment().run(() => precheck(clouds.deps, step));
 }
 
-it('refuses one that is at its target and unhealthy', async () => {
+it('waits for the health of one that failed before and is at its target', async () => {
   becomes('RED');
-  expect(await checked()).toMatchObject({ verdict: 'refused', unwell: true, reason: expect.stringMatching(UNWELL) });
-  becomes('GREEN');
+  const reason = expect.stringMatching(UNWELL);
+  expect(await checked({ failedBefore: true })).toMatchObject({ verdict: 'busy', unwell: true, reason });
   expect(await checked()).toMatchObject({ verdict: 'already-at-target' });
+  becomes('GREEN');
+  expect(await checked({ failedBefore: true })).toMatchObject({ verdict: 'already-at-target' });
 });
 
 it('asks for the health of no other, and takes one that cannot be read as any read that fails', async () => {
   clouds.simulator.faults.add({ fault: { kind: 'status', status: 503 }, calls: ['health'], probability: 1 });
-  expect(await checked()).toMatchObject({ verdict: 'clear' });
+  expect(await checked({ failedBefore: true })).toMatchObject({ verdict: 'clear' });
   becomes('GREEN');
-  await expect(checked()).rejects.toMatchObject({ type: FAILURES.transient, nonRetryable: false });
+  await expect(checked({ failedBefore: true })).rejects.toMatchObject({
+    type: FAILURES.transient,
+    nonRetryable: false,
+  });
 });
 
 it('waits where somebody else brings it there right before its send, and it is not well yet', async () => {

@@ -172,22 +172,6 @@ describe('a target', () => {
     expect(cloud.requests.filter(({ method }) => method === 'POST')).toEqual([]);
   });
 
-  it('at its target and unhealthy is blocked, as its run would refuse it', async () => {
-    const cloud = new ScriptedCloud({ 'kite-1': [{ ...READY, version: '2.0' }] });
-    let reads = 0;
-    const health = () => {
-      reads += 1;
-      return reads === 1
-        ? Promise.reject(cloudError('transient'))
-        : Promise.resolve({ healthy: false, detail: 'torn' });
-    };
-    const apis = FAKE_APIS.map((api) => ({ ...api, health }));
-    const prepared = await preparePlan({ plan: planFor(1), accounts: ACCOUNTS, sessions: cloud, apis, clock: cloud });
-    expect(prepared.waves[0]?.targets).toMatchObject([
-      { verdict: 'blocked', reason: 'at its target, and unhealthy: version 2.0, status flying, torn' },
-    ]);
-  });
-
   it('is blocked by a check that is no success, and shows all checks', async () => {
     const failed = {
       check: 'string',

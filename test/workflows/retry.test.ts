@@ -509,6 +509,39 @@ it('what our own submit led a part of the way is tried again from there, and not
   });
 });
 
+it('what failed is known to have, so that it is done at its target only when it is healthy', async () => {
+  let isMended = false;
+  const failedBefore: Record<string, boolean> = {};
+  const steps = scriptedSteps({
+    precheck: ({ spec: one }) => {
+      failedBefore[one.resource.id] = one.failedBefore === true;
+      return {};
+    },
+    verify: ({ spec: { resource } }) =>
+      resource.id === 'red' || (resource.id === 'yellow' && !isMended) ? { verdict: 'unhealthy', reason: 'down' } : {},
+  });
+  await withScriptedWorkers(env, steps, async () => {
+    const soak = { forMs: 1_000, everyMs: 100, health: { sample: 5 } };
+    const waves = [
+      { ...wave('one', spec('green'), spec('yellow'), spec('red')), concurrency: 1, soak },
+      wave('two', spec('late')),
+    ];
+    const budget = { max: 0, mode: 'loose' } as const;
+    await ended(await beginWaves('unwell', waves, { budget }));
+    expect(failedBefore).toEqual({ green: false, yellow: false });
+
+    isMended = true;
+    const again = await retry(env.client, 'unwell', ['failed', 'skipped'], ana);
+    await ended(env.client.workflow.getHandle(again.workflowId));
+    expect(failedBefore).toEqual({ green: false, yellow: true, red: false });
+
+    // What only soaks with it reached its target the second time.
+    const third = await retry(env.client, again.rollout, ['failed', 'skipped'], ana);
+    await ended(env.client.workflow.getHandle(third.workflowId));
+    expect(failedBefore).toEqual({ green: false, yellow: false, red: true });
+  });
+});
+
 it('what no window opens for any more is not tried again', async () => {
   const passed = '2026-01-03T22:00:00.000Z';
   const always = { windows: [], blackouts: [] };

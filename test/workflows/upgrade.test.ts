@@ -502,6 +502,31 @@ describe('upgrade', () => {
       expect(result.reason).toContain("stopped before its own turn: somebody else's upgrade led elsewhere");
     });
 
+    it("before its look finds that somebody else's has ended, which it waited for: ends with nothing sent", async () => {
+      let look = () => {};
+      const looks = new Promise<void>((resolve) => (look = resolve));
+      let see = () => {};
+      const seen = new Promise<void>((resolve) => (see = resolve));
+      const { result } = await run(
+        {
+          precheck: () => ({ verdict: 'upgrading' }),
+          submit: async () => {
+            look();
+            await seen;
+            return { verdict: 'drifted', operation: null, version: '1.5', reason: 'version 1 then, 1.5 now' };
+          },
+        },
+        async (handle) => {
+          await looks;
+          await handle.cancel();
+          see();
+        },
+        { onOtherTarget: 'wait' },
+      );
+      const reason = 'stopped before its own turn: version 1 then, 1.5 now';
+      expect(result).toMatchObject({ outcome: 'NotStarted', reason, failedIn: null });
+    });
+
     it('after its submit: is followed to the end', async () => {
       const { script, followed, release } = heldOperations();
       const { result, called } = await run(script, async (handle) => {

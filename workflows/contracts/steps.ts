@@ -17,7 +17,7 @@ export interface StepInput {
 export interface PrecheckResult {
   readonly verdict: 'clear' | 'already-at-target' | 'upgrading' | 'busy' | 'refused';
   readonly reason: string;
-  /** With `refused`: it serves nobody as it is, stopped, broken, or at its target and unhealthy. */
+  /** With `refused` or `busy`: it serves nobody as it is, stopped, broken, or at its target and unhealthy. */
   readonly unwell?: true;
   readonly version: string | null;
   readonly status: string | null;

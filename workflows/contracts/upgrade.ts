@@ -44,6 +44,8 @@ export interface UpgradeSpec {
   readonly queue?: string;
   /** All tags that it had when it was planned, for freezes by tag. */
   readonly tags?: Readonly<Record<string, string>>;
+  /** It failed in the rollout that this one tries again: at its target it is done only when it is healthy as well. */
+  readonly failedBefore?: true;
   /** What follows when it is not so any more, where that is not the default. */
   readonly drift?: Readonly<Partial<Record<DriftField, DriftRule>>>;
 }
