@@ -20,7 +20,7 @@ import {
 import { ATTRIBUTES } from '../workflows/contracts/search-attributes.js';
 import type { InventorySteps } from '../workflows/contracts/steps.js';
 import { drawn, drawsOf, limitsOf, providesOf } from '../workflows/limits.js';
-import { GROUP } from '../workflows/lost-places.js';
+import { GROUP } from '../workflows/limits.js';
 
 /** @throws ApplicationFailure that is not retried when the server no longer has it. */
 export const inventorySteps: InventorySteps = {

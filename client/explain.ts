@@ -1,9 +1,8 @@
 /** One answer to "why is nothing happening?": every cause that holds now, and when it can next change. */
 import type { Client } from '@temporalio/client';
 import { leaseOwner } from '../temporal/leases.js';
-import { inputOf, mapAtOnce } from '../temporal/reads.js';
-import { rolloutWorkflowId, upgradeWorkflowId } from '../workflows/contracts/ids.js';
-import type { RolloutInput } from '../workflows/contracts/rollout.js';
+import { mapAtOnce } from '../temporal/reads.js';
+import { upgradeWorkflowId } from '../workflows/contracts/ids.js';
 import {
   budget,
   frozen,
@@ -65,8 +64,7 @@ const MOST = 50;
  * @throws UnknownRolloutError, UnknownResourceError
  */
 export async function explain(client: Client, rollout: string, resource: string | null = null): Promise<Cause[]> {
-  const { view, rows, runs } = await readRows(client, rollout);
-  const input = await inputOf<RolloutInput>(client, rolloutWorkflowId(rollout), view.runId);
+  const { input, view, rows, runs } = await readRows(client, rollout);
   const lists = await mapAtOnce(input.waves, (wave) => upgradesOf(client, wave));
   const specs = lists.flat();
   const polled = await servedQueues(

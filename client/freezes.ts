@@ -1,13 +1,12 @@
 /** Freezes, for people: created, listed and lifted in the ledger, which needs no worker for that. */
 import { randomUUID } from 'node:crypto';
-import type { Client } from '@temporalio/client';
-import { inputOf, mapAtOnce } from '../temporal/reads.js';
+import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
+import { mapAtOnce } from '../temporal/reads.js';
 import { LedgerRefusal, readLedger, writeLedger } from '../temporal/ledger.js';
 import type { Act } from '../workflows/contracts/control.js';
 import { covers, endOf, type Freeze, isActive } from '../workflows/contracts/freezes.js';
 import type { RolloutInput } from '../workflows/contracts/rollout.js';
 import { upgradesOf } from './inventory.js';
-import { describeRollout } from './rollouts.js';
 import { NotTakenError } from './upgrades.js';
 
 type Signed = Pick<Act, 'actor' | 'reason'>;
@@ -43,23 +42,19 @@ export async function listFreezes(client: Client, { all }: { readonly all: boole
   return all ? freezes : freezes.filter((freeze) => isActive(freeze, Date.now()));
 }
 
-/**
- * Freezes that held something of a rollout while it ran.
- *
- * @throws UnknownRolloutError
- */
-export async function freezesDuring(client: Client, rollout: string): Promise<readonly Freeze[]> {
-  const run = await describeRollout(client, rollout);
-  const [input, freezes] = await Promise.all([
-    inputOf<RolloutInput>(client, run.workflowId, run.runId),
-    readLedger(client, 'freezes'),
-  ]);
+/** Freezes that held something of a rollout while it ran. */
+export async function freezesDuring(
+  client: Client,
+  run: Pick<WorkflowExecutionDescription, 'startTime' | 'closeTime'>,
+  { rollout, waves }: RolloutInput,
+): Promise<readonly Freeze[]> {
+  const freezes = await readLedger(client, 'freezes');
   const until = run.closeTime?.getTime() ?? Date.now();
   const during = freezes.filter(
     (freeze) => Date.parse(freeze.since) <= until && endOf(freeze) >= run.startTime.getTime(),
   );
   if (during.length === 0) return [];
-  const specs = (await mapAtOnce(input.waves, (wave) => upgradesOf(client, wave))).flat();
+  const specs = (await mapAtOnce(waves, (wave) => upgradesOf(client, wave))).flat();
   return during.filter((freeze) =>
     specs.some(({ resource, tags = {} }) => covers(freeze, { resource, rollout, tags })),
   );

@@ -1,7 +1,7 @@
 /** Trying again what did not go well in a rollout that has ended: a new one, linked to it. */
 import type { Client } from '@temporalio/client';
 import { Gates } from '../calendar/gate.js';
-import { inputOf, mapAtOnce } from '../temporal/reads.js';
+import { mapAtOnce } from '../temporal/reads.js';
 import type { RolloutWindows } from '../workflows/contracts/calendar.js';
 import { whyNoQuorum } from '../workflows/contracts/control.js';
 import { rolloutWorkflowId, upgradeWorkflowId } from '../workflows/contracts/ids.js';
@@ -10,7 +10,7 @@ import type { SoakStatus } from '../workflows/contracts/soak.js';
 import { FAILED_OUTCOMES, type Outcome, type UpgradeSpec } from '../workflows/contracts/upgrade.js';
 import type { Signed } from './control.js';
 import { upgradesOf } from './inventory.js';
-import { describeRollout, startRollout, type StartedRollout } from './rollouts.js';
+import { startRollout, type StartedRollout } from './rollouts.js';
 import { count } from './render/text.js';
 import { readRows, resultOfRow } from './rows.js';
 import { describeRun } from './server-reads.js';
@@ -54,10 +54,8 @@ export async function retry(
   which: readonly (keyof typeof RETRIED)[],
   { actor, reason }: Signed,
 ): Promise<StartedRollout & { readonly upgrades: number; readonly leftOver: readonly LeftOver[] }> {
-  const run = await describeRollout(client, rollout);
-  const { view, rows } = await readRows(client, rollout);
+  const { run, input, view, rows } = await readRows(client, rollout);
   checkEnded(view, rows);
-  const input = await inputOf<RolloutInput>(client, run.workflowId, run.runId);
   const outcomes = which.flatMap((one) => RETRIED[one]);
   const wanted = new Set(
     rows

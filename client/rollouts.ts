@@ -92,11 +92,19 @@ export async function startRollout(client: Client, input: RolloutInput): Promise
  */
 export async function rolloutStatus(client: Client, rollout: string): Promise<RolloutView> {
   const run = await describeRollout(client, rollout);
-  const input = await inputOf<RolloutInput>(client, run.workflowId, run.runId);
+  return statusOf(client, run, await inputOf<RolloutInput>(client, run.workflowId, run.runId));
+}
+
+/** As `rolloutStatus`, of a run that was looked at already, and its input. */
+export async function statusOf(
+  client: Client,
+  run: WorkflowExecutionDescription,
+  input: RolloutInput,
+): Promise<RolloutView> {
   const isRunning = run.status.name === 'RUNNING' || run.status.name === 'PAUSED';
   const live = await liveSoak(client, run);
   const end = isRunning ? null : await endOf<RolloutResult>(client, run.workflowId, run.runId, FAILURES.rollout);
-  const { planDigest, budget } = input;
+  const { rollout, planDigest, budget } = input;
   if (end?.kind === 'result') {
     const { value } = end;
     const waves = value.waves ?? (await wavesFromServer(client, run, input, live, null));

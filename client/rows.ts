@@ -9,7 +9,7 @@ import type { RolloutInput } from '../workflows/contracts/rollout.js';
 import { ATTRIBUTES } from '../workflows/contracts/search-attributes.js';
 import type { AwaitHeartbeat } from '../workflows/contracts/steps.js';
 import type { Outcome, Phase, UpgradeResult, UpgradeSpec } from '../workflows/contracts/upgrade.js';
-import { describeRollout, rolloutStatus } from './rollouts.js';
+import { describeRollout, statusOf } from './rollouts.js';
 import { calendarTimes } from './calendar-times.js';
 import { callsOf } from './calls.js';
 import { freezesDuring, listFreezes } from './freezes.js';
@@ -61,16 +61,24 @@ export interface ReadRows {
   readonly runs: ReadonlyMap<string, WorkflowExecutionDescription>;
 }
 
+/** With what else was read for them. */
+export interface ReadRollout extends ReadRows {
+  readonly run: WorkflowExecutionDescription;
+  readonly input: RolloutInput;
+  /** Where it stands, counted from the rows. */
+  readonly view: RolloutView;
+}
+
 /**
- * As `rolloutRows`, with what else was read for it: where the rollout stands, counted from them.
+ * As `rolloutRows`, with what else was read for it.
  *
  * @throws UnknownRolloutError
  */
-export async function readRows(client: Client, rollout: string): Promise<ReadRows & { readonly view: RolloutView }> {
+export async function readRows(client: Client, rollout: string): Promise<ReadRollout> {
   const run = await describeRollout(client, rollout);
   const input = await inputOf<RolloutInput>(client, run.workflowId, run.runId);
   // Before its shards: what has ended by now they tell as ended.
-  const view = await rolloutStatus(client, rollout);
+  const view = await statusOf(client, run, input);
   const shards = await readShards(client, run, input);
   const known = await knownUpgrades(client, run, shards, view);
   const begun = await begunUpgrades(client, shards, view);
@@ -92,7 +100,7 @@ export async function readRows(client: Client, rollout: string): Promise<ReadRow
     return withRest(ofWave, view, at);
   });
   const looked = await withDetails(client, rows);
-  return { ...looked, view: withRows(view, looked.rows) };
+  return { ...looked, run, input, view: withRows(view, looked.rows) };
 }
 
 /**
@@ -101,12 +109,8 @@ export async function readRows(client: Client, rollout: string): Promise<ReadRow
  * @throws UnknownRolloutError
  */
 export async function rolloutReport(client: Client, rollout: string): Promise<RolloutReport> {
-  const run = await describeRollout(client, rollout);
-  const [{ windows }, { view, rows }, freezes] = await Promise.all([
-    inputOf<RolloutInput>(client, run.workflowId, run.runId),
-    readRows(client, rollout),
-    freezesDuring(client, rollout),
-  ]);
+  const { run, input, view, rows } = await readRows(client, rollout);
+  const freezes = await freezesDuring(client, run, input);
   const read = await mapAtOnce(rows, async (row) => {
     if (row.outcome === null || row.runId === null) return { row, result: null };
     const run = await followedRun(client, row);
@@ -128,7 +132,7 @@ export async function rolloutReport(client: Client, rollout: string): Promise<Ro
     results,
     calls,
     freezes,
-    windows: windows === undefined ? [] : calendarTimes(windows, Date.parse(view.startedAt), end),
+    windows: input.windows === undefined ? [] : calendarTimes(input.windows, Date.parse(view.startedAt), end),
   };
 }
 

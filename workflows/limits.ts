@@ -9,6 +9,8 @@ export const SLOTS = 'slots';
  * however they fall together.
  */
 export const RISK = 'risk';
+/** Before the name of an exclusivity group. */
+export const GROUP = 'group:';
 
 /** The limits that one upgrade in flight draws on, one each. */
 export function drawsOf({ resource, groups = {} }: Pick<UpgradeSpec, 'resource' | 'groups'>): string[] {
@@ -18,14 +20,14 @@ export function drawsOf({ resource, groups = {} }: Pick<UpgradeSpec, 'resource' 
     `account:${resource.account}`,
     `service:${resource.service}`,
     `region:${resource.region}`,
-    ...Object.keys(groups).map((name) => `group:${name}`),
+    ...Object.keys(groups).map((name) => `${GROUP}${name}`),
   ];
 }
 
 /** The limits of the groups that some upgrades are members of. */
 export function groupLimits(upgrades: Iterable<Pick<UpgradeSpec, 'groups'>>): Limits {
   const limits = [...upgrades].flatMap(({ groups = {} }) =>
-    Object.entries(groups).map(([name, max]) => [`group:${name}`, max] as const),
+    Object.entries(groups).map(([name, max]) => [`${GROUP}${name}`, max] as const),
   );
   return Object.fromEntries(limits);
 }

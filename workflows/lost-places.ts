@@ -1,10 +1,9 @@
 /** Places in groups that are lost for good, as waves tell them to later ones: beside the names that these wait for. */
 import type { ShardCarried } from './contracts/rollout.js';
+import { GROUP } from './limits.js';
 
 type LostPlaces = ShardCarried['lostPlaces'];
 
-/** Before a group's name, as limits have it. */
-export const GROUP = 'group:';
 /** Between a group's name and the resource that keeps a place. */
 const OF = ' of ';
 

@@ -3,7 +3,8 @@ import { patched } from '@temporalio/workflow';
 import type { Limits, ShardCarried, UpgradeEnd } from './contracts/rollout.js';
 import type { FailureClass, UpgradeSpec } from './contracts/upgrade.js';
 import { drawn, type Drawing } from './limits.js';
-import { GROUP, lostIn, namesOf } from './lost-places.js';
+import { GROUP } from './limits.js';
+import { lostIn, namesOf } from './lost-places.js';
 
 /** Failures after which a member may serve nobody; one that was refused is as it was found. */
 const UNWELL_AFTER: readonly (FailureClass | null)[] = ['upgrade', 'verify', 'timeout'];

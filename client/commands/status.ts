@@ -1,7 +1,6 @@
 import type { Client } from '@temporalio/client';
 import type { Command } from 'commander';
-import { inputOf, mapAtOnce } from '../../temporal/reads.js';
-import { rolloutWorkflowId } from '../../workflows/contracts/ids.js';
+import { mapAtOnce } from '../../temporal/reads.js';
 import type { RolloutInput } from '../../workflows/contracts/rollout.js';
 import {
   type OutputOptions,
@@ -45,8 +44,8 @@ export function addStatus(program: Command): void {
 
 async function status(rollout: string, options: StatusOptions): Promise<number> {
   return withClient(options, async (client) => {
-    const { view, rows } = await readRows(client, rollout);
-    const forecast = await forecastNow(client, { view, rows });
+    const { input, view, rows } = await readRows(client, rollout);
+    const forecast = hasEnded(view) ? null : await forecastNow(client, input, { view, rows });
     if (options.output === 'json') printJson({ version: 1, rollout: view, resources: rows, forecast });
     else {
       const screen = { width: stdoutWidth(), height: Infinity, now: Date.now(), paint: stdoutPaint() };
@@ -58,14 +57,12 @@ async function status(rollout: string, options: StatusOptions): Promise<number> 
   });
 }
 
-/** `null` for one that has ended, or starts nothing more. */
+/** `null` for one that starts nothing more. */
 async function forecastNow(
   client: Client,
+  input: RolloutInput,
   seen: { readonly view: RolloutView; readonly rows: readonly ResourceRow[] },
 ): Promise<RolloutForecast | null> {
-  const { rollout, runId } = seen.view;
-  if (hasEnded(seen.view)) return null;
-  const input = await inputOf<RolloutInput>(client, rolloutWorkflowId(rollout), runId);
   const [lists, learned] = await Promise.all([
     mapAtOnce(input.waves, (wave) => upgradesOf(client, wave)),
     readLearned(client),
