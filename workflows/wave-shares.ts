@@ -9,6 +9,16 @@ import { granted, shareOut, type Sharing, sum } from './share-out.js';
 /** Words that a wave is ready to hear and answer in an ordinary course: nine events each. */
 const WORDS_PER_WAVE = 160;
 
+/** What waves of older releases did not do: each is asked where it matters, and stands in the history then. */
+export interface WaveWays {
+  /** Only the latest word did: a shard that had wanted nothing for a moment was never granted anything again. */
+  readonly everyWordCounts: () => boolean;
+  /** After a skip of the rest too it hears of failures in time, since a spent budget ends what has not been sent. */
+  readonly hearsAfterSkip: () => boolean;
+}
+
+const OWN_WAYS: WaveWays = { everyWordCounts: () => true, hearsAfterSkip: () => true };
+
 export class WaveShares {
   private limits: Limits;
   private readonly failuresLeft: number;
@@ -21,25 +31,23 @@ export class WaveShares {
   private spent = false;
   private hold: string | null = null;
   private hasStarted: boolean | undefined;
-  private readonly everyWordCounts: () => boolean;
+  private readonly ways: WaveWays;
   private news = true;
 
   /**
    * @param limits of the whole wave, shared ones only
    * @param draws for each shard, how many of its upgrades draw on each limit
    * @param hasStarted as `WaveInput.hasStarted`
-   * @param everyWordCounts asked where it matters: in waves of older releases only the latest word did, and a shard that
-   *   had wanted nothing for a moment was never granted anything again
    */
   constructor(
     limits: Limits,
     failuresLeft: number,
     draws: readonly Limits[],
     hasStarted?: boolean,
-    everyWordCounts: () => boolean = () => true,
+    ways: WaveWays = OWN_WAYS,
   ) {
     this.hasStarted = hasStarted;
-    this.everyWordCounts = everyWordCounts;
+    this.ways = ways;
     this.limits = limits;
     this.failuresLeft = failuresLeft;
     this.step = draws.length / WORDS_PER_WAVE;
@@ -186,14 +194,12 @@ export class WaveShares {
     const latest = sharing.grants.at(-1)?.grant;
     if ((latest?.spent ?? false) !== this.spent) return true;
     if ((latest?.stop ?? null) !== this.whyStopped || (latest?.hold ?? null) !== this.hold) return true;
-    if (this.isStopped) return false;
+    const tellsMore = this.tellAfter() * 2 <= (latest?.tellAfter ?? 1);
+    if (this.isStopped) return this.skipped && !this.spent && tellsMore && this.ways.hearsAfterSkip();
     if (latest?.hasStarted !== this.hasStarted) return true;
     if ((latest?.full?.length ?? 0) !== this.full.length) return true;
     const now = granted(sharing, Object.keys(limits));
-    return (
-      this.tellAfter() * 2 <= (latest?.tellAfter ?? 1) ||
-      Object.entries(limits).some(([name, limit]) => limit !== now[name])
-    );
+    return tellsMore || Object.entries(limits).some(([name, limit]) => limit !== now[name]);
   }
 
   private grant({ word, grants }: Sharing, limits: Limits): Grant {
@@ -215,7 +221,7 @@ export class WaveShares {
   private least(before: Limits, wants: Limits): Limits {
     const least = lower(before, wants);
     const isLatest = Object.keys(wants).every((name) => least[name] === wants[name]);
-    return isLatest || !this.everyWordCounts() ? wants : least;
+    return isLatest || !this.ways.everyWordCounts() ? wants : least;
   }
 
   private noteStart(hasStarted = false): void {

@@ -88,7 +88,7 @@ class WaveRun {
       input.failuresLeft,
       this.parts.map(({ draws }) => draws),
       input.hasStarted,
-      () => patched('every-word'),
+      { everyWordCounts: () => patched('every-word'), hearsAfterSkip: () => patched('hears-after-skip') },
     );
     this.shares.setHold(input.hold ?? null);
     this.show();

@@ -408,3 +408,31 @@ it('a place that is lost is worth a word', () => {
   expect(share.word({ ...standing, lost: { 'group:pool': 1 } })).toMatchObject({ lost: { 'group:pool': 1 } });
   expect(share.word({ ...standing, lost: { 'group:pool': 1 } })).toBeNull();
 });
+
+it('a loose budget that is spent after a skip of the rest is heard of in time', () => {
+  const budget = 40;
+  const draws = { [SLOTS]: 200 };
+  const wave = new WaveShares({ [SLOTS]: 800 }, budget, [draws, draws, draws, draws]);
+  const shards = Array.from({ length: 4 }, () => {
+    const opened = wave.nextToOpen();
+    if (opened === null) throw new Error('not opened');
+    return { share: new ShardShare(opened.share), number: opened.shard, failures: 0 };
+  });
+  const tell = () => {
+    for (const { shard, grant } of wave.grants()) shards[shard - 1]?.share.hear(grant);
+  };
+  tell();
+  wave.skipRest('ana');
+  tell();
+  let failures = 0;
+  for (; !wave.isOverBudget; failures += 1) {
+    const shard = shards[failures % 4];
+    if (shard === undefined) throw new Error('no shard');
+    shard.failures += 1;
+    const uses = { [SLOTS]: 200 - shard.failures };
+    const word = shard.share.word({ wants: draws, uses, failures: shard.failures, isStuck: false });
+    if (word !== null) wave.hear({ shard: shard.number, ...word });
+    tell();
+  }
+  expect(failures).toBe(budget + 1);
+});

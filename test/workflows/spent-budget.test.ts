@@ -10,7 +10,7 @@ import type { rollout } from '../../workflows/rollout.js';
 import { endedRollout } from '../support/ended.js';
 import { type RealEnvironment, realEnvironment } from '../support/environment.js';
 import { reset } from '../support/reset.js';
-import { heldOperations, rolloutInput, scriptedSteps } from './scripted-steps.js';
+import { heldOperations, rolloutInput, scriptedSteps, spec } from './scripted-steps.js';
 import { withScriptedWorkers } from './scripted-workers.js';
 
 let env: RealEnvironment;
@@ -87,6 +87,62 @@ it.each<[string, string, RegExp, Case]>([
       const row = report.rows.find(({ resourceId }) => resourceId === `${id}-busy`);
       expect(row).toMatchObject({ outcome: 'NotStarted', reason: expect.stringMatching(reason) });
       expect(renderReport(report, Date.now())).toContain(`| NotStarted | ${row?.reason} | 1 |`);
+    },
+    false,
+  );
+});
+
+it('hears of a loose budget that is spent little by little in several shards after the rest was skipped', async () => {
+  const id = 'five';
+  // In the order in which they fail: by turns, since a shard tells at once what fails at once.
+  const bad = ['bad1', 'bad6', 'bad2', 'bad7', 'bad3', 'bad8', 'bad4', 'bad9', 'bad5'].map((name) => `${id}-${name}`);
+  const operations = new Map(bad.map((name) => [name, heldOperations()]));
+  const going = heldOperations();
+  const runOf = (name: string) => env.client.workflow.getHandle(`upgrade/huawei/ges/cn-north-4/${name}`);
+  const steps = scriptedSteps({
+    submit: ({ spec: { resource } }) =>
+      resource.id === `${id}-busy` ? { verdict: 'busy', reason: 'a backup runs', operation: null } : {},
+    awaitOperation: ({ spec: { resource } }) => (operations.get(resource.id) ?? going).script.awaitOperation(),
+    verify: ({ spec: { resource } }) => (operations.has(resource.id) ? { verdict: 'unhealthy', reason: 'down' } : {}),
+  });
+  await withScriptedWorkers(
+    env,
+    steps,
+    async () => {
+      // Each shard has an account with room for six: five and four fail, and the shards would tell four and four, since
+      // what waits wants all of their slots.
+      const waiting = (shard: number) => Array.from({ length: 6 }, (_, at) => `left${shard}${at}`);
+      const parts = [
+        ['busy', 'bad1', 'bad2', 'bad3', 'bad4', 'bad5', ...waiting(1)],
+        ['bad6', 'bad7', 'bad8', 'bad9', 'good1', 'good2', ...waiting(2)],
+      ];
+      const upgrades = parts.flatMap((names, at) => names.map((name) => spec(`${id}-${name}`, `account${at}`)));
+      const input = {
+        ...rolloutInput(id, { ids: [], concurrency: 12 }, { max: 8, mode: 'loose' }),
+        waves: [{ name: 'one', concurrency: 12, upgrades }],
+        accountLimits: { account0: 6, account1: 6 },
+      };
+      const handle = await env.client.workflow.start<typeof rollout>('rollout', {
+        workflowId: rolloutWorkflowId(id),
+        taskQueue: QUEUES.main,
+        args: [await keepInventory(env.client, input, 12)],
+      });
+      await expect
+        .poll(() => steps.called.filter((call) => /^(await|submit five-busy)/.test(call)).length, { timeout: 60_000 })
+        .toBe(12);
+      await skip(env.client, id, { wave: 'one' }, { actor: 'ana', reason: 'a test' });
+      for (const [name, { release }] of operations) {
+        release();
+        await expect(runOf(name).result()).rejects.toThrow('Workflow execution failed');
+      }
+      expect(await runOf(`${id}-busy`).result()).toMatchObject({ outcome: 'NotStarted' });
+      going.release();
+
+      const result = await endedRollout(handle);
+      expect(result).toMatchObject({
+        outcome: 'Failed',
+        counts: { Failed: 9, Succeeded: 2, NotStarted: 1, Skipped: 12 },
+      });
     },
     false,
   );
