@@ -22,7 +22,8 @@ const STUCK = { after: 2, silentFor: 0.5 };
 
 export async function awaitOperation(deps: StepDeps, input: AwaitInput): Promise<AwaitResult> {
   try {
-    return await follow(deps, input);
+    const end = await follow(deps, input);
+    return input.throughVerify === true ? { ...end, throughVerify: true } : end;
   } catch (error) {
     throw asFailure(error, false, input.timing.scale);
   }

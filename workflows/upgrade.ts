@@ -1,4 +1,4 @@
-/** One resource to one target: precheck → submit → await → verify. At most 32 events when nothing disturbs it. */
+/** One resource to one target: precheck → submit → await → verify. At most 31 events when nothing disturbs it. */
 import {
   allHandlersFinished,
   ApplicationFailure,
@@ -129,6 +129,8 @@ class UpgradeRun {
   private unwell = false;
   private polls = 0;
   private providerSays: AwaitResult['providerSays'] = 'running';
+  /** As `AwaitResult.throughVerify`. */
+  private throughVerify = false;
   /** A person is needed, or only time: then `resolve` may end it. */
   private phase: Phase = 'Precheck';
   private readonly phases: PhaseBegin[] = [];
@@ -298,8 +300,9 @@ class UpgradeRun {
       for (let look = 0; ; look += 1) {
         await this.awaitEnd(operation);
         if (this.isResolved(this.reason)) return null;
-        // Short, and written all the same: builds before this one, which may run beside it, have it in their histories.
-        this.show('Verify', 'the outcome', `the operation ended: ${this.reason}`, true);
+        // Short: not worth a change of what people filter by, unless that says that it lasts too long.
+        const isToldApart = !this.throughVerify || shownPhase() !== 'Await';
+        this.show('Verify', 'the outcome', `the operation ended: ${this.reason}`, isToldApart);
         const { waits } = this.steps(`Verify ${this.title}: version, status and health`);
         const verified = await waits.verify({ ...this.step, operation });
         this.toVersion = verified.version;
@@ -449,9 +452,13 @@ class UpgradeRun {
     this.show('Await', `the end of ${name}`, this.adopted ? 'adopted: it was running already' : 'submitted', true);
     const { waits } = this.steps(`Await ${name} of ${this.input.spec.resource.id}`);
     for (let late: 'Stuck' | 'Overdue' | null = null; ;) {
-      const input = { ...this.step, operation, stuck: late === 'Stuck', overdue: late === 'Overdue' };
-      const end = await this.unlessResolved(() => waits.awaitOperation(input));
+      const isOverdue = late === 'Overdue';
+      const input = { ...this.step, operation, stuck: late === 'Stuck', overdue: isOverdue, throughVerify: true };
+      const follow = () => waits.awaitOperation(input);
+      // Only what is overdue may be resolved meanwhile.
+      const end = isOverdue ? await this.unlessResolved(follow) : await follow();
       if (end === null) return;
+      this.throughVerify = end.throughVerify === true;
       this.polls += end.polls;
       this.providerSays = end.providerSays;
       this.reason = end.reason;
@@ -566,7 +573,7 @@ class UpgradeRun {
    * waiting for the cloud's rate or a busy resource, the operation itself, and what needs a person.
    */
   private show(phase: Phase, next: string, reason: string, upsert = phase === 'Waiting' || phase === 'Held'): void {
-    if (upsert && workflowInfo().typedSearchAttributes.get(ATTRIBUTES.phase) !== phase) {
+    if (upsert && shownPhase() !== phase) {
       upsertSearchAttributes([{ key: ATTRIBUTES.phase, value: phase }]);
     }
     if (this.phases.at(-1)?.phase !== phase) {
@@ -589,6 +596,11 @@ class UpgradeRun {
     const { resource, targetLabel } = this.input.spec;
     return `${resource.id} to ${targetLabel}`;
   }
+}
+
+/** What people filter by. */
+function shownPhase(): string | undefined {
+  return workflowInfo().typedSearchAttributes.get(ATTRIBUTES.phase);
 }
 
 function wasReset(): boolean {

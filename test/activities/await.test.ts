@@ -155,6 +155,11 @@ describe('await', () => {
     expect(result).toMatchObject({ ended: true, providerSays: 'vanished', polls: 5 });
   });
 
+  it.each([true, undefined])('tells back how its upgrade goes on: throughVerify %s', async (throughVerify) => {
+    const { result } = await waited({ poll: () => ({ state: 'succeeded' }) }, throughVerify ? { throughVerify } : {});
+    expect(result.throughVerify).toBe(throughVerify);
+  });
+
   it('goes on where an attempt before it left off', async () => {
     const at = new VirtualClock().now();
     const before: AwaitHeartbeat = {

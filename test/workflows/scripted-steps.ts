@@ -91,6 +91,7 @@ export function scriptedSteps(script: Script = {}): ScriptedSteps {
           providerSays: 'succeeded',
           reason: 'job success',
           polls: 3,
+          throughVerify: input.throughVerify === true,
           ...(await script.awaitOperation?.(input, call)),
         };
       },

@@ -82,6 +82,8 @@ export interface AwaitInput extends StepInput {
   readonly stuck?: boolean;
   /** Past its deadline: polled at a slow interval. */
   readonly overdue: boolean;
+  /** Whoever asks goes on to verify without writing that phase down where people filter by it. */
+  readonly throughVerify?: boolean;
 }
 
 /** What a `precheck` or a `submit` beats to the server while it waits for something. */
@@ -117,6 +119,8 @@ export interface AwaitResult {
   readonly providerSays: 'succeeded' | 'failed' | 'rolled-back' | 'vanished' | 'running';
   readonly reason: string;
   readonly polls: number;
+  /** As it was asked for: so the history tells which way its upgrade goes on, and needs no marker for it. */
+  readonly throughVerify?: boolean;
 }
 
 export interface VerifyResult {
