@@ -15,7 +15,16 @@ import { count } from './render/text.js';
 import { readRows, resultOfRow } from './rows.js';
 import { describeRun } from './server-reads.js';
 import { NotTakenError } from './upgrades.js';
-import { goodIn, hasEnded, isGood, isInFlight, type ResourceRow, type RolloutView, type WaveView } from './views.js';
+import {
+  goodIn,
+  hasEnded,
+  isFailed,
+  isGood,
+  isInFlight,
+  type ResourceRow,
+  type RolloutView,
+  type WaveView,
+} from './views.js';
 
 /** Which upgrades of an ended rollout are tried again. */
 export const RETRIED: Readonly<Record<'failed' | 'skipped', readonly Outcome[]>> = {
@@ -217,11 +226,13 @@ function checkSoak(
   isTaken: (spec: UpgradeSpec) => boolean,
   outcomeOf: (spec: UpgradeSpec) => Outcome | null,
 ): void {
-  const wasBegun = (spec: UpgradeSpec) => !RETRIED.skipped.some((outcome) => outcome === outcomeOf(spec));
-  if (specs.some(isTaken) || !specs.some(wasBegun)) return;
-  throw new NotTakenError(
-    `wave ${name} has not soaked, and nothing of it is tried again: retry its failed ones as well`,
-  );
+  const outcomes = specs.map(outcomeOf);
+  const wasBegun = outcomes.some((outcome) => outcome === null || !RETRIED.skipped.includes(outcome));
+  if (specs.some(isTaken) || !wasBegun) return;
+  const why = outcomes.some(isFailed)
+    ? 'nothing of it is tried again: retry its failed ones as well'
+    : 'what became of it is no longer on the server: apply the plan anew, which soaks what is at its target';
+  throw new NotTakenError(`wave ${name} has not soaked, and ${why}`);
 }
 
 /** @throws NotTakenError when too few are left who may approve what needs approval */

@@ -5,7 +5,6 @@ import { control } from '../../client/control.js';
 import { ACTS_UNKNOWN, renderReport } from '../../client/render/report.js';
 import { renderHtmlReport } from '../../client/render/report-html.js';
 import { readRows, rolloutReport, rolloutRows } from '../../client/rows.js';
-import { describeRun, findRuns, quoted } from '../../client/server-reads.js';
 import {
   rolloutWorkflowId,
   shardWorkflowId,
@@ -15,6 +14,7 @@ import {
 import { QUEUES } from '../../workflows/contracts/queues.js';
 import type { RolloutInput } from '../../workflows/contracts/rollout.js';
 import type { rollout } from '../../workflows/rollout.js';
+import { deleted } from '../support/deleted.js';
 import { type RealEnvironment, realEnvironment } from '../support/environment.js';
 import { reset } from '../support/reset.js';
 import { heldOperations, rolloutInput, type Script, scriptedSteps, spec } from '../workflows/scripted-steps.js';
@@ -39,20 +39,6 @@ function waves(id: string, lists: readonly (readonly string[])[]): RolloutInput 
     ...rolloutInput(id, { ids: [], concurrency: 1 }, { max: 9, mode: 'loose' }),
     waves: lists.map((ids, at) => ({ name: `w${at + 1}`, concurrency: 1, upgrades: ids.map((one) => spec(one)) })),
   };
-}
-
-/** As retention does once it is over, or a person at once. */
-async function gone(...workflowIds: readonly string[]): Promise<void> {
-  const { namespace } = env.client.options;
-  for (const workflowId of workflowIds) {
-    await env.client.workflowService.deleteWorkflowExecution({ namespace, workflowExecution: { workflowId } });
-  }
-  const left = async () => {
-    const found = await Promise.all(workflowIds.map((id) => describeRun(env.client, id)));
-    const listed = await findRuns(env.client, workflowIds.map((id) => `WorkflowId = ${quoted(id)}`).join(' OR '));
-    return [...found, ...listed].flatMap((run) => run?.workflowId ?? []);
-  };
-  await expect.poll(left, { timeout: 120_000 }).toEqual([]);
 }
 
 const waveHistories = (id: string, run: string, wave: number, ids: readonly string[]) => [
@@ -128,7 +114,11 @@ it('what is no longer on the server is counted as its wave had, and nobody calls
     const handle = await start(waves('deleted', [['d1', 'd2'], ['d3'], ['d4']]));
     const run = handle.firstExecutionRunId;
     await held.followed;
-    await gone(...waveHistories('deleted', run, 1, ['d1', 'd2']), ...waveHistories('deleted', run, 2, ['d3']));
+    await deleted(
+      env.client,
+      ...waveHistories('deleted', run, 1, ['d1', 'd2']),
+      ...waveHistories('deleted', run, 2, ['d3']),
+    );
 
     const { view, rows } = await readRows(env.client, 'deleted');
     expect(rows).toMatchObject([
@@ -188,7 +178,7 @@ it('a terminated rollout tells what people did, and without a worker that it can
     held.release();
     await latest(upgradeOf('e2')).result();
     await latest({ workflowId: waveWorkflowId('ended', handle.firstExecutionRunId, 2) }).result();
-    await gone(...waveHistories('ended', handle.firstExecutionRunId, 1, ['e1']));
+    await deleted(env.client, ...waveHistories('ended', handle.firstExecutionRunId, 1, ['e1']));
 
     const { view, rows } = await readRows(env.client, 'ended');
     expect(view).toMatchObject({ state: 'Terminated', workerAnswers: true, acts: [{ act: 'pause', actor: 'ana' }] });

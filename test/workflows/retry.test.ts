@@ -10,7 +10,12 @@ import { rolloutStatus } from '../../client/rollouts.js';
 import { rolloutRows } from '../../client/rows.js';
 import { NotTakenError, resolveUpgrade } from '../../client/upgrades.js';
 import { inputOf } from '../../temporal/reads.js';
-import { rolloutWorkflowId, upgradeWorkflowId, waveWorkflowId } from '../../workflows/contracts/ids.js';
+import {
+  rolloutWorkflowId,
+  shardWorkflowId,
+  upgradeWorkflowId,
+  waveWorkflowId,
+} from '../../workflows/contracts/ids.js';
 import { MESSAGES } from '../../workflows/contracts/messages.js';
 import { QUEUES } from '../../workflows/contracts/queues.js';
 import {
@@ -22,6 +27,7 @@ import {
 } from '../../workflows/contracts/rollout.js';
 import type { UpgradeSpec } from '../../workflows/contracts/upgrade.js';
 import type { rollout } from '../../workflows/rollout.js';
+import { deleted } from '../support/deleted.js';
 import { type RealEnvironment, realEnvironment } from '../support/environment.js';
 import { heldOperations, rolloutInput, scriptedSteps, spec } from './scripted-steps.js';
 import { withScriptedWorkers } from './scripted-workers.js';
@@ -303,6 +309,46 @@ it('nothing is tried again after a soak that nothing would pass', async () => {
     const again = await retry(env.client, 'hollow', ['failed', 'skipped'], ana);
     expect(again.upgrades).toBe(2);
     await ended(env.client.workflow.getHandle(again.workflowId));
+  });
+});
+
+it('a plan is applied anew where nobody knows any more what would soak', async () => {
+  let soaks: () => void = () => undefined;
+  const soaked = new Promise<void>((resolve) => {
+    soaks = resolve;
+  });
+  let isAnew = false;
+  const steps = scriptedSteps({
+    precheck: ({ spec: { resource } }) =>
+      isAnew && resource.id === 'forgotten' ? { verdict: 'already-at-target', version: '2' } : {},
+    verify: ({ spec: { resource } }) =>
+      resource.id === 'undone' ? { verdict: 'not-at-target', version: '1', reason: 'old' } : {},
+    soak: () => (isAnew ? {} : soaked.then(() => ({}))),
+  });
+  await withScriptedWorkers(env, steps, async () => {
+    const waves = [{ ...wave('canary', spec('forgotten'), spec('undone')), soak: SOAK }, wave('rest', spec('waiting'))];
+    const budget = { max: 9, mode: 'loose' } as const;
+    const handle = await beginWaves('forgets', waves, { budget });
+    await expect.poll(() => steps.called, { timeout: 60_000 }).toContain('soak 1');
+    await control(env.client, 'forgets', { ...ana, act: 'stop' });
+    soaks();
+    await ended(handle);
+    await deleted(
+      env.client,
+      ...['forgotten', 'undone'].map((id) => upgradeWorkflowId(spec(id).resource)),
+      shardWorkflowId('forgets', handle.firstExecutionRunId, 1, 1),
+    );
+    for (const which of [['skipped'], ['failed', 'skipped']] as const) {
+      await expect(retry(env.client, 'forgets', which, ana)).rejects.toThrow(
+        'wave canary has not soaked, and what became of it is no longer on the server: apply the plan anew, which soaks what is at its target',
+      );
+    }
+
+    isAnew = true;
+    steps.called.splice(0);
+    await ended(await beginWaves('forgets', waves, { budget }));
+    const order = steps.called.filter((call) => call.startsWith('soak') || call.startsWith('submit'));
+    expect(order).toEqual(['submit undone', 'soak 1', 'submit waiting']);
   });
 });
 
