@@ -63,7 +63,7 @@ export async function retry(
   which: readonly (keyof typeof RETRIED)[],
   { actor, reason }: Signed,
 ): Promise<StartedRollout & { readonly upgrades: number; readonly leftOver: readonly LeftOver[] }> {
-  const { run, input, view, rows } = await readRows(client, rollout);
+  const { run, input, view, rows } = await readRows(client, rollout, { whole: true });
   checkEnded(view, rows);
   const outcomes = which.flatMap((one) => RETRIED[one]);
   const wanted = new Set(

@@ -28,7 +28,7 @@ import {
   withRows,
 } from './views.js';
 
-/** The most upgrades in flight that are looked at one by one; of more, the search attribute tells the phase. */
+/** The most upgrades that are looked at one by one to show them; of more, search attributes tell the phase or the outcome. */
 const DESCRIBED = 100;
 /** Of an upgrade that was begun, or may have been, and of which the server knows nothing any more. */
 const GONE = {
@@ -72,9 +72,14 @@ export interface ReadRollout extends ReadRows {
 /**
  * As `rolloutRows`, with what else was read for it.
  *
+ * @param whole of a rollout that has ended, look at every upgrade whose end only visibility tells, however many they are
  * @throws UnknownRolloutError
  */
-export async function readRows(client: Client, rollout: string): Promise<ReadRollout> {
+export async function readRows(
+  client: Client,
+  rollout: string,
+  { whole = false }: { readonly whole?: boolean } = {},
+): Promise<ReadRollout> {
   const run = await describeRollout(client, rollout);
   const input = await inputOf<RolloutInput>(client, run.workflowId, run.runId);
   // Before its shards: what has ended by now they tell as ended.
@@ -99,7 +104,7 @@ export async function readRows(client: Client, rollout: string): Promise<ReadRol
       });
     return withRest(ofWave, view, at);
   });
-  const looked = await withDetails(client, rows);
+  const looked = await withDetails(client, rows, whole && hasEnded(view) ? Infinity : DESCRIBED);
   return { ...looked, run, input, view: withRows(view, looked.rows) };
 }
 
@@ -243,13 +248,13 @@ function rowOf(base: ResourceRow, known: Known | undefined): ResourceRow | null 
 }
 
 /** Looks at what runs, or goes on after a reset, and reads the reasons that visibility does not have. */
-async function withDetails(client: Client, rows: readonly ResourceRow[]): Promise<ReadRows> {
+async function withDetails(client: Client, rows: readonly ResourceRow[], most: number): Promise<ReadRows> {
   const runs = new Map<string, WorkflowExecutionDescription>();
   let described = 0;
   const chosen = rows.map((row) => {
     const mayGoOn = row.outcome === null || row.outcome === 'Held';
     const lacksReason = isFailed(row.outcome) && row.reason === '';
-    const look = row.runId !== null && (mayGoOn || lacksReason) && described < DESCRIBED;
+    const look = row.runId !== null && (mayGoOn || lacksReason) && described < most;
     if (look) described += 1;
     return { row, look };
   });

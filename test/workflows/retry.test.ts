@@ -501,6 +501,37 @@ it('a member of a group that was found unhealthy keeps its place', async () => {
   });
 });
 
+it('a member that was found unhealthy keeps its place also where a terminated shard does not tell it', async () => {
+  const { script, followed, release } = heldOperations();
+  const steps = scriptedSteps({
+    ...script,
+    precheck: ({ spec: { resource } }) => {
+      if (resource.id === 'flying') return {};
+      return { verdict: 'refused', reason: 'no', ...(resource.id === 'ill' ? { unwell: true } : {}) };
+    },
+  });
+  await withScriptedWorkers(env, steps, async () => {
+    const groups = { couple: 1 };
+    // More of them than status looks at one by one.
+    const others = Array.from({ length: 100 }, (_, at) => spec(`plain-${at}`));
+    const upgrades = [spec('flying'), ...others, { ...spec('ill'), groups }, { ...spec('well'), groups }];
+    const budget = { max: 200, mode: 'loose' } as const;
+    const handle = await beginWaves('untold', [{ ...wave('one', ...upgrades), concurrency: 25 }], { budget });
+    await followed;
+    const refused = async () =>
+      (await rolloutRows(env.client, 'untold')).filter(({ outcome }) => outcome === 'Refused').length;
+    await expect.poll(refused, { timeout: 120_000 }).toBe(101);
+    await env.client.workflow.getHandle(shardWorkflowId('untold', handle.firstExecutionRunId, 1, 1)).terminate();
+    release();
+    await ended(handle);
+    await ended(env.client.workflow.getHandle(upgradeWorkflowId(spec('flying').resource)));
+    await expect.poll(refused, { timeout: 120_000 }).toBe(101);
+    await expect(retry(env.client, 'untold', ['skipped'], ana)).rejects.toThrow(
+      'well is in group couple, of which no more than 1 may be unavailable, and ill ended Refused: retry that first',
+    );
+  });
+});
+
 it('a retry asks for no more successes than it has upgrades', async () => {
   const steps = scriptedSteps({ precheck: () => ({ verdict: 'refused', reason: 'no space' }) });
   await withScriptedWorkers(env, steps, async () => {
