@@ -15,7 +15,7 @@ import type { UpgradeSpec } from '../workflows/contracts/upgrade.js';
 import { partLists } from './inventory.js';
 import { upgradeRuns } from './rollouts.js';
 import { ask, describeRun, endOf, latestRuns } from './server-reads.js';
-import { endedIn, type RolloutView, WAVE_OVER, type WaveView } from './views.js';
+import { endedIn, type RolloutView, WAVE_OVER } from './views.js';
 
 /** How long the worker of a shard may take to answer. */
 const PATIENCE_MS = 4_000;
@@ -70,9 +70,8 @@ export async function knownUpgrades(
   view: RolloutView,
 ): Promise<Map<string, Known>> {
   const known = new Map<string, Known>();
-  if (
-    shards.some(({ told, run: shard, wave }) => told === null && (shard !== null || mayHaveBegun(view.waves[wave])))
-  ) {
+  const untold = untoldWaves(shards, view);
+  if (shards.some(({ told, run: shard, wave }) => told === null && (shard !== null || untold.has(wave)))) {
     for (const [workflowId, info] of latestRuns(await upgradeRuns(client, run))) {
       known.set(workflowId, { kind: 'started', runId: info.runId, info });
     }
@@ -85,25 +84,34 @@ export async function knownUpgrades(
   return known;
 }
 
-/** Whether shards of a wave that is over may have begun something that they do not tell any more. */
-function mayHaveBegun(wave: WaveView | undefined): boolean {
-  if (wave === undefined || !WAVE_OVER.includes(wave.state)) return false;
-  return hasBegun(wave.counts) || endedIn(wave.counts) < wave.total;
+/** Places of the waves whose shards may have begun something that they do not tell any more. */
+function untoldWaves(shards: readonly Shard[], { waves }: RolloutView): ReadonlySet<number> {
+  const places = waves.flatMap(({ state, counts, total }, at) => {
+    if (WAVE_OVER.includes(state)) return hasBegun(counts) || endedIn(counts) < total ? [at] : [];
+    if (state !== 'Running') return [];
+    // While it runs, shards open one after the other, and tell every end that the rollout has heard of.
+    const own = shards.filter(({ wave }) => wave === at);
+    const latest = own.findLastIndex(({ run }) => run !== null);
+    const ends = own.reduce((sum, { told }) => sum + (told?.ends.length ?? 0), 0);
+    return own.slice(0, latest).some(({ run }) => run === null) || endedIn(counts) > ends ? [at] : [];
+  });
+  return new Set(places);
 }
 
 /**
- * Upgrades of waves that are over that were begun, or may have been, by shards that tell nothing: as far as the histories
- * that are left do not say otherwise.
+ * Upgrades that were begun, or may have been, by shards that tell nothing any more: as far as the histories that are left do
+ * not say otherwise.
  */
 export async function begunUpgrades(
   client: Client,
   shards: readonly Shard[],
-  { waves }: RolloutView,
+  view: RolloutView,
 ): Promise<ReadonlySet<string>> {
+  const untold = untoldWaves(shards, view);
   const silent = shards.filter(
-    ({ told, run, wave }) => told === null && run?.status.name !== 'RUNNING' && mayHaveBegun(waves[wave]),
+    ({ told, run, wave }) => told === null && run?.status.name !== 'RUNNING' && untold.has(wave),
   );
-  const opened = await mapAtOnce(waves, async ({ workflowId }, at) => {
+  const opened = await mapAtOnce(view.waves, async ({ workflowId }, at) => {
     if (!silent.some(({ wave, run }) => wave === at && run === null)) return null;
     const run = await describeRun(client, workflowId);
     return run === null ? null : childrenOf(client, run);

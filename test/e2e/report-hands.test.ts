@@ -1,5 +1,6 @@
 /** What report, status and explain tell of histories that were reset, ended by hand or deleted, on a real server. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { keepInventory } from '../../activities/inventory.js';
 import { explain } from '../../client/explain.js';
 import { control } from '../../client/control.js';
 import { ACTS_UNKNOWN, renderReport } from '../../client/render/report.js';
@@ -140,6 +141,46 @@ it('what is no longer on the server is counted as its wave had, and nobody calls
       expect(text).toContain('The details of 3 upgrades are no longer kept');
       expect(text).not.toContain('NotStarted');
     }
+  });
+});
+
+it('what shards of a running wave had begun is told without them, and not called pending', async () => {
+  const held = heldOperations();
+  const flying = ['f3', 'f4', 'f5', 'g1'];
+  const script: Script = {
+    awaitOperation: ({ spec: { resource } }) => (flying.includes(resource.id) ? held.script.awaitOperation() : {}),
+  };
+  const begin = async (id: string, ids: readonly string[], concurrency: number) => {
+    const input = waves(id, [ids]);
+    const wide = { ...input, waves: input.waves.map((wave) => ({ ...wave, concurrency })) };
+    return start(await keepInventory(env.client, wide, 2));
+  };
+  const told = async (id: string) =>
+    (await rolloutRows(env.client, id)).map(({ phase, outcome, gone }) => [phase, outcome, gone === true]);
+  const following = ['Await', null, false];
+  const pending = ['Pending', null, false];
+  const succeeded = ['Ended', 'Succeeded', false];
+  await serving({ script, release: held.release }, async () => {
+    const early = await begin('early', ['f1', 'f2', 'f3', 'f4', 'f5', 'f6', 'f7', 'f8'], 3);
+    const begun = [succeeded, succeeded, following, following, following];
+    await expect.poll(async () => (await told('early')).slice(0, 5), { timeout: 60_000 }).toEqual(begun);
+    const late = await begin('late', ['g1', 'g2', 'g3', 'g4'], 2);
+    const four = [following, succeeded, succeeded, succeeded];
+    await expect.poll(() => told('late'), { timeout: 60_000 }).toEqual(four);
+
+    await deleted(
+      env.client,
+      shardWorkflowId('early', early.firstExecutionRunId, 1, 2),
+      shardWorkflowId('late', late.firstExecutionRunId, 1, 2),
+      ...['g3', 'g4'].map((one) => upgradeOf(one).workflowId),
+    );
+    const rows = await told('early');
+    expect([...rows.slice(0, 5), ...rows.slice(6)]).toEqual([...begun, pending, pending]);
+    // The rollout may not have heard of the very last one.
+    const gone = ['Ended', expect.toBeOneOf([null, 'Succeeded']), true];
+    expect(await told('late')).toEqual([following, succeeded, gone, gone]);
+    held.release();
+    await Promise.all([early.result(), late.result()]);
   });
 });
 
