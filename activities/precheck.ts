@@ -36,7 +36,7 @@ export async function precheck(deps: StepDeps, input: StepInput): Promise<Preche
           knownOperations: known.map(({ operation }) => nameOf(operation)),
           unresolvedSince: (await terminated) ? iso(deps.clock.now()) : null,
         };
-        const byState = verdictOf(api, state, target);
+        const byState = verdictOf(api, state, target, input.spec.reachedBefore);
         if (byState?.verdict === 'already-at-target' && input.spec.failedBefore === true) {
           // As `verify` does, it gives health time to come back.
           const unwell = await whyUnwell(api, reader, state);
@@ -88,11 +88,16 @@ function driftFinding(message: string): Finding {
   return { check: 'asPlanned', status: 'success', problems: [{ type: 'drift', code: 'Proceed', message }] };
 }
 
-/** What the resource's state alone decides; `null` when the provider's own checks have the next word. */
+/**
+ * What the resource's state alone decides; `null` when the provider's own checks have the next word.
+ *
+ * @param reachedBefore it was brought to its target before: what has led it further since is no regression, as in a soak
+ */
 export function verdictOf(
   api: CloudApi,
   state: ResourceState,
   target: unknown,
+  reachedBefore = false,
 ): Pick<PrecheckResult, 'verdict' | 'reason' | 'unwell'> | null {
   const is = describeState(state);
   const standing = api.standing(state, target);
@@ -109,6 +114,9 @@ export function verdictOf(
       break;
   }
   if (standing === 'at') return { verdict: 'already-at-target', reason: `is at its target: ${is}` };
+  if (standing === 'above' && reachedBefore) {
+    return { verdict: 'already-at-target', reason: `had reached its target, and is above it now: ${is}` };
+  }
   if (standing === 'above') {
     return { verdict: 'refused', reason: `target ${api.label(target)} is not above the current version: ${is}` };
   }

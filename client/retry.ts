@@ -95,12 +95,11 @@ export async function retry(
     rows.filter(({ workflowId }) => wanted.has(workflowId)),
     lists.flat(),
   );
-  const begins = ({ failedBefore: _inItsParent, ...spec }: UpgradeSpec): UpgradeSpec => {
-    const outcome = outcomeOf(spec);
-    const failed = outcome !== null && FAILED_OUTCOMES.includes(outcome) ? { failedBefore: true as const } : {};
+  const begins = ({ failedBefore: _failed, reachedBefore: _reached, ...spec }: UpgradeSpec): UpgradeSpec => {
+    const begun = { ...spec, ...standingOf(outcomeOf(spec)) };
     const version = leftOver.get(upgradeWorkflowId(spec.resource))?.version;
-    if (version === undefined || spec.planned === undefined) return { ...spec, ...failed };
-    return { ...spec, ...failed, plannedFrom: version, planned: { ...spec.planned, version } };
+    if (version === undefined || spec.planned === undefined) return begun;
+    return { ...begun, plannedFrom: version, planned: { ...spec.planned, version } };
   };
   const waves = input.waves
     .map(({ parts: _parts, ...wave }, at) => ({ ...wave, upgrades: (taken[at] ?? []).map(begins) }))
@@ -145,6 +144,12 @@ function unsoaked(
     return isDue && plans.some((_, later) => later > at && isTried(later)) ? [at] : [];
   });
   return new Set(places);
+}
+
+/** What a retry knows of an upgrade by what its parent made of it. */
+function standingOf(outcome: Outcome | null): Pick<UpgradeSpec, 'failedBefore' | 'reachedBefore'> {
+  if (isFailed(outcome)) return { failedBefore: true };
+  return isGood(outcome) ? { reachedBefore: true } : {};
 }
 
 /** By workflow id: those that our own submits left at another version than the plan had read. */

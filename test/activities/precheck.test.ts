@@ -26,12 +26,12 @@ afterEach(async () => {
   await clouds.close();
 });
 
-/** Somebody has brought it to its target, by hand. */
-function becomes(health: 'RED' | 'GREEN'): void {
+/** Somebody has brought it to its target, or to another version, by hand. */
+function becomes(health: 'RED' | 'GREEN', engine = input.spec.targetLabel): void {
   const { id } = input.spec.resource;
   const { versions, facts } = clouds.simulator.inventory.get(id);
   clouds.simulator.inventory.change(id, {
-    versions: { ...versions, engine: input.spec.targetLabel },
+    versions: { ...versions, engine },
     facts: { ...facts, failingChecks: health === 'RED' ? ['ClusterStatusNotHealth'] : [] },
   });
 }
@@ -57,6 +57,19 @@ it('asks for the health of no other, and takes one that cannot be read as any re
   await expect(checked({ failedBefore: true })).rejects.toMatchObject({
     type: FAILURES.transient,
     nonRetryable: false,
+  });
+});
+
+it('takes what is above its target as done where it had reached it before, and as no upgrade elsewhere', async () => {
+  becomes('GREEN', '99.0.0');
+  expect(await checked()).toMatchObject({
+    verdict: 'refused',
+    reason: expect.stringContaining('is not above the current version'),
+  });
+  expect(await checked({ reachedBefore: true })).toMatchObject({
+    verdict: 'already-at-target',
+    version: expect.stringContaining('99.0.0'),
+    reason: expect.stringMatching(/^had reached its target, and is above it now: version .*99/),
   });
 });
 

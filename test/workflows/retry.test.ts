@@ -212,8 +212,8 @@ it('a wave that has not soaked does so before a later one is tried again', async
   let isRetry = false;
   let submittedBefore: readonly string[] = [];
   const steps = scriptedSteps({
-    precheck: ({ spec: { resource } }) =>
-      isRetry && resource.id === 'canary' ? { verdict: 'already-at-target', version: '2' } : {},
+    precheck: ({ spec: { reachedBefore } }) =>
+      reachedBefore === true ? { verdict: 'already-at-target', version: '2' } : {},
     soak: () => {
       if (isRetry) submittedBefore = steps.called.filter((call) => call.startsWith('submit'));
       return isRetry ? Promise.resolve({}) : soaked.then(() => ({}));

@@ -46,6 +46,8 @@ export interface UpgradeSpec {
   readonly tags?: Readonly<Record<string, string>>;
   /** It failed in the rollout that this one tries again: at its target it is done only when it is healthy as well. */
   readonly failedBefore?: true;
+  /** It reached its target in the rollout that this one tries again, and is here to soak: above its target it is done too. */
+  readonly reachedBefore?: true;
   /** What follows when it is not so any more, where that is not the default. */
   readonly drift?: Readonly<Partial<Record<DriftField, DriftRule>>>;
 }
