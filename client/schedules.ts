@@ -9,7 +9,7 @@ import {
   type WorkflowExecutionInfo,
 } from '@temporalio/client';
 import type { Occurrence } from '../calendar/occurrences.js';
-import { approvalsIn } from '../plan/approvals.js';
+import { certainApprovals } from '../plan/approvals.js';
 import { InputError } from '../plan/errors.js';
 import { roughly } from '../plan/plan.js';
 import { parseSource, type Source } from '../plan/source.js';
@@ -240,7 +240,7 @@ export async function resumeSchedule(client: Client, name: string, note: string)
  *
  * @returns the run, as it stands when it is asked
  * @throws UnknownScheduleError
- * @throws NotTakenError when too few would be left who may approve its rollout
+ * @throws NotTakenError when too few would be left who may approve its rollout, whatever its selectors choose; else the run tells
  */
 export async function triggerSchedule(
   client: Client,
@@ -249,7 +249,7 @@ export async function triggerSchedule(
 ): Promise<() => Promise<ScheduleRun>> {
   const { input } = await scheduleInput(client, name);
   const { file, text, files } = input.plan;
-  for (const approval of approvalsIn(parseSource(text, file, files))) {
+  for (const approval of certainApprovals(parseSource(text, file, files))) {
     const why = whyNoQuorum(approval, input.startedBy, [actor], 'who triggers it');
     if (why !== null) throw new NotTakenError(`${why}: let somebody else trigger it`);
   }

@@ -2,20 +2,28 @@
 import type { Approval } from '../workflows/contracts/control.js';
 import type { InputProblem } from './errors.js';
 import { suggest } from './problems.js';
-import { type ApprovalEntry, ROLE, type RolesEntry, type WaveEntry } from './schema.js';
+import { type ApprovalEntry, ROLE, type RolesEntry, type TargetEntry, type WaveEntry } from './schema.js';
 import { msOf } from './soak.js';
 import type { Path, Source } from './source.js';
 
 interface ApprovalSpec {
   readonly approval?: ApprovalEntry;
   readonly roles?: RolesEntry;
-  readonly waves?: readonly Pick<WaveEntry, 'approval'>[];
+  readonly targets?: readonly Pick<TargetEntry, 'name' | 'id' | 'ids' | 'select'>[];
+  readonly waves?: readonly Pick<WaveEntry, 'approval' | 'targets'>[];
 }
 
-/** Whatever approvals a plan asks for, as far as it tells without a cloud; their form is checked elsewhere. */
-export function approvalsIn(source: Source): Approval[] {
+/**
+ * The approvals that every rollout of a plan asks for, whatever its selectors choose: its own, that of an only wave, and those of
+ * waves that list a resource by id. What others come to, a cloud has to tell. Their form is checked elsewhere.
+ */
+export function certainApprovals(source: Source): Approval[] {
   const spec = ((source.data as { spec?: unknown } | null)?.spec ?? {}) as ApprovalSpec;
-  const entries = [spec.approval, ...(spec.waves ?? []).map((wave) => wave.approval)];
+  const { waves = [], targets = [] } = spec;
+  const chosen = targets.filter(({ select }) => select === undefined);
+  const words = new Set(chosen.flatMap(({ name, id, ids = [] }) => [name, id, ...ids]));
+  const certain = waves.length === 1 ? waves : waves.filter((wave) => wave.targets?.some((word) => words.has(word)));
+  const entries = [spec.approval, ...certain.map(({ approval }) => approval)];
   return entries.flatMap((entry) => resolveApproval(source, [], entry, spec.roles).approval ?? []);
 }
 

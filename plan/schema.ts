@@ -260,6 +260,7 @@ export function planSchema(apis: readonly CloudApi[]) {
   });
 }
 
+export type TargetEntry = z.infer<typeof targetHead>;
 export type WaveEntry = z.infer<typeof wave>;
 export type BudgetEntry = z.infer<typeof failureBudget>;
 export type ApprovalEntry = z.infer<typeof approval>;

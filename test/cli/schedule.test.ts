@@ -238,6 +238,34 @@ it('who would leave nobody to approve cannot trigger it, and stops no regular ru
   expect((await view('needed')).paused).toBe(false);
 });
 
+it('an approval of a wave that has nothing to do keeps nobody from a trigger, and one that has is told by the run', async () => {
+  const { targets } = (parse(readFileSync(place.plan, 'utf8')) as { spec: { targets: readonly object[] } }).spec;
+  const select = (name: string) => ({ ...targets[0], id: undefined, ids: undefined, select: { name } });
+  const chosen = [
+    { ...select('*'), name: 'there' },
+    { ...select('nobody'), name: 'away' },
+  ];
+  const asked = { approvers: ['ben'] };
+  const triggered = async (name: string, waves: readonly object[]) => {
+    const plan = planWith(name, { windows: [openNow()], targets: chosen, waves });
+    const created = await run('create', name, plan);
+    expect(created.code, created.stderr).toBe(0);
+    const env = { TEMPORAL_ADDRESS: server.address, UPLIFT_ACTOR: 'ben' };
+    return uplift(['schedule', 'trigger', name], env);
+  };
+  const [there, away] = [
+    { name: 'one', targets: ['there'] },
+    { name: 'two', targets: ['away'] },
+  ];
+  const empty = await triggered('empty', [there, { ...away, approval: asked }]);
+  expect(empty.code, empty.stderr).toBe(0);
+  const due = await triggered('due', [{ ...there, approval: asked }, away]);
+  expect(due).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('ana starts it and may not approve it any more than ben, who triggered it'),
+  });
+});
+
 it('delete ends it, and a name that there is not is told as that', async () => {
   expect((await run('delete', 'weekends')).stderr).toBe(
     'schedule weekends is deleted; rollouts that it has created go on\n',
