@@ -299,7 +299,7 @@ async function readList(
 function quorumProblems(plan: RolloutPlan, { startedBy, triggeredBy }: StartedBy): InputProblem[] {
   const gates = [
     { path: 'spec.approval', approval: plan.approval },
-    ...plan.waves.map(({ approval }, at) => ({ path: `spec.waves[${at}].approval`, approval })),
+    ...plan.waves.map(({ approval, entry }) => ({ path: `spec.waves[${entry}].approval`, approval })),
   ];
   const others = triggeredBy === undefined ? [] : [triggeredBy];
   const remedy = `name another approver, or let somebody else ${triggeredBy === undefined ? 'apply' : 'trigger'} it`;

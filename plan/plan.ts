@@ -62,6 +62,8 @@ export type RelatedTarget = PlannedTarget & { readonly relations: Relations; rea
 
 export interface PlannedWave {
   readonly name: string;
+  /** Index in `spec.waves`: those before it may have come to nothing. */
+  readonly entry: number;
   readonly concurrency: number;
   /** `20 % of 25 = 5`; `null` where the wave was not given as a share. */
   readonly shown: string | null;
@@ -275,7 +277,7 @@ export function planOf(
     );
     const approval = approvals[at]?.approval ?? null;
     const soak = soaks[at]?.soak ?? null;
-    return { ...wave, limits, maxFailures, approval, soak, effective, targets: members };
+    return { ...wave, entry: at, limits, maxFailures, approval, soak, effective, targets: members };
   });
   const planned = all.filter((wave) => wave.targets.length > 0);
   const content = {

@@ -74,6 +74,7 @@ const PREPARED: PreparedPlan = {
   waves: [
     {
       name: 'canary',
+      entry: 0,
       concurrency: 5,
       shown: null,
       effective: { concurrency: 2, cause: 'because strict with max 1', takesMs: 3_600_000, askedMs: 1_800_000 },
@@ -85,6 +86,7 @@ const PREPARED: PreparedPlan = {
     },
     {
       name: 'rest',
+      entry: 1,
       concurrency: 1,
       shown: '33 % of 3 = 1',
       effective: { concurrency: 1, cause: null, takesMs: 3_600_000, askedMs: 3_600_000 },

@@ -259,10 +259,12 @@ it('an approval of a wave that has nothing to do keeps nobody from a trigger, an
   ];
   const empty = await triggered('empty', [there, { ...away, approval: asked }]);
   expect(empty.code, empty.stderr).toBe(0);
-  const due = await triggered('due', [{ ...there, approval: asked }, away]);
+  const due = await triggered('due', [away, { ...there, approval: asked }]);
   expect(due).toMatchObject({
     code: 1,
-    stderr: expect.stringContaining('ana starts it and may not approve it any more than ben, who triggered it'),
+    stderr: expect.stringContaining(
+      'spec.waves[1].approval: ana starts it and may not approve it any more than ben, who triggered it',
+    ),
   });
 });
 
