@@ -247,6 +247,9 @@ class RolloutRun {
     const { state } = this;
     const wave = state.waves[progress.wave - 1];
     if (wave?.state !== 'Running') return;
+    const known = wave.shards.get(progress.shard)?.counts ?? {};
+    // Words of one moment may come the other way round; what has ended only grows.
+    if (countOf(progress.counts) < countOf(known) && patched('latest-progress')) return;
     wave.shards.set(progress.shard, progress);
     wave.counts = [...wave.shards.values()].reduce<Counts>((sum, { counts }) => addCounts(sum, counts), {});
     wave.failures = [...wave.shards.values()].reduce(

@@ -144,6 +144,21 @@ describe('rollout', () => {
     expect(lastOfFirst).toBeLessThan(firstOfSecond);
   });
 
+  it('stays with the latest word of a shard when an earlier one comes after it', async () => {
+    const { script, followed, release } = heldOperations();
+    const { status } = await run({ waves: [{ ids: ids('word', 1), concurrency: 1 }] }, script, async (handle) => {
+      await followed;
+      // As of a shard that has none of its upgrades itself.
+      const word = { wave: 1, shard: 2, inFlight: 0, failure: null };
+      await handle.signal(MESSAGES.shardProgress, { ...word, counts: { Succeeded: 2 } });
+      await handle.signal(MESSAGES.shardProgress, { ...word, counts: { Succeeded: 1 } });
+      const { waves } = await handle.query<RolloutStatus>(MESSAGES.rolloutStatus);
+      expect(waves[0]?.counts).toEqual({ Succeeded: 2 });
+      release();
+    });
+    expect(status.waves[0]?.counts).toEqual({ Succeeded: 1 });
+  });
+
   it('keeps a strict budget: one at a time with 0, and stops at the first failure', async () => {
     const { result, status, peak } = await run(
       {
