@@ -3,7 +3,7 @@ import type { Act, ApprovalState } from '../workflows/contracts/control.js';
 import type { Failing } from '../workflows/contracts/quarantine.js';
 import { type Freeze, freezeLabel } from '../workflows/contracts/freezes.js';
 import type { Counts, FailureBudget, RolloutInput, RolloutStatus, WaveStatus } from '../workflows/contracts/rollout.js';
-import { addCounts } from '../workflows/contracts/outcome.js';
+import { addCounts, countOf } from '../workflows/contracts/outcome.js';
 import { soakedAt } from '../workflows/contracts/soak.js';
 import type { AwaitHeartbeat } from '../workflows/contracts/steps.js';
 import {
@@ -163,20 +163,16 @@ export function isFailed(outcome: Outcome | null): boolean {
   return outcome !== null && FAILED_OUTCOMES.includes(outcome);
 }
 
-function sumOf(counts: Counts, outcomes: readonly Outcome[]): number {
-  return outcomes.reduce((sum, outcome) => sum + (counts[outcome] ?? 0), 0);
-}
-
 export function goodIn(counts: Counts): number {
-  return sumOf(counts, GOOD_OUTCOMES);
+  return countOf(counts, GOOD_OUTCOMES);
 }
 
 export function failedIn(counts: Counts): number {
-  return sumOf(counts, FAILED_OUTCOMES);
+  return countOf(counts, FAILED_OUTCOMES);
 }
 
 export function endedIn(counts: Counts): number {
-  return Object.values(counts).reduce((sum, count) => sum + count, 0);
+  return countOf(counts);
 }
 
 /** Its turn has not come. */
