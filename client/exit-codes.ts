@@ -19,7 +19,7 @@ export const EXIT_MEANINGS: Readonly<Record<keyof typeof EXIT, string>> = {
   done: 'Done, or nothing to do.',
   error: 'Something is wrong; stderr says what, where and the remedy.',
   changes: 'The plan would change something.',
-  tolerated: 'The rollout ended with failures that its budget tolerates.',
+  tolerated: 'The rollout ended within its budget, and not every resource reached its target.',
   budgetExceeded: 'The rollout ended because more failed than its budget tolerates.',
   waiting: 'The rollout goes on, or waits.',
   conflict: 'Reality is not what was planned, or a rollout of this plan is running already.',

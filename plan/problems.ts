@@ -89,6 +89,7 @@ function explain(issue: z.core.$ZodIssue, source: Source, base: Path, reading: R
       );
     case 'too_big':
       if (issue.origin === 'string') return one(`is longer than ${issue.maximum} characters`, 'shorten it');
+      if (issue.origin === 'array') return one(`has more than ${issue.maximum} entries`, 'put some of them together');
       return one(
         `must be ${issue.inclusive === true ? 'at most' : 'less than'} ${issue.maximum}`,
         'use a smaller number',

@@ -210,6 +210,9 @@ export function targetSchema(apis: readonly CloudApi[]) {
   return z.discriminatedUnion('service', [first, ...rest]);
 }
 
+/** Each writes some fifty events into the rollout's history, which has room for 4,000. */
+const MOST_WAVES = 50;
+
 /** The plan file. Cross checks (accounts, ids, duplicates, waves) stand in `plan.ts`. */
 export function planSchema(apis: readonly CloudApi[]) {
   return z.strictObject({
@@ -218,7 +221,12 @@ export function planSchema(apis: readonly CloudApi[]) {
     metadata: z.strictObject({ name: planName }),
     spec: z.strictObject({
       targets: z.array(targetSchema(apis)).min(1),
-      waves: z.array(wave).min(1).optional().describe('In this order; without any, one wave with everything.'),
+      waves: z
+        .array(wave)
+        .min(1)
+        .max(MOST_WAVES)
+        .optional()
+        .describe('In this order; without any, one wave with everything.'),
       groups: z
         .array(group)
         .min(1)

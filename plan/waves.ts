@@ -108,8 +108,9 @@ export function resolveWaves<T extends WaveCandidate>(
     let wanted = 0;
     if (entry.percent !== undefined) {
       const part = share(entry.percent, targets.length);
-      shown.set(index, part.shown);
-      wanted = part.count;
+      shown.set(index, part.count === 0 ? `${part.shown}, and at least one` : part.shown);
+      // Of a schedule's list that has become short, a canary takes one all the same: its soak and its approval hold for the rest.
+      wanted = Math.max(part.count, 1);
       if (part.count === 0) {
         complain([index, 'percent'], `takes nothing: ${part.shown}`, 'raise it, or list targets', true);
       }

@@ -18,6 +18,9 @@ import type { RolloutState, WaveState } from './rollout-state.js';
 import type { Soak } from './soak.js';
 import { mustBeInTime } from './timely.js';
 
+/** Of single resources: each writes nine events into the rollout's history, and its wave's. */
+const MOST_SKIPS = 100;
+
 export class Control {
   private readonly rollout: RolloutState;
   /** Orders to waves, one after the other. */
@@ -61,10 +64,11 @@ export class Control {
   maySkip({ wave: index, upgrade, actor, reason, ...timely }: SkipRequest): void {
     mustBeInTime(timely);
     mustBeSigned(actor, reason);
-    const wave = this.rollout.openWave(index);
-    if (upgrade === null && wave.state === 'Skipped') throw new Error(`wave ${wave.plan.name} is skipped already`);
-    if (upgrade !== null && wave.skips.length >= 500) {
-      throw new Error('500 resources of a wave are skipped: skip the wave, or plan anew');
+    this.rollout.openWave(index);
+    this.mustGoOn();
+    const skips = this.rollout.waves.reduce((sum, one) => sum + one.skips.length, 0);
+    if (upgrade !== null && skips >= MOST_SKIPS) {
+      throw new Error(`${MOST_SKIPS} resources of the rollout are skipped one by one: skip a wave, or plan anew`);
     }
   }
 

@@ -4,16 +4,17 @@ import { Approvals } from './approvals.js';
 import { type GateState, type Shut, soonest } from './contracts/calendar.js';
 import { type Act, type SkipOrder, wordsOf } from './contracts/control.js';
 import { waveWorkflowId } from './contracts/ids.js';
-import { addCounts, addFailures } from './contracts/outcome.js';
-import type {
-  Counts,
-  FailureCounts,
-  RolloutInput,
-  RolloutResult,
-  RolloutStatus,
-  ShardProgress,
-  WavePlan,
-  WaveStatus,
+import { addCounts, addFailures, countOf } from './contracts/outcome.js';
+import {
+  type Counts,
+  type FailureCounts,
+  type RolloutInput,
+  type RolloutResult,
+  type RolloutStatus,
+  type ShardProgress,
+  sizeOf,
+  type WavePlan,
+  type WaveStatus,
 } from './contracts/rollout.js';
 import { Soak } from './soak.js';
 import type { wave as waveWorkflow } from './wave.js';
@@ -229,6 +230,13 @@ export class RolloutState {
           : `wave ${running.plan.name} is running${frozen === null ? '' : `; ${frozen}`}`,
     };
   }
+}
+
+/** Whether people left out all of a wave, before it began or while it ran and none of it had started. */
+export function isLeftOut({ plan, state, counts, skipRest, skips }: WaveState): boolean {
+  return (
+    state === 'Skipped' || ((skipRest !== null || skips.length > 0) && countOf(counts, ['Skipped']) === sizeOf(plan))
+  );
 }
 
 /** What all of a wave waits for, as its shards' last words have it; `null` while any of it is under way or may start. */

@@ -40,7 +40,7 @@ import { Notices } from './notices.js';
 import { releaseInventory } from './release-inventory.js';
 import { watchCalendar } from './rollout-calendar.js';
 import { detailsOf, statusOf, wavesOf } from './rollout-details.js';
-import { RolloutState, type WaveState } from './rollout-state.js';
+import { isLeftOut, RolloutState, type WaveState } from './rollout-state.js';
 import type { wave as waveWorkflow } from './wave.js';
 
 export async function rollout(input: RolloutInput): Promise<RolloutResult> {
@@ -204,6 +204,8 @@ class RolloutRun {
       wave.state = 'NotStarted';
       wave.counts = { NotStarted: sizeOf(wave.plan) };
     }
+    // Of what ran while the last of it was skipped, rollouts of older releases said that it had failed.
+    if (!state.isLeftOut && state.waves.every(isLeftOut)) state.isLeftOut = patched('left-out-running');
     const { budget } = state.input;
     const { rejection } = state.approvals;
     const { counts, failures, byClass, overWave, acts, actsLeftOut } = state;

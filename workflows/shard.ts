@@ -34,7 +34,7 @@ import {
 } from './contracts/upgrade.js';
 import { markdown } from './details.js';
 import { failedUpgrade, rootReason } from './failures.js';
-import { AwaitedNames, drawn, drawsOf, groupLimits, limitsOf, requirement, RISK, startable } from './limits.js';
+import { AwaitedNames, drawn, drawsOf, groupLimits, limitsOf, requirement, RISK, SLOTS, startable } from './limits.js';
 import {
   grantSignal,
   shardStatusQuery,
@@ -612,7 +612,7 @@ class ShardRun {
               this.windows.whyShut(this.queue.map(({ spec }) => spec)) ??
               this.queue[0]?.spec.resource.id ??
               'the end of those in flight'),
-        why: `wave ${wave} runs up to ${concurrency} at a time`,
+        why: `wave ${wave} lets it run up to ${this.share.limits()[SLOTS] ?? concurrency} at a time`,
         more: [
           ...(lastFailure === null ? [] : [['Latest failure:', lastFailure] as const]),
           ...(frozen === null ? [] : [[`${frozen.count} frozen:`, frozen.why] as const]),

@@ -300,6 +300,11 @@ const PLANS: readonly Row[] = [
     'plan.yaml:9: spec.waves[0].percent: takes nothing: 5 % of 3 = 0 (raise it, or list targets)',
   ],
   [
+    'more waves than a history has room for',
+    plan(`${TWO}\nwaves:\n${Array.from({ length: 51 }, (_, at) => `  - { name: w${at}, percent: 1 }`).join('\n')}`),
+    'plan.yaml:8: spec.waves: has more than 50 entries (put some of them together)',
+  ],
+  [
     'more than is left',
     plan(`${TWO}\nwaves:\n  - { name: a, targets: [pair] }\n  - { name: b, percent: 70 }`),
     'plan.yaml:10: spec.waves[1].percent: 70 % of 3 = 2, and 1 left for it (lower it, or use `rest: true`)',

@@ -67,6 +67,16 @@ describe('waves', () => {
     expect(usesTags(source(targets, { waves: [{ name: 'all', rest: true }] }))).toBe(false);
   });
 
+  it('of a list that has become too short for a share take one all the same, with the soak and the approval of it', () => {
+    const canary = { name: 'canary', percent: 5, approval: { approvers: ['ana'] } };
+    const waves = [canary, { name: 'rest', rest: true }];
+    const context = { apis: FAKE_APIS, accounts: ACCOUNTS, mayBeEmpty: true };
+    const of = planOf(source([kite([1, 2, 3])], { waves }), context, new Map(), new Map());
+    expect(ids(of)).toEqual([['kite-1'], ['kite-2', 'kite-3']]);
+    expect(of.waves[0]).toMatchObject({ shown: '5 % of 3 = 0, and at least one', approval: { approvers: ['ana'] } });
+    expect(ids(planOf(source([kite([1])], { waves }), context, new Map(), new Map()))).toEqual([['kite-1']]);
+  });
+
   it.each([
     ['plan', ['kite-3', 'kite-1', 'kite-2', 'kite-9', 'kite-8']],
     ['id', ['kite-1', 'kite-2', 'kite-3', 'kite-8', 'kite-9']],

@@ -130,6 +130,11 @@ async function held(handle: Handle, shards: readonly number[]): Promise<void> {
 
 const skip = (handle: Handle, what: Pick<SkipRequest, 'wave' | 'upgrade'>) =>
   handle.executeUpdate<string, [SkipRequest]>(MESSAGES.skip, { args: [{ ...what, actor: 'ana', reason: 'broken' }] });
+const orderOf = ({ resource }: UpgradeSpec) => ({
+  shard: 1,
+  workflowId: upgradeWorkflowId(resource),
+  title: resource.id,
+});
 const concurrency = (handle: Handle, value: number, wave: number | null = null, validUntil?: string) =>
   handle.executeUpdate<string, [ConcurrencyRequest]>(MESSAGES.setConcurrency, {
     args: [{ wave, concurrency: value, actor: 'ana', reason: 'in a hurry', ...(validUntil && { validUntil }) }],
@@ -358,13 +363,55 @@ describe('skip of a running wave', () => {
     expect(result.counts).toEqual({ Succeeded: 2, Skipped: 1 });
   });
 
+  it.each(['its wave', 'each of its resources'])(
+    'of all that has not started leaves nothing that failed: by skipping %s',
+    async (what) => {
+      const [one, two] = specs(2);
+      const until2099 = { scope: [{}], except: [], until: '2099-01-01T00:00:00.000Z', reason: 'audit', owner: 'ben' };
+      const frozen = { ...until2099, id: 'freeze-all', since: '2026-11-20T12:00:00.000Z' };
+      const ended = gate();
+      const { result, called } = await run(
+        { waves: [[one ?? spec('x'), two ?? spec('y')]], budget: { max: 0, mode: 'strict' } },
+        {
+          readFreezes: async () => [frozen],
+          freezesEnded: async () => {
+            await ended.opened;
+            return [];
+          },
+        },
+        async (handle) => {
+          await until(async () => (await statusOf(handle)).reason.includes('frozen'));
+          const upgrades = what === 'its wave' ? [null] : [one, two].map((each) => orderOf(each ?? spec('x')));
+          for (const upgrade of upgrades) await skip(handle, { wave: 1, upgrade });
+          await handle.result();
+          ended.open();
+        },
+      );
+      expect(called).toEqual([]);
+      expect(result).toMatchObject({ outcome: 'Stopped', counts: { Skipped: 2 } });
+      expect(result.reason).toBe('stopped: 0 of 2 at target, 0 failed; every wave was skipped');
+    },
+  );
+
+  it('is refused once nothing more of the rollout begins', async () => {
+    const operations = heldOperations();
+    const waves = [specs(2)];
+    const { result } = await run({ waves }, operations.script, async (handle) => {
+      await operations.followed;
+      await control(handle, 'stop');
+      expect(await refusal(skip(handle, { wave: 1, upgrade: null }))).toBe('nothing more of the rollout begins');
+      operations.release();
+    });
+    expect(result.counts).toEqual({ Succeeded: 1, NotStarted: 1 });
+  });
+
   it('is taken after as many resources were skipped as may be', () => {
-    const wave = { plan: { name: 'first' }, state: 'Running', skips: Array.from({ length: 500 }) };
-    const control = new Control({ openWave: () => wave } as unknown as RolloutState);
+    const waves = [60, 40].map((length) => ({ state: 'Running', skips: Array.from({ length }) }));
+    const control = new Control({ openWave: () => waves[0], waves } as unknown as RolloutState);
     const request: SkipRequest = { wave: 1, upgrade: null, actor: 'ana', reason: 'broken' };
     const upgrade = { shard: 1, workflowId: 'upgrade/x', title: 'x' };
     expect(() => control.maySkip({ ...request, upgrade })).toThrow(
-      '500 resources of a wave are skipped: skip the wave',
+      '100 resources of the rollout are skipped one by one: skip a wave',
     );
     expect(() => control.maySkip(request)).not.toThrow();
   });
