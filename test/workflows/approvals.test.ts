@@ -256,7 +256,7 @@ describe('a rollout that needs approval', () => {
       expect(await decide(handle)).toBe('waits for approval of the rollout: 1 of 2 given (ben); cem may');
       await skip(handle, 1);
     });
-    const reason = 'stopped: 0 of 2 at target, 0 failed; every wave was skipped';
+    const reason = 'stopped: 0 of 2 at target, 0 failed, 2 skipped; every wave was skipped';
     expect(result).toMatchObject({ outcome: 'Stopped', reason, counts: { Skipped: 2 } });
     expect(called).toEqual([]);
   });

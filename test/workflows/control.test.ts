@@ -389,7 +389,7 @@ describe('skip of a running wave', () => {
       );
       expect(called).toEqual([]);
       expect(result).toMatchObject({ outcome: 'Stopped', counts: { Skipped: 2 } });
-      expect(result.reason).toBe('stopped: 0 of 2 at target, 0 failed; every wave was skipped');
+      expect(result.reason).toBe('stopped: 0 of 2 at target, 0 failed, 2 skipped; every wave was skipped');
     },
   );
 

@@ -78,6 +78,7 @@ describe('rolloutOutcome', () => {
       rolloutOutcome({ total: 4, counts, failures, budget, stopped: false }).reason;
     expect(reason({ Succeeded: 3, Failed: 1 }, 1)).toBe('3 of 4 at target, 1 failed');
     expect(reason({ Succeeded: 1, Refused: 3 }, 0)).toBe('1 of 4 at target, 3 failed, 0 charged to the budget');
+    expect(reason({ Succeeded: 1, Skipped: 3 }, 0)).toBe('1 of 4 at target, 0 failed, 3 skipped');
     expect(reason({ Refused: 4 }, 0)).toBe('0 of 4 at target, 4 failed, 0 charged to the budget');
     // Overdue, and well in the end.
     expect(reason({ Succeeded: 4 }, 1)).toBe('4 of 4 at target, 0 failed, 1 charged to the budget');

@@ -91,7 +91,9 @@ export function rolloutOutcome(end: RolloutEnd): { outcome: RolloutOutcome; reas
   const good = countOf(end.counts, GOOD_OUTCOMES);
   const failed = countOf(end.counts, FAILED_OUTCOMES);
   const charged = end.failures === failed ? '' : `, ${end.failures} charged to the budget`;
-  const score = `${good} of ${end.total} at target, ${failed} failed${charged}`;
+  const skipped = countOf(end.counts, ['Skipped']);
+  const leftOut = skipped === 0 ? '' : `, ${skipped} skipped`;
+  const score = `${good} of ${end.total} at target, ${failed} failed${charged}${leftOut}`;
   if (end.failures > end.budget.max) {
     return { outcome: 'Failed', reason: `failure budget of ${end.budget.max} exceeded: ${score}` };
   }
