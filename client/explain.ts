@@ -73,7 +73,8 @@ export async function explain(client: Client, rollout: string, resource: string 
   );
   const now = Date.now();
   const forecast = forecastRollout(input, lists, { view, rows }, await readLearned(client), now);
-  const chosen = resource === null ? rows : rows.filter(({ resourceId }) => resourceId === resource);
+  const isMeant = ({ resourceId, workflowId }: ResourceRow) => resourceId === resource || workflowId === resource;
+  const chosen = resource === null ? rows : rows.filter(isMeant);
   const scene: Scene = {
     now,
     view,

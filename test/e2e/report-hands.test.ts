@@ -74,9 +74,11 @@ it('a running upgrade that was reset is shown as the run that goes on, and repor
     await expect
       .poll(() => rolloutRows(env.client, 'reset'), { timeout: 60_000 })
       .toMatchObject([{ runId, outcome: null, phase: 'Await' }]);
-    expect(await explain(env.client, 'reset', 'r1')).toContainEqual(
-      expect.objectContaining({ who: 'r1', what: 'Await: awaitOperation is under way' }),
-    );
+    for (const name of ['r1', upgradeOf('r1').workflowId]) {
+      expect(await explain(env.client, 'reset', name)).toContainEqual(
+        expect.objectContaining({ who: 'r1', what: 'Await: awaitOperation is under way' }),
+      );
+    }
     held.release();
     await handle.result();
     const { rows, results } = await rolloutReport(env.client, 'reset');
