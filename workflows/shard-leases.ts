@@ -26,7 +26,7 @@ export class ShardLeases<T extends Leased> {
   private readonly news: () => void;
   private readonly isOver: () => boolean;
   /** Found to be upgraded by others, and not judged yet. */
-  private readonly conflicts: T[] = [];
+  private readonly conflicts = new Set<T>();
   /** Those that wait for others, and why. */
   private readonly locked = new Map<T, string>();
   /** Those whose groups others keep a place of, also when their own plan does not let them wait. */
@@ -60,7 +60,7 @@ export class ShardLeases<T extends Leased> {
 
   /** @param binds while others upgrade it, it takes its place in its groups */
   conflict(next: T, binds: boolean): void {
-    this.conflicts.push(next);
+    this.conflicts.add(next);
     if (binds) this.binding.add(next);
   }
 
@@ -91,21 +91,21 @@ export class ShardLeases<T extends Leased> {
     if (!this.binding.has(next)) this.locked.delete(next);
   }
 
-  get hasConflicts(): boolean {
-    return this.conflicts.length > 0;
+  /** Those that were found held, and of which it is not settled yet what follows. */
+  get unsettled(): readonly T[] {
+    return [...this.conflicts];
   }
 
-  /** Those that were found held, and of which nobody was told yet who holds them. */
-  giveBack(): readonly T[] {
-    return this.conflicts.splice(0);
+  /** What follows has begun. */
+  settle(next: T): void {
+    this.conflicts.delete(next);
   }
 
-  /** Looks who holds what was found held, and names the owners. */
+  /** Looks who holds what was found held, and names the owners. Each is to be settled. */
   async judge(): Promise<Judged<T>[]> {
-    const conflicts = [...this.conflicts];
+    const conflicts = this.unsettled;
     // Shards of older releases skipped them without a look.
     const owners = patched('lock-owners') ? await lockOwners(conflicts.map(leaseOf)) : [];
-    this.conflicts.length = 0;
     return conflicts.map((next, at) => {
       const owner = owners[at];
       // It has ended meanwhile.

@@ -249,7 +249,10 @@ class ShardRun {
       if (!isCancellation(error)) throw error;
       this.cancelled = true;
       // Whose leases were just looked at.
-      this.queue.push(...this.leases.giveBack());
+      for (const next of this.leases.unsettled) {
+        this.leases.settle(next);
+        this.queue.push(next);
+      }
       this.stopped = this.queue.length > 0;
     } finally {
       this.freezes.end();
@@ -389,9 +392,10 @@ class ShardRun {
 
   /** Others upgrade these just now. */
   private async judgeConflicts(): Promise<void> {
-    if (!this.leases.hasConflicts) return;
+    if (this.leases.unsettled.length === 0) return;
     for (const { next, verdict, reason } of await this.leases.judge()) {
       const { spec } = next;
+      this.leases.settle(next);
       if (verdict === 'again') this.queue.push(next);
       else {
         const [outcome, failedIn] =
@@ -559,12 +563,21 @@ class ShardRun {
   }
 
   private uses(): Limits {
-    const taken = this.groups.taken(this.leases.bound.map(({ spec }) => spec));
-    const uses = drawn(Object.keys(this.limits), [...this.inFlight.all, ...taken]);
+    const unsettled = this.unsettled();
+    const elsewhere = this.leases.bound.filter((next) => !unsettled.includes(next));
+    const taken = this.groups.taken(elsewhere.map(({ spec }) => spec));
+    const uses = drawn(Object.keys(this.limits), [...this.inFlight.all, ...unsettled, ...taken]);
     if (!(RISK in uses)) return uses;
     // One that was charged for being overdue can fail the budget no second time.
     const charged = this.inFlight.all.filter(({ workflowId }) => this.ends.wasCharged(workflowId)).length;
-    return { ...uses, [RISK]: this.inFlight.size - charged + this.ends.failures };
+    return { ...uses, [RISK]: this.inFlight.size + unsettled.length - charged + this.ends.failures };
+  }
+
+  /** Those that others upgrade may yet fail for it: until then they count as in flight. */
+  private unsettled(): readonly Queued[] {
+    const conflicts = this.leases.unsettled;
+    // Shards of older releases gave back what these had drawn.
+    return conflicts.length > 0 && patched('conflicts-count') ? conflicts : [];
   }
 
   /** Something has changed: for the wave, if it is worth a word, and for people. */
