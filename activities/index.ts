@@ -55,7 +55,7 @@ export function createActivities(deps: StepDeps): {
   const upgradedOf = deps.upgradedOf ?? upgradedOnServer;
   return {
     reads: {
-      precheck: (input) => precheck(deps, input),
+      precheck: (input) => precheck({ holdOf, ...deps }, input),
       ...inventorySteps,
       ...lockSteps,
       ...quarantineSteps,

@@ -8,7 +8,7 @@ import { iso } from './clock.js';
 import type { CloudApi, ResourceState } from './clouds/port.js';
 import { driftFrom, NOT_AS_PLANNED } from './drift.js';
 import { describeState, whyUnwell } from './health.js';
-import { apiAndTarget, asFailure, beating, nameOf, type StepDeps } from './step.js';
+import { apiAndTarget, asFailure, beating, holdReason, nameOf, type StepDeps } from './step.js';
 import { clientToken } from './token.js';
 
 const BEAT_MS = 5_000;
@@ -16,6 +16,12 @@ const BEAT_MS = 5_000;
 const KNOWN_OPERATIONS_MS = 24 * 3_600_000;
 
 export async function precheck(deps: StepDeps, input: StepInput): Promise<PrecheckResult> {
+  const checked = await check(deps, input);
+  const held = checked.verdict === 'busy' ? await holdReason(deps, input) : null;
+  return held === null ? checked : { ...checked, held };
+}
+
+async function check(deps: StepDeps, input: StepInput): Promise<PrecheckResult> {
   const { resource, targetLabel } = input.spec;
   try {
     const { api, target } = apiAndTarget(deps, input);

@@ -41,6 +41,15 @@ export interface StepDeps extends NotifyDeps {
 }
 
 /**
+ * Why the rollout is on hold, for what cannot go on now anyway: `null` while it is not, once it has ended, and where
+ * nobody can tell, since then the next look asks again.
+ */
+export async function holdReason({ holdOf }: StepDeps, input: StepInput): Promise<string | null> {
+  const hold = await holdOf?.(input).catch(() => null);
+  return hold == null || hold.over ? null : hold.reason;
+}
+
+/**
  * The adapter and the parsed target of a step: validated where it was written, parsed again where it is used.
  *
  * @throws ApplicationFailure that may be retried when this worker is too old for the plan: another may be newer.

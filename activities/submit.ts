@@ -17,7 +17,16 @@ import { decide, type Decision } from './decide.js';
 import { driftFrom, NOT_AS_PLANNED } from './drift.js';
 import { whyUnwell } from './health.js';
 import { measureAnswer } from './metrics.js';
-import { apiAndTarget, asFailure, beating, isWorthRetrying, nameOf, readFailure, type StepDeps } from './step.js';
+import {
+  apiAndTarget,
+  asFailure,
+  beating,
+  holdReason,
+  isWorthRetrying,
+  nameOf,
+  readFailure,
+  type StepDeps,
+} from './step.js';
 import { clientToken } from './token.js';
 
 const BEAT_MS = 3_000;
@@ -115,7 +124,15 @@ class SubmitAttempt {
     return { waits: this.seen, until: null, calls: this.calls };
   }
 
+  /** While the rollout is on hold, waiting for anything else is waiting for its end. */
   async run(): Promise<SubmitResult> {
+    const result = await this.untilDecided();
+    if (result.verdict !== 'busy' && result.verdict !== 'deferred') return result;
+    const held = await holdReason(this.deps, this.input);
+    return held === null ? result : { ...result, verdict: 'held-back', reason: `${held}; ${result.reason}` };
+  }
+
+  private async untilDecided(): Promise<SubmitResult> {
     for (;;) {
       const decision = await this.look();
       this.seen = 'reason' in decision ? decision.reason : 'sending';

@@ -172,14 +172,22 @@ class UpgradeRun {
 
   /** Reads only; cancelling here ends the upgrade, since nothing was sent. Busy is waited for. */
   async precheck(): Promise<PrecheckResult | null> {
-    const giveUpAt = Date.now() + PATIENCE_MS * this.input.timing.scale;
+    let giveUpAt = this.patienceEnds();
     try {
       for (let look = 0; ; look += 1) {
         const checked = await this.steps(`Precheck ${this.title}`).reads.precheck(this.step);
         this.fromVersion = checked.version ?? this.fromVersion;
         this.findings = checked.findings;
         this.unwell = checked.unwell === true;
-        if (checked.verdict !== 'busy' || Date.now() >= giveUpAt) return checked;
+        if (checked.verdict !== 'busy') return checked;
+        if (checked.held !== undefined) {
+          if (!(await this.untilGoOn(`${checked.held}; ${checked.reason}`))) return null;
+          giveUpAt = this.patienceEnds();
+          look = 0;
+          continue;
+        }
+        this.toldTooSoon = 0;
+        if (Date.now() >= giveUpAt) return checked;
         await this.waitFor(growing(BUSY_RETRY_MS, look), checked.reason);
       }
     } catch (error) {
@@ -214,7 +222,7 @@ class UpgradeRun {
    * provably was not, a cancel ends the upgrade.
    */
   async submit(checked: PrecheckResult): Promise<SubmitResult> {
-    let giveUpAt = Date.now() + PATIENCE_MS * this.input.timing.scale;
+    let giveUpAt = this.patienceEnds();
     let next: SubmitInput = {
       ...this.step,
       expectedVersion: checked.version,
@@ -265,7 +273,7 @@ class UpgradeRun {
           if (this.isResolved(submitted.reason)) return submitted;
           if (!(await this.untilGoOn(submitted.reason))) return submitted;
           // The hold's time is nobody's fault, and looks begin anew.
-          giveUpAt = Date.now() + PATIENCE_MS * this.input.timing.scale;
+          giveUpAt = this.patienceEnds();
           look = 0;
           continue;
         case 'busy':
@@ -520,7 +528,7 @@ class UpgradeRun {
     return true;
   }
 
-  /** Nothing was sent, since the rollout is on hold; `false` when it is stopped meanwhile. */
+  /** Nothing is sent, since the rollout is on hold; `false` when it is stopped meanwhile. */
   private async untilGoOn(reason: string): Promise<boolean> {
     this.show('Waiting', 'the end of the hold', reason);
     this.mayGo = false;
@@ -557,6 +565,10 @@ class UpgradeRun {
 
   private async pause(atScaleOneMs: number, reason: string): Promise<void> {
     await sleep(this.atScale(atScaleOneMs), { summary: short(reason) });
+  }
+
+  private patienceEnds(): number {
+    return Date.now() + PATIENCE_MS * this.input.timing.scale;
   }
 
   private atScale(atScaleOneMs: number): number {

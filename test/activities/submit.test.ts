@@ -118,6 +118,36 @@ describe.each(['ges', 'cse', 'dcs', 'elasticsearch'])('submit to %s', (family) =
     expect(accepted()).toBe(1);
   });
 
+  it('says that the rollout is on hold while the resource keeps it waiting', async () => {
+    const spec = await resource(family);
+    const input = await inputFor(spec);
+    const reader = await clouds.deps.sessions.reader(apiOf(spec), spec.resource.account);
+    const planned = { ...snapshotOf(await apiOf(spec).describe(reader, spec.resource.id), []), size: 'smaller' };
+    const waiting = { ...input, spec: { ...spec, planned, drift: { size: 'hold' as const } } };
+    const asked = async (holdOf: NonNullable<StepDeps['holdOf']>) => {
+      const env = new MockActivityEnvironment({ scheduledTimestampMs: Date.now() });
+      const deps = { ...clouds.deps, holdOf };
+      return [await env.run(() => precheck(deps, waiting)), await env.run(() => submit(deps, waiting))];
+    };
+    const drift = expect.stringContaining('size smaller then') as string;
+    const hold = { reason: 'paused by ana', over: false };
+    expect(await asked(() => Promise.resolve(hold))).toMatchObject([
+      { verdict: 'busy', held: hold.reason, reason: drift },
+      { verdict: 'held-back', reason: expect.stringMatching(/^paused by ana; .*size smaller then/) as string },
+    ]);
+    for (const holdOf of [
+      () => Promise.resolve(null),
+      () => Promise.resolve({ ...hold, over: true }),
+      () => Promise.reject(new Error('no server')),
+    ]) {
+      const [checked, submitted] = await asked(holdOf);
+      expect(checked).toMatchObject({ verdict: 'busy', reason: drift });
+      expect(checked).not.toHaveProperty('held');
+      expect(submitted).toMatchObject({ verdict: 'busy', reason: drift });
+    }
+    expect(accepted()).toBe(0);
+  });
+
   it.each(lostAnswers)('upgrades once through %s', async (_name, fault) => {
     const input = await inputFor(await resource(family));
     clouds.simulator.faults.add({ fault, calls: ['submit'] });

@@ -2,6 +2,7 @@
 import type { TestWorkflowEnvironment } from '@temporalio/testing';
 import { type WorkflowHandle, WorkflowUpdateFailedError } from '@temporalio/client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { rolloutHold } from '../../activities/hold.js';
 import { keepInventory } from '../../activities/inventory.js';
 import { control as send } from '../../client/control.js';
 import type {
@@ -197,6 +198,38 @@ describe('pause', () => {
     );
     expect(result).toMatchObject({ outcome: 'Succeeded', counts: { Succeeded: 1 } });
     expect(called.filter((entry) => entry.startsWith('submit')).length).toBeGreaterThanOrEqual(2);
+  });
+
+  it('spends no patience of an upgrade that waits for a busy resource', async () => {
+    const [one] = specs(1) as [UpgradeSpec];
+    const looked = gate();
+    const paused = gate();
+    let isBusy = true;
+    const precheck: Script['precheck'] = async (input) => {
+      looked.open();
+      await paused.opened;
+      if (!isBusy) return {};
+      const hold = await rolloutHold(input);
+      return { verdict: 'busy', reason: 'busy: exporting', ...(hold !== null && { held: hold.reason }) };
+    };
+    const { result } = await run(
+      { waves: [[one]], budget: { max: 0, mode: 'strict' } },
+      { precheck },
+      async (handle, called) => {
+        await looked.opened;
+        await control(handle, 'pause');
+        await held(handle, [1]);
+        paused.open();
+        while (called.length < 3) await env.sleep('5 hours');
+        expect(await statusOf(handle)).toMatchObject({ state: 'Paused' });
+        const looks = called.length;
+        await control(handle, 'resume');
+        // Still busy right after the hold, it has its patience.
+        await until(() => called.length > looks);
+        isBusy = false;
+      },
+    );
+    expect(result).toMatchObject({ outcome: 'Succeeded', counts: { Succeeded: 1 } });
   });
 
   it('keeps the histories short while it lasts for months', async () => {

@@ -19,6 +19,8 @@ export interface PrecheckResult {
   readonly reason: string;
   /** With `refused` or `busy`: it serves nobody as it is, stopped, broken, or at its target and unhealthy. */
   readonly unwell?: true;
+  /** With `busy`: why the rollout is on hold. Its time counts for no upgrade's patience. */
+  readonly held?: string;
   readonly version: string | null;
   readonly status: string | null;
   readonly findings: readonly Finding[];
@@ -43,7 +45,7 @@ export interface SubmitInput extends StepInput {
 export interface SubmitResult {
   /**
    * `submitted`: this upgrade's own submit was accepted. `adopted`: an upgrade that we did not submit is running.
-   * `busy`/`deferred`: not sent, try again later. `held-back`: not sent, since the rollout is on hold.
+   * `busy`/`deferred`: not sent, try again later. `held-back`: not sent, and the rollout is on hold.
    * `closed`: not sent, since no window is open for it, a freeze covers it, or its rollout has ended. `unknown`: sent, and the truth could not be read yet.
    */
   readonly verdict:
