@@ -1,5 +1,5 @@
 /** What a resource was when it was planned, against what it is now: pure. */
-import type { DriftField, DriftRule, Snapshot, UpgradeSpec } from '../workflows/contracts/upgrade.js';
+import type { DriftField, DriftRule, Finding, Snapshot, UpgradeSpec } from '../workflows/contracts/upgrade.js';
 import type { ResourceState } from './clouds/port.js';
 
 /** How every step says it. */
@@ -52,4 +52,9 @@ export function driftFrom(
   const rules = differences.map(({ field }) => drift?.[field] ?? DRIFT_RULES[field]);
   const rule = rules.includes('fail') ? 'fail' : rules.includes('hold') ? 'hold' : 'proceed';
   return { rule, shown: differences.map(({ shown }) => shown).join('; ') };
+}
+
+/** A difference that the plan lets pass, for people to see. */
+export function driftFinding({ shown: message }: Drift): Finding {
+  return { check: 'asPlanned', status: 'success', problems: [{ type: 'drift', code: 'Proceed', message }] };
 }

@@ -6,7 +6,7 @@ import type { Finding } from '../workflows/contracts/upgrade.js';
 import { submitBounds } from './bounds.js';
 import { iso } from './clock.js';
 import type { CloudApi, ResourceState } from './clouds/port.js';
-import { driftFrom, NOT_AS_PLANNED } from './drift.js';
+import { driftFinding, driftFrom, NOT_AS_PLANNED } from './drift.js';
 import { describeState, whyUnwell } from './health.js';
 import { apiAndTarget, asFailure, beating, holdReason, nameOf, type StepDeps } from './step.js';
 import { clientToken } from './token.js';
@@ -53,7 +53,7 @@ async function check(deps: StepDeps, input: StepInput): Promise<PrecheckResult> 
         const drift = driftFrom(input.spec, state);
         if (drift?.rule === 'fail') return { ...read, verdict: 'refused', reason: `${NOT_AS_PLANNED}: ${drift.shown}` };
         if (drift?.rule === 'hold') return { ...read, verdict: 'busy', reason: `${NOT_AS_PLANNED}: ${drift.shown}` };
-        const differs: Finding[] = drift === null ? [] : [driftFinding(drift.shown)];
+        const differs: Finding[] = drift === null ? [] : [driftFinding(drift)];
 
         const token = clientToken({ rolloutRun: input.rolloutRun, resource, targetLabel, submission: 'dry-run' });
         const findings = [...differs, ...(await api.precheck(reader, resource.id, target, token))];
@@ -87,11 +87,6 @@ async function wasTerminated({ terminations }: StepDeps, api: CloudApi, { spec, 
   } catch {
     return true;
   }
-}
-
-/** A difference that the plan lets pass, for people to see. */
-function driftFinding(message: string): Finding {
-  return { check: 'asPlanned', status: 'success', problems: [{ type: 'drift', code: 'Proceed', message }] };
 }
 
 /**

@@ -6,7 +6,7 @@ import { activityInfo, Context } from '@temporalio/activity';
 import type { Gates } from '../calendar/gate.js';
 import { endOf, freezeLabel, freezeOf, isActive } from '../workflows/contracts/freezes.js';
 import type { SubmitHeartbeat, SubmitInput, SubmitResult } from '../workflows/contracts/steps.js';
-import type { Operation, SentCall } from '../workflows/contracts/upgrade.js';
+import type { Finding, Operation, SentCall } from '../workflows/contracts/upgrade.js';
 import { CLOCK_SKEW_MS, submitBounds, type SubmitBounds } from './bounds.js';
 import { iso, Stopwatch } from './clock.js';
 import type { CloudApi, CloudReader, CloudResponse, MutatingRequest } from './clouds/port.js';
@@ -14,7 +14,7 @@ import { answerOf, requestIdOf } from './answer.js';
 import type { SendBounds, Sent } from './clouds/session.js';
 import type { CloudSender } from './clouds/sessions.js';
 import { decide, type Decision } from './decide.js';
-import { driftFrom, NOT_AS_PLANNED } from './drift.js';
+import { driftFinding, driftFrom, NOT_AS_PLANNED } from './drift.js';
 import { whyUnwell } from './health.js';
 import { measureAnswer } from './metrics.js';
 import {
@@ -99,6 +99,8 @@ class SubmitAttempt {
   /** As the last look read them. */
   private version: string | null = null;
   private tags: Readonly<Record<string, string>> = {};
+  /** By the last look that let it send: what it sends is for a resource that differs so. */
+  private findings: readonly Finding[] = [];
 
   constructor(deps: StepDeps, api: CloudApi, target: unknown, input: SubmitInput) {
     this.deps = deps;
@@ -214,6 +216,7 @@ class SubmitAttempt {
             reason: `${NOT_AS_PLANNED}: ${drift.shown}`,
           };
         }
+        this.findings = drift === null ? [] : [driftFinding(drift)];
         this.asked = this.api.remaining?.(state, this.target) ?? this.target;
         return decision;
       } catch (error) {
@@ -423,6 +426,7 @@ class SubmitAttempt {
       operation: null,
       version: this.version,
       calls: this.calls,
+      ...(this.findings.length === 0 ? {} : { findings: this.findings }),
       retryInMs: 0,
       submission: this.input.submission,
       unresolvedSince: verdict === 'unknown' ? (this.unresolvedSince ?? iso(this.beganAt)) : null,

@@ -238,6 +238,7 @@ class UpgradeRun {
     for (let look = 0; ; look += 1) {
       const submitted = await this.submitOnce(next);
       this.calls.push(...submitted.calls);
+      this.findings = latest(this.findings, submitted.findings ?? []);
       this.submission = submitted.submission;
       this.unwell = submitted.unwell === true;
       next = { ...next, submission: submitted.submission, unresolvedSince: submitted.unresolvedSince };
@@ -608,6 +609,11 @@ class UpgradeRun {
     const { resource, targetLabel } = this.input.spec;
     return `${resource.id} to ${targetLabel}`;
   }
+}
+
+/** Each check once, as it was seen last. */
+function latest(before: readonly Finding[], now: readonly Finding[]): readonly Finding[] {
+  return [...before.filter(({ check }) => now.every((finding) => finding.check !== check)), ...now];
 }
 
 /** What people filter by. */

@@ -272,6 +272,9 @@ describe.each(['ges', 'cse', 'dcs', 'elasticsearch'])('submit to %s', (family) =
     expect(JSON.stringify(looked)).toContain(shown);
     const result = await attempt(changed);
     expect(result.verdict).toBe(sent);
+    const message = shown;
+    const finding = { check: 'asPlanned', status: 'success', problems: [{ type: 'drift', code: 'Proceed', message }] };
+    expect(result.findings).toEqual(size === 'proceed' ? [finding] : undefined);
     if (size !== 'proceed') expect(result.reason).toBe(`is no longer what was planned: ${shown}`);
     expect(accepted()).toBe(size === 'proceed' ? 1 : 0);
   });

@@ -10,7 +10,8 @@ import { upgradeWorkflowId } from '../../workflows/contracts/ids.js';
 import { MESSAGES } from '../../workflows/contracts/messages.js';
 import { QUEUES } from '../../workflows/contracts/queues.js';
 import { ATTRIBUTES } from '../../workflows/contracts/search-attributes.js';
-import type { Resolution, UpgradeResult, UpgradeSpec } from '../../workflows/contracts/upgrade.js';
+import type { SubmitResult } from '../../workflows/contracts/steps.js';
+import type { Finding, Resolution, UpgradeResult, UpgradeSpec } from '../../workflows/contracts/upgrade.js';
 import type { upgrade } from '../../workflows/upgrade.js';
 import { type HistoryEvent, goingOn } from '../support/crafted-history.js';
 import { timeSkippingEnvironment, workflowBundle } from '../support/environment.js';
@@ -162,6 +163,30 @@ describe('upgrade', () => {
     expect(called).not.toContain('await');
     console.log(`history events of a send that never got out in two hours: ${events}`);
     expect(events).toBeLessThanOrEqual(500);
+  });
+
+  it('tells once what differs from the plan, as it was right before the send', async () => {
+    const differs = (message: string) => ({
+      check: 'asPlanned',
+      status: 'success',
+      problems: [{ type: 'drift', code: 'Proceed', message }],
+    });
+    const provider = { check: 'checkClusterHealth', status: 'success', problems: [] };
+    const before = differs('size 2C8G then, 4C16G now');
+    const now = differs('size 2C8G then, 8C32G now');
+    const found = async (checked: Finding[], ...submits: Partial<SubmitResult>[]) => {
+      const { result } = await run({
+        precheck: () => ({ findings: checked }),
+        submit: (_input, call) => submits[call - 1] ?? {},
+      });
+      return result.findings;
+    };
+    expect(await found([provider], { findings: [now] })).toEqual([provider, now]);
+    expect(await found([before, provider], { findings: [now] })).toEqual([provider, now]);
+    // The first one lost its answer, and the second found what it sent.
+    const lost: Partial<SubmitResult> = { verdict: 'unknown', operation: null, findings: [now] };
+    expect(await found([before], lost)).toEqual([now]);
+    expect(await found([before], {})).toEqual([before]);
   });
 
   it('reports the version that was read when the target was reached meanwhile', async () => {

@@ -64,6 +64,8 @@ export interface SubmitResult {
   /** The version that the last look read. */
   readonly version: string | null;
   readonly calls: readonly SentCall[];
+  /** Differences from the plan that it lets pass, as the look right before the send found them. */
+  readonly findings?: readonly Finding[];
   /** With `refused` or `busy`: as in the precheck's result. */
   readonly unwell?: true;
   /** With `deferred`: after how many milliseconds at scale 1 another try makes sense. */
