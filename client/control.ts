@@ -9,7 +9,7 @@ import {
   type DecisionRequest,
   type SkipRequest,
   type WaiveRequest,
-  isControlRequest,
+  whyUnsigned,
 } from '../workflows/contracts/control.js';
 import { shardWorkflowId, upgradeWorkflowId } from '../workflows/contracts/ids.js';
 import { MESSAGES } from '../workflows/contracts/messages.js';
@@ -59,7 +59,7 @@ export interface RolloutRun {
  * Sends the act to a rollout's run, without waiting for a worker.
  *
  * @returns the id under which the rollout tells that it has heard it
- * @throws NotTakenError for one that nobody has signed; WorkflowNotFoundError when that run has ended
+ * @throws NotTakenError for one that nobody has signed, or in too many words; WorkflowNotFoundError when that run has ended
  */
 export async function sendControl(
   client: Client,
@@ -67,8 +67,9 @@ export async function sendControl(
   act: Omit<ControlRequest, 'requestId'>,
 ): Promise<string> {
   const request: ControlRequest = { requestId: randomUUID(), ...act };
-  // The rollout would take no notice of it, and nobody would be told.
-  if (!isControlRequest(request)) throw new NotTakenError('a pause, a resume or a stop has an actor and a reason');
+  // The rollout would take no notice of it, or cut its words, and nobody would be told.
+  const unsigned = whyUnsigned(act);
+  if (unsigned !== null) throw new NotTakenError(unsigned);
   await client.workflow.getHandle(workflowId, runId).signal(MESSAGES.control, request);
   return request.requestId;
 }

@@ -3,7 +3,7 @@ import type { Client } from '@temporalio/client';
 import { Gates } from '../calendar/gate.js';
 import { mapAtOnce } from '../temporal/reads.js';
 import type { RolloutWindows } from '../workflows/contracts/calendar.js';
-import { whyNoQuorum } from '../workflows/contracts/control.js';
+import { whyNoQuorum, whyUnsigned } from '../workflows/contracts/control.js';
 import { rolloutWorkflowId, upgradeWorkflowId } from '../workflows/contracts/ids.js';
 import type { RolloutInput, WavePlan } from '../workflows/contracts/rollout.js';
 import type { SoakStatus } from '../workflows/contracts/soak.js';
@@ -53,7 +53,7 @@ export interface LeftOver {
  * way begins where that left it, and is refused as drift at any other version.
  *
  * @returns with `upgrades`, how many it has: what is tried again, and what soaks with it
- * @throws UnknownRolloutError; NotTakenError when it or an upgrade of it still runs, nothing is left to try, what is tried
+ * @throws UnknownRolloutError; NotTakenError when it is not signed, it or an upgrade of it still runs, nothing is left to try, what is tried
  *   waits for what is not, its group has no place for it, nothing would soak before it, no window opens for any of it, or
  *   nobody is left who may approve it
  */
@@ -61,8 +61,11 @@ export async function retry(
   client: Client,
   rollout: string,
   which: readonly (keyof typeof RETRIED)[],
-  { actor, reason }: Signed,
+  signed: Signed,
 ): Promise<StartedRollout & { readonly upgrades: number; readonly leftOver: readonly LeftOver[] }> {
+  const { actor, reason } = signed;
+  const unsigned = whyUnsigned(signed);
+  if (unsigned !== null) throw new NotTakenError(unsigned);
   const { run, input, view, rows } = await readRows(client, rollout, { whole: true });
   checkEnded(view, rows);
   const outcomes = which.flatMap((one) => RETRIED[one]);

@@ -1,14 +1,12 @@
 /** What people say, as an option's value. */
 import { InvalidArgumentError } from 'commander';
-
-/** More would make what keeps it large, and fit on no line. */
-const LONGEST_REASON = 300;
+import { LONGEST_WORDS } from '../workflows/contracts/control.js';
 
 /** For commander: one line. */
 export function reasonWords(text: string): string {
   const line = text.replaceAll(/\s+/g, ' ').trim();
   if (line === '') throw new InvalidArgumentError('Say why.');
-  if (line.length > LONGEST_REASON) throw new InvalidArgumentError(`Say it in ${LONGEST_REASON} characters.`);
+  if (line.length > LONGEST_WORDS) throw new InvalidArgumentError(`Say it in ${LONGEST_WORDS} characters.`);
   return line;
 }
 

@@ -2,7 +2,7 @@
 import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
 import { decodeFromPayloadsAtIndex } from '@temporalio/common/lib/internal-non-workflow/codec-helpers.js';
 import { tsToMs } from '@temporalio/common/lib/time.js';
-import { HOLD_MEMO, isControlRequest, wordsOf } from '../workflows/contracts/control.js';
+import { HOLD_MEMO, controlRequestIn, wordsOf } from '../workflows/contracts/control.js';
 import { MESSAGES } from '../workflows/contracts/messages.js';
 import { isTaken, onceHandedBack } from './handed-back.js';
 import { carriedOn } from './reads.js';
@@ -97,8 +97,10 @@ async function unheard(client: Client, workflowId: string, runId: string): Promi
       if (event.workflowExecutionCancelRequestedEventAttributes != null) return 'the rollout was cancelled';
       const told = event.workflowExecutionSignaledEventAttributes;
       if (told?.signalName !== MESSAGES.control) continue;
-      const request = await decodeFromPayloadsAtIndex<unknown>(loadedDataConverter, 0, told.input?.payloads);
-      if (!isControlRequest(request)) continue;
+      const request = controlRequestIn(
+        await decodeFromPayloadsAtIndex<unknown>(loadedDataConverter, 0, told.input?.payloads),
+      );
+      if (request === null) continue;
       const words = wordsOf({ ...request, at: new Date(tsToMs(event.eventTime)).toISOString() });
       if (request.act === 'stop') return words;
       if (request.act === 'resume') isResumed = true;

@@ -6,6 +6,7 @@ import {
   type ApprovalState,
   type Decision,
   type DecisionRequest,
+  whyUnsigned,
 } from './contracts/control.js';
 import type { RolloutInput } from './contracts/rollout.js';
 
@@ -45,7 +46,8 @@ export class Approvals {
 
   /** @throws Error saying why this person's word is not taken, now or at all */
   mayDecide({ decision, wave, planDigest, actor, reason }: DecisionRequest, waiting: number | null | undefined): void {
-    if (!actor || !reason) throw new Error('it has an actor and a reason');
+    const unsigned = whyUnsigned({ actor, reason });
+    if (unsigned !== null) throw new Error(unsigned);
     const gate = this.gateOf(wave, waiting);
     if (planDigest !== this.planDigest) {
       throw new Error(`it is for plan ${planDigest.slice(0, 12)}, and this is ${this.planDigest.slice(0, 12)}`);

@@ -1,14 +1,16 @@
 /** People's hands on a running rollout: each act is recorded, changes what is to come, and is passed on to its waves. */
 import { CancellationScope, patched, upsertMemo } from '@temporalio/workflow';
 import {
+  type Act,
   HOLD_MEMO,
-  isControlRequest,
+  controlRequestIn,
   type ConcurrencyRequest,
   type ControlRequest,
   type DecisionRequest,
   type SkipRequest,
   type WaiveRequest,
   type WaveOrder,
+  whyUnsigned,
   wordsOf,
 } from './contracts/control.js';
 import { allowedInFlight } from './contracts/outcome.js';
@@ -33,9 +35,10 @@ export class Control {
   }
 
   /** Pause, resume or stop. One that was heard before, or is none, changes nothing. */
-  control(request: ControlRequest): void {
+  control(argument: ControlRequest): void {
     const { rollout } = this;
-    if (!isControlRequest(request)) return;
+    const request = controlRequestIn(argument);
+    if (request === null) return;
     const { requestId, act, actor, reason } = request;
     if (rollout.acts.some((one) => one.requestId === requestId)) return;
     const done = rollout.record({ requestId, act, what: 'the rollout', actor, reason });
@@ -63,7 +66,7 @@ export class Control {
   /** @throws Error saying why it cannot be left out */
   maySkip({ wave: index, upgrade, actor, reason, ...timely }: SkipRequest): void {
     mustBeInTime(timely);
-    mustBeSigned(actor, reason);
+    mustBeSigned({ actor, reason });
     this.rollout.openWave(index);
     this.mustGoOn();
     const skips = this.rollout.waves.reduce((sum, one) => sum + one.skips.length, 0);
@@ -100,7 +103,7 @@ export class Control {
   /** @throws Error saying why it cannot be set */
   maySetConcurrency({ wave, concurrency, actor, reason, ...timely }: ConcurrencyRequest): void {
     mustBeInTime(timely);
-    mustBeSigned(actor, reason);
+    mustBeSigned({ actor, reason });
     if (!Number.isInteger(concurrency) || concurrency < 1 || concurrency > 10_000) {
       throw new Error('a concurrency is a whole number from 1 to 10000');
     }
@@ -164,7 +167,7 @@ export class Control {
   /** @throws Error saying why there is nothing to waive */
   mayWaive(request: WaiveRequest): void {
     mustBeInTime(request);
-    mustBeSigned(request.actor, request.reason);
+    mustBeSigned(request);
     if (this.rollout.result !== null) throw new Error('the rollout has ended');
     this.soakOf(request.wave);
   }
@@ -223,7 +226,8 @@ export class Control {
   }
 }
 
-/** @throws Error for an act without a name or a reason */
-function mustBeSigned(actor: string, reason: string): void {
-  if (!actor || !reason) throw new Error('it has an actor and a reason');
+/** @throws Error for an act without a name or a reason, or with one that is too long */
+function mustBeSigned(act: Pick<Act, 'actor' | 'reason'>): void {
+  const why = whyUnsigned(act);
+  if (why !== null) throw new Error(why);
 }

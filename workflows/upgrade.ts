@@ -15,6 +15,7 @@ import {
   upsertSearchAttributes,
   workflowInfo,
 } from '@temporalio/workflow';
+import { whyUnsigned } from './contracts/control.js';
 import { FAILURES } from './contracts/errors.js';
 import { failureClass, upgradeOutcome } from './contracts/outcome.js';
 import { ATTRIBUTES } from './contracts/search-attributes.js';
@@ -363,7 +364,8 @@ class UpgradeRun {
   mayResolve({ as, reason, actor, ...timely }: Resolution): void {
     mustBeInTime(timely);
     if (!['done', 'failed', 'not-submitted'].includes(as)) throw new Error(`unknown resolution ${String(as)}`);
-    if (!reason || !actor) throw new Error('a resolution has an actor and a reason');
+    const unsigned = whyUnsigned({ actor, reason });
+    if (unsigned !== null) throw new Error(unsigned);
     if (this.resolution !== null)
       throw new Error(`resolved already as ${this.resolution.as} by ${this.resolution.actor}`);
     if (this.phase !== 'Held' && this.phase !== 'Overdue') {

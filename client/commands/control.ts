@@ -19,7 +19,7 @@ import { retry, RETRIED } from '../retry.js';
 import { UsageError } from '../errors.js';
 import { EXIT } from '../exit-codes.js';
 import { count, moment } from '../render/text.js';
-import { parseDigest } from '../words.js';
+import { parseDigest, reasonWords } from '../words.js';
 
 interface ControlOptions extends OutputOptions, ServerOptions {
   readonly reason: string;
@@ -212,7 +212,7 @@ function addRetry(program: Command): void {
 }
 
 function signed(command: Command): void {
-  command.requiredOption('--reason <text>', 'why; it stands in the history and the report');
+  command.requiredOption('--reason <text>', 'why; it stands in the history and the report', reasonWords);
   withOutputOption(withServerOptions(command));
 }
 

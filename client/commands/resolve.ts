@@ -10,6 +10,7 @@ import {
   withServerOptions,
 } from '../context.js';
 import { EXIT } from '../exit-codes.js';
+import { reasonWords } from '../words.js';
 import { resolveUpgrade, runningUpgrade } from '../upgrades.js';
 import type { Resolution } from '../../workflows/contracts/upgrade.js';
 
@@ -28,7 +29,7 @@ export function addResolve(program: Command): void {
         .choices(['done', 'failed', 'not-submitted'])
         .makeOptionMandatory(),
     )
-    .requiredOption('--reason <text>', 'why you know; it stands in the history and the report')
+    .requiredOption('--reason <text>', 'why you know; it stands in the history and the report', reasonWords)
     .action(async (resource: string, options: ResolveOptions) => {
       process.exitCode = await resolve(resource, options);
     });

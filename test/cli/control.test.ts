@@ -58,6 +58,10 @@ it('pause holds though no worker is up; what needs an answer says that none came
   rollout = linesOf((await run('apply', file, '--accounts', place.accounts)).stdout)[0] ?? '';
 
   expect(await run('pause', rollout)).toMatchObject({ code: 1, stdout: '' });
+  expect(await run('pause', rollout, '--reason', 'x'.repeat(301))).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('Say it in 300 characters.') as string,
+  });
   expect(await steer('pause')).toMatchObject({
     code: 5,
     stderr: 'recorded by the server, and no worker has heard it yet: it holds once one is up (uplift worker)\n',

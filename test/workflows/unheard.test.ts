@@ -6,7 +6,9 @@ import { learningSteps } from '../../activities/durations.js';
 import { inventorySteps } from '../../activities/inventory.js';
 import { rolloutHold } from '../../activities/hold.js';
 import { lockSteps } from '../../activities/locks.js';
+import { sendControl } from '../../client/control.js';
 import type { Hold } from '../../temporal/hold.js';
+import type { ControlRequest } from '../../workflows/contracts/control.js';
 import { rolloutWorkflowId, upgradeWorkflowId } from '../../workflows/contracts/ids.js';
 import { MESSAGES } from '../../workflows/contracts/messages.js';
 import { QUEUES } from '../../workflows/contracts/queues.js';
@@ -212,6 +214,56 @@ it('takes no notice of a signal that is no request', async () => {
     expect([status.state, status.acts?.length]).toEqual(['Paused', 1]);
     await handle.terminate();
   });
+});
+
+it('keeps what people say short: a signal that has to hold is cut, an update is refused', async () => {
+  const long = 'x'.repeat(120_000);
+  const said = `${'x'.repeat(299)}…`;
+  const id = 'talkative';
+  const input = rolloutInput(id, { ids: [id], concurrency: 1 }, { max: 0, mode: 'strict' });
+  const handle = await env.client.workflow.signalWithStart<typeof rollout, [ControlRequest]>('rollout', {
+    workflowId: rolloutWorkflowId(id),
+    taskQueue: QUEUES.main,
+    args: [input],
+    signal: MESSAGES.control,
+    signalArgs: [{ requestId: '0', act: 'pause', actor: long, reason: long }],
+  });
+  const { runId } = await handle.describe();
+  expect(await lookAt(id, runId)).toEqual({
+    reason: expect.stringMatching(new RegExp(`^paused by ${said} at \\S+: ${said}$`)) as string,
+    over: false,
+  });
+  for (let at = 1; at < 18; at += 1) {
+    await handle.signal(MESSAGES.control, { requestId: `${at}`, act: 'pause', actor: 'ana', reason: long });
+  }
+  await withScriptedWorkers(env, scriptedSteps(), async () => {
+    // The server takes two megabytes of an answer.
+    const { state, acts } = await handle.query<RolloutStatus>(MESSAGES.rolloutStatus);
+    expect([state, acts?.length, new Set(acts?.map(({ reason }) => reason))]).toEqual(['Paused', 18, new Set([said])]);
+    expect(acts?.[0]?.actor).toBe(said);
+
+    const skip = { wave: 1, upgrade: null, actor: 'ana', reason: 'a test' };
+    const concurrency = { wave: null, concurrency: 2, actor: 'ana', reason: 'a test' };
+    const approve = { decision: 'approve', planDigest: input.planDigest, actor: 'ana', reason: 'a test' };
+    for (const [update, request] of [
+      [MESSAGES.skip, skip],
+      [MESSAGES.setConcurrency, concurrency],
+      [MESSAGES.waive, { actor: 'ana', reason: 'a test' }],
+      [MESSAGES.decide, approve],
+    ] as const) {
+      for (const [words, why] of [
+        [{ reason: 'x'.repeat(301) }, 'its reason has at most 300 characters: say it shorter'],
+        [{ actor: 'x'.repeat(301) }, 'its actor has a name of at most 300 characters'],
+      ] as const) {
+        const refused = handle.executeUpdate(update, { args: [{ ...request, ...words }] });
+        await expect(refused).rejects.toMatchObject({ cause: { message: why } });
+      }
+    }
+    await handle.terminate();
+  });
+  const run = { workflowId: handle.workflowId, runId };
+  const sent = sendControl(env.client, run, { act: 'stop', actor: 'ana', reason: long });
+  await expect(sent).rejects.toThrow('its reason has at most 300 characters');
 });
 
 it('the end of a pause reaches an upgrade that was reset meanwhile', async () => {

@@ -173,10 +173,32 @@ export function wordsOf({ act, actor, reason, at }: Pick<Act, 'act' | 'actor' | 
   return `${done} by ${actor} at ${at}: ${reason}`;
 }
 
-/** Whether a signal's argument is one: anybody may send anything, and what it is not changes nothing. */
-export function isControlRequest(request: unknown): request is ControlRequest {
-  if (typeof request !== 'object' || request === null) return false;
-  const { requestId, act, actor, reason } = request as Readonly<Record<string, unknown>>;
-  const isWord = (word: unknown) => typeof word === 'string' && word !== '';
-  return [requestId, actor, reason].every(isWord) && (act === 'pause' || act === 'resume' || act === 'stop');
+/** Characters of a name or a reason: a rollout tells a hundred of them in one answer, and the server takes 2 MB of it. */
+export const LONGEST_WORDS = 300;
+
+/** Why nobody can stand for an act by this name and reason; `null` where somebody does. */
+export function whyUnsigned({ actor, reason }: Pick<Act, 'actor' | 'reason'>): string | null {
+  if (!actor || !reason) return 'it has an actor and a reason';
+  if (actor.length > LONGEST_WORDS) return `its actor has a name of at most ${LONGEST_WORDS} characters`;
+  return reason.length > LONGEST_WORDS ? `its reason has at most ${LONGEST_WORDS} characters: say it shorter` : null;
+}
+
+/**
+ * The request in a signal's argument; `null` where there is none: anybody may send anything, and what it is not changes
+ * nothing. Words that are too long are cut, since nobody can be told that a stop was refused for them.
+ */
+export function controlRequestIn(argument: unknown): ControlRequest | null {
+  if (typeof argument !== 'object' || argument === null) return null;
+  const { requestId, act, actor, reason } = argument as Readonly<Record<string, unknown>>;
+  if (!isWord(requestId) || !isWord(actor) || !isWord(reason)) return null;
+  if (act !== 'pause' && act !== 'resume' && act !== 'stop') return null;
+  return { requestId: cut(requestId), act, actor: cut(actor), reason: cut(reason) };
+}
+
+function isWord(word: unknown): word is string {
+  return typeof word === 'string' && word !== '';
+}
+
+function cut(words: string): string {
+  return words.length <= LONGEST_WORDS ? words : `${words.slice(0, LONGEST_WORDS - 1)}…`;
 }
