@@ -28,7 +28,9 @@ export type Decision =
   | { readonly do: 'done'; readonly own: boolean; readonly reason: string }
   /** `unwell`: as it is now the resource serves nobody. */
   | { readonly do: 'wait' | 'refuse'; readonly reason: string; readonly unwell?: true }
-  | { readonly do: 'look-again' | 'drifted'; readonly reason: string };
+  | { readonly do: 'look-again'; readonly reason: string }
+  /** `anew`: its version is another one, by nothing that was sent here, so that a new precheck may judge it. */
+  | { readonly do: 'drifted'; readonly reason: string; readonly anew?: true };
 
 /** Evidence in, verdict out. Says `send` only when no earlier send can be alive and the resource is as planned. */
 export function decide(evidence: Evidence): Decision {
@@ -85,6 +87,7 @@ export function decide(evidence: Evidence): Decision {
     return {
       do: 'drifted',
       reason: `${NOT_AS_PLANNED}: version ${evidence.expectedVersion} then, ${state.version} now`,
+      ...(mayHaveSent ? {} : { anew: true }),
     };
   }
   return { do: 'send' };

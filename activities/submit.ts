@@ -151,7 +151,7 @@ class SubmitAttempt {
         case 'refuse':
           return this.result('refused', decision.reason, unwellIn(decision));
         case 'drifted':
-          return this.result('drifted', decision.reason);
+          return this.result('drifted', decision.reason, this.mayBeginAnew(decision) ? { anew: true } : {});
         case 'wait':
           // Settled, and only busy with something else: the earlier send is proven to have come to nothing.
           return this.result(
@@ -407,6 +407,12 @@ class SubmitAttempt {
     this.calls.push(record(request, { at, answer: 'unheard' }));
   }
 
+  /** Whether the plan lets go on, or wait, what has another version than the precheck read. */
+  private mayBeginAnew({ anew }: Extract<Decision, { do: 'drifted' }>): boolean {
+    const { planned, drift } = this.input.spec;
+    return anew === true && planned !== undefined && (drift?.version ?? 'fail') !== 'fail';
+  }
+
   private isSettled(): boolean {
     return this.settling !== null && this.settling.since.atLeast() >= this.settling.ms;
   }
@@ -418,7 +424,9 @@ class SubmitAttempt {
   private result(
     verdict: SubmitResult['verdict'],
     reason: string,
-    more: Partial<Pick<SubmitResult, 'operation' | 'retryInMs' | 'submission' | 'over' | 'freeze' | 'unwell'>> = {},
+    more: Partial<
+      Pick<SubmitResult, 'operation' | 'retryInMs' | 'submission' | 'over' | 'freeze' | 'unwell' | 'anew'>
+    > = {},
   ): SubmitResult {
     return {
       verdict,

@@ -75,6 +75,9 @@ const AT_ONCE_MS = 60_000;
 /** Kept in the result, for the report's timeline. */
 const MOST_PHASES = 40;
 
+/** Its version changes right before its send more often than this: then a person has to look. */
+const MOST_CHECKED_ANEW = 3;
+
 /** More upgrades of others than this on one resource: then a person has to look. */
 const MOST_OTHERS = 3;
 
@@ -94,7 +97,7 @@ export async function upgrade(input: UpgradeInput): Promise<UpgradeResult> {
     if (!run.mayGoOn(checked)) return run.end();
 
     const submitted = await run.submit(checked);
-    if (run.otherEndedMeanwhile(checked, submitted)) continue;
+    if (run.otherEndedMeanwhile(checked, submitted) || run.mayCheckAnew(submitted)) continue;
     if (submitted.operation === null) return run.end();
 
     const verified = await run.follow(submitted.operation);
@@ -137,6 +140,7 @@ class UpgradeRun {
   private readonly phases: PhaseBegin[] = [];
   private resolution: Resolution | null = null;
   private othersFollowed = 0;
+  private checkedAnew = 0;
   private toldOverdue = false;
   /** The number of the next send: kept when the upgrade begins anew, so that no client token comes twice. */
   private submission = 1;
@@ -329,6 +333,15 @@ class UpgradeRun {
     if (verdict !== 'upgrading' || submitted.verdict !== 'drifted' || this.resolution !== null) return false;
     if (this.isStoppedBeforeTurn) this.settle('NotStarted', `stopped before its own turn: ${submitted.reason}`);
     return this.mayFollowOthers(submitted.version);
+  }
+
+  /** Before anything of its own was sent the version became another one, and the plan's rule for that is the precheck's. */
+  mayCheckAnew({ anew }: SubmitResult): boolean {
+    if (anew !== true || this.calls.length > 0 || this.resolution !== null) return false;
+    if (this.checkedAnew >= MOST_CHECKED_ANEW) return false;
+    this.checkedAnew += 1;
+    this.settle('NotStarted', 'stopped before anything was sent');
+    return true;
   }
 
   /** After an upgrade of somebody else that led elsewhere, where the plan says that ours then has its turn. */

@@ -279,6 +279,22 @@ describe.each(['ges', 'cse', 'dcs', 'elasticsearch'])('submit to %s', (family) =
     expect(accepted()).toBe(size === 'proceed' ? 1 : 0);
   });
 
+  it.each(['fail', 'hold', 'proceed'] as const)('of another version than the precheck read: %s', async (version) => {
+    const spec = await resource(family);
+    const input = await inputFor(spec);
+    const reader = await clouds.deps.sessions.reader(apiOf(spec), spec.resource.account);
+    const planned = snapshotOf(await apiOf(spec).describe(reader, spec.resource.id), []);
+    const changed = { ...input, expectedVersion: 'another', spec: { ...spec, planned, drift: { version } } };
+    const result = await attempt(changed);
+    expect(result).toMatchObject({ verdict: 'drifted', calls: [] });
+    expect(result.anew).toBe(version === 'fail' ? undefined : true);
+    // What an attempt before it may have sent is evidence.
+    const replayed = await attempt(changed, 2);
+    expect(replayed.verdict).toBe('drifted');
+    expect(replayed).not.toHaveProperty('anew');
+    expect(accepted()).toBe(0);
+  });
+
   it('does not send a second time when the first attempt died after sending', async () => {
     const input = await inputFor(await resource(family));
     await attempt(input);

@@ -317,6 +317,35 @@ describe('upgrade', () => {
     expect(result).toMatchObject({ outcome: 'Succeeded', fromVersion: '1.5' });
   });
 
+  describe('of another version right before its send', () => {
+    const drifted: Partial<SubmitResult> = { verdict: 'drifted', operation: null, version: '1.5', reason: '1 then' };
+    const call = { at: '2026-11-21T10:00:00.000Z', method: 'POST', path: '/', answer: 'throttled' as const };
+
+    it('begins anew where the plan lets it pass', async () => {
+      const expected: (string | null)[] = [];
+      const { result, called } = await run({
+        precheck: (_input, look) => (look === 1 ? {} : { version: '1.5' }),
+        submit: (input, look) => {
+          expected.push(input.expectedVersion);
+          return look === 1 ? { ...drifted, anew: true } : {};
+        },
+      });
+      expect(called).toEqual(['precheck', 'submit', 'precheck', 'submit', 'await', 'verify']);
+      expect(expected).toEqual(['1', '1.5']);
+      expect(result).toMatchObject({ outcome: 'Succeeded', fromVersion: '1.5' });
+    });
+
+    it.each([
+      ['where the plan does not', drifted, 1],
+      ['where something was sent', { ...drifted, anew: true, calls: [{ ...call, status: 429, requestId: null }] }, 1],
+      ['where it changes again and again', { ...drifted, anew: true }, 4],
+    ] as const)('is refused %s', async (_where, answer, looks) => {
+      const { result, called } = await run({ submit: () => answer });
+      expect(called.filter((step) => step === 'submit')).toHaveLength(looks);
+      expect(result).toMatchObject({ outcome: 'Refused', reason: '1 then' });
+    });
+  });
+
   describe('resolved by a person', () => {
     const unknown = { verdict: 'unknown', operation: null, unresolvedSince: '2026-11-21T10:00:00.000Z' } as const;
 

@@ -68,6 +68,8 @@ export interface SubmitResult {
   readonly findings?: readonly Finding[];
   /** With `refused` or `busy`: as in the precheck's result. */
   readonly unwell?: true;
+  /** With `drifted`: only its version is another one, which the plan lets pass, or wait; a precheck may judge it. */
+  readonly anew?: true;
   /** With `deferred`: after how many milliseconds at scale 1 another try makes sense. */
   readonly retryInMs: number;
   /** With `closed`: what covers it. */
