@@ -3,9 +3,10 @@ import type { Client } from '@temporalio/client';
 import { isNotFound, mapAtOnce } from '../temporal/reads.js';
 import type { ControlRequest } from '../workflows/contracts/control.js';
 import { rolloutWorkflowId } from '../workflows/contracts/ids.js';
-import { CONFIRMED_WITHIN_MS, isHeard, type RolloutRun, sendControl } from './control.js';
+import { CONFIRMED_WITHIN_MS, isHeard, mustFollow, type RolloutRun, sendControl } from './control.js';
 import { grpcErrorIn, UsageError, whatWentWrong } from './errors.js';
 import { EXIT } from './exit-codes.js';
+import { NotTakenError } from './upgrades.js';
 
 /** More than a person can have meant, and can have looked at. */
 const MOST = 1_000;
@@ -20,11 +21,14 @@ export interface Chosen extends RolloutRun {
 
 /** What became of the act at one rollout. */
 export interface Acted extends Chosen {
-  /** `recorded`: the server has it, and no worker has heard it yet. `ended`: the rollout ended before it was sent. */
-  readonly outcome: 'heard' | 'recorded' | 'ended' | 'failed';
+  /**
+   * `recorded`: the server has it, and no worker has heard it yet. `ended`: the rollout ended before it was sent.
+   * `refused`: nothing was sent, since it would not follow.
+   */
+  readonly outcome: 'heard' | 'recorded' | 'ended' | 'refused' | 'failed';
   /** `null` when nothing was sent. */
   readonly requestId: string | null;
-  /** Why it failed. */
+  /** Why it was refused, or failed. */
   readonly error: string | null;
 }
 
@@ -62,7 +66,7 @@ export async function chooseRollouts(client: Client, query: string, most = MOST)
 }
 
 /**
- * Sends an act to each of them, under a request id of its own. First to all, then it waits for the workers, so that
+ * Sends an act to each of them, as `control` to one, under a request id of its own. First to all, then it waits for the workers, so that
  * none is sent late because another one's worker is away.
  */
 export async function controlAll(
@@ -72,12 +76,13 @@ export async function controlAll(
 ): Promise<Acted[]> {
   const sent = await mapAtOnce(chosen, async (run): Promise<Acted> => {
     try {
+      await mustFollow(client, run.rollout, act);
       const requestId = await sendControl(client, run, act);
       return { ...run, outcome: 'recorded', requestId, error: null };
     } catch (error) {
-      return isNotFound(error)
-        ? { ...run, outcome: 'ended', requestId: null, error: null }
-        : { ...run, outcome: 'failed', requestId: null, error: whatWentWrong(error) };
+      if (isNotFound(error)) return { ...run, outcome: 'ended', requestId: null, error: null };
+      const outcome = error instanceof NotTakenError ? 'refused' : 'failed';
+      return { ...run, outcome, requestId: null, error: whatWentWrong(error) };
     }
   });
   const until = Date.now() + CONFIRMED_WITHIN_MS;
@@ -91,6 +96,6 @@ export async function controlAll(
 
 /** The exit code after an act on all of them. */
 export function exitCodeOfActs(acted: readonly Acted[]): number {
-  if (acted.some(({ outcome }) => outcome === 'failed')) return EXIT.error;
+  if (acted.some(({ outcome }) => outcome === 'failed' || outcome === 'refused')) return EXIT.error;
   return acted.some(({ outcome }) => outcome === 'recorded') ? EXIT.waiting : EXIT.done;
 }

@@ -41,12 +41,20 @@ export async function control(
   act: Omit<ControlRequest, 'requestId'>,
 ): Promise<{ readonly requestId: string; readonly heard: boolean }> {
   const run = await running(client, rollout);
-  // Only this word would be answered with what does not follow. A pause is sent without a question, since it is urgent.
-  if (act.act === 'resume' && (await rolloutStatus(client, rollout)).state === 'Stopping') {
-    throw new NotTakenError(`rollout ${rollout} is stopping: nothing more of it begins`);
-  }
+  await mustFollow(client, rollout, act);
   const requestId = await sendControl(client, run, act);
   return { requestId, heard: await isHeard(client, run, requestId, Date.now() + CONFIRMED_WITHIN_MS) };
+}
+
+/**
+ * Only a resume can be answered with what does not follow. A pause or a stop is sent without a question, since it is urgent.
+ *
+ * @throws UnknownRolloutError; NotTakenError when the rollout is resumed while it is stopping
+ */
+export async function mustFollow(client: Client, rollout: string, { act }: Pick<ControlRequest, 'act'>): Promise<void> {
+  if (act === 'resume' && (await rolloutStatus(client, rollout)).state === 'Stopping') {
+    throw new NotTakenError(`rollout ${rollout} is stopping: nothing more of it begins`);
+  }
 }
 
 /** A run of a rollout, by its workflow id. */

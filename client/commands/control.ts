@@ -101,6 +101,7 @@ function became({ outcome, error }: Acted, done: string): string {
       return UNHEARD;
     case 'ended':
       return 'ended before it was sent';
+    case 'refused':
     case 'failed':
       return `not sent: ${error}`;
   }

@@ -141,6 +141,36 @@ it('reaches each rollout that matches and no other, and tells whose worker has h
   });
 });
 
+it('resumes none that is stopping, and says so of it alone', async () => {
+  const of = 'UpliftRollout STARTS_WITH "winter-"';
+  let isDone = false;
+  const slow = scriptedSteps({
+    awaitOperation: async ({ spec }) => {
+      if (spec.resource.id === 'graph-of-winter-1') await vi.waitUntil(() => isDone, { timeout: 300_000 });
+      return {};
+    },
+    precheck: ({ spec }) => (spec.resource.id === 'graph-of-winter-1' ? {} : { verdict: 'busy', reason: 'exporting' }),
+  });
+  for (const name of ['winter-1', 'winter-2']) await start(name, QUEUES.main);
+  await withScriptedWorkers(env, slow, async () => {
+    await chosen(of, 2);
+    await vi.waitUntil(() => slow.called.includes('await graph-of-winter-1'), { timeout: 60_000 });
+    expect((await act('stop', 'UpliftRollout = "winter-1"')).code).toBe(0);
+    const resumed = await act('resume', of);
+    expect(resumed.code).toBe(1);
+    expect(linesOf(resumed.stdout)).toEqual([
+      'winter-1  not sent: rollout winter-1 is stopping: nothing more of it begins',
+      'winter-2  goes on',
+    ]);
+    expect((await sentTo('winter-1')).map((sent) => sent.act)).toEqual(['stop']);
+    const told = JSON.parse((await act('resume', 'UpliftRollout = "winter-1"', '-o', 'json')).stdout) as object;
+    expect(told).toMatchObject({ rollouts: [{ rollout: 'winter-1', outcome: 'refused', requestId: null }] });
+    isDone = true;
+    expect((await act('stop', 'UpliftRollout = "winter-2"')).code).toBe(0);
+    await chosen(of, 0);
+  });
+});
+
 it('goes on where one has ended or fails, and the exit code tells', async () => {
   const runs = await chosen(SPRING, 1);
   const order = { act: 'pause', actor: 'ana', reason: 'x' } as const;
