@@ -10,14 +10,28 @@ import { MESSAGES } from '../workflows/contracts/messages.js';
 import { ATTRIBUTES } from '../workflows/contracts/search-attributes.js';
 import type { Resolution } from '../workflows/contracts/upgrade.js';
 import { isNotFound } from '../temporal/reads.js';
+import { grpcErrorIn } from './errors.js';
 import { describeRun, findRuns, latestRuns, quoted } from './server-reads.js';
 
 /** How long it may take until a worker hears a person's word. */
 const HEARD_WITHIN_MS = 10_000;
 /** What was heard in time is answered so much later at most: a workflow task's time-out, and the way back. */
 const ANSWERED_WITHIN_MS = 11_000;
-/** gRPC status code. */
+/** gRPC status codes. */
 const DEADLINE_EXCEEDED = 4;
+const FAILED_PRECONDITION = 9;
+
+/** Why the server itself refuses an update, before any worker has it; its own words: temporalio/temporal, service/history. */
+const NOT_ADMITTED: readonly (readonly [said: RegExp, why: string])[] = [
+  [
+    /^Unable to perform workflow execution update due to/,
+    'no worker answers, or what it tries fails, and nothing was recorded (start one: uplift worker; its log tells what fails)',
+  ],
+  [
+    /limit on the total number of distinct updates/,
+    'nothing was recorded: the server takes no more such words for this run, which goes on (pause, resume and stop are still taken)',
+  ],
+];
 
 /** A message that was not taken: why, and what to do. */
 export class NotTakenError extends Error {
@@ -82,6 +96,11 @@ export async function takenUpdate<T>(client: Client, workflowId: string, update:
 function notTaken(error: unknown, workflowId: string): unknown {
   if (error instanceof WorkflowUpdateFailedError) return new NotTakenError(error.cause?.message ?? error.message);
   if (isNotFound(error)) return new NotTakenError(`${workflowId} has ended meanwhile`);
+  const answer = grpcErrorIn(error);
+  if (Number(answer?.code) === FAILED_PRECONDITION) {
+    const why = NOT_ADMITTED.find(([said]) => said.test(answer?.details ?? ''))?.[1];
+    if (why !== undefined) return new NotTakenError(why);
+  }
   const isLate =
     error instanceof WorkflowUpdateRPCTimeoutOrCancelledError ||
     (isGrpcServiceError(error) && Number(error.code) === DEADLINE_EXCEEDED);

@@ -1,12 +1,13 @@
 /** A person's word holds from when the server has it: also for submits that were queued before, and with no worker up. */
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { Worker } from '@temporalio/worker';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest';
 import { learningSteps } from '../../activities/durations.js';
 import { inventorySteps } from '../../activities/inventory.js';
 import { rolloutHold } from '../../activities/hold.js';
 import { lockSteps } from '../../activities/locks.js';
-import { sendControl } from '../../client/control.js';
+import { sendControl, setConcurrency, skip } from '../../client/control.js';
+import { NotTakenError } from '../../client/upgrades.js';
 import type { Hold } from '../../temporal/hold.js';
 import type { ControlRequest } from '../../workflows/contracts/control.js';
 import { rolloutWorkflowId, upgradeWorkflowId } from '../../workflows/contracts/ids.js';
@@ -264,6 +265,46 @@ it('keeps what people say short: a signal that has to hold is cut, an update is 
   const run = { workflowId: handle.workflowId, runId };
   const sent = sendControl(env.client, run, { act: 'stop', actor: 'ana', reason: long });
   await expect(sent).rejects.toThrow('its reason has at most 300 characters');
+});
+
+it('says in its own words why the server takes no update', async () => {
+  const own = await realEnvironment({ dynamicConfig: { 'history.maxTotalUpdates': '1' } });
+  onTestFinished(() => own.teardown());
+  const { client, namespace } = own;
+  const signed = { actor: 'ana', reason: 'a test' };
+  const start = (id: string, taskQueue: string) =>
+    client.workflow.start<typeof rollout>('rollout', {
+      workflowId: rolloutWorkflowId(id),
+      taskQueue,
+      args: [rolloutInput(id, { ids: [id], concurrency: 1 }, { max: 0, mode: 'strict' })],
+    });
+  await start('failing', 'failing');
+  const { workflowService } = client;
+  const asked = { namespace, taskQueue: { name: 'failing' }, identity: 'fails' };
+  for (let attempt = 1; attempt <= 3; attempt += 1) {
+    const { taskToken } = await client.withDeadline(Date.now() + 60_000, () =>
+      workflowService.pollWorkflowTaskQueue(asked),
+    );
+    await workflowService.respondWorkflowTaskFailed({ namespace, taskToken });
+  }
+  await expect(skip(client, 'failing', { wave: 'one' }, signed)).rejects.toEqual(
+    new NotTakenError(
+      'no worker answers, or what it tries fails, and nothing was recorded (start one: uplift worker; its log tells what fails)',
+    ),
+  );
+
+  const busy = scriptedSteps({ precheck: () => ({ verdict: 'busy', reason: 'busy: exporting' }) });
+  await withScriptedWorkers(own, busy, async () => {
+    const handle = await start('many-words', QUEUES.main);
+    const set = (concurrency: number) => setConcurrency(client, 'many-words', { concurrency, wave: null }, signed);
+    expect(await set(2)).toMatch(/^2 at a time/);
+    await expect(set(3)).rejects.toEqual(
+      new NotTakenError(
+        'nothing was recorded: the server takes no more such words for this run, which goes on (pause, resume and stop are still taken)',
+      ),
+    );
+    await handle.terminate();
+  });
 });
 
 it('the end of a pause reaches an upgrade that was reset meanwhile', async () => {
