@@ -184,6 +184,11 @@ export function isInFlight({ phase }: ResourceRow): boolean {
   return phase !== 'Pending' && phase !== 'Ended';
 }
 
+/** It may serve nobody, so that its place in its groups stays taken: as its shard judges. */
+export function endedUnwell({ outcome, runId, unwell }: ResourceRow): boolean {
+  return runId !== null && (unwell === true || outcome === 'Failed' || outcome === 'Held');
+}
+
 /** States of a wave of which nothing more begins. */
 export const WAVE_OVER: readonly WaveView['state'][] = ['Done', 'Stopped', 'Skipped'];
 

@@ -12,6 +12,7 @@ import { budgetUsed } from '../render/report.js';
 import { count } from '../render/text.js';
 import {
   endedIn,
+  endedUnwell,
   hasEnded,
   heldBy,
   heldLabel,
@@ -228,7 +229,13 @@ function narrowest(wave: WaveView, { view, input, rows, specs }: Scene): string 
   };
   // What waits for somebody, or for the end of a freeze, has a cause of its own.
   const pending = drawing((row) => isPending(row) && row.reason === '');
-  const uses = drawn(Object.keys(limits), drawing(isInFlight));
+  const flying = drawing(isInFlight);
+  // Also of earlier waves: their groups count their places as taken.
+  const lost = rows
+    .filter((row) => row.waveIndex <= index && endedUnwell(row))
+    .map(({ workflowId }) => ({ draws: Object.keys(groupLimits([specs.get(workflowId) ?? {}])) }));
+  const uses = drawn(Object.keys(limits), [...flying, ...lost]);
+  const label = (name: string) => labelOf(name, limits[name] ?? 0, drawn([name], lost)[name]);
   const without = (name: string | null) =>
     startable(pending, uses, Object.fromEntries(Object.entries(limits).filter(([one]) => one !== name))).length;
   const now = without(null);
@@ -245,16 +252,17 @@ function narrowest(wave: WaveView, { view, input, rows, specs }: Scene): string 
         ? `${words} leaves room for ${allowed} at a time`
         : `its concurrency is ${concurrency}`;
     }
-    return full.length === 0 ? null : `${full.map(([name, max]) => labelOf(name, max)).join(', and ')}`;
+    return full.length === 0 ? null : full.map(([name]) => label(name)).join(', and ');
   }
   if (binding.name === RISK) return `${words} leaves room for ${limit} at a time`;
-  return binding.name === SLOTS ? `its concurrency is ${concurrency}` : labelOf(binding.name, limit);
+  return binding.name === SLOTS ? `its concurrency is ${concurrency}` : label(binding.name);
 }
 
-/** `the limit of account prod is 2` */
-function labelOf(name: string, max: number): string {
+/** `the limit of group pair is 2, of which 1 ended unwell` */
+function labelOf(name: string, max: number, lost = 0): string {
   const at = name.indexOf(':');
-  return `the limit of ${name.slice(0, at)} ${name.slice(at + 1)} is ${max}`;
+  const gone = lost === 0 ? '' : `, of which ${lost} ended unwell`;
+  return `the limit of ${name.slice(0, at)} ${name.slice(at + 1)} is ${max}${gone}`;
 }
 
 /** What the wave may yet fail: of the rollout's budget, or of its own where that is less. */

@@ -151,6 +151,42 @@ describe('the room that is left', () => {
   });
 });
 
+describe('a place in a group that is lost', () => {
+  const specs = ['a', 'b', 'c', 'd'].map((id): UpgradeSpec => ({ ...spec(id), groups: { four: 2 } }));
+  const given = scene({ specs, inFlight: 2, wave: { concurrency: 3 } });
+
+  /** The first has ended, the second is in flight. */
+  async function roomAfter(end: Partial<ResourceRow>, waveIndex = 1): Promise<string | undefined> {
+    const [first, ...others] = given.rows;
+    if (first === undefined) throw new Error('no row');
+    const ended: ResourceRow = { ...first, ...end, phase: 'Ended', waveIndex };
+    const rows = [ended, ...others];
+    return (await room({ ...given, rows, view: withRows(given.view, rows) }))[0]?.what;
+  }
+
+  it.each<[string, Partial<ResourceRow>]>([
+    ['failed', { outcome: 'Failed' }],
+    ['held', { outcome: 'Held' }],
+    ['unhealthy as it was found', { outcome: 'Refused', unwell: true }],
+  ])('%s, is told', async (_how, end) => {
+    expect(await roomAfter(end)).toBe(
+      '2 not started, 1 in flight: the limit of group four is 2, of which 1 ended unwell',
+    );
+  });
+
+  it('in an earlier wave, too', async () => {
+    expect(await roomAfter({ outcome: 'Failed' }, 0)).toMatch(
+      /: the limit of group four is 2, of which 1 ended unwell$/,
+    );
+  });
+
+  it('is none where the member is as it was', async () => {
+    for (const outcome of ['RolledBack', 'Refused', 'Succeeded'] as const) {
+      expect(await roomAfter({ outcome })).not.toMatch(/unwell/);
+    }
+  });
+});
+
 it('the budget of a wave is told beside that of the rollout', async () => {
   const given = { specs: plain, inFlight: 1, wave: { maxFailures: 1 }, counts: { Failed: 1 }, failures: 1 };
   expect(await budget(scene(given))).toEqual([
