@@ -1,6 +1,6 @@
 /** `npm run bench`: tables. Its exit code is of broken promises only, never of a time. */
 import { cpus, release, totalmem } from 'node:os';
-import { parseArgs } from 'node:util';
+import { optionsOf } from '../scripts/options.js';
 import { cached } from './cached.js';
 import { detection } from './detection.js';
 import { BrokenTruth, say } from './fleet.js';
@@ -13,20 +13,18 @@ import { recovery } from './recovery.js';
 import { schedule } from './schedule.js';
 import { wave } from './wave.js';
 
-const { values: given } = parseArgs({
-  options: {
-    /** Rows, separated by commas; the first five when left out. */
-    only: { type: 'string' },
-    seed: { type: 'string', default: 'bench' },
-    /** So long it may take: the largest fleets are cut to what fits; 0 for no limit. */
-    minutes: { type: 'string', default: '20' },
-    /** Largest fleet of the row `schedule`. */
-    most: { type: 'string', default: '10000' },
-    /** Upgrades of the row `wave`. */
-    wave: { type: 'string', default: '7000' },
-    /** Of the row `recovery`: so often each kind of run. */
-    runs: { type: 'string', default: '1' },
-  },
+const given = optionsOf('bench', {
+  /** Rows, separated by commas; the first five when left out. */
+  only: { type: 'string' },
+  seed: { type: 'string', default: 'bench' },
+  /** So long it may take: the largest fleets are cut to what fits; 0 for no limit. */
+  minutes: { type: 'string', default: '20' },
+  /** Largest fleet of the row `schedule`. */
+  most: { type: 'string', default: '10000' },
+  /** Upgrades of the row `wave`. */
+  wave: { type: 'string', default: '7000' },
+  /** Of the row `recovery`: so often each kind of run. */
+  runs: { type: 'string', default: '1' },
 });
 
 const limit = new TimeLimit(Number(given.minutes));

@@ -2,21 +2,19 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { runChaos } from '../chaos/run.js';
 import { breachesIn, resultTable } from '../chaos/table.js';
 import { findServerBinary } from '../temporal/binary.js';
+import { optionsOf } from './options.js';
 
-const { values: given } = parseArgs({
-  options: {
-    /** Faults, kills, fleet, clocks: everything random follows from it. */
-    seed: { type: 'string', default: '1' },
-    /** So long there are faults; then everything has to come to its end. */
-    minutes: { type: 'string', default: '10' },
-    upgrades: { type: 'string' },
-    /** Holds database and logs; a new folder, kept only where something was broken, unless one is named. */
-    directory: { type: 'string' },
-  },
+const given = optionsOf('chaos', {
+  /** Faults, kills, fleet, clocks: everything random follows from it. */
+  seed: { type: 'string', default: '1' },
+  /** So long there are faults; then everything has to come to its end. */
+  minutes: { type: 'string', default: '10' },
+  upgrades: { type: 'string' },
+  /** Holds database and logs; a new folder, kept only where something was broken, unless one is named. */
+  directory: { type: 'string' },
 });
 
 /** About what two workers get done beside all that is done to them. */

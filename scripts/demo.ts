@@ -8,7 +8,6 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
 import { FLEET } from '../client/rehearsal.js';
 import { listRollouts } from '../client/rollouts.js';
 import { startStack, type Stack } from '../client/stack.js';
@@ -17,18 +16,17 @@ import { connectClient } from '../temporal/connection.js';
 import { freePorts } from '../temporal/ports.js';
 import { resolveTemporal } from '../temporal/resolve.js';
 import { rolloutWorkflowId } from '../workflows/contracts/ids.js';
+import { optionsOf } from './options.js';
 
 const MAIN = fileURLToPath(new URL('../client/main.js', import.meta.url));
 
-const { values: options } = parseArgs({
-  options: {
-    /** Leaves everything running at the end, until Ctrl-C. */
-    keep: { type: 'boolean', default: false },
-    /** Holds database, logs and state; a new folder that goes away at the end unless one is named. */
-    directory: { type: 'string' },
-    port: { type: 'string', default: '0' },
-    'ui-port': { type: 'string', default: '0' },
-  },
+const options = optionsOf('demo', {
+  /** Leaves everything running at the end, until Ctrl-C. */
+  keep: { type: 'boolean', default: false },
+  /** Holds database, logs and state; a new folder that goes away at the end unless one is named. */
+  directory: { type: 'string' },
+  port: { type: 'string', default: '0' },
+  'ui-port': { type: 'string', default: '0' },
 });
 
 const say = (line: string): void => {
