@@ -19,8 +19,8 @@ import {
 } from '../workflows/contracts/rollout.js';
 import { ATTRIBUTES } from '../workflows/contracts/search-attributes.js';
 import type { InventorySteps } from '../workflows/contracts/steps.js';
-import { drawn, drawsOf, limitsOf, providesOf } from '../workflows/limits.js';
-import { GROUP } from '../workflows/limits.js';
+import { drawn, drawsOf, GROUP, holdsOf, limitsOf } from '../workflows/limits.js';
+import { providesOf } from '../workflows/lost-places.js';
 
 /** @throws ApplicationFailure that is not retried when the server no longer has it. */
 export const inventorySteps: InventorySteps = {
@@ -105,7 +105,9 @@ export async function keepInventory(
     const drawing = upgrades.map((spec) => ({ draws: drawsOf(spec) }));
     const inventory = { workflowId, runId: firstExecutionRunId };
     const draws = drawn(Object.keys(limits), drawing);
-    return { inventory, total: upgrades.length, draws, provides: providesOf(upgrades) };
+    const held = holdsOf(upgrades);
+    const holds = held.length === 0 ? {} : { holds: drawn(Object.keys(limits), held) };
+    return { inventory, total: upgrades.length, draws, ...holds, provides: providesOf(upgrades) };
   });
   const waves = planned.map(({ wave }, wanted) => ({
     ...wave,

@@ -177,7 +177,7 @@ async function leftOvers(
 
 /**
  * Members of a group that ended failed, held or unhealthy serve nobody, so their places stay taken: those of them that are tried
- * again come first in their waves, and all others have the places that are left.
+ * again come first in their waves and keep their places until they are well, and all others have the places that are left.
  *
  * @param waves what is tried again, by wave
  * @param all what the rollout had
@@ -189,12 +189,16 @@ function inGroups(
   rowOf: (spec: UpgradeSpec) => ResourceRow | undefined,
 ): UpgradeSpec[][] {
   const outcomeOf = (spec: UpgradeSpec) => rowOf(spec)?.outcome ?? null;
-  const isUnwell = (spec: UpgradeSpec) => rowOf(spec)?.unwell === true || UNWELL.includes(outcomeOf(spec));
+  const isUnwell = (spec: UpgradeSpec) => {
+    const outcome = outcomeOf(spec);
+    return rowOf(spec)?.unwell === true || UNWELL.includes(outcome) || (spec.unwellBefore === true && !isGood(outcome));
+  };
   const unwell = all.filter(isUnwell);
   return waves.map((specs, at) => {
     const mended = new Set(waves.slice(0, at + 1).flat());
     const keepPlaces = unwell.filter((spec) => !mended.has(spec));
     const placed = specs.map((spec) => {
+      const { unwellBefore: _unwell, ...rest } = spec;
       const groups = Object.entries(spec.groups ?? {}).map(([name, max]) => {
         const keepers = keepPlaces.filter((other) => other.groups?.[name] !== undefined);
         const [keeper] = keepers;
@@ -205,9 +209,14 @@ function inGroups(
         }
         return [name, Math.max(left, 1)] as const;
       });
-      return groups.length === 0 ? spec : { ...spec, groups: Object.fromEntries(groups) };
+      if (groups.length === 0) return rest;
+      return {
+        ...rest,
+        groups: Object.fromEntries(groups),
+        ...(isUnwell(spec) ? { unwellBefore: true as const } : {}),
+      };
     });
-    const isFirst = (spec: UpgradeSpec) => spec.groups !== undefined && isUnwell(spec);
+    const isFirst = (spec: UpgradeSpec) => spec.unwellBefore === true;
     return [...placed.filter(isFirst), ...placed.filter((spec) => !isFirst(spec))];
   });
 }

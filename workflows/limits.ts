@@ -13,15 +13,25 @@ export const RISK = 'risk';
 export const GROUP = 'group:';
 
 /** The limits that one upgrade in flight draws on, one each. */
-export function drawsOf({ resource, groups = {} }: Pick<UpgradeSpec, 'resource' | 'groups'>): string[] {
+export function drawsOf({ resource, groups }: Pick<UpgradeSpec, 'resource' | 'groups'>): string[] {
   return [
     SLOTS,
     RISK,
     `account:${resource.account}`,
     `service:${resource.service}`,
     `region:${resource.region}`,
-    ...Object.keys(groups).map((name) => `${GROUP}${name}`),
+    ...groupsOf({ groups }),
   ];
+}
+
+/** Of these, its groups. */
+export function groupsOf({ groups = {} }: { readonly groups?: UpgradeSpec['groups'] | undefined }): string[] {
+  return Object.keys(groups).map((name) => `${GROUP}${name}`);
+}
+
+/** The places that are taken before these start: those of members that serve nobody. */
+export function holdsOf(upgrades: Iterable<Pick<UpgradeSpec, 'groups' | 'unwellBefore'>>): Drawing[] {
+  return [...upgrades].flatMap((spec) => (spec.unwellBefore === true ? [{ draws: groupsOf(spec) }] : []));
 }
 
 /** The limits of the groups that some upgrades are members of. */
@@ -30,11 +40,6 @@ export function groupLimits(upgrades: Iterable<Pick<UpgradeSpec, 'groups'>>): Li
     Object.entries(groups).map(([name, max]) => [`${GROUP}${name}`, max] as const),
   );
   return Object.fromEntries(limits);
-}
-
-/** Names that others wait for, of all of these. */
-export function providesOf(upgrades: Iterable<Pick<UpgradeSpec, 'provides'>>): string[] {
-  return [...new Set([...upgrades].flatMap(({ provides = [] }) => provides))];
 }
 
 /** Names that others wait for: of what is still open, and of what did not reach its target. */

@@ -1,9 +1,8 @@
 /** Places in groups that stay taken though nothing of this rollout is in flight there. */
 import { patched } from '@temporalio/workflow';
 import type { Limits, ShardCarried, UpgradeEnd } from './contracts/rollout.js';
-import type { FailureClass, UpgradeSpec } from './contracts/upgrade.js';
-import { drawn, type Drawing } from './limits.js';
-import { GROUP } from './limits.js';
+import { GOOD_OUTCOMES, type FailureClass, type UpgradeSpec } from './contracts/upgrade.js';
+import { drawn, type Drawing, GROUP, groupsOf } from './limits.js';
 import { lostIn, namesOf } from './lost-places.js';
 
 /** Failures after which a member may serve nobody; one that was refused is as it was found. */
@@ -12,6 +11,34 @@ const UNWELL_AFTER: readonly (FailureClass | null)[] = ['upgrade', 'verify', 'ti
 /** Whether its groups bind others while it is not in flight here; shards of older releases let others start. */
 export function bindsGroups({ groups = {} }: UpgradeSpec): boolean {
   return Object.keys(groups).length > 0 && patched('group-places');
+}
+
+/**
+ * Those of a queue that no place is kept from by members that wait there and serve nobody: these themselves, and what they
+ * wait for, directly or through others.
+ */
+export function unbound<T extends { readonly spec: UpgradeSpec }>(queue: readonly T[]): ReadonlySet<T> {
+  const keepers = queue.filter(({ spec }) => spec.unwellBefore === true);
+  const free = new Set(keepers);
+  // A set grows while it is gone through.
+  for (const { spec } of free) {
+    const { after = [] } = spec;
+    if (after.length === 0) continue;
+    for (const one of queue) if (one.spec.provides?.some((name) => after.includes(name)) === true) free.add(one);
+  }
+  return free;
+}
+
+/** Why a member waits for others of its group that wait themselves and serve nobody; `null` when it does not. */
+export function whyKept<T extends { readonly spec: UpgradeSpec }>(next: T, queue: readonly T[]): string | null {
+  const { groups = {} } = next.spec;
+  for (const [group, max] of Object.entries(groups)) {
+    const keepers = queue.filter(({ spec }) => spec.unwellBefore === true && spec.groups?.[group] !== undefined);
+    if (keepers.length < max || unbound(queue).has(next)) continue;
+    const who = keepers.map(({ spec }) => spec.resource.id).join(', ');
+    return `no more than ${max} of group ${group} may be unavailable, and ${who} ended failed, held or unhealthy before`;
+  }
+  return null;
 }
 
 /** Members that ended failed, held or unhealthy: their clouds may still work on them, or they serve nobody. */
@@ -37,7 +64,8 @@ export class ShardGroups {
 
   ended(spec: UpgradeSpec, { outcome, runId, unwell }: UpgradeEnd, failedIn: FailureClass | null): void {
     const isUnwell = unwell === true || outcome === 'Held' || (outcome === 'Failed' && UNWELL_AFTER.includes(failedIn));
-    if (runId === null || !isUnwell || !bindsGroups(spec)) return;
+    const isUnwellStill = spec.unwellBefore === true && !GOOD_OUTCOMES.includes(outcome);
+    if (!isUnwellStill && (runId === null || !isUnwell || !bindsGroups(spec))) return;
     this.lost.push({ id: spec.resource.id, draws: groupsOf(spec) });
   }
 
@@ -78,8 +106,4 @@ export class ShardGroups {
     }
     return null;
   }
-}
-
-function groupsOf({ groups = {} }: UpgradeSpec): string[] {
-  return Object.keys(groups).map((name) => `${GROUP}${name}`);
 }

@@ -34,7 +34,19 @@ import {
 } from './contracts/upgrade.js';
 import { markdown } from './details.js';
 import { failedUpgrade, rootReason } from './failures.js';
-import { AwaitedNames, drawn, drawsOf, groupLimits, limitsOf, requirement, RISK, SLOTS, startable } from './limits.js';
+import {
+  AwaitedNames,
+  drawn,
+  type Drawing,
+  drawsOf,
+  groupLimits,
+  holdsOf,
+  limitsOf,
+  requirement,
+  RISK,
+  SLOTS,
+  startable,
+} from './limits.js';
 import {
   grantSignal,
   shardStatusQuery,
@@ -45,7 +57,7 @@ import {
 } from './messages.js';
 import { endFrom, endOf, ShardEnds } from './shard-ends.js';
 import { ShardFreezes } from './shard-freezes.js';
-import { bindsGroups, ShardGroups } from './shard-groups.js';
+import { bindsGroups, ShardGroups, unbound, whyKept } from './shard-groups.js';
 import { ShardHistory } from './shard-history.js';
 import { type Queued, ShardInFlight } from './shard-in-flight.js';
 import { ShardQuarantine } from './shard-quarantine.js';
@@ -289,8 +301,10 @@ class ShardRun {
 
   end(): ShardResult {
     for (const next of this.queue.splice(0)) {
-      this.ends.add(this.unstarted(next), next.spec.resource.id, null);
+      const end = this.unstarted(next);
+      this.ends.add(end, next.spec.resource.id, null);
       this.awaited.ended(next.spec, false);
+      this.groups.ended(next.spec, end, null);
     }
     this.show();
     const { all: ends, failures, byClass } = this.ends;
@@ -331,7 +345,7 @@ class ShardRun {
         const names = this.awaited.openOf(next.spec);
         if (names.length > 0) return [{ workflowId, why: `waits for ${names.join(', ')}`, nextAt: null }];
         if (this.history.isFull) return [{ workflowId, why: NO_ROOM, nextAt: null }];
-        const why = this.leases.whyBound(next);
+        const why = this.leases.whyBound(next) ?? whyKept(next, this.queue);
         return why === null ? [] : [{ workflowId, why, nextAt: this.leases.nextLook }];
       }),
     };
@@ -510,9 +524,34 @@ class ShardRun {
   private mayStart(): readonly Queued[] {
     // A hold of weeks has edges too.
     if (this.share.hold !== null) return this.history.fitting([], this.inFlight.size);
-    const next = startable(this.ready(), this.uses(), { ...this.limits, ...this.share.limits() });
+    const next = this.roomFor({ ...this.limits, ...this.share.limits() });
     // One at a time, as the histories of shards that older releases started have it.
     return this.history.fitting(this.input.share === undefined ? next.slice(0, 1) : next, this.inFlight.size);
+  }
+
+  /** Those that wait for nothing and fit some limits, beside the places that others keep while they wait. */
+  private roomFor(limits: Limits, uses = this.uses()): Queued[] {
+    if (this.holds().length === 0) return startable(this.ready(), uses, limits);
+    const free = unbound(this.queue);
+    const ready = [...this.ready()];
+    const first = startable(
+      ready.filter((next) => free.has(next)),
+      uses,
+      limits,
+    );
+    const others = ready.filter((next) => !free.has(next));
+    return [...first, ...startable(others, this.usesWith(first, uses), limits)];
+  }
+
+  /** What is in use, with the places that are kept, once these have started. */
+  private usesWith(starting: readonly Queued[], uses: Limits): Limits {
+    return drawn(Object.keys(this.limits), [...starting, ...this.holds(starting)], uses);
+  }
+
+  /** Places of members that serve nobody and wait; one that others upgrade just now has its place by that. */
+  private holds(starting: readonly Queued[] = []): readonly Drawing[] {
+    const counted = new Set([...starting, ...this.leases.bound]);
+    return holdsOf(this.queue.filter((next) => !counted.has(next)).map(({ spec }) => spec));
   }
 
   /** Those that wait for nothing. */
@@ -593,12 +632,14 @@ class ShardRun {
   private word(): Omit<ShardWord, 'shard'> | null {
     if (this.total === null || this.input.share?.step == null) return null;
     const names = Object.keys(this.share.limits());
-    const uses = this.uses();
+    const inUse = this.uses();
+    const uses = this.usesWith([], inUse);
     // Slots and risk are the wave's to bound: this is all that could be used, if it gave enough.
     const own = Object.fromEntries(Object.entries(this.limits).filter(([name]) => name.includes(':')));
+    const wants = this.usesWith(this.roomFor(own, inUse), inUse);
     const lost = this.groups.lostOf(names);
     return this.share.word({
-      wants: drawn(names, startable(this.ready(), uses, own), uses),
+      wants: Object.fromEntries(names.map((name) => [name, wants[name] ?? 0])),
       uses: Object.fromEntries(names.map((name) => [name, uses[name] ?? 0])),
       failures: this.ends.failures,
       isStuck: this.inFlight.size === 0 && this.queue.length > 0,

@@ -38,6 +38,7 @@ export class WaveShares {
    * @param limits of the whole wave, shared ones only
    * @param draws for each shard, how many of its upgrades draw on each limit
    * @param hasStarted as `WaveInput.hasStarted`
+   * @param holds for each shard, what is taken of each limit before any of its upgrades starts
    */
   constructor(
     limits: Limits,
@@ -45,14 +46,15 @@ export class WaveShares {
     draws: readonly Limits[],
     hasStarted?: boolean,
     ways: WaveWays = OWN_WAYS,
+    holds: readonly Limits[] = [],
   ) {
     this.hasStarted = hasStarted;
     this.ways = ways;
     this.limits = limits;
     this.failuresLeft = failuresLeft;
     this.step = draws.length / WORDS_PER_WAVE;
-    this.shards = draws.map((wants) => ({
-      sharing: { word: { number: 0, heard: 0, wants, uses: {}, failures: 0 }, grants: [] },
+    this.shards = draws.map((wants, at) => ({
+      sharing: { word: { number: 0, heard: 0, wants, uses: holds[at] ?? {}, failures: 0 }, grants: [] },
       state: 'waiting',
     }));
   }
@@ -143,9 +145,14 @@ export class WaveShares {
     this.failuresOfEnded += failures;
   }
 
-  /** The first shard that has not been opened, and its share, when there is room for one of its upgrades. */
+  /**
+   * The first shard that has not been opened, and its share, when there is room for one of its upgrades. Those come first that
+   * hold what others may wait for.
+   */
   nextToOpen(): { readonly shard: number; readonly share: Share } | null {
-    const at = this.shards.findIndex(({ state }) => state === 'waiting');
+    const isWaiting = ({ state }: { readonly state: string }) => state === 'waiting';
+    const holding = this.shards.findIndex((one) => isWaiting(one) && sum(Object.values(one.sharing.word.uses)) > 0);
+    const at = holding === -1 ? this.shards.findIndex(isWaiting) : holding;
     const known = this.shards[at];
     if (known === undefined || this.isStopped || this.hold !== null) return null;
     // One that is alone shares with nobody.

@@ -35,8 +35,8 @@ import { ATTRIBUTES } from './contracts/search-attributes.js';
 import { FAILED_OUTCOMES } from './contracts/upgrade.js';
 import { markdown } from './details.js';
 import { failureType, rootReason } from './failures.js';
-import { drawn, drawsOf, limitsOf, providesOf, SLOTS } from './limits.js';
-import { lostIn } from './lost-places.js';
+import { drawn, drawsOf, holdsOf, limitsOf, SLOTS } from './limits.js';
+import { lostIn, providesOf } from './lost-places.js';
 import { grantSignal, shardWentOnSignal, shardWordSignal, skipOrderSignal, waveOrderSignal } from './messages.js';
 import type { shard } from './shard.js';
 import { WaveShares } from './wave-shares.js';
@@ -59,7 +59,9 @@ export async function wave(input: WaveInput): Promise<WaveResult> {
 }
 
 /** What one shard is made of. */
-type Part = Pick<ShardInput, 'upgrades' | 'inventory'> & Pick<Required<WavePart>, 'total' | 'draws' | 'provides'>;
+type Part = Pick<ShardInput, 'upgrades' | 'inventory'> &
+  Pick<Required<WavePart>, 'total' | 'draws' | 'provides'> &
+  Pick<WavePart, 'holds'>;
 
 class WaveRun {
   readonly shares: WaveShares;
@@ -89,6 +91,7 @@ class WaveRun {
       this.parts.map(({ draws }) => draws),
       input.hasStarted,
       { everyWordCounts: () => patched('every-word'), hearsAfterSkip: () => patched('hears-after-skip') },
+      this.parts.map(({ holds }) => holds ?? {}),
     );
     this.shares.setHold(input.hold ?? null);
     this.show();
@@ -274,7 +277,8 @@ function partsOf({ parts, upgrades = [], provides = [] }: WavePlan, names: reado
   for (let start = 0; start < upgrades.length; start += SHARD_SIZE) {
     const some = upgrades.slice(start, start + SHARD_SIZE);
     const drawing = some.map((spec) => ({ draws: drawsOf(spec) }));
-    cut.push({ upgrades: some, total: some.length, draws: drawn(names, drawing), provides: providesOf(some) });
+    const holds = drawn(names, holdsOf(some));
+    cut.push({ upgrades: some, total: some.length, draws: drawn(names, drawing), holds, provides: providesOf(some) });
   }
   return cut;
 }

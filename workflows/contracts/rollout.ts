@@ -33,6 +33,8 @@ export interface WavePart {
   readonly total: number;
   /** How many of its upgrades draw on each limit that the wave has. */
   readonly draws: Limits;
+  /** Of these, places that are taken before any of its upgrades starts (`UpgradeSpec.unwellBefore`); else left out. */
+  readonly holds?: Limits;
   /** Those of the wave's `provides` that upgrades of this part provide; an older release left it out. */
   readonly provides?: readonly string[];
 }

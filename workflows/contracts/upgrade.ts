@@ -46,6 +46,11 @@ export interface UpgradeSpec {
   readonly tags?: Readonly<Record<string, string>>;
   /** It failed in the rollout that this one tries again: at its target it is done only when it is healthy as well. */
   readonly failedBefore?: true;
+  /**
+   * A member of groups that served nobody when the rollout ended that this one tries again: until it has reached its target
+   * its places are taken, also while it waits.
+   */
+  readonly unwellBefore?: true;
   /** It reached its target in the rollout that this one tries again, and is here to soak: above its target it is done too. */
   readonly reachedBefore?: true;
   /** What follows when it is not so any more, where that is not the default. */
