@@ -1,6 +1,7 @@
 /** Trying again what did not go well in a rollout that has ended: a new one, linked to it. */
 import type { Client } from '@temporalio/client';
 import { Gates } from '../calendar/gate.js';
+import { readLedger } from '../temporal/ledger.js';
 import { mapAtOnce } from '../temporal/reads.js';
 import type { RolloutWindows } from '../workflows/contracts/calendar.js';
 import { whyNoQuorum, whyUnsigned } from '../workflows/contracts/control.js';
@@ -53,16 +54,23 @@ export interface LeftOver {
  * way begins where that left it, and is refused as drift at any other version.
  *
  * @returns with `upgrades`, how many it has: what is tried again, and what soaks with it
- * @throws UnknownRolloutError; NotTakenError when it is not signed, it or an upgrade of it still runs, nothing is left to try, what is tried
- *   waits for what is not, its group has no place for it, nothing would soak before it, no window opens for any of it, or
- *   nobody is left who may approve it
+ * @throws UnknownRolloutError; NotTakenError when it is not signed, it or an upgrade of it still runs, nothing is left to try,
+ *   what is tried waits for what is not, its group has no place for it, all of it is in quarantine, nothing would soak before it,
+ *   no window opens for any of it, or nobody is left who may approve it
  */
 export async function retry(
   client: Client,
   rollout: string,
   which: readonly (keyof typeof RETRIED)[],
   signed: Signed,
-): Promise<StartedRollout & { readonly upgrades: number; readonly leftOver: readonly LeftOver[] }> {
+): Promise<
+  StartedRollout & {
+    readonly upgrades: number;
+    readonly leftOver: readonly LeftOver[];
+    /** Ids of those that it leaves out, since they are in quarantine. */
+    readonly quarantined: readonly string[];
+  }
+> {
   const { actor, reason } = signed;
   const unsigned = whyUnsigned(signed);
   if (unsigned !== null) throw new NotTakenError(unsigned);
@@ -80,6 +88,9 @@ export async function retry(
     throw new NotTakenError(`nothing of ${rollout} is left to be tried again${why}`);
   }
 
+  const tried = rows.filter(({ workflowId }) => wanted.has(workflowId));
+  const quarantined = await inQuarantine(client, input, tried);
+
   const lists = await mapAtOnce(input.waves, (wave) => upgradesOf(client, wave));
   const known = new Map(rows.map((row) => [row.workflowId, row]));
   const rowOf = ({ resource }: UpgradeSpec) => known.get(upgradeWorkflowId(resource));
@@ -93,11 +104,7 @@ export async function retry(
     lists.flat(),
     rowOf,
   );
-  const leftOver = await leftOvers(
-    client,
-    rows.filter(({ workflowId }) => wanted.has(workflowId)),
-    lists.flat(),
-  );
+  const leftOver = await leftOvers(client, tried, lists.flat());
   const begins = ({ failedBefore: _failed, reachedBefore: _reached, ...spec }: UpgradeSpec): UpgradeSpec => {
     const begun = { ...spec, ...standingOf(outcomeOf(spec)) };
     const version = leftOver.get(upgradeWorkflowId(spec.resource))?.version;
@@ -127,7 +134,7 @@ export async function retry(
     ...(windows === undefined ? {} : { windows }),
     retryOf: { rollout, runId: run.runId, reason, startedBy },
   });
-  return { ...started, upgrades, leftOver: [...leftOver.values()] };
+  return { ...started, upgrades, leftOver: [...leftOver.values()], quarantined };
 }
 
 /**
@@ -153,6 +160,27 @@ function unsoaked(
 function standingOf(outcome: Outcome | null): Pick<UpgradeSpec, 'failedBefore' | 'reachedBefore'> {
   if (isFailed(outcome)) return { failedBefore: true };
   return isGood(outcome) ? { reachedBefore: true } : {};
+}
+
+/**
+ * Ids of those that a rollout leaves out until somebody releases them.
+ *
+ * @throws NotTakenError when it would leave out all of them
+ */
+async function inQuarantine(
+  client: Client,
+  { quarantineAfter = Infinity }: RolloutInput,
+  tried: readonly ResourceRow[],
+): Promise<readonly string[]> {
+  const known = await readLedger(client, 'quarantine');
+  const ids = tried.flatMap(({ workflowId, resourceId }) =>
+    (known[workflowId]?.failures ?? 0) >= quarantineAfter ? [resourceId] : [],
+  );
+  if (ids.length < tried.length) return ids;
+  const shown = [...ids.slice(0, SHOWN), ...(ids.length > SHOWN ? ['…'] : [])].join(', ');
+  throw new NotTakenError(
+    `all that is left to be tried again is in quarantine (${shown}): \`uplift quarantine release ${ids[0]}\` lets it be tried`,
+  );
 }
 
 /** By workflow id: those that our own submits left at another version than the plan had read. */

@@ -204,6 +204,11 @@ function addRetry(program: Command): void {
           for (const { resourceId, version, planned } of started.leftOver) {
             say(`note: ${resourceId} begins at ${version}, where ${rollout} left it; the plan read ${planned}`);
           }
+          for (const id of started.quarantined) {
+            say(
+              `note: ${id} is in quarantine and left out; \`uplift quarantine release ${id}\` lets it be tried again`,
+            );
+          }
           say(`started: ${count(started.upgrades, 'resource')}; follow it by \`uplift watch ${started.rollout}\``);
         }
         return EXIT.done;

@@ -9,6 +9,7 @@ import { retry } from '../../client/retry.js';
 import { rolloutStatus } from '../../client/rollouts.js';
 import { rolloutRows } from '../../client/rows.js';
 import { NotTakenError, resolveUpgrade } from '../../client/upgrades.js';
+import { writeLedger } from '../../temporal/ledger.js';
 import { inputOf } from '../../temporal/reads.js';
 import {
   rolloutWorkflowId,
@@ -642,4 +643,22 @@ it('what no window opens for any more is not tried again', async () => {
   );
   expect(await refusal('last', { ...bounds, calendars: [once] })).toMatch(/no opening follows, so nothing of it would/);
   expect(await refusal('open', { ...bounds, calendars: [always] })).not.toBeTypeOf('string');
+});
+
+it('what is in quarantine is named, and refused where nothing else is tried', async () => {
+  const steps = scriptedSteps({ verify: () => ({ verdict: 'unhealthy', reason: 'down' }) });
+  await withScriptedWorkers(env, steps, async () => {
+    const more = { budget: { max: 9, mode: 'loose' }, quarantineAfter: 1 } as const;
+    await ended(await beginWaves('stubborn', [wave('one', spec('stubborn'), spec('other'))], more));
+    await ended(await beginWaves('all-stubborn', [wave('one', spec('stubborn'))], more));
+    const failed = [{ workflowId: upgradeWorkflowId(spec('stubborn').resource), reason: 'down' }];
+    await writeLedger(env.client, 'quarantine', { kind: 'ended', rollout: 'stubborn', failed, recovered: [] });
+
+    const again = await retry(env.client, 'stubborn', ['failed'], ana);
+    expect(again.quarantined).toEqual(['stubborn']);
+    await env.client.workflow.getHandle(again.workflowId).terminate();
+    await expect(retry(env.client, 'all-stubborn', ['failed'], ana)).rejects.toThrow(
+      'all that is left to be tried again is in quarantine (stubborn): `uplift quarantine release stubborn` lets it be tried',
+    );
+  });
 });
