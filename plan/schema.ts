@@ -102,7 +102,7 @@ const group = z
       .positive()
       .optional()
       .describe(
-        'The most members unavailable at a time: in flight, upgraded by others, or ended failed, held or unhealthy; default 1.',
+        'The most members unavailable at a time: in flight, ended failed, held or unhealthy, or upgraded by others when their shard last looked; default 1.',
       ),
   })
   .refine((one) => (one.targets === undefined) !== (one.tag === undefined), {

@@ -41,6 +41,11 @@ export function whyKept<T extends { readonly spec: UpgradeSpec }>(next: T, queue
   return null;
 }
 
+/** Whether it is looked who upgrades it before its turn; shards of older releases found out by its start. */
+export function looksAhead({ groups = {} }: UpgradeSpec): boolean {
+  return Object.keys(groups).length > 0 && patched('looks-at-groups');
+}
+
 /** Members that ended failed, held or unhealthy: their clouds may still work on them, or they serve nobody. */
 export class ShardGroups {
   private readonly lost: ShardCarried['lostPlaces'][number][];

@@ -25,6 +25,7 @@ export class ShardLeases<T extends Leased> {
   private readonly scale: number;
   private readonly news: () => void;
   private readonly isOver: () => boolean;
+  private readonly members: () => readonly T[];
   /** Found to be upgraded by others, and not judged yet. */
   private readonly conflicts = new Set<T>();
   /** Those that wait for others, and why. */
@@ -32,17 +33,20 @@ export class ShardLeases<T extends Leased> {
   /** Those whose groups others keep a place of, also when their own plan does not let them wait. */
   private readonly binding = new Set<T>();
   private watches = false;
+  private latestLookAt = -Infinity;
   /** ISO 8601: when it is looked who holds them; `null` while nobody waits. */
   nextLook: string | null = null;
 
   /**
    * @param news called when leases have been looked at
    * @param isOver nothing more is started in this run, so nobody need look
+   * @param members those that are queued and take their places in groups while others upgrade them
    */
-  constructor({ scale }: Timing, news: () => void, isOver: () => boolean) {
+  constructor({ scale }: Timing, news: () => void, isOver: () => boolean, members: () => readonly T[]) {
     this.scale = scale;
     this.news = news;
     this.isOver = isOver;
+    this.members = members;
   }
 
   /** As an earlier run has found one. */
@@ -70,15 +74,27 @@ export class ShardLeases<T extends Leased> {
   }
 
   /** Why a member of a group waits for the end of another member, which others upgrade; `null` when it does not. */
-  whyBound({ spec: { groups = {} } }: T): string | null {
-    const other = this.bound.find(({ spec }) => Object.keys(spec.groups ?? {}).some((name) => name in groups));
+  whyBound(next: T): string | null {
+    const { groups = {} } = next.spec;
+    const isOther = (one: T) => one !== next && Object.keys(one.spec.groups ?? {}).some((name) => name in groups);
+    const other = this.bound.find(isOther);
     const why = other === undefined ? undefined : this.locked.get(other);
     return why === undefined ? null : `waits for a member of its group: ${why}`;
   }
 
-  /** Why it waits for somebody else; `undefined` when it does not. */
+  isBound(next: T): boolean {
+    return this.binding.has(next);
+  }
+
+  /** Why it waits for somebody else; `undefined` when it does not, or is skipped or fails when its turn has come. */
   whyLocked(next: T): string | undefined {
-    return this.locked.get(next);
+    return next.spec.onLocked === 'wait' ? this.locked.get(next) : undefined;
+  }
+
+  /** Nobody else is known to upgrade it any more. */
+  free(next: T): void {
+    this.locked.delete(next);
+    this.binding.delete(next);
   }
 
   /** Why each of those waits that wait for others. */
@@ -121,6 +137,30 @@ export class ShardLeases<T extends Leased> {
     });
   }
 
+  /** Whether it is long ago that anybody looked who upgrades members of groups. */
+  get isLookDue(): boolean {
+    return Date.now() - this.latestLookAt >= pauseAt(this.scale, LOOK_MS.longest);
+  }
+
+  /** Looks who holds what is waited for, and members of groups before their turn. */
+  async look(waiting: readonly T[] = [...this.locked.keys()]): Promise<void> {
+    const asked = [...new Set([...waiting, ...this.members()])];
+    const owners = await lockOwners(asked.map(leaseOf));
+    this.latestLookAt = Date.now();
+    const members = new Set(this.members());
+    for (const [at, next] of asked.entries()) {
+      const owner = owners[at];
+      // Some may have been started or left out meanwhile.
+      if (owner === undefined || !(members.has(next) || this.locked.has(next))) continue;
+      if (owner === null) this.free(next);
+      else {
+        if (members.has(next)) this.binding.add(next);
+        this.locked.set(next, lockedLabel(leaseOf(next), owner));
+      }
+    }
+    this.news();
+  }
+
   /** Watches the leases that are waited for, if any are. */
   watch(): void {
     if (this.locked.size > 0 && !this.watches) void this.lookAgainAndAgain();
@@ -135,15 +175,7 @@ export class ShardLeases<T extends Leased> {
         const wait = pauseAt(this.scale, growing(LOOK_MS, look));
         this.nextLook = new Date(Date.now() + wait).toISOString();
         await sleep(wait, { summary: `${waiting.length} resources are upgraded by others` });
-        const owners = await lockOwners(waiting.map(leaseOf));
-        for (const [at, next] of waiting.entries()) {
-          const owner = owners[at];
-          if (owner != null && this.locked.has(next)) this.locked.set(next, lockedLabel(leaseOf(next), owner));
-          if (owner !== null) continue;
-          this.locked.delete(next);
-          this.binding.delete(next);
-        }
-        this.news();
+        await this.look(waiting);
       }
     } catch (error) {
       if (!isCancellation(error)) throw error;

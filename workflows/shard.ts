@@ -57,7 +57,7 @@ import {
 } from './messages.js';
 import { endFrom, endOf, ShardEnds } from './shard-ends.js';
 import { ShardFreezes } from './shard-freezes.js';
-import { bindsGroups, ShardGroups, unbound, whyKept } from './shard-groups.js';
+import { bindsGroups, looksAhead, ShardGroups, unbound, whyKept } from './shard-groups.js';
 import { ShardHistory } from './shard-history.js';
 import { type Queued, ShardInFlight } from './shard-in-flight.js';
 import { ShardQuarantine } from './shard-quarantine.js';
@@ -100,6 +100,11 @@ export async function shard(input: ShardInput): Promise<ShardResult> {
 /** Why nothing more starts although it could. */
 const NO_ROOM =
   'waits for the end of all that its shard has in flight: its history is long, and goes on in a new run then';
+
+/** One that waits for nothing, and what it draws on. */
+interface Ready extends Drawing {
+  readonly queued: Queued;
+}
 
 class ShardRun {
   private readonly input: ShardInput;
@@ -146,6 +151,7 @@ class ShardRun {
         this.news();
       },
       () => this.history.isFull,
+      () => this.queue.filter(({ spec }) => looksAhead(spec)),
     );
     const isShared = (name: string) => name in this.share.limits() && !this.share.isAlone;
     this.groups = new ShardGroups(input.missed ?? [], isShared, carried?.lostPlaces);
@@ -252,6 +258,11 @@ class ShardRun {
           this.news();
         }
         for (const next of this.inVain()) await this.skip(next);
+        if (this.isLookDue()) {
+          await this.leases.look();
+          this.leases.watch();
+          continue;
+        }
         const started = await Promise.allSettled(this.mayStart().map((next) => this.start(next)));
         for (const one of started) if (one.status === 'rejected') throw one.reason;
         await this.judgeConflicts();
@@ -382,6 +393,7 @@ class ShardRun {
     const { spec } = next;
     const { rollout, rolloutRun, wave, timing, tells } = this.input;
     this.queue.splice(this.queue.indexOf(next), 1);
+    this.leases.free(next);
     const workflowId = upgradeWorkflowId(spec.resource);
     const flying = this.inFlight.add(workflowId, next);
     try {
@@ -524,28 +536,29 @@ class ShardRun {
   private mayStart(): readonly Queued[] {
     // A hold of weeks has edges too.
     if (this.share.hold !== null) return this.history.fitting([], this.inFlight.size);
-    const next = this.roomFor({ ...this.limits, ...this.share.limits() });
+    const next = this.roomFor({ ...this.limits, ...this.share.limits() }).map(({ queued }) => queued);
     // One at a time, as the histories of shards that older releases started have it.
     return this.history.fitting(this.input.share === undefined ? next.slice(0, 1) : next, this.inFlight.size);
   }
 
   /** Those that wait for nothing and fit some limits, beside the places that others keep while they wait. */
-  private roomFor(limits: Limits, uses = this.uses()): Queued[] {
+  private roomFor(limits: Limits, uses = this.uses()): Ready[] {
     if (this.holds().length === 0) return startable(this.ready(), uses, limits);
     const free = unbound(this.queue);
     const ready = [...this.ready()];
     const first = startable(
-      ready.filter((next) => free.has(next)),
+      ready.filter(({ queued }) => free.has(queued)),
       uses,
       limits,
     );
-    const others = ready.filter((next) => !free.has(next));
+    const others = ready.filter(({ queued }) => !free.has(queued));
     return [...first, ...startable(others, this.usesWith(first, uses), limits)];
   }
 
   /** What is in use, with the places that are kept, once these have started. */
-  private usesWith(starting: readonly Queued[], uses: Limits): Limits {
-    return drawn(Object.keys(this.limits), [...starting, ...this.holds(starting)], uses);
+  private usesWith(starting: readonly Ready[], uses: Limits): Limits {
+    const kept = this.holds(starting.map(({ queued }) => queued));
+    return drawn(Object.keys(this.limits), [...starting, ...kept], uses);
   }
 
   /** Places of members that serve nobody and wait; one that others upgrade just now has its place by that. */
@@ -555,7 +568,7 @@ class ShardRun {
   }
 
   /** Those that wait for nothing. */
-  private *ready(): Iterable<Queued> {
+  private *ready(): Iterable<Ready> {
     for (const next of this.queue) {
       const isReady =
         !this.history.isFull &&
@@ -563,8 +576,15 @@ class ShardRun {
         requirement(next.spec, this.awaited) === 'met' &&
         this.windows.isOpen(next.spec) &&
         this.freezes.freezeFor(next.spec) === null;
-      if (isReady) yield next;
+      if (!isReady) continue;
+      // The places of one that others upgrade are taken already.
+      yield { queued: next, draws: this.leases.isBound(next) ? drawsOf({ resource: next.spec.resource }) : next.draws };
     }
+  }
+
+  /** Before members of groups start, it is looked which of them others upgrade. */
+  private isLookDue(): boolean {
+    return this.leases.isLookDue && this.mayStart().some(({ spec }) => looksAhead(spec));
   }
 
   /** Those whose turn will not come: left out by a person, or waiting for what did not come. */

@@ -2,9 +2,10 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { keepInventory } from '../../activities/inventory.js';
 import { lockSteps } from '../../activities/locks.js';
-import { rolloutWorkflowId, upgradeWorkflowId } from '../../workflows/contracts/ids.js';
+import { rolloutWorkflowId, shardWorkflowId, upgradeWorkflowId } from '../../workflows/contracts/ids.js';
+import { MESSAGES } from '../../workflows/contracts/messages.js';
 import { QUEUES } from '../../workflows/contracts/queues.js';
-import type { RolloutInput } from '../../workflows/contracts/rollout.js';
+import type { RolloutInput, ShardStatus } from '../../workflows/contracts/rollout.js';
 import { ATTRIBUTES } from '../../workflows/contracts/search-attributes.js';
 import type { rollout } from '../../workflows/rollout.js';
 import { endedRollout } from '../support/ended.js';
@@ -69,4 +70,33 @@ it('what fails for it is charged before another shard may risk the same', async 
     });
   });
   for (const other of others) await other.terminate();
+});
+
+it.each([
+  ['wait', { Succeeded: 2 }],
+  ['skip', { Skipped: 1, Succeeded: 1 }],
+] as const)('takes its place in its group before its turn, where the plan says %s', async (onLocked, counts) => {
+  const [first, second] = [`${onLocked}-a`, `${onLocked}-b`];
+  const other = await lock(second);
+  const steps = scriptedSteps();
+  await withScriptedWorkers(env, steps, async () => {
+    const wave = { ids: [first, second], concurrency: 5 };
+    const more = { groups: { [onLocked]: 1 }, onLocked };
+    const input = rolloutInput(`group-${onLocked}`, wave, { max: 0, mode: 'loose' }, more);
+    const handle = await begin({ ...input, timing: { scale: 0.1 } });
+    const shard = env.client.workflow.getHandle(shardWorkflowId(input.rollout, handle.firstExecutionRunId, 1, 1));
+    const waits = () =>
+      shard.query<ShardStatus>(MESSAGES.shardStatus).then(
+        (status) => status.waits?.find(({ workflowId }) => workflowId.endsWith(first))?.why,
+        () => '',
+      );
+    const standing = async () => (steps.called.length > 0 ? 'it started' : waits());
+    await expect
+      .poll(standing, { timeout: 60_000 })
+      .toMatch(/^it started|^waits for a member of its group: another upgrade/);
+    expect(steps.called).toEqual([]);
+    await other.terminate();
+    expect(await endedRollout(handle)).toMatchObject({ counts });
+    expect(steps.called).toContain(`submit ${first}`);
+  });
 });
