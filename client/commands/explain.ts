@@ -21,7 +21,10 @@ export function addExplain(program: Command): void {
   const command = program
     .command('explain')
     .argument('<rollout>', "rollout's id")
-    .argument('[resource]', "resource's id, or its upgrade's workflow id; without it, the rollout and everything in flight")
+    .argument(
+      '[resource]',
+      "resource's id, or its upgrade's workflow id; without it, the rollout and everything in flight",
+    )
     .description('why nothing happens: every cause that holds now, what changes it, and when')
     .action(async (rollout: string, resource: string | undefined, options: ExplainOptions) => {
       process.exitCode = await run(rollout, resource, options);
