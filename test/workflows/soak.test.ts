@@ -318,7 +318,7 @@ describe('a wave with a soak', () => {
       },
     );
     expect(result).toMatchObject({ outcome: 'Stopped', waves: [{}, { soak: { state: 'Skipped' } }] });
-    expect(result.reason).toMatch(/^stopped: 1 of 2 at target, 0 failed; stopped by ana/);
+    expect(result.reason).toMatch(/^stopped: 1 of 2 at target, 0 failed, 1 skipped; stopped by ana/);
   });
 
   it('is ended by a cancel as by a stop', async () => {
