@@ -11,7 +11,7 @@ import type { StateOf } from '../workflows/contracts/sections.js';
 import type { UpgradeSpec } from '../workflows/contracts/upgrade.js';
 import { drawsOf, groupLimits, limitsOf } from '../workflows/limits.js';
 import { count, oneLine } from './render/text.js';
-import { hasEnded, type ResourceRow, type RolloutView, type WaveView } from './views.js';
+import { hasAnyBegun, hasEnded, type ResourceRow, type RolloutView, type WaveView } from './views.js';
 
 /** What the server knows: its ledger, and who upgrades what just now. */
 export interface Learned {
@@ -134,7 +134,7 @@ export function forecastRollout(
     input,
     now,
     learned,
-    hasStarted: rows.some(({ runId }) => runId !== null),
+    hasStarted: hasAnyBegun(view, rows),
     waves: lists.map((list, at) => ({
       concurrency: view.waves[at]?.concurrency ?? input.waves[at]?.concurrency ?? 1,
       failuresLeft: left[at] ?? 0,

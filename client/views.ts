@@ -3,7 +3,7 @@ import type { Act, ApprovalState } from '../workflows/contracts/control.js';
 import type { Failing } from '../workflows/contracts/quarantine.js';
 import { type Freeze, freezeLabel } from '../workflows/contracts/freezes.js';
 import type { Counts, FailureBudget, RolloutInput, RolloutStatus, WaveStatus } from '../workflows/contracts/rollout.js';
-import { addCounts, countOf } from '../workflows/contracts/outcome.js';
+import { addCounts, countOf, hasBegun } from '../workflows/contracts/outcome.js';
 import { soakedAt } from '../workflows/contracts/soak.js';
 import type { AwaitHeartbeat } from '../workflows/contracts/steps.js';
 import {
@@ -173,6 +173,17 @@ export function failedIn(counts: Counts): number {
 
 export function endedIn(counts: Counts): number {
   return countOf(counts);
+}
+
+/**
+ * Whether anything of a rollout has been under way, as its windows ask: what a person holds back right before its send has
+ * not been, nor what was left out or called back.
+ */
+export function hasAnyBegun({ state }: Pick<RolloutView, 'state'>, rows: readonly ResourceRow[]): boolean {
+  return rows.some(({ runId, phase, outcome, reason }) => {
+    const isHeldBack = state === 'Paused' && phase === 'Waiting' && reason.startsWith('paused by ');
+    return runId !== null && !isHeldBack && (outcome === null || hasBegun({ [outcome]: 1 }));
+  });
 }
 
 /** Its turn has not come. */

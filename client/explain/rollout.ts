@@ -13,6 +13,7 @@ import { count } from '../render/text.js';
 import {
   endedIn,
   endedUnwell,
+  hasAnyBegun,
   hasEnded,
   heldBy,
   heldLabel,
@@ -106,7 +107,7 @@ export const soaks: FindCauses = ({ view, now }) =>
 export const windowShut: FindCauses = ({ view, input, rows, chosen, specs, now }) => {
   if (input.windows === undefined || hasEnded(view)) return [];
   const gates = new Gates(input.windows);
-  const hasStarted = rows.some(({ runId }) => runId !== null);
+  const hasStarted = hasAnyBegun(view, rows);
   const waiting = new Map<number, string[]>();
   for (const row of chosen.filter(isPending)) {
     const gate = specs.get(row.workflowId)?.gate;

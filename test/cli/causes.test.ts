@@ -14,7 +14,7 @@ import {
 import type { Scene } from '../../client/explain/scene.js';
 import { upgradeCause } from '../../client/explain/upgrade.js';
 import type { RolloutForecast } from '../../client/forecast.js';
-import { type ResourceRow, type RolloutView, type WaveView, withRows } from '../../client/views.js';
+import { hasAnyBegun, type ResourceRow, type RolloutView, type WaveView, withRows } from '../../client/views.js';
 import { upgradeWorkflowId } from '../../workflows/contracts/ids.js';
 import type { Counts, FailureBudget, WavePlan } from '../../workflows/contracts/rollout.js';
 import type { UpgradeSpec } from '../../workflows/contracts/upgrade.js';
@@ -430,4 +430,15 @@ describe('an upgrade', () => {
       changes: 'temporal activity unpause',
     });
   });
+});
+
+it('what a pause holds back right before its send has not begun by startBy, as its shard counts it', () => {
+  const given = scene({ specs: [spec('a'), spec('b')], inFlight: 1, more: { state: 'Paused' } });
+  const [first, second] = given.rows;
+  if (first === undefined || second === undefined) throw new Error('no rows');
+  const held = { ...first, phase: 'Waiting' as const, reason: 'paused by ana at 2026-11-20T12:00:00.000Z: lunch' };
+  expect(hasAnyBegun(given.view, [held, second])).toBe(false);
+  expect(hasAnyBegun(given.view, [{ ...held, reason: 'a backup runs' }, second])).toBe(true);
+  expect(hasAnyBegun(given.view, [{ ...first, phase: 'Ended', outcome: 'NotStarted' }, second])).toBe(false);
+  expect(hasAnyBegun(given.view, [{ ...first, phase: 'Ended', outcome: 'Refused' }, second])).toBe(true);
 });
