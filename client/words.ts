@@ -2,10 +2,9 @@
 import { InvalidArgumentError } from 'commander';
 import { LONGEST_WORDS } from '../workflows/contracts/control.js';
 
-/** For commander: one line. */
+/** For commander: one line; that it is not empty is asked of every option. */
 export function reasonWords(text: string): string {
   const line = text.replaceAll(/\s+/g, ' ').trim();
-  if (line === '') throw new InvalidArgumentError('Say why.');
   if (line.length > LONGEST_WORDS) throw new InvalidArgumentError(`Say it in ${LONGEST_WORDS} characters.`);
   return line;
 }

@@ -49,7 +49,7 @@ describe('bad input is refused in one clear line', () => {
     ['a service that there is not', { '--scope': 'service=gess' }, /There is no service "gess" \(did you mean ges\?/],
     ['an empty value', { '--scope': 'account=' }, /account has no value/],
     ['a tag without a value', { '--except': 'tag=env' }, /Write a tag as tag=NAME=VALUE, not "tag=env"/],
-    ['no reason', { '--reason': ' ' }, /Say why\./],
+    ['no reason', { '--reason': ' ' }, /--reason is empty/],
   ])('%s', async (_, options, expected) => {
     const { code, stdout, stderr } = await create(options);
     expect(stdout).toBe('');
