@@ -85,11 +85,21 @@ export interface Rehearsal extends Service {
   dispose(): Promise<void>;
 }
 
+/** Nothing keeps a free port until it is used: where another test was quicker, the next one is taken. */
+async function serveSimulator(args: readonly string[], triesLeft = 3): Promise<{ port: number; service: Service }> {
+  const [port] = (await freePorts(1)) as [number];
+  try {
+    return { port, service: await serve(['simulator', '--port', String(port), ...args], /http:\/\//) };
+  } catch (error) {
+    if (triesLeft === 0 || !String(error).includes('is taken')) throw error;
+    return serveSimulator(args, triesLeft - 1);
+  }
+}
+
 /** `uplift simulator` in a folder of its own. */
 export async function rehearsal(...args: string[]): Promise<Rehearsal> {
   const directory = await mkdtemp(join(tmpdir(), 'uplift-cli-'));
-  const [port] = (await freePorts(1)) as [number];
-  const service = await serve(['simulator', '--directory', directory, '--port', String(port), ...args], /http:\/\//);
+  const { port, service } = await serveSimulator(['--directory', directory, ...args]);
   const secrets = readdirSync(directory)
     .filter((name) => name.endsWith('.credentials.yaml'))
     .map((name) => (parse(readFileSync(join(directory, name), 'utf8')) as { secretKey: string }).secretKey);
