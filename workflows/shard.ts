@@ -125,6 +125,8 @@ class ShardRun {
   private readonly skips = new Map<string, string>();
   /** Names that others wait for. */
   private readonly awaited: AwaitedNames;
+  /** Whether any of its upgrades keeps a place while it waits: asked after every event, and hardly ever so. */
+  private keepsPlaces = false;
   private cancelled = false;
   private stuck: NonNullable<ShardCarried['stuck']> | null;
   private stopped = false;
@@ -192,6 +194,7 @@ class ShardRun {
     this.total = specs.length;
     this.limits = { ...groupLimits(specs), ...this.limits };
     this.queue = specs.map((spec) => ({ spec, draws: drawsOf(spec) }));
+    this.keepsPlaces = specs.some(({ unwellBefore }) => unwellBefore === true);
     for (const spec of specs) this.awaited.expect(spec);
     this.goOn(carried);
     this.news();
@@ -258,12 +261,14 @@ class ShardRun {
           this.news();
         }
         for (const next of this.inVain()) await this.skip(next);
-        if (this.isLookDue()) {
+        const next = this.mayStart();
+        // Before members of groups start, it is looked which of them others upgrade.
+        if (this.leases.isLookDue && next.some(({ spec }) => looksAhead(spec))) {
           await this.leases.look();
           this.leases.watch();
           continue;
         }
-        const started = await Promise.allSettled(this.mayStart().map((next) => this.start(next)));
+        const started = await Promise.allSettled(next.map((one) => this.start(one)));
         for (const one of started) if (one.status === 'rejected') throw one.reason;
         await this.judgeConflicts();
         this.words.tellWave();
@@ -543,7 +548,7 @@ class ShardRun {
 
   /** Those that wait for nothing and fit some limits, beside the places that others keep while they wait. */
   private roomFor(limits: Limits, uses = this.uses()): Ready[] {
-    if (this.holds().length === 0) return startable(this.ready(), uses, limits);
+    if (!this.keepsPlaces) return startable(this.ready(), uses, limits);
     const free = unbound(this.queue);
     const ready = [...this.ready()];
     const first = startable(
@@ -563,6 +568,7 @@ class ShardRun {
 
   /** Places of members that serve nobody and wait; one that others upgrade just now has its place by that. */
   private holds(starting: readonly Queued[] = []): readonly Drawing[] {
+    if (!this.keepsPlaces) return [];
     const counted = new Set([...starting, ...this.leases.bound]);
     return holdsOf(this.queue.filter((next) => !counted.has(next)).map(({ spec }) => spec));
   }
@@ -580,11 +586,6 @@ class ShardRun {
       // The places of one that others upgrade are taken already.
       yield { queued: next, draws: this.leases.isBound(next) ? drawsOf({ resource: next.spec.resource }) : next.draws };
     }
-  }
-
-  /** Before members of groups start, it is looked which of them others upgrade. */
-  private isLookDue(): boolean {
-    return this.leases.isLookDue && this.mayStart().some(({ spec }) => looksAhead(spec));
   }
 
   /** Those whose turn will not come: left out by a person, or waiting for what did not come. */
