@@ -109,8 +109,9 @@ export class ShardWords {
   }
 
   /** Tells the rollout how far the shard is, about ten times in all. */
-  async tellProgress(ended: number, total: number, progress: Told) {
-    if (ended % Math.ceil(total / PROGRESS_STEPS) === 0 || ended === total) await this.tellRollout(progress);
+  tellProgress(ended: number, total: number, progress: Told): Promise<void> {
+    const isDue = ended % Math.ceil(total / PROGRESS_STEPS) === 0 || ended === total;
+    return isDue ? this.tellRollout(progress) : Promise.resolve();
   }
 
   /** Where people are told what happens: the rollout hears of it at once, and of what comes next less and less often. */
@@ -170,7 +171,7 @@ export class ShardWords {
     void this.tellRollout(progress).catch(() => undefined);
   }
 
-  private async tellRollout(progress: Told) {
+  private async tellRollout(progress: Told): Promise<void> {
     const { rollout, rolloutRun, index: wave, shard } = this.input;
     this.underWay += 1;
     try {

@@ -487,14 +487,15 @@ class ShardRun {
     return true;
   }
 
-  private async add(end: UpgradeEnd, spec: UpgradeSpec, failedIn: FailureClass | null = null) {
+  /** Resolves once the rollout has heard of it, where a word is due. */
+  private add(end: UpgradeEnd, spec: UpgradeSpec, failedIn: FailureClass | null = null): Promise<void> {
     this.ends.add(end, spec.resource.id, failedIn);
     this.awaited.ended(spec, GOOD_OUTCOMES.includes(end.outcome));
     this.quarantine.ended(end, failedIn);
     this.groups.ended(spec, end, failedIn);
     this.news();
     if (FAILED_OUTCOMES.includes(end.outcome)) this.words.tellSoon(() => this.progress());
-    await this.words.tellProgress(this.ends.all.length, this.total ?? 0, () => this.progress());
+    return this.words.tellProgress(this.ends.all.length, this.total ?? 0, () => this.progress());
   }
 
   private progress(): Omit<ShardProgress, 'wave' | 'shard'> {

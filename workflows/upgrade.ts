@@ -453,22 +453,19 @@ class UpgradeRun {
     return result;
   }
 
-  private async submitOnce(next: SubmitInput): Promise<SubmitResult> {
-    try {
-      return await this.shielded.run(() => this.steps(`Submit ${this.title}`).submits.submit(next));
-    } catch (error) {
-      // Only errors before the first look end here: the activity itself answers for everything after it.
-      return {
-        verdict: 'refused',
-        reason: rootReason(error),
-        operation: null,
-        version: null,
-        calls: [],
-        retryInMs: 0,
-        submission: next.submission,
-        unresolvedSince: null,
-      };
-    }
+  private submitOnce(next: SubmitInput): Promise<SubmitResult> {
+    const submitted = this.shielded.run(() => this.steps(`Submit ${this.title}`).submits.submit(next));
+    // Only errors before the first look end here: the activity itself answers for everything after it.
+    return submitted.catch((error: unknown) => ({
+      verdict: 'refused',
+      reason: rootReason(error),
+      operation: null,
+      version: null,
+      calls: [],
+      retryInMs: 0,
+      submission: next.submission,
+      unresolvedSince: null,
+    }));
   }
 
   private async awaitEnd(operation: Operation): Promise<void> {
