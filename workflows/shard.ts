@@ -15,7 +15,6 @@ import { durationClass, type Durations, learn, workedMs } from './contracts/dura
 import { upgradeWorkflowId } from './contracts/ids.js';
 import { hasBegun } from './contracts/outcome.js';
 import type {
-  Limits,
   Share,
   ShardCarried,
   ShardInput,
@@ -34,19 +33,7 @@ import {
 } from './contracts/upgrade.js';
 import { markdown } from './details.js';
 import { failedUpgrade, rootReason } from './failures.js';
-import {
-  AwaitedNames,
-  drawn,
-  type Drawing,
-  drawsOf,
-  groupLimits,
-  holdsOf,
-  limitsOf,
-  requirement,
-  RISK,
-  SLOTS,
-  startable,
-} from './limits.js';
+import { AwaitedNames, drawsOf, limitsOf, requirement, SLOTS } from './limits.js';
 import {
   grantSignal,
   shardStatusQuery,
@@ -57,11 +44,12 @@ import {
 } from './messages.js';
 import { endFrom, endOf, ShardEnds } from './shard-ends.js';
 import { ShardFreezes } from './shard-freezes.js';
-import { bindsGroups, looksAhead, ShardGroups, unbound, whyKept } from './shard-groups.js';
+import { bindsGroups, looksAhead, ShardGroups, whyKept } from './shard-groups.js';
 import { ShardHistory } from './shard-history.js';
 import { type Queued, ShardInFlight } from './shard-in-flight.js';
 import { ShardQuarantine } from './shard-quarantine.js';
 import { ShardLeases } from './shard-leases.js';
+import { ShardRoom } from './shard-room.js';
 import { alone, ShardShare } from './shard-share.js';
 import { ShardWindows } from './shard-windows.js';
 import { ShardWords } from './shard-words.js';
@@ -101,14 +89,8 @@ export async function shard(input: ShardInput): Promise<ShardResult> {
 const NO_ROOM =
   'waits for the end of all that its shard has in flight: its history is long, and goes on in a new run then';
 
-/** One that waits for nothing, and what it draws on. */
-interface Ready extends Drawing {
-  readonly queued: Queued;
-}
-
 class ShardRun {
   private readonly input: ShardInput;
-  private limits: Limits;
   private readonly share: ShardShare;
   /** `null` until its list was read: before that it cannot say what it wants. */
   private total: number | null = null;
@@ -117,6 +99,7 @@ class ShardRun {
   private readonly ends: ShardEnds;
   private readonly leases: ShardLeases<Queued>;
   private readonly groups: ShardGroups;
+  private readonly room: ShardRoom;
   private readonly words: ShardWords;
   private readonly history = new ShardHistory();
   readonly windows: ShardWindows;
@@ -125,8 +108,6 @@ class ShardRun {
   private readonly skips = new Map<string, string>();
   /** Names that others wait for. */
   private readonly awaited: AwaitedNames;
-  /** Whether any of its upgrades keeps a place while it waits: asked after every event, and hardly ever so. */
-  private keepsPlaces = false;
   private cancelled = false;
   private stuck: NonNullable<ShardCarried['stuck']> | null;
   private stopped = false;
@@ -142,8 +123,8 @@ class ShardRun {
   constructor(input: ShardInput) {
     const { carried } = input;
     this.input = input;
-    this.limits = limitsOf(input);
-    this.share = new ShardShare(input.share ?? alone(this.limits), carried?.talk);
+    const limits = limitsOf(input);
+    this.share = new ShardShare(input.share ?? alone(limits), carried?.talk);
     this.ends = new ShardEnds(input.counts, carried);
     this.stuck = carried?.stuck ?? null;
     this.durations = carried?.durations ?? {};
@@ -157,6 +138,14 @@ class ShardRun {
     );
     const isShared = (name: string) => name in this.share.limits() && !this.share.isAlone;
     this.groups = new ShardGroups(input.missed ?? [], isShared, carried?.lostPlaces);
+    this.room = new ShardRoom(limits, {
+      queue: () => this.queue,
+      isReady: (next) => this.isReady(next),
+      inFlight: this.inFlight,
+      ends: this.ends,
+      leases: this.leases,
+      groups: this.groups,
+    });
     this.quarantine = new ShardQuarantine(input);
     this.freezes = new ShardFreezes({
       rollout: input.rollout,
@@ -192,9 +181,8 @@ class ShardRun {
     const specs =
       upgrades ?? (await (carried === undefined ? list() : CancellationScope.nonCancellable(async () => list())));
     this.total = specs.length;
-    this.limits = { ...groupLimits(specs), ...this.limits };
+    this.room.measure(specs);
     this.queue = specs.map((spec) => ({ spec, draws: drawsOf(spec) }));
-    this.keepsPlaces = specs.some(({ unwellBefore }) => unwellBefore === true);
     for (const spec of specs) this.awaited.expect(spec);
     this.goOn(carried);
     this.news();
@@ -542,51 +530,20 @@ class ShardRun {
   private mayStart(): readonly Queued[] {
     // A hold of weeks has edges too.
     if (this.share.hold !== null) return this.history.fitting([], this.inFlight.size);
-    const next = this.roomFor({ ...this.limits, ...this.share.limits() }).map(({ queued }) => queued);
+    const next = this.room.fitting(this.share.limits());
     // One at a time, as the histories of shards that older releases started have it.
     return this.history.fitting(this.input.share === undefined ? next.slice(0, 1) : next, this.inFlight.size);
   }
 
-  /** Those that wait for nothing and fit some limits, beside the places that others keep while they wait. */
-  private roomFor(limits: Limits, uses = this.uses()): Ready[] {
-    if (!this.keepsPlaces) return startable(this.ready(), uses, limits);
-    const free = unbound(this.queue);
-    const ready = [...this.ready()];
-    const first = startable(
-      ready.filter(({ queued }) => free.has(queued)),
-      uses,
-      limits,
+  /** Whether it waits for nothing but room. */
+  private isReady(next: Queued): boolean {
+    return (
+      !this.history.isFull &&
+      this.leases.whyLocked(next) === undefined &&
+      requirement(next.spec, this.awaited) === 'met' &&
+      this.windows.isOpen(next.spec) &&
+      this.freezes.freezeFor(next.spec) === null
     );
-    const others = ready.filter(({ queued }) => !free.has(queued));
-    return [...first, ...startable(others, this.usesWith(first, uses), limits)];
-  }
-
-  /** What is in use, with the places that are kept, once these have started. */
-  private usesWith(starting: readonly Ready[], uses: Limits): Limits {
-    const kept = this.holds(starting.map(({ queued }) => queued));
-    return drawn(Object.keys(this.limits), [...starting, ...kept], uses);
-  }
-
-  /** Places of members that serve nobody and wait; one that others upgrade just now has its place by that. */
-  private holds(starting: readonly Queued[] = []): readonly Drawing[] {
-    if (!this.keepsPlaces) return [];
-    const counted = new Set([...starting, ...this.leases.bound]);
-    return holdsOf(this.queue.filter((next) => !counted.has(next)).map(({ spec }) => spec));
-  }
-
-  /** Those that wait for nothing. */
-  private *ready(): Iterable<Ready> {
-    for (const next of this.queue) {
-      const isReady =
-        !this.history.isFull &&
-        this.leases.whyLocked(next) === undefined &&
-        requirement(next.spec, this.awaited) === 'met' &&
-        this.windows.isOpen(next.spec) &&
-        this.freezes.freezeFor(next.spec) === null;
-      if (!isReady) continue;
-      // The places of one that others upgrade are taken already.
-      yield { queued: next, draws: this.leases.isBound(next) ? drawsOf({ resource: next.spec.resource }) : next.draws };
-    }
   }
 
   /** Those whose turn will not come: left out by a person, or waiting for what did not come. */
@@ -623,24 +580,6 @@ class ShardRun {
     this.inFlight.callBack((workflowId) => this.ends.wasCharged(workflowId));
   }
 
-  private uses(): Limits {
-    const unsettled = this.unsettled();
-    const elsewhere = this.leases.bound.filter((next) => !unsettled.includes(next));
-    const taken = this.groups.taken(elsewhere.map(({ spec }) => spec));
-    const uses = drawn(Object.keys(this.limits), [...this.inFlight.all, ...unsettled, ...taken]);
-    if (!(RISK in uses)) return uses;
-    // One that was charged for being overdue can fail the budget no second time.
-    const charged = this.inFlight.all.filter(({ workflowId }) => this.ends.wasCharged(workflowId)).length;
-    return { ...uses, [RISK]: this.inFlight.size + unsettled.length - charged + this.ends.failures };
-  }
-
-  /** Those that others upgrade may yet fail for it: until then they count as in flight. */
-  private unsettled(): readonly Queued[] {
-    const conflicts = this.leases.unsettled;
-    // Shards of older releases gave back what these had drawn.
-    return conflicts.length > 0 && patched('conflicts-count') ? conflicts : [];
-  }
-
   /** Something has changed: for the wave, if it is worth a word, and for people. */
   private news(): void {
     this.callBack();
@@ -654,11 +593,7 @@ class ShardRun {
   private word(): Omit<ShardWord, 'shard'> | null {
     if (this.total === null || this.input.share?.step == null) return null;
     const names = Object.keys(this.share.limits());
-    const inUse = this.uses();
-    const uses = this.usesWith([], inUse);
-    // Slots and risk are the wave's to bound: this is all that could be used, if it gave enough.
-    const own = Object.fromEntries(Object.entries(this.limits).filter(([name]) => name.includes(':')));
-    const wants = this.usesWith(this.roomFor(own, inUse), inUse);
+    const { uses, wants } = this.room.standing();
     const lost = this.groups.lostOf(names);
     return this.share.word({
       wants: Object.fromEntries(names.map((name) => [name, wants[name] ?? 0])),
