@@ -15,3 +15,8 @@ export function growing({ first, longest }: Growing, look: number): number {
 export function pauseAt(scale: number, atScaleOneMs: number): number {
   return Math.max(atScaleOneMs * scale, 1_000);
 }
+
+/** Why a workflow pauses, as its timer's summary: at most 400 bytes (measured); a third of it stays readable on a timeline. */
+export function summaryOf(reason: string): string {
+  return reason.length <= 120 ? reason : `${reason.slice(0, 117)}…`;
+}

@@ -1,12 +1,9 @@
 /** One resource to one target: precheck → submit → await → verify. At most 31 events when nothing disturbs it. */
 import {
-  allHandlersFinished,
   ApplicationFailure,
   CancellationScope,
-  condition,
   getExternalWorkflowHandle,
   isCancellation,
-  patched,
   setCurrentDetails,
   setHandler,
   setWorkflowOptions,
@@ -15,7 +12,6 @@ import {
   upsertSearchAttributes,
   workflowInfo,
 } from '@temporalio/workflow';
-import { whyUnsigned } from './contracts/control.js';
 import { FAILURES } from './contracts/errors.js';
 import { failureClass, upgradeOutcome } from './contracts/outcome.js';
 import { ATTRIBUTES } from './contracts/search-attributes.js';
@@ -48,10 +44,11 @@ import {
   upgradeStuckSignal,
 } from './messages.js';
 import { measureEnd, measurePhase } from './metrics.js';
-import { growing, pauseAt, type Growing } from './pauses.js';
+import { growing, pauseAt, summaryOf, type Growing } from './pauses.js';
 import { stepsAt, type Steps } from './steps.js';
-import { mustBeInTime } from './timely.js';
 import { nameOf, upgradeDetails } from './upgrade-details.js';
+import { UpgradeHold } from './upgrade-hold.js';
+import { UpgradeResolution } from './upgrade-resolution.js';
 
 /** So long a resource may stay busy, or a send not get out; then the upgrade is refused. Milliseconds at scale 1. */
 const PATIENCE_MS = 2 * 3_600_000;
@@ -64,13 +61,6 @@ const HELD_RETRY_MS: Growing = { first: 10 * 60_000, longest: 2 * 3_600_000 };
 /** Then a person has it, and one a day will do: each writes twenty events, and months of them have to fit a history. */
 const FREQUENT_LOOKS = 60;
 const DAILY_MS = 24 * 3_600_000;
-
-/** On hold right before its send: its shard tells the end of it, so looks are only for when that one is gone. */
-const HELD_BACK_MS: Growing = { first: 2 * 3_600_000, longest: 24 * 3_600_000 };
-/** Between looks while the shard has not heard of the hold and answers at once. Milliseconds at scale 1. */
-const UNHEARD_HOLD_MS: Growing = { first: 1_000, longest: 15 * 60_000 };
-/** What a shard says within this time of being told may be of before the hold, in milliseconds. */
-const AT_ONCE_MS = 60_000;
 
 /** Kept in the result, for the report's timeline. */
 const MOST_PHASES = 40;
@@ -138,21 +128,15 @@ class UpgradeRun {
   /** A person is needed, or only time: then `resolve` may end it. */
   private phase: Phase = 'Precheck';
   private readonly phases: PhaseBegin[] = [];
-  private resolution: Resolution | null = null;
+  private readonly resolution: UpgradeResolution;
   private othersFollowed = 0;
   private checkedAnew = 0;
   private toldOverdue = false;
   /** The number of the next send: kept when the upgrade begins anew, so that no client token comes twice. */
   private submission = 1;
-  private mayGo = true;
-  /** Looks in a row that found the hold still on. */
-  private looksOnHold = 0;
-  /** Times in a row that the shard said at once that there is no hold, and the next look found it still on. */
-  private toldTooSoon = 0;
+  private readonly onHold: UpgradeHold;
   /** Nothing cancels what runs in it; one for all, since each costs the worker a third of a millisecond (measured). */
   private readonly shielded = new CancellationScope({ cancellable: false });
-  /** The wait that a person's word ends. */
-  private wait: CancellationScope | null = null;
   private again = false;
   private freeze: UpgradeResult['freeze'];
 
@@ -165,14 +149,15 @@ class UpgradeRun {
       timing: input.timing,
     };
     this.steps = stepsAt(input.timing.scale, input.spec.queue);
+    this.resolution = new UpgradeResolution(this.shielded);
+    this.onHold = new UpgradeHold(input.timing.scale, () => this.tellShard(upgradeHeldBackSignal));
     this.fromVersion = input.spec.plannedFrom;
     this.show('Precheck', 'submit, if nothing speaks against it', 'checks run first');
   }
 
   /** The rollout's hold is over. */
   goOn(): void {
-    this.mayGo = true;
-    this.looksOnHold = 0;
+    this.onHold.goOn();
   }
 
   /** Reads only; cancelling here ends the upgrade, since nothing was sent. Busy is waited for. */
@@ -191,7 +176,7 @@ class UpgradeRun {
           look = 0;
           continue;
         }
-        this.toldTooSoon = 0;
+        this.onHold.forget();
         if (Date.now() >= giveUpAt) return checked;
         await this.waitFor(growing(BUSY_RETRY_MS, look), checked.reason);
       }
@@ -247,13 +232,13 @@ class UpgradeRun {
       this.submission = submitted.submission;
       this.unwell = submitted.unwell === true;
       next = { ...next, submission: submitted.submission, unresolvedSince: submitted.unresolvedSince };
-      if (submitted.verdict !== 'held-back') this.toldTooSoon = 0;
+      if (submitted.verdict !== 'held-back') this.onHold.forget();
       switch (submitted.verdict) {
         case 'submitted':
         case 'adopted':
           this.operation = submitted.operation;
           // Evidence came after all: it counts for more than a word that was given for lack of it.
-          this.resolution = null;
+          this.resolution.withdraw();
           // What a run before this one had sent, before it was terminated, is not this one's own.
           this.adopted = submitted.verdict === 'adopted' || (isAnothers && this.calls.length === 0);
           return submitted;
@@ -330,14 +315,14 @@ class UpgradeRun {
 
   /** The precheck saw somebody else's upgrade run, and the submit's look found it ended: as if it had been followed. */
   otherEndedMeanwhile({ verdict }: PrecheckResult, submitted: SubmitResult): boolean {
-    if (verdict !== 'upgrading' || submitted.verdict !== 'drifted' || this.resolution !== null) return false;
+    if (verdict !== 'upgrading' || submitted.verdict !== 'drifted' || this.resolution.isGiven) return false;
     if (this.isStoppedBeforeTurn) this.settle('NotStarted', `stopped before its own turn: ${submitted.reason}`);
     return this.mayFollowOthers(submitted.version);
   }
 
   /** Before anything of its own was sent the version became another one, and the plan's rule for that is the precheck's. */
   mayCheckAnew({ anew }: SubmitResult): boolean {
-    if (anew !== true || this.calls.length > 0 || this.resolution !== null) return false;
+    if (anew !== true || this.calls.length > 0 || this.resolution.isGiven) return false;
     if (this.checkedAnew >= MOST_CHECKED_ANEW) return false;
     this.checkedAnew += 1;
     this.settle('NotStarted', 'stopped before anything was sent');
@@ -374,30 +359,13 @@ class UpgradeRun {
   }
 
   /** @throws Error saying why a person's word is not taken now */
-  mayResolve({ as, reason, actor, ...timely }: Resolution): void {
-    mustBeInTime(timely);
-    if (!['done', 'failed', 'not-submitted'].includes(as)) throw new Error(`unknown resolution ${String(as)}`);
-    const unsigned = whyUnsigned({ actor, reason });
-    if (unsigned !== null) throw new Error(unsigned);
-    if (this.resolution !== null)
-      throw new Error(`resolved already as ${this.resolution.as} by ${this.resolution.actor}`);
-    if (this.phase !== 'Held' && this.phase !== 'Overdue') {
-      throw new Error(`the upgrade is in phase ${this.phase}: only one that is Held or Overdue is ended by a person`);
-    }
-    if (as === 'not-submitted' && this.operation !== null) {
-      throw new Error(`its submit was accepted (${nameOf(this.operation)}): resolve it as done or failed`);
-    }
+  mayResolve(resolution: Resolution): void {
+    const { phase, operation } = this;
+    this.resolution.mustBeFitting(resolution, { phase, operation });
   }
 
-  /** The wait under way ends with it, once whoever spoke has the answer. */
   resolve(resolution: Resolution): void {
-    this.resolution = resolution;
-    void this.shielded
-      .run(() => condition(allHandlersFinished))
-      .then(() => {
-        // Unless evidence came at the same moment.
-        if (this.resolution !== null) this.wait?.cancel();
-      });
+    this.resolution.give(resolution);
   }
 
   conclude(verified: VerifyResult): UpgradeResult {
@@ -477,7 +445,7 @@ class UpgradeRun {
       const input = { ...this.step, operation, stuck: late === 'Stuck', overdue: isOverdue, throughVerify: true };
       const follow = () => waits.awaitOperation(input);
       // Only what is overdue may be resolved meanwhile.
-      const end = isOverdue ? await this.unlessResolved(follow) : await follow();
+      const end = isOverdue ? await this.resolution.unlessGiven(follow) : await follow();
       if (end === null) return;
       this.throughVerify = end.throughVerify === true;
       this.polls += end.polls;
@@ -514,70 +482,28 @@ class UpgradeRun {
     }
   }
 
-  /** What the step comes to; `null` when a person ends the upgrade meanwhile: then nobody waits for it any more. */
-  private async unlessResolved<T>(step: () => Promise<T>): Promise<T | null> {
-    const wait = new CancellationScope();
-    this.wait = wait;
-    try {
-      const running = wait.run(step);
-      // It may have come while nothing was waited for.
-      if (this.resolution !== null) wait.cancel();
-      const end = await running;
-      return this.resolution === null ? end : null;
-    } catch (error) {
-      if (this.resolution === null) throw error;
-      return null;
-    } finally {
-      this.wait = null;
-    }
-  }
-
   /** A person's word stands in for evidence; `lastSeen` is what there was of it. */
   private isResolved(lastSeen: string): boolean {
-    if (this.resolution === null) return false;
-    const { as, actor, reason } = this.resolution;
-    const outcome = ({ done: 'Succeeded', failed: 'Failed', 'not-submitted': 'NotStarted' } as const)[as];
-    this.settle(outcome, `resolved as ${as} by ${actor}: ${reason}; last seen: ${lastSeen}`);
-    return true;
+    const end = this.resolution.endBy(lastSeen);
+    if (end !== null) this.settle(end.outcome, end.reason);
+    return end !== null;
   }
 
   /** Nothing is sent, since the rollout is on hold; `false` when it is stopped meanwhile. */
-  private async untilGoOn(reason: string): Promise<boolean> {
+  private untilGoOn(reason: string): Promise<boolean> {
     this.show('Waiting', 'the end of the hold', reason);
-    this.mayGo = false;
-    try {
-      if (this.toldTooSoon > 0 && patched('spaced-looks')) {
-        await this.pause(growing(UNHEARD_HOLD_MS, this.toldTooSoon - 1), reason);
-      }
-      // Counted before the word: what the shard answers may be heard while that is under way.
-      const look = this.looksOnHold;
-      this.looksOnHold += 1;
-      // It knows already, while looks alone go on.
-      if (look === 0 || !patched('told-once')) await this.tellShard(upgradeHeldBackSignal);
-      const untilLook = this.atScale(growing(HELD_BACK_MS, look));
-      const toldAt = Date.now();
-      const mayGo = await condition(() => this.mayGo, untilLook, { summary: short(reason) });
-      this.toldTooSoon = mayGo && Date.now() - toldAt < AT_ONCE_MS ? this.toldTooSoon + 1 : 0;
-      return true;
-    } catch (error) {
-      if (isCancellation(error)) return false;
-      throw error;
-    }
+    return this.onHold.end(reason);
   }
 
   /** Until a person's word, or the next look after so many. */
   private async hold(looks: number, reason: string): Promise<void> {
     const wait = looks < FREQUENT_LOOKS ? growing(HELD_RETRY_MS, looks) : DAILY_MS;
-    await condition(() => this.resolution !== null, this.atScale(wait), { summary: short(reason) });
+    await this.resolution.orAfter(this.atScale(wait), reason);
   }
 
   private async waitFor(atScaleOneMs: number, reason: string): Promise<void> {
     this.show('Waiting', 'another try', reason);
-    await this.pause(atScaleOneMs, reason);
-  }
-
-  private async pause(atScaleOneMs: number, reason: string): Promise<void> {
-    await sleep(this.atScale(atScaleOneMs), { summary: short(reason) });
+    await sleep(this.atScale(atScaleOneMs), { summary: summaryOf(reason) });
   }
 
   private patienceEnds(): number {
@@ -636,9 +562,4 @@ function shownPhase(): string | undefined {
 function wasReset(): boolean {
   const { runId, firstExecutionRunId } = workflowInfo();
   return runId !== firstExecutionRunId;
-}
-
-/** Summaries hold at most 400 bytes (measured); a third of it stays readable on a timeline. */
-function short(text: string): string {
-  return text.length <= 120 ? text : `${text.slice(0, 117)}…`;
 }
