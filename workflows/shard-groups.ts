@@ -77,7 +77,15 @@ export class ShardGroups {
   /** What is taken for good, and by those that others upgrade now. */
   taken(elsewhere: readonly UpgradeSpec[]): readonly Drawing[] {
     const before = this.lostBefore.filter(({ draws }) => !draws.some(this.isShared));
-    return [...before, ...this.lost, ...elsewhere.map((spec) => ({ draws: groupsOf(spec) }))];
+    return [...before, ...this.lost, ...this.notLost(elsewhere).map((spec) => ({ draws: groupsOf(spec) }))];
+  }
+
+  /** One that has lost its place has it no second time by others that upgrade it. */
+  private notLost(elsewhere: readonly UpgradeSpec[]): readonly UpgradeSpec[] {
+    const lost = new Set(this.lost.map(({ id }) => id));
+    const rest = elsewhere.filter(({ resource }) => !lost.has(resource.id));
+    // Shards of older releases counted both.
+    return rest.length < elsewhere.length && patched('lost-once') ? rest : elsewhere;
   }
 
   /** Places of the named limits that ends of this shard keep for good; `undefined` when there are none. */

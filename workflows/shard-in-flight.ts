@@ -47,6 +47,15 @@ export class ShardInFlight {
     this.upgrades.delete(workflowId);
   }
 
+  isHeldBack(workflowId: string): boolean {
+    return this.heldBack.has(workflowId);
+  }
+
+  /** It has ended. */
+  forgetHeldBack(workflowId: string): void {
+    this.heldBack.delete(workflowId);
+  }
+
   holdBack(workflowId: string): void {
     this.heldBack.add(workflowId);
   }

@@ -34,6 +34,7 @@ export class ShardLeases<T extends Leased> {
   private readonly binding = new Set<T>();
   private watches = false;
   private latestLookAt = -Infinity;
+  private isAhead = false;
   /** ISO 8601: when it is looked who holds them; `null` while nobody waits. */
   nextLook: string | null = null;
 
@@ -140,6 +141,29 @@ export class ShardLeases<T extends Leased> {
   /** Whether it is long ago that anybody looked who upgrades members of groups. */
   get isLookDue(): boolean {
     return Date.now() - this.latestLookAt >= pauseAt(this.scale, LOOK_MS.longest);
+  }
+
+  /** Whether time has passed since anybody looked. */
+  get areOld(): boolean {
+    return Date.now() > this.latestLookAt;
+  }
+
+  /** Whether it is looked just now before members of groups start. */
+  get isLooking(): boolean {
+    return this.isAhead;
+  }
+
+  /** Begins a look before members of groups start, unless one is under way. */
+  lookAhead(): void {
+    if (this.isAhead) return;
+    this.isAhead = true;
+    void this.look()
+      .catch((error: unknown) => {
+        if (!isCancellation(error)) throw error;
+      })
+      .finally(() => {
+        this.isAhead = false;
+      });
   }
 
   /** Looks who holds what is waited for, and members of groups before their turn. */

@@ -89,6 +89,8 @@ export async function shard(input: ShardInput): Promise<ShardResult> {
 const NO_ROOM =
   'waits for the end of all that its shard has in flight: its history is long, and goes on in a new run then';
 
+const LOOKS = 'waits for the server to tell who upgrades members of groups just now';
+
 class ShardRun {
   private readonly input: ShardInput;
   private readonly share: ShardShare;
@@ -250,10 +252,8 @@ class ShardRun {
         }
         for (const next of this.inVain()) await this.skip(next);
         const next = this.mayStart();
-        // Before members of groups start, it is looked which of them others upgrade.
-        if (this.leases.isLookDue && next.some(({ spec }) => looksAhead(spec))) {
-          await this.leases.look();
-          this.leases.watch();
+        if (this.mustLook(next)) {
+          await this.lookAhead();
           continue;
         }
         const started = await Promise.allSettled(next.map((one) => this.start(one)));
@@ -349,6 +349,7 @@ class ShardRun {
         const names = this.awaited.openOf(next.spec);
         if (names.length > 0) return [{ workflowId, why: `waits for ${names.join(', ')}`, nextAt: null }];
         if (this.history.isFull) return [{ workflowId, why: NO_ROOM, nextAt: null }];
+        if (this.leases.isLooking) return [{ workflowId, why: LOOKS, nextAt: null }];
         const why = this.leases.whyBound(next) ?? whyKept(next, this.queue);
         return why === null ? [] : [{ workflowId, why, nextAt: this.leases.nextLook }];
       }),
@@ -409,6 +410,19 @@ class ShardRun {
     }
   }
 
+  /** Before members of groups start, it is looked which of them others upgrade, and whether they do still. */
+  private mustLook(next: readonly Queued[]): boolean {
+    if (this.leases.isLookDue && next.some(({ spec }) => looksAhead(spec))) return true;
+    return this.leases.areOld && next.some((one) => this.leases.isBound(one)) && patched('looks-again');
+  }
+
+  /** A server that does not answer keeps nobody from ending the shard, or from leaving some out. */
+  private async lookAhead(): Promise<void> {
+    this.leases.lookAhead();
+    await condition(() => !this.leases.isLooking || this.whyOver() !== null || this.inVain().length > 0);
+    this.leases.watch();
+  }
+
   /** Others upgrade these just now. */
   private async judgeConflicts(): Promise<void> {
     if (this.leases.unsettled.length === 0) return;
@@ -456,6 +470,8 @@ class ShardRun {
       failedIn = failed?.failedIn ?? null;
     }
     this.inFlight.delete(workflowId);
+    // Shards of older releases counted it on.
+    if (this.inFlight.isHeldBack(workflowId) && patched('held-back-ended')) this.inFlight.forgetHeldBack(workflowId);
     await this.shielded.run(() => this.add(end, spec, failedIn));
   }
 

@@ -200,6 +200,42 @@ describe('pause', () => {
     expect(called.filter((entry) => entry.startsWith('submit')).length).toBeGreaterThanOrEqual(2);
   });
 
+  it('ends one that is cancelled while it is held back, and follows the others', async () => {
+    const [one, other] = specs(2) as [UpgradeSpec, UpgradeSpec];
+    const atSend = gate();
+    const paused = gate();
+    const ended = gate();
+    const { result } = await run(
+      { waves: [[one, other]] },
+      {
+        submit: (input, call) =>
+          input.spec.resource.id === other.resource.id
+            ? {}
+            : asksForHold(() => {
+                atSend.open();
+                return paused.opened;
+              })(input, call),
+        awaitOperation: async () => {
+          await ended.opened;
+          return {};
+        },
+      },
+      async (handle) => {
+        await atSend.opened;
+        await control(handle, 'pause');
+        await held(handle, [1]);
+        paused.open();
+        const upgrade = env.client.workflow.getHandle(upgradeWorkflowId(one.resource));
+        await until(async () => (await eventsOf(upgrade)).some((event) => event.timerStartedEventAttributes != null));
+        await upgrade.cancel();
+        await upgrade.result();
+        ended.open();
+        await control(handle, 'resume');
+      },
+    );
+    expect(result).toMatchObject({ counts: { Succeeded: 1, NotStarted: 1 } });
+  });
+
   it('spends no patience of an upgrade that waits for a busy resource', async () => {
     const [one] = specs(1) as [UpgradeSpec];
     const looked = gate();

@@ -2,10 +2,12 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { keepInventory } from '../../activities/inventory.js';
 import { lockSteps } from '../../activities/locks.js';
+import { skip } from '../../client/control.js';
 import { rolloutWorkflowId, shardWorkflowId, upgradeWorkflowId } from '../../workflows/contracts/ids.js';
 import { MESSAGES } from '../../workflows/contracts/messages.js';
 import { QUEUES } from '../../workflows/contracts/queues.js';
 import type { RolloutInput, ShardStatus } from '../../workflows/contracts/rollout.js';
+import type { UpgradeSpec } from '../../workflows/contracts/upgrade.js';
 import { ATTRIBUTES } from '../../workflows/contracts/search-attributes.js';
 import type { rollout } from '../../workflows/rollout.js';
 import { endedRollout } from '../support/ended.js';
@@ -99,4 +101,86 @@ it.each([
     expect(await endedRollout(handle)).toMatchObject({ counts });
     expect(steps.called).toContain(`submit ${first}`);
   });
+});
+
+/** Of wave 1's one shard. */
+async function waitsOf({ rollout: id }: RolloutInput, run: string): Promise<ShardStatus['waits']> {
+  const shard = env.client.workflow.getHandle(shardWorkflowId(id, run, 1, 1));
+  return (await shard.query<ShardStatus>(MESSAGES.shardStatus)).waits;
+}
+
+const named = (input: RolloutInput, more: (id: string) => Partial<UpgradeSpec>): RolloutInput => ({
+  ...input,
+  waves: input.waves.map((wave) => ({
+    ...wave,
+    upgrades: (wave.upgrades ?? []).map((one) => ({ ...one, ...more(one.resource.id) })),
+  })),
+});
+
+it('looks again before members of a group start that others upgraded by an earlier look', async () => {
+  const [x, y, a, b] = ['again-x', 'again-y', 'again-a', 'again-b'];
+  const others = await Promise.all([a, b].map(lock));
+  const before = heldOperations();
+  const steps = scriptedSteps({
+    awaitOperation: ({ spec: { resource } }) => ([x, y].includes(resource.id) ? before.script.awaitOperation() : {}),
+  });
+  await withScriptedWorkers(env, steps, async () => {
+    const wave = { ids: [x, y, a, b], concurrency: 2 };
+    const input = named(rolloutInput('again', wave, { max: 0, mode: 'loose' }), (id) =>
+      id === y ? {} : { groups: { [id === x ? 'alone' : 'again']: 1 } },
+    );
+    const handle = await begin({ ...input, timing: { scale: 0.1 } });
+    await before.followed;
+    for (const other of others) await other.terminate();
+    before.release();
+
+    expect(await endedRollout(handle)).toMatchObject({ counts: { Succeeded: 4 } });
+    // One of the pair is over before the other one begins.
+    const pair = steps.called.filter((call) => call.endsWith(a) || call.endsWith(b)).map((call) => call.slice(-1));
+    expect(['aaaabbbb', 'bbbbaaaa']).toContain(pair.join(''));
+  });
+});
+
+it('leaves a wave out also while the server does not tell who upgrades members of groups', async () => {
+  const steps = scriptedSteps();
+  Object.assign(steps.reads, { lockOwners: () => Promise.reject(new Error('the server is too busy')) });
+  await withScriptedWorkers(env, steps, async () => {
+    const input = rolloutInput(
+      'untold',
+      { ids: ['untold-a', 'untold-b'], concurrency: 2 },
+      { max: 0, mode: 'loose' },
+      {
+        groups: { untold: 2 },
+      },
+    );
+    const handle = await begin(input);
+    const waits = () =>
+      waitsOf(input, handle.firstExecutionRunId).then(
+        (all) => all?.map(({ why }) => why),
+        () => [],
+      );
+    const why = 'waits for the server to tell who upgrades members of groups just now';
+    await expect.poll(waits, { timeout: 60_000 }).toEqual([why, why]);
+    await skip(env.client, input.rollout, { wave: input.waves[0]?.name ?? '' }, { actor: 'ana', reason: 'a test' });
+
+    expect(await endedRollout(handle)).toMatchObject({ counts: { Skipped: 2 } });
+    expect(steps.called).toEqual([]);
+  });
+});
+
+it('keeps one place in its group for a broken member that others upgrade, and no second one once it was skipped', async () => {
+  const [a, b, c] = ['once-a', 'once-b', 'once-c'];
+  const other = await lock(a);
+  const steps = scriptedSteps();
+  await withScriptedWorkers(env, steps, async () => {
+    const more = (id: string): Partial<UpgradeSpec> => ({
+      groups: { once: 2 },
+      ...(id === a ? { unwellBefore: true, failedBefore: true } : {}),
+    });
+    const input = named(rolloutInput('once', { ids: [a, b, c], concurrency: 3 }, { max: 0, mode: 'loose' }), more);
+    const handle = await begin(input);
+    await expect.poll(() => steps.called, { timeout: 60_000 }).toContain(`verify ${c}`);
+    expect(await endedRollout(handle)).toMatchObject({ counts: { Skipped: 1, Succeeded: 2 } });
+  });
+  await other.terminate();
 });
