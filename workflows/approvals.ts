@@ -48,6 +48,7 @@ export class Approvals {
   mayDecide({ decision, wave, planDigest, actor, reason }: DecisionRequest, waiting: number | null | undefined): void {
     const unsigned = whyUnsigned({ actor, reason });
     if (unsigned !== null) throw new Error(unsigned);
+    if (decision !== 'approve' && decision !== 'reject') throw new Error('a decision is to approve or to reject');
     const gate = this.gateOf(wave, waiting);
     if (planDigest !== this.planDigest) {
       throw new Error(`it is for plan ${planDigest.slice(0, 12)}, and this is ${this.planDigest.slice(0, 12)}`);

@@ -10,6 +10,7 @@ import {
   type SkipRequest,
   type WaiveRequest,
   type WaveOrder,
+  whyNameless,
   whyUnsigned,
   wordsOf,
 } from './contracts/control.js';
@@ -67,6 +68,8 @@ export class Control {
   maySkip({ wave: index, upgrade, actor, reason, ...timely }: SkipRequest): void {
     mustBeInTime(timely);
     mustBeSigned({ actor, reason });
+    const nameless = whyNameless({ upgrade });
+    if (nameless !== null) throw new Error(nameless);
     this.rollout.openWave(index);
     this.mustGoOn();
     const skips = this.rollout.waves.reduce((sum, one) => sum + one.skips.length, 0);

@@ -260,6 +260,24 @@ it('keeps what people say short: a signal that has to hold is cut, an update is 
         await expect(refused).rejects.toMatchObject({ cause: { message: why } });
       }
     }
+    const upgrade = { shard: 1, workflowId: upgradeWorkflowId(spec('long').resource), title: 'long' };
+    const names = "it names an upgrade by its shard's number, its workflow id and a title";
+    for (const [update, request, why] of [
+      [MESSAGES.skip, { ...skip, upgrade: { ...upgrade, title: long } }, 'its title has at most 300 characters'],
+      [MESSAGES.skip, { ...skip, upgrade: { ...upgrade, title: [long] } }, names],
+      [
+        MESSAGES.skip,
+        { ...skip, upgrade: { ...upgrade, workflowId: 'x'.repeat(1_001) } },
+        'its workflow id has at most 1000 characters',
+      ],
+      [MESSAGES.skip, { ...skip, upgrade: { ...upgrade, shard: long } }, names],
+      [MESSAGES.skip, { ...skip, upgrade: undefined }, names],
+      [MESSAGES.skip, { ...skip, reason: [long] }, 'it has an actor and a reason'],
+      [MESSAGES.decide, { ...approve, decision: long }, 'a decision is to approve or to reject'],
+    ] as const) {
+      const refused = handle.executeUpdate(update, { args: [request] });
+      await expect(refused).rejects.toMatchObject({ cause: { message: why } });
+    }
     await handle.terminate();
   });
   const run = { workflowId: handle.workflowId, runId };

@@ -175,12 +175,25 @@ export function wordsOf({ act, actor, reason, at }: Pick<Act, 'act' | 'actor' | 
 
 /** Characters of a name or a reason: a rollout tells a hundred of them in one answer, and the server takes 2 MB of it. */
 export const LONGEST_WORDS = 300;
+/** Characters of a workflow id: the server takes no longer one. */
+const LONGEST_ID = 1_000;
 
 /** Why nobody can stand for an act by this name and reason; `null` where somebody does. */
 export function whyUnsigned({ actor, reason }: Pick<Act, 'actor' | 'reason'>): string | null {
-  if (!actor || !reason) return 'it has an actor and a reason';
+  if (!isWord(actor) || !isWord(reason)) return 'it has an actor and a reason';
   if (actor.length > LONGEST_WORDS) return `its actor has a name of at most ${LONGEST_WORDS} characters`;
   return reason.length > LONGEST_WORDS ? `its reason has at most ${LONGEST_WORDS} characters: say it shorter` : null;
+}
+
+/** Why a skip does not name the upgrade that it leaves out; `null` where it does, or means the whole wave. */
+export function whyNameless({ upgrade }: Pick<SkipRequest, 'upgrade'>): string | null {
+  if (upgrade === null) return null;
+  const { shard, workflowId, title } = (upgrade ?? {}) as Readonly<Record<string, unknown>>;
+  if (!Number.isInteger(shard) || !isWord(workflowId) || !isWord(title)) {
+    return "it names an upgrade by its shard's number, its workflow id and a title";
+  }
+  if (workflowId.length > LONGEST_ID) return `its workflow id has at most ${LONGEST_ID} characters`;
+  return title.length > LONGEST_WORDS ? `its title has at most ${LONGEST_WORDS} characters` : null;
 }
 
 /**
