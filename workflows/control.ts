@@ -16,6 +16,7 @@ import {
 } from './contracts/control.js';
 import { allowedInFlight } from './contracts/outcome.js';
 import { sizeOf, type WaveInput, type WavePlan } from './contracts/rollout.js';
+import { tighterLimits } from './limits.js';
 import { waveOrderSignal } from './messages.js';
 import type { RolloutState, WaveState } from './rollout-state.js';
 import type { Soak } from './soak.js';
@@ -23,6 +24,8 @@ import { mustBeInTime } from './timely.js';
 
 /** Of single resources: each writes nine events into the rollout's history, and its wave's. */
 const MOST_SKIPS = 100;
+/** Of accounts, services and regions: so many stand in an answer. */
+const SHOWN_LIMITS = 3;
 
 export class Control {
   private readonly rollout: RolloutState;
@@ -135,9 +138,13 @@ export class Control {
       ),
     ].map((one) => ({ ...one, allowed: allowedInFlight(concurrency, one.max, one.failures, mode) }));
     const tightest = budgets.reduce((least, one) => (one.allowed < least.allowed ? one : least));
-    return tightest.allowed < concurrency
-      ? `${concurrency} at a time${where}; the ${mode} budget of ${tightest.max}${tightest.of} allows ${tightest.allowed} now`
-      : `${concurrency} at a time${where}`;
+    const { max: most, of, allowed } = tightest;
+    const plans = open.map(({ plan }) => plan);
+    return [
+      `${concurrency} at a time${where}`,
+      ...(allowed < concurrency ? [`the ${mode} budget of ${most}${of} allows ${allowed} now`] : []),
+      ...limitWords(tighterLimits(plans, rollout.input.accountLimits, allowed)),
+    ].join('; ');
   }
 
   /** @throws Error saying why this person's word is not taken */
@@ -227,6 +234,18 @@ export class Control {
       // One that has ended needs no order.
       .catch(() => undefined);
   }
+}
+
+/** `as before at most 2 of account prod, 1 or 5 (by wave) of service dcs`: what a concurrency does not change. */
+function limitWords(tighter: ReadonlyMap<string, readonly number[]>): string[] {
+  if (tighter.size === 0) return [];
+  const labels = [...tighter].map(([name, limits]) => {
+    const at = name.indexOf(':');
+    const byWave = limits.length === 1 ? '' : ' (by wave)';
+    return `${limits.join(' or ')}${byWave} of ${name.slice(0, at)} ${name.slice(at + 1)}`;
+  });
+  const shown = [...labels.slice(0, SHOWN_LIMITS), ...(labels.length > SHOWN_LIMITS ? ['…'] : [])].join(', ');
+  return [`as before at most ${shown}`];
 }
 
 /** @throws Error for an act without a name or a reason, or with one that is too long */

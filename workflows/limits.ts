@@ -1,5 +1,5 @@
 /** Which upgrades may start next: pure, so that every case stands in a table of tests. */
-import type { FailureBudget, Limits } from './contracts/rollout.js';
+import type { FailureBudget, Limits, WavePlan } from './contracts/rollout.js';
 import type { UpgradeSpec } from './contracts/upgrade.js';
 
 /** The wave's concurrency. */
@@ -92,9 +92,41 @@ export function limitsOf(wave: {
   readonly accountLimits: Limits;
   readonly limits?: Limits | undefined;
 }): Limits {
-  const accounts = Object.entries(wave.accountLimits).map(([name, limit]) => [`account:${name}`, limit] as const);
   const risk: Limits = wave.mode === 'strict' ? { [RISK]: wave.failuresLeft + 1 } : {};
-  return { [SLOTS]: wave.concurrency, ...risk, ...lower(Object.fromEntries(accounts), wave.limits ?? {}) };
+  return { [SLOTS]: wave.concurrency, ...risk, ...lower(ofAccounts(wave.accountLimits), wave.limits ?? {}) };
+}
+
+/**
+ * The limits of accounts, services and regions that let in fewer of some waves than `most`, by name: the lowest first. Of one
+ * that differs between the waves there are several.
+ */
+export function tighterLimits(
+  waves: readonly Pick<WavePlan, 'limits' | 'parts' | 'upgrades'>[],
+  accountLimits: Limits,
+  most: number,
+): Map<string, readonly number[]> {
+  const found = waves.flatMap((wave) => {
+    const limits = lower(ofAccounts(accountLimits), wave.limits ?? {});
+    const names = Object.keys(limits).filter((name) => !name.startsWith(GROUP));
+    const own = drawn(names, wave.upgrades?.map((spec) => ({ draws: drawsOf(spec) })) ?? []);
+    return names.flatMap((name) => {
+      const [limit, wants] = [limits[name] ?? 0, sumOf([own, ...(wave.parts ?? []).map(({ draws }) => draws)], name)];
+      return limit < Math.min(most, wants) ? [{ name, limit }] : [];
+    });
+  });
+  const tighter = new Map<string, readonly number[]>();
+  for (const { name, limit } of found.toSorted((a, b) => a.limit - b.limit)) {
+    tighter.set(name, [...new Set([...(tighter.get(name) ?? []), limit])]);
+  }
+  return tighter;
+}
+
+function sumOf(draws: readonly Limits[], name: string): number {
+  return draws.reduce((sum, one) => sum + (one[name] ?? 0), 0);
+}
+
+function ofAccounts(accountLimits: Limits): Limits {
+  return Object.fromEntries(Object.entries(accountLimits).map(([name, limit]) => [`account:${name}`, limit]));
 }
 
 export interface Drawing {

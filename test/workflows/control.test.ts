@@ -43,7 +43,9 @@ interface Plan {
   readonly budget?: RolloutInput['budget'];
   /** Of each wave. */
   readonly maxFailures?: number;
+  readonly accountLimits?: RolloutInput['accountLimits'];
   /** Of the waves, in their order. */
+  readonly limits?: readonly WavePlan['limits'][];
   readonly approvals?: readonly WavePlan['approval'][];
 }
 
@@ -77,10 +79,11 @@ async function run(
           concurrency: plan.concurrency ?? 1,
           upgrades,
           ...(plan.maxFailures === undefined ? {} : { maxFailures: plan.maxFailures }),
+          ...(plan.limits?.[at] === undefined ? {} : { limits: plan.limits[at] }),
           ...(plan.approvals?.[at] === undefined ? {} : { approval: plan.approvals[at] }),
         })),
         budget: plan.budget ?? { max: 9, mode: 'loose' },
-        accountLimits: {},
+        accountLimits: plan.accountLimits ?? {},
         timing: { scale: 1 },
       },
       plan.shardSize,
@@ -599,4 +602,34 @@ it("a new concurrency is answered with what the tightest budget allows, a wave's
       operations.release();
     },
   );
+});
+
+it('a new concurrency is answered with the limits of accounts, services and regions that hold all the same', async () => {
+  const operations = heldOperations();
+  const plan: Plan = {
+    waves: [specs(7), specs(4), specs(1)],
+    accountLimits: { prod: 2, unused: 1 },
+    limits: [{ 'service:ges-v2': 3, 'region:cn-north-4': 6 }, { 'service:ges-v2': 2 }],
+    shardSize: 2,
+  };
+  await run(plan, operations.script, async (handle) => {
+    await operations.followed;
+    const ofAccount = 'as before at most 2 of account prod';
+    const ofRegion = '6 of region cn-north-4';
+    const answers = [
+      await concurrency(handle, 2),
+      await concurrency(handle, 3),
+      await concurrency(handle, 8),
+      await concurrency(handle, 8, 1),
+      await concurrency(handle, 8, 3),
+    ];
+    expect(answers).toEqual([
+      '2 at a time',
+      `3 at a time; ${ofAccount}, 2 of service ges-v2`,
+      `8 at a time; ${ofAccount}, 2 or 3 (by wave) of service ges-v2, ${ofRegion}`,
+      `8 at a time in wave wave 1; ${ofAccount}, 3 of service ges-v2, ${ofRegion}`,
+      '8 at a time in wave wave 3',
+    ]);
+    operations.release();
+  });
 });
