@@ -6,6 +6,7 @@ import { upgradeWorkflowId } from '../workflows/contracts/ids.js';
 import {
   budget,
   frozen,
+  keptPlaces,
   leased,
   noWorker,
   notPromoted,
@@ -52,7 +53,7 @@ const BEFORE: readonly FindCauses[] = [
   budget,
   room,
 ];
-const AFTER: readonly FindCauses[] = [leased, waitsForOthers, resting];
+const AFTER: readonly FindCauses[] = [leased, keptPlaces, waitsForOthers, resting];
 
 /** The most upgrades that are looked at one by one, and causes of one kind. */
 const MOST = 50;

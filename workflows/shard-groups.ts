@@ -13,34 +13,6 @@ export function bindsGroups({ groups = {} }: UpgradeSpec): boolean {
   return Object.keys(groups).length > 0 && patched('group-places');
 }
 
-/**
- * Those of a queue that no place is kept from by members that wait there and serve nobody: these themselves, and what they
- * wait for, directly or through others.
- */
-export function unbound<T extends { readonly spec: UpgradeSpec }>(queue: readonly T[]): ReadonlySet<T> {
-  const keepers = queue.filter(({ spec }) => spec.unwellBefore === true);
-  const free = new Set(keepers);
-  // A set grows while it is gone through.
-  for (const { spec } of free) {
-    const { after = [] } = spec;
-    if (after.length === 0) continue;
-    for (const one of queue) if (one.spec.provides?.some((name) => after.includes(name)) === true) free.add(one);
-  }
-  return free;
-}
-
-/** Why a member waits for others of its group that wait themselves and serve nobody; `null` when it does not. */
-export function whyKept<T extends { readonly spec: UpgradeSpec }>(next: T, queue: readonly T[]): string | null {
-  const { groups = {} } = next.spec;
-  for (const [group, max] of Object.entries(groups)) {
-    const keepers = queue.filter(({ spec }) => spec.unwellBefore === true && spec.groups?.[group] !== undefined);
-    if (keepers.length < max || unbound(queue).has(next)) continue;
-    const who = keepers.map(({ spec }) => spec.resource.id).join(', ');
-    return `no more than ${max} of group ${group} may be unavailable, and ${who} ended failed, held or unhealthy before`;
-  }
-  return null;
-}
-
 /** Whether it is looked who upgrades it before its turn; shards of older releases found out by its start. */
 export function looksAhead({ groups = {} }: UpgradeSpec): boolean {
   return Object.keys(groups).length > 0 && patched('looks-at-groups');

@@ -2,9 +2,10 @@
 import { patched } from '@temporalio/workflow';
 import type { Limits } from './contracts/rollout.js';
 import type { UpgradeSpec } from './contracts/upgrade.js';
+import { unbound } from './kept-places.js';
 import { drawn, type Drawing, drawsOf, groupLimits, holdsOf, RISK, startable } from './limits.js';
 import type { ShardEnds } from './shard-ends.js';
-import { type ShardGroups, unbound } from './shard-groups.js';
+import type { ShardGroups } from './shard-groups.js';
 import type { Queued, ShardInFlight } from './shard-in-flight.js';
 import type { ShardLeases } from './shard-leases.js';
 

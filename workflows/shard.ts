@@ -33,6 +33,7 @@ import {
 } from './contracts/upgrade.js';
 import { markdown } from './details.js';
 import { failedUpgrade, rootReason } from './failures.js';
+import { whyKept } from './kept-places.js';
 import { AwaitedNames, drawsOf, limitsOf, requirement, SLOTS } from './limits.js';
 import {
   grantSignal,
@@ -44,7 +45,7 @@ import {
 } from './messages.js';
 import { endFrom, endOf, ShardEnds } from './shard-ends.js';
 import { ShardFreezes } from './shard-freezes.js';
-import { bindsGroups, looksAhead, ShardGroups, whyKept } from './shard-groups.js';
+import { bindsGroups, looksAhead, ShardGroups } from './shard-groups.js';
 import { ShardHistory } from './shard-history.js';
 import { type Queued, ShardInFlight } from './shard-in-flight.js';
 import { ShardQuarantine } from './shard-quarantine.js';

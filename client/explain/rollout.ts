@@ -3,10 +3,12 @@ import { Gates } from '../../calendar/gate.js';
 import type { GateState } from '../../workflows/contracts/calendar.js';
 import type { Limits } from '../../workflows/contracts/rollout.js';
 import { approvalLabel } from '../../workflows/contracts/control.js';
+import { keptFrom, type KeptGroup, keptLabel } from '../../workflows/kept-places.js';
 import { drawn, drawsOf, groupLimits, limitsOf, RISK, SLOTS, startable } from '../../workflows/limits.js';
 import { allowedInFlight } from '../../workflows/contracts/outcome.js';
 import { lockedLabel } from '../../workflows/contracts/leases.js';
 import { soakedAt, soakLabel } from '../../workflows/contracts/soak.js';
+import type { UpgradeSpec } from '../../workflows/contracts/upgrade.js';
 import { unservedBy } from '../deployments.js';
 import { budgetUsed } from '../render/report.js';
 import { count } from '../render/text.js';
@@ -288,10 +290,65 @@ export const leased: FindCauses = ({ chosen, owners, specs }) =>
     return [{ who: resourceId, what: lockedLabel(workflowId, owner), nextAt: null, changes }];
   });
 
+/**
+ * Members of groups whose places others keep, which serve nobody and wait themselves: who they are, and when the first of
+ * them can go on. Those that are kept from the same places are told together.
+ */
+export const keptPlaces: FindCauses = (scene) => {
+  const keptFromRow = keptIn(scene);
+  return alike(
+    scene.chosen.flatMap((row) => {
+      const kept = row.freeze === undefined ? keptFromRow(row) : null;
+      if (kept === null) return [];
+      const waits = kept.keepers.map(({ row: keeper }) => ({ id: keeper.resourceId, ...waitOf(keeper, scene) }));
+      const nextAt = waits.flatMap((one) => one.nextAt ?? []).toSorted()[0] ?? null;
+      const first = waits.find((one) => one.nextAt === nextAt);
+      const ids = waits.map(({ id }) => id).join(', ');
+      const what = `${keptLabel(kept)}, and ${ids} ended failed, held or unhealthy before; ${first?.id} keeps its place: ${first?.why}`;
+      const changes = `${first?.id} well at its target${nextAt === null ? '' : ', which can go on then'}`;
+      return [{ who: row.resourceId, what, nextAt, changes }];
+    }),
+  );
+};
+
+interface PendingMember {
+  readonly row: ResourceRow;
+  readonly spec: UpgradeSpec;
+}
+
+/** By whom a place of a group of its own is kept from something whose turn has not come; `null` where none is. */
+function keptIn({ view, rows, specs }: Scene): (row: ResourceRow) => KeptGroup<PendingMember> | null {
+  const at = hasEnded(view) ? -1 : view.waves.findIndex(({ state }) => state === 'Running');
+  const queue = rows.flatMap((row): PendingMember[] => {
+    const spec = specs.get(row.workflowId);
+    return spec !== undefined && row.waveIndex === at + 1 && isPending(row) ? [{ row, spec }] : [];
+  });
+  // Hardly ever any: what is asked for may be ten thousand.
+  if (!queue.some(({ spec }) => spec.unwellBefore === true)) return () => null;
+  const members = new Map(queue.map((member) => [member.row.workflowId, member]));
+  return ({ workflowId }) => {
+    const member = members.get(workflowId);
+    return member === undefined ? null : keptFrom(member, queue);
+  };
+}
+
+/** What something that has not started waits for, and when that can next change. */
+function waitOf(row: ResourceRow, scene: Scene): { readonly why: string; readonly nextAt: string | null } {
+  if (row.reason !== '') return { why: row.reason, nextAt: row.nextAt };
+  const { input, rows, specs, view, now } = scene;
+  const gate = specs.get(row.workflowId)?.gate;
+  if (input.windows !== undefined && gate !== undefined) {
+    const state = new Gates(input.windows).state(gate, now, hasAnyBegun(view, rows));
+    if (!state.open) return { why: whyShut(state), nextAt: state.until };
+  }
+  return { why: 'its turn has not come', nextAt: expected(scene, row)?.starts.p50 ?? null };
+}
+
 /** What a resource that is asked for rests on, when it is not in flight. */
 export const resting: FindCauses = (scene) => {
   const { view, chosen, owners, resource } = scene;
   if (resource === null) return [];
+  const keptFromRow = keptIn(scene);
   return chosen.flatMap((row): Cause[] => {
     const who = row.resourceId;
     if (row.phase === 'Ended') {
@@ -303,7 +360,7 @@ export const resting: FindCauses = (scene) => {
     const state = view.waves[row.waveIndex - 1]?.state;
     if (state === 'Skipped')
       return [{ who, what: `its wave ${row.wave} is skipped`, nextAt: null, changes: 'nothing' }];
-    if (state === 'Running' && owners.has(row.workflowId)) return [];
+    if (state === 'Running' && (owners.has(row.workflowId) || keptFromRow(row) !== null)) return [];
     const what = state === 'Running' ? 'its turn in its wave has not come' : `its wave ${row.wave} has not begun`;
     const nextAt = expected(scene, row)?.starts.p50 ?? null;
     return [{ who, what, nextAt, changes: nextAt === null ? view.next : `${view.next}; its start is expected then` }];
@@ -314,19 +371,31 @@ export const resting: FindCauses = (scene) => {
  * Resources that somebody else upgrades, or that wait for others of the plan: who has them, and when it is looked again.
  * Those that wait for the same are told together.
  */
-export const waitsForOthers: FindCauses = ({ chosen }) => {
-  const alike = new Map<string, { readonly first: ResourceRow; more: number }>();
-  for (const row of chosen) {
-    if (!isPending(row) || row.reason === '' || row.freeze !== undefined) continue;
-    const key = JSON.stringify([row.reason, row.nextAt]);
-    const known = alike.get(key);
-    if (known === undefined) alike.set(key, { first: row, more: 0 });
-    else known.more += 1;
-  }
-  return [...alike.values()].map(({ first: { resourceId, reason, nextAt }, more }) => ({
-    who: more === 0 ? resourceId : `${resourceId} and ${more} more`,
-    what: reason,
-    nextAt,
-    changes: `the end of what it waits for${nextAt === null ? '' : '; it looks again then'}`,
-  }));
+export const waitsForOthers: FindCauses = (scene) => {
+  const keptFromRow = keptIn(scene);
+  return alike(
+    scene.chosen.flatMap((row) => {
+      const { resourceId: who, reason, nextAt, freeze } = row;
+      if (!isPending(row) || reason === '' || freeze !== undefined) return [];
+      const kept = keptFromRow(row);
+      // That has a cause of its own.
+      if (kept !== null && reason.startsWith(keptLabel(kept))) return [];
+      const changes = `the end of what it waits for${nextAt === null ? '' : '; it looks again then'}`;
+      return [{ who, what: reason, nextAt, changes }];
+    }),
+  );
 };
+
+/** What holds several alike, once: `g1 and 3 more`. */
+function alike(causes: readonly Cause[]): Cause[] {
+  const known = new Map<string, { readonly first: Cause; more: number }>();
+  for (const cause of causes) {
+    const key = JSON.stringify([cause.what, cause.nextAt]);
+    const same = known.get(key);
+    if (same === undefined) known.set(key, { first: cause, more: 0 });
+    else same.more += 1;
+  }
+  return [...known.values()].map(({ first, more }) =>
+    more === 0 ? first : { ...first, who: `${first.who} and ${more} more` },
+  );
+}

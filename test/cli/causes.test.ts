@@ -1,8 +1,10 @@
 /** What `explain` says of budgets, limits and approvals: one scene, one cause. */
 import { Client, Connection, type WorkflowExecutionDescription } from '@temporalio/client';
 import { describe, expect, it } from 'vitest';
+import { recurrenceOf } from '../../calendar/forms.js';
 import {
   budget,
+  keptPlaces,
   leased,
   noWorker,
   resting,
@@ -15,6 +17,8 @@ import type { Scene } from '../../client/explain/scene.js';
 import { upgradeCause } from '../../client/explain/upgrade.js';
 import type { RolloutForecast } from '../../client/forecast.js';
 import { hasAnyBegun, type ResourceRow, type RolloutView, type WaveView, withRows } from '../../client/views.js';
+import type { RolloutWindows } from '../../workflows/contracts/calendar.js';
+import type { Freeze } from '../../workflows/contracts/freezes.js';
 import { upgradeWorkflowId } from '../../workflows/contracts/ids.js';
 import type { Counts, FailureBudget, WavePlan } from '../../workflows/contracts/rollout.js';
 import type { UpgradeSpec } from '../../workflows/contracts/upgrade.js';
@@ -381,6 +385,75 @@ it('resources that wait for the same are told together', async () => {
     { who: 'b', what: 'waits for a' },
     { who: 'c and 1 more', what: 'waits for the end of all' },
   ]);
+});
+
+describe('a place in a group that a broken member keeps in a retry', () => {
+  const one = (id: string): UpgradeSpec => ({ ...spec(id), groups: { trio: 2 } });
+  const broken = (id: string): UpgradeSpec => ({ ...one(id), unwellBefore: true, gate: 0 });
+  const label = 'no more than 2 of group trio may be unavailable';
+  const shardsWords = `${label}, and a, b ended failed, held or unhealthy before`;
+  const until = '2026-11-22T00:00:00.000Z';
+  const frozen = { reason: `frozen until ${until} by ana because audit (freeze-00000001)`, nextAt: until };
+  const asked = (rows: Readonly<Record<string, Partial<ResourceRow>>>, more: Partial<RolloutView> = {}) => {
+    const given = scene({ specs: [broken('a'), broken('b'), one('c'), one('d'), spec('e')], inFlight: 0, more });
+    const all = given.rows.map((row) => ({ ...row, ...rows[row.resourceId] }));
+    return { ...given, rows: all, chosen: all.filter(({ resourceId }) => 'cde'.includes(resourceId)), resource: 'c' };
+  };
+  const [c, d] = [{ reason: shardsWords }, { reason: shardsWords }];
+
+  it('is told with who keeps it, why that one waits, and when it can go on; and once', async () => {
+    const given = asked({ a: frozen, c, d });
+    expect(await keptPlaces(given)).toEqual([
+      {
+        who: 'c and 1 more',
+        what: `${shardsWords}; a keeps its place: ${frozen.reason}`,
+        nextAt: until,
+        changes: 'a well at its target, which can go on then',
+      },
+    ]);
+    expect(await waitsForOthers(given)).toEqual([]);
+    expect(await resting(given)).toMatchObject([{ who: 'e', what: 'its turn in its wave has not come' }]);
+  });
+
+  it('is told where its shard has no words of it, of the first that can go on', async () => {
+    const given = asked({ a: { reason: 'waits for x' }, b: frozen });
+    expect(await keptPlaces(given)).toMatchObject([
+      { who: 'c and 1 more', what: `${shardsWords}; b keeps its place: ${frozen.reason}`, nextAt: until },
+    ]);
+    expect(await resting(given)).toMatchObject([{ who: 'e' }]);
+  });
+
+  it('is told with the expected start of one whose turn has not come', async () => {
+    const forecast = forecastOf([[spec('b'), '2026-11-21T11:20:00Z']]);
+    expect(await keptPlaces({ ...asked({}), forecast })).toMatchObject([
+      { what: `${shardsWords}; b keeps its place: its turn has not come`, nextAt: '2026-11-21T11:10:00Z' },
+    ]);
+  });
+
+  it('is told with the opening of its window', async () => {
+    const opens = '2026-11-21T22:00:00.000Z';
+    const saturday = recurrenceOf({ days: ['sat'], start: '22:00', duration: '4h', timezone: 'UTC' });
+    const windows: RolloutWindows = {
+      calendars: [{ windows: [{ name: 'saturday', recurrence: saturday }], blackouts: [] }],
+      gates: [{ calendar: 0, needsMs: 0 }],
+      since: '2026-11-21T10:00:00Z',
+      missedWindow: 'next',
+    };
+    const given = asked({});
+    const [told] = await keptPlaces({ ...given, input: { ...given.input, windows } });
+    expect(told?.nextAt).toBe(opens);
+    expect(told?.what).toContain(`; a keeps its place: waits for its window, which opens ${opens}: `);
+  });
+
+  it('is none for members that are in flight, before the wave begins, and for others', async () => {
+    const flying = { runId: 'run', phase: 'Await' as const };
+    const freeze = { id: 'freeze-00000001' } as Freeze;
+    expect(await keptPlaces(asked({ a: flying }))).toEqual([]);
+    expect(await keptPlaces(asked({ c: { freeze }, d: flying }))).toEqual([]);
+    expect(await keptPlaces(asked({}, { waves: [] }))).toEqual([]);
+    // Somebody else is the first cause.
+    expect(await waitsForOthers(asked({ c: { reason: 'waits for x' } }))).toMatchObject([{ who: 'c' }]);
+  });
 });
 
 describe("another rollout's lease", () => {
