@@ -1,8 +1,8 @@
 /** Trying again what did not go well in a rollout that has ended: a new one, linked to it. */
-import type { Client } from '@temporalio/client';
+import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
 import { Gates } from '../calendar/gate.js';
 import { readLedger } from '../temporal/ledger.js';
-import { mapAtOnce } from '../temporal/reads.js';
+import { inputOf, mapAtOnce } from '../temporal/reads.js';
 import type { RolloutWindows } from '../workflows/contracts/calendar.js';
 import { whyNoQuorum, whyUnsigned } from '../workflows/contracts/control.js';
 import { rolloutWorkflowId, upgradeWorkflowId } from '../workflows/contracts/ids.js';
@@ -55,8 +55,8 @@ export interface LeftOver {
  *
  * @returns with `upgrades`, how many it has: what is tried again, and what soaks with it
  * @throws UnknownRolloutError; NotTakenError when it is not signed, it or an upgrade of it still runs, nothing is left to try,
- *   what is tried waits for what is not, its group has no place for it, all of it is in quarantine, nothing would soak before it,
- *   no window opens for any of it, or nobody is left who may approve it
+ *   another retry that runs has any of it, what is tried waits for what is not, its group has no place for it, all of it is in
+ *   quarantine, nothing would soak before it, no window opens for any of it, or nobody is left who may approve it
  */
 export async function retry(
   client: Client,
@@ -98,6 +98,12 @@ export async function retry(
   const isWanted = ({ resource }: UpgradeSpec) => wanted.has(upgradeWorkflowId(resource));
   const soaksAnew = unsoaked(input.waves, view.waves, (at) => lists[at]?.some(isWanted) === true);
   const isTaken = (spec: UpgradeSpec, at: number) => isWanted(spec) || (soaksAnew.has(at) && isGood(outcomeOf(spec)));
+  const others = await retriesOf(client, rollout);
+  await checkOthers(
+    client,
+    others.running,
+    lists.flatMap((list, at) => list.filter((spec) => isTaken(spec, at))),
+  );
   for (const at of soaksAnew) checkSoak(input.waves[at]?.name, lists[at] ?? [], (spec) => isTaken(spec, at), outcomeOf);
   const taken = inGroups(
     lists.map((list, at) => list.filter((spec) => isTaken(spec, at))),
@@ -125,7 +131,7 @@ export async function retry(
   const before = goodIn(view.counts) - (upgrades - wanted.size);
   const started = await startRollout(client, {
     ...input,
-    rollout: await freeName(client, rollout),
+    rollout: others.free,
     startedBy: actor,
     waves,
     ...(input.minSuccess === undefined
@@ -177,9 +183,8 @@ async function inQuarantine(
     (known[workflowId]?.failures ?? 0) >= quarantineAfter ? [resourceId] : [],
   );
   if (ids.length < tried.length) return ids;
-  const shown = [...ids.slice(0, SHOWN), ...(ids.length > SHOWN ? ['…'] : [])].join(', ');
   throw new NotTakenError(
-    `all that is left to be tried again is in quarantine (${shown}): \`uplift quarantine release ${ids[0]}\` lets it be tried`,
+    `all that is left to be tried again is in quarantine (${shown(ids)}): \`uplift quarantine release ${ids[0]}\` lets it be tried`,
   );
 }
 
@@ -257,9 +262,8 @@ function checkEnded(view: RolloutView, rows: readonly ResourceRow[]): void {
   }
   const flying = rows.filter(isInFlight).map(({ resourceId }) => resourceId);
   if (flying.length === 0) return;
-  const shown = [...flying.slice(0, SHOWN), ...(flying.length > SHOWN ? ['…'] : [])].join(', ');
   throw new NotTakenError(
-    `rollout ${rollout} has ${count(flying.length, 'upgrade')} in flight still (${shown}): try again when all have ended ` +
+    `rollout ${rollout} has ${count(flying.length, 'upgrade')} in flight still (${shown(flying)}): try again when all have ended ` +
       `(\`uplift status ${rollout}\` shows them, \`uplift resolve\` ends one that is held)`,
   );
 }
@@ -326,11 +330,47 @@ function checkProviders(
   }
 }
 
-/** `spring-1a2b3c4d-retry-1`, or the next number that no rollout has. */
-async function freeName(client: Client, rollout: string): Promise<string> {
+/** A retry that has not ended. */
+interface Running {
+  readonly rollout: string;
+  readonly run: WorkflowExecutionDescription;
+}
+
+/**
+ * The retries of a rollout, or of what it tries again itself, that run now; and `spring-1a2b3c4d-retry-1`, or the next number
+ * that no rollout has.
+ */
+async function retriesOf(
+  client: Client,
+  rollout: string,
+): Promise<{ readonly running: readonly Running[]; readonly free: string }> {
   const root = rollout.replace(/-retry-\d+$/, '');
+  const running: Running[] = [];
   for (let number = 1; ; number += 1) {
     const name = `${root}-retry-${number}`;
-    if ((await describeRun(client, rolloutWorkflowId(name))) === null) return name;
+    const run = await describeRun(client, rolloutWorkflowId(name));
+    if (run === null) return { running, free: name };
+    if (run.closeTime == null) running.push({ rollout: name, run });
   }
+}
+
+/** @throws NotTakenError when one of these retries has any of these upgrades, whether or not that is over there */
+async function checkOthers(client: Client, retries: readonly Running[], taken: readonly UpgradeSpec[]): Promise<void> {
+  for (const { rollout, run } of retries) {
+    const { waves, startedBy } = await inputOf<RolloutInput>(client, run.workflowId, run.runId);
+    const lists = await mapAtOnce(waves, (wave) => upgradesOf(client, wave));
+    const there = new Set(lists.flat().map(({ resource }) => upgradeWorkflowId(resource)));
+    const ids = taken.flatMap(({ resource }) => (there.has(upgradeWorkflowId(resource)) ? [resource.id] : []));
+    if (ids.length === 0) continue;
+    throw new NotTakenError(
+      `${count(ids.length, 'upgrade')} of it (${shown(ids)}) ${ids.length === 1 ? 'is' : 'are'} tried again already by ` +
+        `${rollout}, which ${startedBy} started at ${run.startTime.toISOString()}: follow it by \`uplift watch ${rollout}\`, ` +
+        'and retry that once it has ended',
+    );
+  }
+}
+
+/** `g1, g2, g3, …` */
+function shown(ids: readonly string[]): string {
+  return [...ids.slice(0, SHOWN), ...(ids.length > SHOWN ? ['…'] : [])].join(', ');
 }

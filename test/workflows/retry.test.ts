@@ -662,3 +662,42 @@ it('what is in quarantine is named, and refused where nothing else is tried', as
     );
   });
 });
+
+it('what another retry has is not taken a second time while that one runs, and what it has not is', async () => {
+  let goOn: () => void = () => undefined;
+  const released = new Promise<void>((resolve) => {
+    goOn = resolve;
+  });
+  let isMended = false;
+  const steps = scriptedSteps({
+    precheck: async () => {
+      if (!isMended) return { verdict: 'refused', reason: 'no space' };
+      await released;
+      return {};
+    },
+  });
+  await withScriptedWorkers(env, steps, async () => {
+    await ended(await beginWaves('twice', [wave('one', spec('broken')), wave('two', spec('late'))]));
+    isMended = true;
+    const first = await retry(env.client, 'twice', ['failed'], ana);
+    const { startTime } = await env.client.workflow.getHandle(first.workflowId).describe();
+    const by = `by twice-retry-1, which ana started at ${startTime.toISOString()}: follow it by \`uplift watch twice-retry-1\``;
+    for (const which of [['failed'], ['failed', 'skipped']] as const) {
+      await expect(retry(env.client, 'twice', which, ben)).rejects.toThrow(
+        `1 upgrade of it (broken) is tried again already ${by}, and retry that once it has ended`,
+      );
+    }
+
+    const second = await retry(env.client, 'twice', ['skipped'], ben);
+    expect([second.rollout, second.upgrades]).toEqual(['twice-retry-2', 1]);
+    await expect(retry(env.client, 'twice', ['skipped'], ana)).rejects.toThrow(
+      '1 upgrade of it (late) is tried again already by twice-retry-2, which ben started at ',
+    );
+    goOn();
+    for (const { workflowId } of [first, second]) await ended(env.client.workflow.getHandle(workflowId));
+
+    // Nothing has it any more.
+    const third = await retry(env.client, 'twice', ['failed'], ana);
+    await ended(env.client.workflow.getHandle(third.workflowId));
+  });
+});
