@@ -240,6 +240,7 @@ export function rolloutInputOf(prepared: PreparedPlan, { startedBy, learned = {}
       concurrency,
       ...(Object.keys(limits).length === 0 ? {} : { limits }),
       ...(maxFailures === null ? {} : { maxFailures: maxFailures.count }),
+      ...(maxFailures?.share === undefined ? {} : { maxFailuresShare: maxFailures.share }),
       ...(approval === null ? {} : { approval }),
       ...(soak === null ? {} : { soak }),
       upgrades: targets.map((planned, index) => {

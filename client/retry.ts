@@ -1,12 +1,13 @@
 /** Trying again what did not go well in a rollout that has ended: a new one, linked to it. */
 import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
 import { Gates } from '../calendar/gate.js';
+import { type Resolved, resolveMax } from '../plan/budget.js';
 import { readLedger } from '../temporal/ledger.js';
 import { inputOf, mapAtOnce } from '../temporal/reads.js';
 import type { RolloutWindows } from '../workflows/contracts/calendar.js';
 import { whyNoQuorum, whyUnsigned } from '../workflows/contracts/control.js';
 import { rolloutWorkflowId, upgradeWorkflowId } from '../workflows/contracts/ids.js';
-import type { RolloutInput, WavePlan } from '../workflows/contracts/rollout.js';
+import type { FailureBudget, RolloutInput, WavePlan } from '../workflows/contracts/rollout.js';
 import type { SoakStatus } from '../workflows/contracts/soak.js';
 import { FAILED_OUTCOMES, type Outcome, type UpgradeSpec } from '../workflows/contracts/upgrade.js';
 import type { Signed } from './control.js';
@@ -66,6 +67,10 @@ export async function retry(
 ): Promise<
   StartedRollout & {
     readonly upgrades: number;
+    /** The parent's; of one that is a share of all upgrades, that share of its own. */
+    readonly budget: FailureBudget;
+    /** `5 % of 20 = 1, strict; of wave canary 10 % of 5 = 0` */
+    readonly budgetShown: string;
     readonly leftOver: readonly LeftOver[];
     /** Ids of those that it leaves out, since they are in quarantine. */
     readonly quarantined: readonly string[];
@@ -119,7 +124,8 @@ export async function retry(
   };
   const waves = input.waves
     .map(({ parts: _parts, ...wave }, at) => ({ ...wave, upgrades: (taken[at] ?? []).map(begins) }))
-    .filter(({ upgrades }) => upgrades.length > 0);
+    .filter(({ upgrades: some }) => some.length > 0)
+    .map((wave) => ({ ...wave, maxFailures: ownMax(wave)?.count }));
   const { startedBy: starter, schedule, retryOf } = input;
   const startedBy = [...new Set([starter, schedule?.triggeredBy ?? starter, ...(retryOf?.startedBy ?? [])])];
   checkApprovals([input, ...waves], actor, startedBy);
@@ -128,19 +134,33 @@ export async function retry(
   checkWindows(windows, taken.flat(), now.getTime());
   checkProviders(lists.flat(), (spec) => (isWanted(spec) ? 'wanted' : isGood(outcomeOf(spec)) ? 'good' : 'missed'));
   const upgrades = taken.flat().length;
+  const { count: max, shown } = resolveMax(input.budget.share ?? input.budget.max, upgrades);
+  const budget = { ...input.budget, max };
   const before = goodIn(view.counts) - (upgrades - wanted.size);
   const started = await startRollout(client, {
     ...input,
     rollout: others.free,
     startedBy: actor,
     waves,
+    budget,
     ...(input.minSuccess === undefined
       ? {}
       : { minSuccess: Math.min(Math.max(input.minSuccess - before, 1), upgrades) }),
     ...(windows === undefined ? {} : { windows }),
     retryOf: { rollout, runId: run.runId, reason, startedBy },
   });
-  return { ...started, upgrades, leftOver: [...leftOver.values()], quarantined };
+  const budgetShown = [`${shown}, ${budget.mode}`, ...waves.flatMap((wave) => ownShown(wave) ?? [])].join('; ');
+  return { ...started, upgrades, budget, budgetShown, leftOver: [...leftOver.values()], quarantined };
+}
+
+/** Of a wave that has a budget of its own; `null` where it has none. */
+function ownMax({ maxFailures, maxFailuresShare, upgrades = [] }: WavePlan): Resolved | null {
+  return maxFailures === undefined ? null : resolveMax(maxFailuresShare ?? maxFailures, upgrades.length);
+}
+
+function ownShown(wave: WavePlan): string | null {
+  const own = ownMax(wave);
+  return own === null ? null : `of wave ${wave.name} ${own.shown}`;
 }
 
 /**

@@ -8,18 +8,20 @@ import type { Source } from './source.js';
 export interface Resolved {
   readonly count: number;
   readonly shown: string;
+  /** Where it was given as one: `5%`. */
+  readonly share?: string;
 }
 
 export function resolveBudget(entry: BudgetEntry, total: number): { budget: FailureBudget; shown: string } {
   const mode = entry.mode ?? 'strict';
-  const { count, shown } = resolveMax(entry.max ?? 0, total);
+  const { count, shown, share: given } = resolveMax(entry.max ?? 0, total);
   const counts = entry.counts === undefined ? {} : { counts: [...new Set(entry.counts)] };
-  return { budget: { max: count, mode, ...counts }, shown };
+  return { budget: { max: count, ...(given === undefined ? {} : { share: given }), mode, ...counts }, shown };
 }
 
 /** Rounded down: a share tolerates no more than it says. */
 export function resolveMax(max: number | string, total: number): Resolved {
-  return typeof max === 'number' ? { count: max, shown: String(max) } : share(max, total);
+  return typeof max === 'number' ? { count: max, shown: String(max) } : { ...share(max, total), share: max };
 }
 
 /** Rounded up: a share asks for no less than it says. */

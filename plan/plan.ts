@@ -280,6 +280,8 @@ export function planOf(
     return { ...wave, entry: at, limits, maxFailures, approval, soak, effective, targets: members };
   });
   const planned = all.filter((wave) => wave.targets.length > 0);
+  // A share is the same plan as the number that it comes to: a retry, which has fewer targets, never tolerates more.
+  const { share: _share, ...numbers } = budget.budget;
   const content = {
     name: metadata.name,
     ...(begin.approval === null ? {} : { approval: jsonOf(begin.approval) }),
@@ -298,7 +300,7 @@ export function planOf(
         ...(after.length === 0 ? {} : { after: [...after] }),
       })),
     })),
-    budget: { ...budget.budget },
+    budget: { ...numbers },
     ...(minSuccess.resolved === null ? {} : { minSuccess: minSuccess.resolved.count }),
     ...(spec.quarantineAfter === undefined ? {} : { quarantineAfter: spec.quarantineAfter }),
     ...(spec.drift === undefined ? {} : { drift: { ...spec.drift } }),

@@ -209,7 +209,9 @@ function addRetry(program: Command): void {
               `note: ${id} is in quarantine and left out; \`uplift quarantine release ${id}\` lets it be tried again`,
             );
           }
-          say(`started: ${count(started.upgrades, 'resource')}; follow it by \`uplift watch ${started.rollout}\``);
+          const { upgrades, budgetShown } = started;
+          say(`failure budget: ${budgetShown}`);
+          say(`started: ${count(upgrades, 'resource')}; follow it by \`uplift watch ${started.rollout}\``);
         }
         return EXIT.done;
       });

@@ -140,7 +140,9 @@ it('retry starts what was skipped as a rollout of its own, linked to its parent'
     code: 1,
     stderr: `uplift: nothing of ${rollout} is left to be tried again\n`,
   });
-  const { code, stdout } = await uplift(['retry', rollout, '--only', 'skipped', '--reason', 'a test'], asBen);
+  const started = await uplift(['retry', rollout, '--only', 'skipped', '--reason', 'a test'], asBen);
+  const { code, stdout, stderr } = started;
+  expect(stderr).toMatch(/^failure budget: .*\nstarted: \d+ resources?; follow it by `uplift watch \S+`\n$/);
   expect({ code, stdout }).toEqual({ code: 0, stdout: `${rollout}-retry-1\n` });
   expect((await run('watch', `${rollout}-retry-1`)).code).toBe(0);
   const parent = await statusOf(rollout);

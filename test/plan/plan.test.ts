@@ -117,7 +117,7 @@ describe('a plan', () => {
 
   it('resolves a budget in percent against all targets', () => {
     const plan = kites(25, { failureBudget: { max: '5%', mode: 'loose' } });
-    expect(plan.budget).toEqual({ max: 1, mode: 'loose' });
+    expect(plan.budget).toEqual({ max: 1, share: '5%', mode: 'loose' });
     expect(plan.budgetShown).toBe('5 % of 25 = 1');
   });
 
@@ -312,6 +312,7 @@ describe('the digest', () => {
     ['block style', PLAN.replace('  failureBudget: { max: 1 }', '  failureBudget:\n    max: 1\n    mode: strict')],
     ['a default written out', PLAN.replace('targets: [left]', 'concurrency: 1, targets: [left]')],
     ['JSON instead of YAML', JSON.stringify(parseSource(PLAN, 'plan.yaml').data)],
+    ['a share instead of its number', PLAN.replace('max: 1', 'max: 34%')],
     ['an id instead of a name', PLAN.replaceAll('left', 'upper')],
   ])('does not depend on %s', (_, yaml) => {
     expect(yaml).not.toBe(PLAN);

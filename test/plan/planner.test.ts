@@ -91,10 +91,15 @@ function cloudError(errorClass: ErrorClass, message = `GET /kites: ${errorClass}
   });
 }
 
-function planFor(count: number, target: object = {}): RolloutPlan {
+function planFor(count: number, target: object = {}, more: object = {}): RolloutPlan {
   const ids = Array.from({ length: count }, (_, index) => `kite-${index + 1}`);
   const targets = [{ service: 'kite-v1', account: 'north', ids, version: '2.0', ...target }];
-  const document = { apiVersion: 'uplift/v1', kind: 'Rollout', metadata: { name: 'spring' }, spec: { targets } };
+  const document = {
+    apiVersion: 'uplift/v1',
+    kind: 'Rollout',
+    metadata: { name: 'spring' },
+    spec: { targets, ...more },
+  };
   return planOf(parseSource(stringify(document), 'plan.yaml'), { apis: FAKE_APIS, accounts: ACCOUNTS });
 }
 
@@ -325,6 +330,16 @@ describe('a plan', () => {
       accountLimits: { north: 20 },
       usual: { 'kite-v1': { p50: 1, p90: 1.5 } },
       timing: { scale: 1 },
+    });
+  });
+
+  it('tells its rollout which budgets are shares, beside the numbers', async () => {
+    const waves = [{ name: 'all', rest: true, failureBudget: { max: '34%' } }];
+    const plan = planFor(3, {}, { waves, failureBudget: { max: '67 %' } });
+    const prepared = await prepare(plan, new ScriptedCloud({}));
+    expect(toRolloutInput(prepared, { startedBy: 'me@here' })).toMatchObject({
+      budget: { max: 2, share: '67 %', mode: 'strict' },
+      waves: [{ maxFailures: 1, maxFailuresShare: '34%' }],
     });
   });
 });

@@ -701,3 +701,35 @@ it('what another retry has is not taken a second time while that one runs, and w
     await ended(env.client.workflow.getHandle(third.workflowId));
   });
 });
+
+it('a budget that is a share is that share of what is tried again, and a number stays one', async () => {
+  const steps = scriptedSteps({
+    precheck: ({ spec: { resource } }) =>
+      /-[ab]$/.test(resource.id) ? { verdict: 'refused', reason: 'no space' } : {},
+  });
+  await withScriptedWorkers(env, steps, async () => {
+    const triedAgain = async (id: string, budget: RolloutInput['budget'], own: Partial<WavePlan>) => {
+      const one = wave('one', spec(`${id}-a`), spec(`${id}-b`), spec(`${id}-c`));
+      await ended(await beginWaves(id, [{ ...one, ...own }, wave('two', spec(`${id}-d`))], { budget }));
+      const again = await retry(env.client, id, ['failed'], ana);
+      await ended(env.client.workflow.getHandle(again.workflowId));
+      const input = await inputOf<RolloutInput>(env.client, again.workflowId, again.runId);
+      expect([again.upgrades, again.budget]).toEqual([2, input.budget]);
+      return { shown: again.budgetShown, budget: input.budget, own: input.waves[0]?.maxFailures };
+    };
+    const ofWave = { maxFailures: 2, maxFailuresShare: '67%' };
+    const share = { max: 3, share: '75%', mode: 'loose' } as const;
+    expect(await triedAgain('share', share, ofWave)).toEqual({
+      shown: '75 % of 2 = 1, loose; of wave one 67 % of 2 = 1',
+      budget: { ...share, max: 1 },
+      own: 1,
+    });
+    const number = { max: 3, mode: 'strict' } as const;
+    expect(await triedAgain('number', number, { maxFailures: 2 })).toEqual({
+      shown: '3, strict; of wave one 2',
+      budget: number,
+      own: 2,
+    });
+    expect(await triedAgain('bare', number, {})).toEqual({ shown: '3, strict', budget: number, own: undefined });
+  });
+});

@@ -12,6 +12,8 @@ export const SHARD_SIZE = 400;
 /** How many failures are tolerated. The rollout stops when they exceed `max`; 0 stops at the first. */
 export interface FailureBudget {
   readonly max: number;
+  /** As the plan has it, where it gives a share of all upgrades: `5%`. A retry makes its own `max` of it. */
+  readonly share?: string;
   /** `strict`: never more in flight than could still be tolerated, so that failures never exceed `max` + 1. */
   readonly mode: 'strict' | 'loose';
   /** Failures of which steps are charged; all when left out. */
@@ -46,6 +48,8 @@ export interface WavePlan {
   readonly limits?: Limits;
   /** How many of this wave may fail, where it has a budget of its own. */
   readonly maxFailures?: number;
+  /** As `FailureBudget.share`, of the wave. */
+  readonly maxFailuresShare?: string;
   /** Whose approval it needs before it begins. */
   readonly approval?: Approval;
   /** Healthy time before the next wave begins, or the rollout ends. */
