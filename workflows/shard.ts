@@ -265,11 +265,7 @@ class ShardRun {
     } catch (error) {
       if (!isCancellation(error)) throw error;
       this.cancelled = true;
-      // Whose leases were just looked at.
-      for (const next of this.leases.unsettled) {
-        this.leases.settle(next);
-        this.queue.push(next);
-      }
+      this.takeBack();
       this.stopped = this.queue.length > 0;
     } finally {
       this.freezes.end();
@@ -427,7 +423,13 @@ class ShardRun {
   /** Others upgrade these just now. */
   private async judgeConflicts(): Promise<void> {
     if (this.leases.unsettled.length === 0) return;
-    for (const { next, verdict, reason } of await this.leases.judge()) {
+    const over = condition(() => this.whyOver() !== null).then(() => null);
+    const judged = await Promise.race([this.leases.judge(), over]);
+    if (judged === null) {
+      this.takeBack();
+      return;
+    }
+    for (const { next, verdict, reason } of judged) {
       const { spec } = next;
       this.leases.settle(next);
       if (verdict === 'again') this.queue.push(next);
@@ -441,6 +443,14 @@ class ShardRun {
     this.leases.watch();
     this.windows.watchAgain();
     this.show();
+  }
+
+  /** Those whose leases were just looked at: nothing follows from it any more. */
+  private takeBack(): void {
+    for (const next of this.leases.unsettled) {
+      this.leases.settle(next);
+      this.queue.push(next);
+    }
   }
 
   private async follow(
