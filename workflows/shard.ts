@@ -416,8 +416,10 @@ class ShardRun {
   /** A server that does not answer keeps nobody from ending the shard, or from leaving some out. */
   private async lookAhead(): Promise<void> {
     this.leases.lookAhead();
+    this.show();
     await condition(() => !this.leases.isLooking || this.whyOver() !== null || this.inVain().length > 0);
     this.leases.watch();
+    this.show();
   }
 
   /** Others upgrade these just now. */
@@ -646,6 +648,7 @@ class ShardRun {
           this.share.hold !== null
             ? `nothing, while it is on hold: ${this.share.hold}`
             : ((this.history.isFull ? NO_ROOM : null) ??
+              (this.leases.isLooking ? LOOKS : null) ??
               (frozen?.count === this.queue.length ? frozen.why : null) ??
               this.windows.whyShut(this.queue.map(({ spec }) => spec)) ??
               this.queue[0]?.spec.resource.id ??
