@@ -116,8 +116,8 @@ export async function retry(
     rowOf,
   );
   const leftOver = await leftOvers(client, tried, lists.flat());
-  const begins = ({ failedBefore: _failed, reachedBefore: _reached, ...spec }: UpgradeSpec): UpgradeSpec => {
-    const begun = { ...spec, ...standingOf(outcomeOf(spec)) };
+  const begins = (spec: UpgradeSpec): UpgradeSpec => {
+    const begun = withStanding(spec, outcomeOf(spec));
     const version = leftOver.get(upgradeWorkflowId(spec.resource))?.version;
     if (version === undefined || spec.planned === undefined) return begun;
     return { ...begun, plannedFrom: version, planned: { ...spec.planned, version } };
@@ -182,10 +182,11 @@ function unsoaked(
   return new Set(places);
 }
 
-/** What a retry knows of an upgrade by what its parent made of it. */
-function standingOf(outcome: Outcome | null): Pick<UpgradeSpec, 'failedBefore' | 'reachedBefore'> {
-  if (isFailed(outcome)) return { failedBefore: true };
-  return isGood(outcome) ? { reachedBefore: true } : {};
+/** What a retry knows of an upgrade: what its parent made of it, or knew of it already where it was not tried there. */
+function withStanding(spec: UpgradeSpec, outcome: Outcome | null): UpgradeSpec {
+  if (!isFailed(outcome) && !isGood(outcome)) return spec;
+  const { failedBefore: _failed, reachedBefore: _reached, ...rest } = spec;
+  return isFailed(outcome) ? { ...rest, failedBefore: true } : { ...rest, reachedBefore: true };
 }
 
 /**

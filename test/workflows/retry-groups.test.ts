@@ -159,6 +159,38 @@ it.each<[what: string, id: string, script: Now, during?: Parameters<typeof tried
   expect(specs.flat(2).map(({ unwellBefore = false }) => unwellBefore)).toEqual([true, false]);
 });
 
+it('nothing is sent to the other one of a pair whose unhealthy one was not tried in between', async () => {
+  const [a, b] = pairOf('untried');
+  let isFirst = true;
+  let isQuarantined = false;
+  const steps = scriptedSteps({
+    verify: () => ({ verdict: 'unhealthy', reason: 'down' }),
+    // As the real one: it reads the health of what has failed before.
+    precheck: ({ spec: { failedBefore } }) => {
+      if (isFirst) return {};
+      const failed = { verdict: 'refused', reason: 'down', unwell: true } as const;
+      return failedBefore === true ? failed : { verdict: 'already-at-target', version: '2' };
+    },
+    readQuarantine: async () => (isQuarantined ? failing(a) : {}),
+  });
+  await withScriptedWorkers(env, steps, async () => {
+    await ended(await begin('untried', [{ ...wave('one', a, b), concurrency: 1 }]));
+    isFirst = false;
+    isQuarantined = true;
+    const again = await retry(env.client, 'untried', ['failed', 'skipped'], ana);
+    await ended(env.client.workflow.getHandle(again.workflowId));
+    isQuarantined = false;
+    const third = await retry(env.client, again.rollout, ['skipped'], ana);
+    await ended(env.client.workflow.getHandle(third.workflowId));
+    const rows = await rolloutRows(env.client, third.rollout);
+    expect(rows.map(({ resourceId, outcome }) => [resourceId, outcome])).toEqual([
+      ['untried-a', 'Refused'],
+      ['untried-b', 'Skipped'],
+    ]);
+    expect(submitsIn(steps.called)).toEqual(['submit untried-a']);
+  });
+});
+
 it('a freeze of the unhealthy one of a pair holds the other one up too, and both go on after it', async () => {
   const free = spec('frozen-free');
   const went = latch();

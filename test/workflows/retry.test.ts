@@ -620,6 +620,17 @@ it('what failed is known to have, so that it is done at its target only when it 
   });
 });
 
+it('what is known of one that was not tried is known to the next retry as well', async () => {
+  const failed = { ...spec('failed-once'), failedBefore: true as const };
+  const reached = { ...spec('reached-once'), reachedBefore: true as const };
+  const handle = await beginWaves('untried', [wave('one', failed, reached)]);
+  await handle.terminate();
+  const { workflowId, runId } = await retry(env.client, 'untried', ['skipped'], ana);
+  await env.client.workflow.getHandle(workflowId).terminate();
+  const { waves } = await inputOf<RolloutInput>(env.client, workflowId, runId);
+  expect(await Promise.all(waves.map((one) => upgradesOf(env.client, one)))).toEqual([[failed, reached]]);
+});
+
 it('what no window opens for any more is not tried again', async () => {
   const passed = '2026-01-03T22:00:00.000Z';
   const always = { windows: [], blackouts: [] };

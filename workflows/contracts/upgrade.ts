@@ -44,15 +44,15 @@ export interface UpgradeSpec {
   readonly queue?: string;
   /** All tags that it had when it was planned, for freezes by tag. */
   readonly tags?: Readonly<Record<string, string>>;
-  /** It failed in the rollout that this one tries again: at its target it is done only when it is healthy as well. */
+  /** It failed when it was tried last, in what this rollout tries again: at its target it is done only when it is healthy too. */
   readonly failedBefore?: true;
+  /** It reached its target then, and is here to soak: above its target it is done too. */
+  readonly reachedBefore?: true;
   /**
    * A member of groups that served nobody when the rollout ended that this one tries again: until it has reached its target
    * its places are taken, also while it waits.
    */
   readonly unwellBefore?: true;
-  /** It reached its target in the rollout that this one tries again, and is here to soak: above its target it is done too. */
-  readonly reachedBefore?: true;
   /** What follows when it is not so any more, where that is not the default. */
   readonly drift?: Readonly<Partial<Record<DriftField, DriftRule>>>;
 }
