@@ -87,7 +87,7 @@ export async function upgrade(input: UpgradeInput): Promise<UpgradeResult> {
     if (!run.mayGoOn(checked)) return run.end();
 
     const submitted = await run.submit(checked);
-    if (run.otherEndedMeanwhile(checked, submitted) || run.mayCheckAnew(submitted)) continue;
+    if (run.otherEndedMeanwhile(checked, submitted) || run.mayCheckAnew(checked, submitted)) continue;
     if (submitted.operation === null) return run.end();
 
     const verified = await run.follow(submitted.operation);
@@ -320,9 +320,12 @@ class UpgradeRun {
     return this.mayFollowOthers(submitted.version);
   }
 
-  /** Before anything of its own was sent the version became another one, and the plan's rule for that is the precheck's. */
-  mayCheckAnew({ anew }: SubmitResult): boolean {
-    if (anew !== true || this.calls.length > 0 || this.resolution.isGiven) return false;
+  /**
+   * Before anything of its own was sent the version became another one, and the plan's rule for that is the precheck's; not
+   * where somebody else's upgrade was seen to lead there: what follows that is `otherEndedMeanwhile`'s.
+   */
+  mayCheckAnew({ verdict }: PrecheckResult, { anew }: SubmitResult): boolean {
+    if (anew !== true || verdict === 'upgrading' || this.calls.length > 0 || this.resolution.isGiven) return false;
     if (this.checkedAnew >= MOST_CHECKED_ANEW) return false;
     this.checkedAnew += 1;
     this.settle('NotStarted', 'stopped before anything was sent');

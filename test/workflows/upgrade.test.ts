@@ -317,6 +317,19 @@ describe('upgrade', () => {
     expect(result).toMatchObject({ outcome: 'Succeeded', fromVersion: '1.5' });
   });
 
+  it('is refused where the other one ended elsewhere before its first look, and the plan does not say wait', async () => {
+    const { result, called } = await run({
+      precheck: (_input, call) => (call === 1 ? { verdict: 'upgrading' } : { version: '1.5' }),
+      // As of a plan that lets another version pass.
+      submit: (_input, call) =>
+        call === 1
+          ? { verdict: 'drifted', operation: null, version: '1.5', reason: '1 then, 1.5 now', anew: true }
+          : {},
+    });
+    expect(called).toEqual(['precheck', 'submit']);
+    expect(result).toMatchObject({ outcome: 'Refused', reason: '1 then, 1.5 now' });
+  });
+
   describe('of another version right before its send', () => {
     const drifted: Partial<SubmitResult> = { verdict: 'drifted', operation: null, version: '1.5', reason: '1 then' };
     const call = { at: '2026-11-21T10:00:00.000Z', method: 'POST', path: '/', answer: 'throttled' as const };
