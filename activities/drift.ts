@@ -1,5 +1,12 @@
 /** What a resource was when it was planned, against what it is now: pure. */
-import type { DriftField, DriftRule, Finding, Snapshot, UpgradeSpec } from '../workflows/contracts/upgrade.js';
+import {
+  AS_PLANNED,
+  type DriftField,
+  type DriftRule,
+  type Finding,
+  type Snapshot,
+  type UpgradeSpec,
+} from '../workflows/contracts/upgrade.js';
 import type { ResourceState } from './clouds/port.js';
 
 /** How every step says it. */
@@ -56,5 +63,5 @@ export function driftFrom(
 
 /** A difference that the plan lets pass, for people to see. */
 export function driftFinding({ shown: message }: Drift): Finding {
-  return { check: 'asPlanned', status: 'success', problems: [{ type: 'drift', code: 'Proceed', message }] };
+  return { check: AS_PLANNED, status: 'success', problems: [{ type: 'drift', code: 'Proceed', message }] };
 }

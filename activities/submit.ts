@@ -99,8 +99,8 @@ class SubmitAttempt {
   /** As the last look read them. */
   private version: string | null = null;
   private tags: Readonly<Record<string, string>> = {};
-  /** By the last look that let it send: what it sends is for a resource that differs so. */
-  private findings: readonly Finding[] = [];
+  /** By the last look that let it send, none or some: what it sends is for a resource that differs so. `null` before it. */
+  private findings: readonly Finding[] | null = null;
 
   constructor(deps: StepDeps, api: CloudApi, target: unknown, input: SubmitInput) {
     this.deps = deps;
@@ -434,7 +434,7 @@ class SubmitAttempt {
       operation: null,
       version: this.version,
       calls: this.calls,
-      ...(this.findings.length === 0 ? {} : { findings: this.findings }),
+      ...(this.findings === null ? {} : { findings: this.findings }),
       retryInMs: 0,
       submission: this.input.submission,
       unresolvedSince: verdict === 'unknown' ? (this.unresolvedSince ?? iso(this.beganAt)) : null,

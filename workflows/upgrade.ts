@@ -24,6 +24,7 @@ import type {
   VerifyResult,
 } from './contracts/steps.js';
 import {
+  AS_PLANNED,
   FAILED_OUTCOMES,
   type Finding,
   type Operation,
@@ -228,7 +229,7 @@ class UpgradeRun {
     for (let look = 0; ; look += 1) {
       const submitted = await this.submitOnce(next);
       this.calls.push(...submitted.calls);
-      this.findings = latest(this.findings, submitted.findings ?? []);
+      if (submitted.findings !== undefined) this.findings = withDrift(this.findings, submitted.findings);
       this.submission = submitted.submission;
       this.unwell = submitted.unwell === true;
       next = { ...next, submission: submitted.submission, unresolvedSince: submitted.unresolvedSince };
@@ -552,9 +553,9 @@ class UpgradeRun {
   }
 }
 
-/** Each check once, as it was seen last. */
-function latest(before: readonly Finding[], now: readonly Finding[]): readonly Finding[] {
-  return [...before.filter(({ check }) => now.every((finding) => finding.check !== check)), ...now];
+/** What differs from the plan as it was seen last, which may be nothing any more. */
+function withDrift(checked: readonly Finding[], drift: readonly Finding[]): readonly Finding[] {
+  return [...checked.filter(({ check }) => check !== AS_PLANNED), ...drift];
 }
 
 /** What people filter by. */

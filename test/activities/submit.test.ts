@@ -279,6 +279,14 @@ describe.each(['ges', 'cse', 'dcs', 'elasticsearch'])('submit to %s', (family) =
     expect(accepted()).toBe(size === 'proceed' ? 1 : 0);
   });
 
+  it('tells that nothing differs from the plan right before its send', async () => {
+    const spec = await resource(family);
+    const reader = await clouds.deps.sessions.reader(apiOf(spec), spec.resource.account);
+    const planned = snapshotOf(await apiOf(spec).describe(reader, spec.resource.id), []);
+    const result = await attempt({ ...(await inputFor(spec)), spec: { ...spec, planned } });
+    expect(result).toMatchObject({ verdict: 'submitted', findings: [] });
+  });
+
   it.each(['fail', 'hold', 'proceed'] as const)('of another version than the precheck read: %s', async (version) => {
     const spec = await resource(family);
     const input = await inputFor(spec);

@@ -183,6 +183,7 @@ describe('upgrade', () => {
     };
     expect(await found([provider], { findings: [now] })).toEqual([provider, now]);
     expect(await found([before, provider], { findings: [now] })).toEqual([provider, now]);
+    expect(await found([before, provider], { findings: [] })).toEqual([provider]);
     // The first one lost its answer, and the second found what it sent.
     const lost: Partial<SubmitResult> = { verdict: 'unknown', operation: null, findings: [now] };
     expect(await found([before], lost)).toEqual([now]);

@@ -113,6 +113,9 @@ export interface Resolution {
   readonly reason: string;
 }
 
+/** The check by which a finding tells what differs from the plan. */
+export const AS_PLANNED = 'asPlanned';
+
 /** One check of a precheck or dry run, with what it found. */
 export interface Finding {
   readonly check: string;
