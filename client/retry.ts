@@ -9,7 +9,7 @@ import { whyNoQuorum, whyUnsigned } from '../workflows/contracts/control.js';
 import { rolloutWorkflowId, upgradeWorkflowId } from '../workflows/contracts/ids.js';
 import type { FailureBudget, RolloutInput, WavePlan } from '../workflows/contracts/rollout.js';
 import type { SoakStatus } from '../workflows/contracts/soak.js';
-import { FAILED_OUTCOMES, type Outcome, type UpgradeSpec } from '../workflows/contracts/upgrade.js';
+import { FAILED_OUTCOMES, type Outcome, type UpgradeInput, type UpgradeSpec } from '../workflows/contracts/upgrade.js';
 import type { Signed } from './control.js';
 import { upgradesOf } from './inventory.js';
 import { startRollout, type StartedRollout } from './rollouts.js';
@@ -110,7 +110,8 @@ export async function retry(
     lists.flatMap((list, at) => list.filter((spec) => isTaken(spec, at))),
   );
   for (const at of soaksAnew) checkSoak(input.waves[at]?.name, lists[at] ?? [], (spec) => isTaken(spec, at), outcomeOf);
-  const taken = inGroups(
+  const taken = await inGroups(
+    client,
     lists.map((list, at) => list.filter((spec) => isTaken(spec, at))),
     lists.flat(),
     rowOf,
@@ -231,26 +232,29 @@ async function leftOvers(
 
 /**
  * Members of a group that ended failed, held or unhealthy serve nobody, so their places stay taken: those of them that are tried
- * again come first in their waves and keep their places until they are well, and all others have the places that are left.
+ * again come first in their waves and keep their places until they are well, and all others have the places that are left. What
+ * another rollout has found well since keeps none.
  *
  * @param waves what is tried again, by wave
  * @param all what the rollout had
  * @throws NotTakenError when a member would have no place
  */
-function inGroups(
+async function inGroups(
+  client: Client,
   waves: readonly (readonly UpgradeSpec[])[],
   all: readonly UpgradeSpec[],
   rowOf: (spec: UpgradeSpec) => ResourceRow | undefined,
-): UpgradeSpec[][] {
+): Promise<UpgradeSpec[][]> {
   const outcomeOf = (spec: UpgradeSpec) => rowOf(spec)?.outcome ?? null;
   const isUnwell = (spec: UpgradeSpec) => {
     const outcome = outcomeOf(spec);
     return rowOf(spec)?.unwell === true || UNWELL.includes(outcome) || (spec.unwellBefore === true && !isGood(outcome));
   };
   const unwell = all.filter(isUnwell);
+  const wellSince = await foundWellSince(client, unwell);
   return waves.map((specs, at) => {
     const mended = new Set(waves.slice(0, at + 1).flat());
-    const keepPlaces = unwell.filter((spec) => !mended.has(spec));
+    const keepPlaces = unwell.filter((spec) => !mended.has(spec) && !wellSince.has(spec));
     const placed = specs.map((spec) => {
       const { unwellBefore: _unwell, ...rest } = spec;
       const groups = Object.entries(spec.groups ?? {}).map(([name, max]) => {
@@ -273,6 +277,20 @@ function inGroups(
     const isFirst = (spec: UpgradeSpec) => spec.unwellBefore === true;
     return [...placed.filter(isFirst), ...placed.filter((spec) => !isFirst(spec))];
   });
+}
+
+/** Those members of groups whose latest upgrade has ended good, and has looked at their health for it. */
+async function foundWellSince(client: Client, unwell: readonly UpgradeSpec[]): Promise<ReadonlySet<UpgradeSpec>> {
+  const members = unwell.filter(({ groups }) => groups !== undefined);
+  const looks = await mapAtOnce(members, async (spec) => {
+    const run = await describeRun(client, upgradeWorkflowId(spec.resource));
+    const outcome = run === null ? null : ((await resultOfRow(client, run))?.outcome ?? null);
+    if (run === null || !isGood(outcome)) return [];
+    if (outcome !== 'AlreadyAtTarget') return [spec];
+    const latest = await inputOf<UpgradeInput>(client, run.workflowId, run.runId);
+    return latest.spec.failedBefore === true ? [spec] : [];
+  });
+  return new Set(looks.flat());
 }
 
 /** @throws NotTakenError while it runs, or anything of it does: what was sent outlasts a rollout that was terminated */

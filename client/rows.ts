@@ -142,7 +142,10 @@ export async function rolloutReport(client: Client, rollout: string): Promise<Ro
 }
 
 /** The whole result of an upgrade that has ended; `null` where there is none to read. */
-export async function resultOfRow(client: Client, row: ResourceRow): Promise<UpgradeResult | null> {
+export async function resultOfRow(
+  client: Client,
+  row: Pick<ResourceRow, 'workflowId' | 'runId'>,
+): Promise<UpgradeResult | null> {
   return resultOf(client, await followedRun(client, row));
 }
 

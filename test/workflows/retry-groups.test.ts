@@ -191,6 +191,35 @@ it('nothing is sent to the other one of a pair whose unhealthy one was not tried
   });
 });
 
+it.each(['one', 'two'])('a member that was mended since keeps no place, in wave %s', async (waveOfA) => {
+  const id = `mended-${waveOfA}`;
+  const [a, b] = pairOf(id);
+  let atTarget = false;
+  const steps = scriptedSteps({
+    verify: ({ spec: { resource } }) => (resource.id === a.resource.id ? { verdict: 'unhealthy', reason: 'down' } : {}),
+    precheck: () => (atTarget ? { verdict: 'already-at-target', version: '2' } : {}),
+    readQuarantine: async () => (atTarget ? {} : failing(b)),
+  });
+  const refusal = `${id}-b is in group ${id}, of which no more than 1 may be unavailable, and ${id}-a ended Failed: retry that first`;
+  await withScriptedWorkers(env, steps, async () => {
+    const first = await begin(id, waveOfA === 'one' ? [wave('one', a, b)] : [wave('one', b), wave('two', a)]);
+    await ended(first);
+    await expect(retry(env.client, id, ['skipped'], ana)).rejects.toThrow(refusal);
+
+    // Who finds it at its target, and does not know that it was down, has not looked at its health.
+    atTarget = true;
+    await ended(await begin(`${id}-anew`, [wave('one', a)]));
+    await expect(retry(env.client, id, ['skipped'], ana)).rejects.toThrow(refusal);
+
+    const mended = await retry(env.client, id, ['failed'], ana);
+    await ended(env.client.workflow.getHandle(mended.workflowId));
+    const again = await retry(env.client, id, ['skipped'], ana);
+    await ended(env.client.workflow.getHandle(again.workflowId));
+    const rows = await rolloutRows(env.client, again.rollout);
+    expect(rows.map(({ resourceId, outcome }) => [resourceId, outcome])).toEqual([[`${id}-b`, 'AlreadyAtTarget']]);
+  });
+});
+
 it('a freeze of the unhealthy one of a pair holds the other one up too, and both go on after it', async () => {
   const free = spec('frozen-free');
   const went = latch();
