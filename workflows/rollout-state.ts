@@ -232,11 +232,14 @@ export class RolloutState {
   }
 }
 
-/** Whether people left out all of a wave, before it began or while it ran and none of it had started. */
+/**
+ * Whether people left out all of a wave, before it began or while it ran and none of it had started; not what was skipped for
+ * other reasons beside some that they named.
+ */
 export function isLeftOut({ plan, state, counts, skipRest, skips }: WaveState): boolean {
-  return (
-    state === 'Skipped' || ((skipRest !== null || skips.length > 0) && countOf(counts, ['Skipped']) === sizeOf(plan))
-  );
+  const size = sizeOf(plan);
+  const named = new Set(skips.map(({ workflowId }) => workflowId));
+  return state === 'Skipped' || ((skipRest !== null || named.size >= size) && countOf(counts, ['Skipped']) === size);
 }
 
 /** What all of a wave waits for, as its shards' last words have it; `null` while any of it is under way or may start. */

@@ -40,6 +40,7 @@ interface Plan {
   readonly waves: readonly (readonly UpgradeSpec[])[];
   readonly concurrency?: number;
   readonly shardSize?: number;
+  readonly quarantineAfter?: number;
   readonly budget?: RolloutInput['budget'];
   /** Of each wave. */
   readonly maxFailures?: number;
@@ -85,6 +86,7 @@ async function run(
         budget: plan.budget ?? { max: 9, mode: 'loose' },
         accountLimits: plan.accountLimits ?? {},
         timing: { scale: 1 },
+        ...(plan.quarantineAfter === undefined ? {} : { quarantineAfter: plan.quarantineAfter }),
       },
       plan.shardSize,
     );
@@ -464,6 +466,32 @@ describe('skip of a running wave', () => {
       expect(result.reason).toBe('stopped: 0 of 2 at target, 0 failed, 2 skipped; every wave was skipped');
     },
   );
+
+  it('of one, twice, is not told as the end of all where another was skipped since it keeps failing', async () => {
+    const [one, two] = specs(2) as [UpgradeSpec, UpgradeSpec];
+    const until2099 = { scope: [{}], except: [], until: '2099-01-01T00:00:00.000Z', reason: 'audit', owner: 'ben' };
+    const frozen = { ...until2099, id: 'freeze-all', since: '2026-11-20T12:00:00.000Z' };
+    const last = { rollout: 'earlier', reason: 'down', at: frozen.since };
+    const failing = { [upgradeWorkflowId(two.resource)]: { failures: 1, since: frozen.since, last } };
+    const ended = gate();
+    const { result } = await run(
+      { waves: [[one, two]], quarantineAfter: 1 },
+      {
+        readQuarantine: async () => failing,
+        readFreezes: async () => [frozen],
+        freezesEnded: () => ended.opened.then(() => []),
+      },
+      async (handle) => {
+        await until(async () => (await statusOf(handle)).reason.includes('frozen'));
+        const again = skip(handle, { wave: 1, upgrade: orderOf(one) });
+        await Promise.all([skip(handle, { wave: 1, upgrade: orderOf(one) }), again]);
+        await handle.result().catch(() => undefined);
+        ended.open();
+      },
+    );
+    expect(result).toMatchObject({ outcome: 'Failed', counts: { Skipped: 2 } });
+    expect(result.reason).toBe('0 of 2 at target, 0 failed, 2 skipped');
+  });
 
   it('is refused once nothing more of the rollout begins', async () => {
     const operations = heldOperations();
