@@ -249,9 +249,8 @@ class RolloutRun {
     const { state } = this;
     const wave = state.waves[progress.wave - 1];
     if (wave?.state !== 'Running') return;
-    const known = wave.shards.get(progress.shard)?.counts ?? {};
-    // Words of one moment may come the other way round; what has ended only grows.
-    if (countOf(progress.counts) < countOf(known) && patched('latest-progress')) return;
+    const known = wave.shards.get(progress.shard);
+    if (known !== undefined && isOlder(progress, known) && patched('latest-progress')) return;
     wave.shards.set(progress.shard, progress);
     wave.counts = [...wave.shards.values()].reduce<Counts>((sum, { counts }) => addCounts(sum, counts), {});
     wave.failures = [...wave.shards.values()].reduce(
@@ -312,6 +311,12 @@ class RolloutRun {
   private show(): void {
     setCurrentDetails(detailsOf(this.state));
   }
+}
+
+/** Words of one moment may come the other way round. Of those that are not numbered, what has ended only grows. */
+function isOlder(word: ShardProgress, known: ShardProgress): boolean {
+  if (word.number !== undefined && known.number !== undefined) return word.number < known.number;
+  return countOf(word.counts) < countOf(known.counts);
 }
 
 /** A failed rollout fails its workflow: red, with its reason, in the UI. */

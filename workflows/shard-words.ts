@@ -30,7 +30,7 @@ const SELDOM_MS = 24 * 3_600_000;
 const MOST_EDGES = 80;
 
 /** What the shard has to tell at the moment of its word. */
-type Told = () => Omit<ShardProgress, 'wave' | 'shard'>;
+type Told = () => Omit<ShardProgress, 'wave' | 'shard' | 'number'>;
 
 export class ShardWords {
   private readonly input: Pick<ShardInput, 'rollout' | 'rolloutRun' | 'index' | 'shard' | 'tells' | 'timing'>;
@@ -38,6 +38,8 @@ export class ShardWords {
   private speaking = false;
   /** Words to the wave and the rollout that are under way. */
   private underWay = 0;
+  /** Words to the rollout so far, in all runs. */
+  private words: number;
   private isGathering = false;
   private hasMore: boolean;
   /** Instants at which a word goes out. */
@@ -53,6 +55,7 @@ export class ShardWords {
     this.input = input;
     this.next = next;
     const { told } = input.carried ?? {};
+    this.words = told?.words ?? 0;
     this.edgesBefore = told?.edges ?? 0;
     this.toldWindows = told?.windows ?? '';
     this.editions = told?.editions ?? 0;
@@ -67,9 +70,9 @@ export class ShardWords {
 
   /** For the next run, which tells of the edges that are still to come. */
   get carried(): ShardTold {
-    const { editions, latestEditionAt, hasMore } = this;
+    const { words, editions, latestEditionAt, hasMore } = this;
     const past = [...this.edges].filter((at) => at <= Date.now()).length;
-    return { edges: this.edgesBefore + past, windows: this.toldWindows, editions, latestEditionAt, hasMore };
+    return { words, edges: this.edgesBefore + past, windows: this.toldWindows, editions, latestEditionAt, hasMore };
   }
 
   /** Tells soon what an earlier run was yet to tell, and the wave, once, that this is not the first run any more. */
@@ -174,9 +177,11 @@ export class ShardWords {
   private async tellRollout(progress: Told): Promise<void> {
     const { rollout, rolloutRun, index: wave, shard } = this.input;
     this.underWay += 1;
+    this.words += 1;
+    const number = this.words;
     try {
       const handle = getExternalWorkflowHandle(rolloutWorkflowId(rollout), rolloutRun);
-      await handle.signal(shardProgressSignal, { wave, shard, ...progress() });
+      await handle.signal(shardProgressSignal, { wave, shard, number, ...progress() });
     } catch (error) {
       // A rollout that is gone needs no progress; the upgrades go on.
       if (isCancellation(error)) throw error;

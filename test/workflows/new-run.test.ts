@@ -1,6 +1,7 @@
 /** A shard whose history has become long goes on in a new run, on a real server: nobody that talks to it need know. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { inventorySteps, keepInventory } from '../../activities/inventory.js';
+import { decoded } from '../../client/server-reads.js';
 import type { GateState } from '../../workflows/contracts/calendar.js';
 import type { SkipOrder } from '../../workflows/contracts/control.js';
 import {
@@ -14,6 +15,7 @@ import { QUEUES } from '../../workflows/contracts/queues.js';
 import {
   SHARD_SIZE,
   type RolloutResult,
+  type ShardProgress,
   type ShardResult,
   type ShardStatus,
 } from '../../workflows/contracts/rollout.js';
@@ -171,6 +173,12 @@ it('tells its new run all that it is told, also at that very moment', async () =
     expect(ends.filter(({ outcome }) => outcome === 'Skipped').map(({ workflowId }) => workflowId)).toEqual(
       upgrades.slice(0, skipped),
     );
+    const { events } = await env.client.workflow.getHandle(rolloutWorkflowId(shut.id)).fetchHistory();
+    const told = (events ?? []).flatMap(({ workflowExecutionSignaledEventAttributes: signal }) =>
+      signal?.signalName === MESSAGES.shardProgress ? [decoded(env.client, signal.input?.payloads)] : [],
+    );
+    const numbers = ((await Promise.all(told)) as ShardProgress[]).map((word) => word.number ?? 0);
+    expect(numbers.toSorted((one, other) => one - other)).toEqual(numbers.map((_, at) => at + 1));
   });
 });
 

@@ -159,6 +159,19 @@ describe('rollout', () => {
     expect(status.waves[0]?.counts).toEqual({ Succeeded: 1 });
   });
 
+  it('stays with its latest word also where nothing more had ended by then', async () => {
+    const { script, followed, release } = heldOperations();
+    await run({ waves: [{ ids: ids('numbered', 1), concurrency: 1 }] }, script, async (handle) => {
+      await followed;
+      const word = { wave: 1, shard: 2, inFlight: 1, failure: null, counts: { Succeeded: 1 } };
+      await handle.signal(MESSAGES.shardProgress, { ...word, number: 12, failures: 1 });
+      await handle.signal(MESSAGES.shardProgress, { ...word, number: 11, failures: 0 });
+      const told = await handle.query<RolloutStatus>(MESSAGES.rolloutStatus);
+      release();
+      expect(told.waves[0]?.failures).toBe(1);
+    });
+  });
+
   it('keeps a strict budget: one at a time with 0, and stops at the first failure', async () => {
     const { result, status, peak } = await run(
       {

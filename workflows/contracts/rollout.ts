@@ -201,6 +201,8 @@ export interface ShardTalk {
 }
 
 export interface ShardTold {
+  /** Words to the rollout; left out by a run of an older release. */
+  readonly words?: number;
   /** Words at the edges of windows. */
   readonly edges: number;
   /** News of the windows: the latest, how many, and when, in epoch milliseconds. */
@@ -358,6 +360,8 @@ export interface WaveStatus {
 export interface ShardProgress {
   readonly wave: number;
   readonly shard: number;
+  /** 1, 2, 3, … for each shard, in all of its runs; shards of older releases do not count. */
+  readonly number?: number;
   readonly inFlight: number;
   readonly counts: Counts;
   /** As `ShardResult.failures`, so far. */
