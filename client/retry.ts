@@ -118,7 +118,7 @@ export async function retry(
   );
   const leftOver = await leftOvers(client, tried, lists.flat());
   const begins = (spec: UpgradeSpec): UpgradeSpec => {
-    const begun = withStanding(spec, outcomeOf(spec));
+    const begun = withStanding(spec, rowOf(spec));
     const version = leftOver.get(upgradeWorkflowId(spec.resource))?.version;
     if (version === undefined || spec.planned === undefined) return begun;
     return { ...begun, plannedFrom: version, planned: { ...spec.planned, version } };
@@ -184,10 +184,11 @@ function unsoaked(
 }
 
 /** What a retry knows of an upgrade: what its parent made of it, or knew of it already where it was not tried there. */
-function withStanding(spec: UpgradeSpec, outcome: Outcome | null): UpgradeSpec {
-  if (!isFailed(outcome) && !isGood(outcome)) return spec;
+function withStanding(spec: UpgradeSpec, row: ResourceRow | undefined): UpgradeSpec {
+  const outcome = row?.outcome ?? null;
   const { failedBefore: _failed, reachedBefore: _reached, ...rest } = spec;
-  return isFailed(outcome) ? { ...rest, failedBefore: true } : { ...rest, reachedBefore: true };
+  if (isGood(outcome)) return { ...rest, reachedBefore: true };
+  return isFailed(outcome) || row?.unwell === true ? { ...rest, failedBefore: true } : spec;
 }
 
 /**

@@ -631,6 +631,23 @@ it('what is known of one that was not tried is known to the next retry as well',
   expect(await Promise.all(waves.map((one) => upgradesOf(env.client, one)))).toEqual([[failed, reached]]);
 });
 
+it('what was unhealthy when it was stopped is known to have been', async () => {
+  const steps = scriptedSteps({ precheck: () => ({ verdict: 'busy', reason: 'down', unwell: true }) });
+  await withScriptedWorkers(env, steps, async () => {
+    const handle = await beginWaves('stopped-unwell', [wave('one', spec('down'))]);
+    const phases = async () => (await rolloutRows(env.client, 'stopped-unwell')).map(({ phase }) => phase);
+    await expect.poll(phases, { timeout: 60_000 }).toEqual(['Waiting']);
+    await control(env.client, 'stopped-unwell', { ...ana, act: 'stop' });
+    await ended(handle);
+    expect(await rolloutRows(env.client, 'stopped-unwell')).toMatchObject([{ outcome: 'NotStarted', unwell: true }]);
+    const { workflowId, runId } = await retry(env.client, 'stopped-unwell', ['skipped'], ana);
+    await env.client.workflow.getHandle(workflowId).terminate();
+    const { waves } = await inputOf<RolloutInput>(env.client, workflowId, runId);
+    const specs = await Promise.all(waves.map((one) => upgradesOf(env.client, one)));
+    expect(specs.flat()).toMatchObject([{ failedBefore: true }]);
+  });
+});
+
 it('what no window opens for any more is not tried again', async () => {
   const passed = '2026-01-03T22:00:00.000Z';
   const always = { windows: [], blackouts: [] };
