@@ -44,7 +44,10 @@ export interface UpgradeSpec {
   readonly queue?: string;
   /** All tags that it had when it was planned, for freezes by tag. */
   readonly tags?: Readonly<Record<string, string>>;
-  /** It failed, or was unhealthy, when it was tried last in what this rollout tries again: at its target it is done only when it is healthy too. */
+  /**
+   * It failed, or was unhealthy, when it was tried last in what this rollout tries again: at its target it is done only when it
+   * is healthy too.
+   */
   readonly failedBefore?: true;
   /** It reached its target then, and is here to soak: above its target it is done too. */
   readonly reachedBefore?: true;
