@@ -35,6 +35,7 @@ export class ShardLeases<T extends Leased> {
   private watches = false;
   private latestLookAt = -Infinity;
   private isAhead = false;
+  private isJudging = false;
   /** ISO 8601: when it is looked who holds them; `null` while nobody waits. */
   nextLook: string | null = null;
 
@@ -122,7 +123,7 @@ export class ShardLeases<T extends Leased> {
   async judge(): Promise<Judged<T>[]> {
     const conflicts = this.unsettled;
     // Shards of older releases skipped them without a look.
-    const owners = patched('lock-owners') ? await lockOwners(conflicts.map(leaseOf)) : [];
+    const owners = patched('lock-owners') ? await this.ownersOf(conflicts) : [];
     return conflicts.map((next, at) => {
       const owner = owners[at];
       // It has ended meanwhile.
@@ -138,6 +139,15 @@ export class ShardLeases<T extends Leased> {
     });
   }
 
+  private async ownersOf(conflicts: readonly T[]) {
+    this.isJudging = true;
+    try {
+      return await lockOwners(conflicts.map(leaseOf));
+    } finally {
+      this.isJudging = false;
+    }
+  }
+
   /** Whether it is long ago that anybody looked who upgrades members of groups. */
   get isLookDue(): boolean {
     return Date.now() - this.latestLookAt >= pauseAt(this.scale, LOOK_MS.longest);
@@ -148,9 +158,9 @@ export class ShardLeases<T extends Leased> {
     return Date.now() > this.latestLookAt;
   }
 
-  /** Whether it is looked just now before members of groups start. */
+  /** Whether nothing starts before the server has told who has some leases. */
   get isLooking(): boolean {
-    return this.isAhead;
+    return this.isAhead || this.isJudging;
   }
 
   /** Begins a look before members of groups start, unless one is under way. */

@@ -58,7 +58,7 @@ export class ShardRoom {
 
   /** Those that wait for nothing and fit some limits, beside the places that others keep while they wait. */
   private roomFor(limits: Limits, inUse: Limits): readonly Ready[] {
-    if (!this.keepsPlaces) return startable(this.ready(), inUse, limits);
+    if (this.kept([]).length === 0) return startable(this.ready(), inUse, limits);
     const free = unbound(this.known.queue());
     const ready = [...this.ready()];
     const first = startable(

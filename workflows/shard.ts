@@ -90,7 +90,7 @@ export async function shard(input: ShardInput): Promise<ShardResult> {
 const NO_ROOM =
   'waits for the end of all that its shard has in flight: its history is long, and goes on in a new run then';
 
-const LOOKS = 'waits for the server to tell who upgrades members of groups just now';
+const LOOKS = 'waits for the server to tell who upgrades some of it just now';
 
 class ShardRun {
   private readonly input: ShardInput;
@@ -334,7 +334,8 @@ class ShardRun {
 
   status(): ShardStatus {
     // People see what they have left out before the end of what goes on.
-    const [skipped, waiting] = this.isRestSkipped ? [this.queue, []] : [[], this.queue];
+    const queue = [...this.queue, ...this.leases.unsettled];
+    const [skipped, waiting] = this.isRestSkipped ? [queue, []] : [[], queue];
     return {
       total: this.total ?? 0,
       inFlight: this.inFlight.all.flatMap(({ workflowId, runId }) => (runId === null ? [] : [{ workflowId, runId }])),
@@ -425,12 +426,18 @@ class ShardRun {
   /** Others upgrade these just now. */
   private async judgeConflicts(): Promise<void> {
     if (this.leases.unsettled.length === 0) return;
-    const over = condition(() => this.whyOver() !== null).then(() => null);
-    const judged = await Promise.race([this.leases.judge(), over]);
-    if (judged === null) {
+    let isJudged = false;
+    const judging = this.leases.judge();
+    this.show();
+    const over = condition(() => isJudged || this.whyOver() !== null).then(() => null);
+    const soon = await Promise.race([judging, over]);
+    isJudged = true;
+    // Shards of older releases waited for the server, whatever came meanwhile.
+    if (soon === null && patched('ends-unjudged')) {
       this.takeBack();
       return;
     }
+    const judged = soon ?? (await judging);
     for (const { next, verdict, reason } of judged) {
       const { spec } = next;
       this.leases.settle(next);

@@ -29,7 +29,8 @@ export class UpgradeResolution {
     upgrade: { readonly phase: Phase; readonly operation: Operation | null },
   ): void {
     mustBeInTime(timely);
-    if (!Object.hasOwn(OUTCOMES, as)) throw new Error(`unknown resolution ${String(as)}`);
+    // Anybody may send anything.
+    if (typeof as !== 'string' || !Object.hasOwn(OUTCOMES, as)) throw new Error(`unknown resolution ${String(as)}`);
     const unsigned = whyUnsigned({ actor, reason });
     if (unsigned !== null) throw new Error(unsigned);
     if (this.given !== null) throw new Error(`resolved already as ${this.given.as} by ${this.given.actor}`);
