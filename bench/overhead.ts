@@ -3,6 +3,7 @@
  * shape on the same server, taking turns.
  */
 import { setTimeout as delay } from 'node:timers/promises';
+import { SHARD_SIZE } from '../workflows/contracts/rollout.js';
 import { cpuSeconds, middle } from './usage.js';
 import { startBareWorker } from './bare/process.js';
 import { rolloutOn, say, withInstallation, type Installation } from './fleet.js';
@@ -11,9 +12,9 @@ import type { TimeLimit } from './limit.js';
 import { fixed, table } from './print.js';
 
 /** An even number, since whoever comes second in a round begins cold, after the other's turn. */
-const ROUNDS = 4;
-/** Half a shard: what a rollout costs by itself is shared by as many as in life. */
-const PER_ROUND = 200;
+const ROUNDS = 2;
+/** A whole shard, as large rollouts are cut: what a rollout costs by itself is shared by as many as in life. */
+const PER_ROUND = SHARD_SIZE;
 const CONCURRENCY = 40;
 /** Until the server has been through the timers of its tasks: else the other's turn would pay for them. */
 const SETTLE_MS = 11_000;
