@@ -18,33 +18,63 @@ export interface KeptGroup<T extends Waiting> {
  * wait for, directly or through others.
  */
 export function unbound<T extends Waiting>(queue: readonly T[]): ReadonlySet<T> {
-  const keepers = queue.filter(({ spec }) => spec.unwellBefore === true);
-  const free = new Set(keepers);
+  const providers = byName(queue, ({ spec }) => spec.provides ?? []);
+  const free = new Set(queue.filter(isKeeper));
   // A set grows while it is gone through.
   for (const { spec } of free) {
-    const { after = [] } = spec;
-    if (after.length === 0) continue;
-    for (const one of queue) if (one.spec.provides?.some((name) => after.includes(name)) === true) free.add(one);
+    for (const name of spec.after ?? []) {
+      for (const one of providers.get(name) ?? []) free.add(one);
+      // Thousands may wait for the same.
+      providers.delete(name);
+    }
   }
   return free;
 }
 
-/** Which of its groups has no place for a member, since others wait themselves and serve nobody; `null` when each has. */
-export function keptFrom<T extends Waiting>(next: T, queue: readonly T[]): KeptGroup<T> | null {
-  const { groups = {} } = next.spec;
-  for (const [group, max] of Object.entries(groups)) {
-    const keepers = queue.filter(({ spec }) => spec.unwellBefore === true && spec.groups?.[group] !== undefined);
-    if (keepers.length >= max && !unbound(queue).has(next)) return { group, max, keepers };
+/** The places that members of a queue keep there; made once for many questions, since a queue may be ten thousand. */
+export class KeptPlaces<T extends Waiting> {
+  private readonly free: ReadonlySet<T>;
+  /** By group. */
+  private readonly keepers: ReadonlyMap<string, readonly T[]>;
+
+  constructor(queue: readonly T[]) {
+    this.free = unbound(queue);
+    this.keepers = byName(queue.filter(isKeeper), ({ spec }) => Object.keys(spec.groups ?? {}));
   }
-  return null;
+
+  /** Which of its groups has no place for a member, since others wait themselves and serve nobody; `null` when each has. */
+  keptFrom(next: T): KeptGroup<T> | null {
+    if (this.free.has(next)) return null;
+    for (const [group, max] of Object.entries(next.spec.groups ?? {})) {
+      const keepers = this.keepers.get(group) ?? [];
+      if (keepers.length >= max) return { group, max, keepers };
+    }
+    return null;
+  }
+
+  /** Why a member waits for others of its group; `null` when it does not. */
+  whyKept(next: T): string | null {
+    const kept = this.keptFrom(next);
+    if (kept === null) return null;
+    const who = kept.keepers.map(({ spec }) => spec.resource.id).join(', ');
+    return `${keptLabel(kept)}, and ${who} ended failed, held or unhealthy before`;
+  }
 }
 
-/** Why a member waits for others of its group; `null` when it does not. */
-export function whyKept<T extends Waiting>(next: T, queue: readonly T[]): string | null {
-  const kept = keptFrom(next, queue);
-  if (kept === null) return null;
-  const who = kept.keepers.map(({ spec }) => spec.resource.id).join(', ');
-  return `${keptLabel(kept)}, and ${who} ended failed, held or unhealthy before`;
+function isKeeper({ spec }: Waiting): boolean {
+  return spec.unwellBefore === true;
+}
+
+function byName<T>(all: readonly T[], namesOf: (one: T) => readonly string[]): Map<string, T[]> {
+  const named = new Map<string, T[]>();
+  for (const one of all) {
+    for (const name of namesOf(one)) {
+      const same = named.get(name);
+      if (same === undefined) named.set(name, [one]);
+      else same.push(one);
+    }
+  }
+  return named;
 }
 
 /** `no more than 1 of group pair may be unavailable` */

@@ -33,7 +33,7 @@ import {
 } from './contracts/upgrade.js';
 import { markdown } from './details.js';
 import { failedUpgrade, rootReason } from './failures.js';
-import { whyKept } from './kept-places.js';
+import { KeptPlaces } from './kept-places.js';
 import { AwaitedNames, drawsOf, limitsOf, requirement, SLOTS } from './limits.js';
 import {
   grantSignal,
@@ -336,6 +336,7 @@ class ShardRun {
     // People see what they have left out before the end of what goes on.
     const queue = [...this.queue, ...this.leases.unsettled];
     const [skipped, waiting] = this.isRestSkipped ? [queue, []] : [[], queue];
+    const kept = new KeptPlaces(this.queue);
     return {
       total: this.total ?? 0,
       inFlight: this.inFlight.all.flatMap(({ workflowId, runId }) => (runId === null ? [] : [{ workflowId, runId }])),
@@ -348,7 +349,7 @@ class ShardRun {
         if (names.length > 0) return [{ workflowId, why: `waits for ${names.join(', ')}`, nextAt: null }];
         if (this.history.isFull) return [{ workflowId, why: NO_ROOM, nextAt: null }];
         if (this.leases.isLooking) return [{ workflowId, why: LOOKS, nextAt: null }];
-        const why = this.leases.whyBound(next) ?? whyKept(next, this.queue);
+        const why = this.leases.whyBound(next) ?? kept.whyKept(next);
         return why === null ? [] : [{ workflowId, why, nextAt: this.leases.nextLook }];
       }),
     };

@@ -3,7 +3,7 @@ import { Gates } from '../../calendar/gate.js';
 import type { GateState } from '../../workflows/contracts/calendar.js';
 import type { Limits } from '../../workflows/contracts/rollout.js';
 import { approvalLabel } from '../../workflows/contracts/control.js';
-import { keptFrom, type KeptGroup, keptLabel } from '../../workflows/kept-places.js';
+import { type KeptGroup, keptLabel, KeptPlaces } from '../../workflows/kept-places.js';
 import { drawn, drawsOf, groupLimits, limitsOf, RISK, SLOTS, startable } from '../../workflows/limits.js';
 import { allowedInFlight } from '../../workflows/contracts/outcome.js';
 import { lockedLabel } from '../../workflows/contracts/leases.js';
@@ -26,7 +26,7 @@ import {
   type RolloutView,
   type WaveView,
 } from '../views.js';
-import { type Cause, expected, type FindCauses, type Scene } from './scene.js';
+import { type Cause, expected, type FindCauses, perScene, type Scene } from './scene.js';
 
 /** A queue that nobody serves: all its steps stand still. A worker that has just died is among those that serve. */
 export const noWorker: FindCauses = ({ view, queues }) => {
@@ -296,20 +296,28 @@ export const leased: FindCauses = ({ chosen, owners, specs }) =>
  */
 export const keptPlaces: FindCauses = (scene) => {
   const keptFromRow = keptIn(scene);
+  const told = new Map<string, Omit<Cause, 'who'>>();
   return alike(
     scene.chosen.flatMap((row) => {
       const kept = row.freeze === undefined ? keptFromRow(row) : null;
       if (kept === null) return [];
-      const waits = kept.keepers.map(({ row: keeper }) => ({ id: keeper.resourceId, ...waitOf(keeper, scene) }));
-      const nextAt = waits.flatMap((one) => one.nextAt ?? []).toSorted()[0] ?? null;
-      const first = waits.find((one) => one.nextAt === nextAt);
-      const ids = waits.map(({ id }) => id).join(', ');
-      const what = `${keptLabel(kept)}, and ${ids} ended failed, held or unhealthy before; ${first?.id} keeps its place: ${first?.why}`;
-      const changes = `${first?.id} well at its target${nextAt === null ? '' : ', which can go on then'}`;
-      return [{ who: row.resourceId, what, nextAt, changes }];
+      // Thousands may be kept from the places of one group, by thousands.
+      const cause = told.get(keptLabel(kept)) ?? causeOf(kept, scene);
+      told.set(keptLabel(kept), cause);
+      return [{ who: row.resourceId, ...cause }];
     }),
   );
 };
+
+function causeOf(kept: KeptGroup<PendingMember>, scene: Scene): Omit<Cause, 'who'> {
+  const waits = kept.keepers.map(({ row }) => ({ id: row.resourceId, ...waitOf(row, scene) }));
+  const nextAt = waits.flatMap((one) => one.nextAt ?? []).toSorted()[0] ?? null;
+  const first = waits.find((one) => one.nextAt === nextAt);
+  const ids = waits.map(({ id }) => id).join(', ');
+  const what = `${keptLabel(kept)}, and ${ids} ended failed, held or unhealthy before; ${first?.id} keeps its place: ${first?.why}`;
+  const changes = `${first?.id} well at its target${nextAt === null ? '' : ', which can go on then'}`;
+  return { what, nextAt, changes };
+}
 
 interface PendingMember {
   readonly row: ResourceRow;
@@ -317,32 +325,36 @@ interface PendingMember {
 }
 
 /** By whom a place of a group of its own is kept from something whose turn has not come; `null` where none is. */
-function keptIn({ view, rows, specs }: Scene): (row: ResourceRow) => KeptGroup<PendingMember> | null {
+const keptIn = perScene(({ view, rows, specs }): ((row: ResourceRow) => KeptGroup<PendingMember> | null) => {
   const at = hasEnded(view) ? -1 : view.waves.findIndex(({ state }) => state === 'Running');
   const queue = rows.flatMap((row): PendingMember[] => {
     const spec = specs.get(row.workflowId);
     return spec !== undefined && row.waveIndex === at + 1 && isPending(row) ? [{ row, spec }] : [];
   });
-  // Hardly ever any: what is asked for may be ten thousand.
-  if (!queue.some(({ spec }) => spec.unwellBefore === true)) return () => null;
+  const places = new KeptPlaces(queue);
   const members = new Map(queue.map((member) => [member.row.workflowId, member]));
   return ({ workflowId }) => {
     const member = members.get(workflowId);
-    return member === undefined ? null : keptFrom(member, queue);
+    return member === undefined ? null : places.keptFrom(member);
   };
-}
+});
 
 /** What something that has not started waits for, and when that can next change. */
 function waitOf(row: ResourceRow, scene: Scene): { readonly why: string; readonly nextAt: string | null } {
   if (row.reason !== '') return { why: row.reason, nextAt: row.nextAt };
-  const { input, rows, specs, view, now } = scene;
-  const gate = specs.get(row.workflowId)?.gate;
-  if (input.windows !== undefined && gate !== undefined) {
-    const state = new Gates(input.windows).state(gate, now, hasAnyBegun(view, rows));
-    if (!state.open) return { why: whyShut(state), nextAt: state.until };
-  }
+  const gate = scene.specs.get(row.workflowId)?.gate;
+  const state = gate === undefined ? null : gateIn(scene)(gate);
+  if (state?.open === false) return { why: whyShut(state), nextAt: state.until };
   return { why: 'its turn has not come', nextAt: expected(scene, row)?.starts.p50 ?? null };
 }
+
+/** How a gate stands now; `null` of a rollout without windows. */
+const gateIn = perScene(({ input, rows, view, now }): ((gate: number) => GateState | null) => {
+  if (input.windows === undefined) return () => null;
+  const gates = new Gates(input.windows);
+  const hasStarted = hasAnyBegun(view, rows);
+  return (gate) => gates.state(gate, now, hasStarted);
+});
 
 /** What a resource that is asked for rests on, when it is not in flight. */
 export const resting: FindCauses = (scene) => {

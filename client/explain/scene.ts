@@ -42,9 +42,24 @@ export interface Scene {
   readonly forecast: RolloutForecast | null;
 }
 
+/** What is asked of a scene for each of its rows, which may be ten thousand: found once. */
+export function perScene<T>(find: (scene: Scene) => T): (scene: Scene) => T {
+  const found = new WeakMap<Scene, { readonly is: T }>();
+  return (scene) => {
+    const known = found.get(scene) ?? { is: find(scene) };
+    found.set(scene, known);
+    return known.is;
+  };
+}
+
+const forecasts = perScene(
+  ({ forecast }): ReadonlyMap<string, UpgradeForecast> =>
+    new Map(forecast?.waves.flatMap(({ upgrades }) => upgrades.map((one) => [one.workflowId, one] as const))),
+);
+
 /** When an upgrade is expected to start and to end; `null` where nobody can tell. */
-export function expected({ forecast }: Scene, { workflowId }: ResourceRow): UpgradeForecast | null {
-  return forecast?.waves.flatMap(({ upgrades }) => upgrades).find((one) => one.workflowId === workflowId) ?? null;
+export function expected(scene: Scene, { workflowId }: ResourceRow): UpgradeForecast | null {
+  return forecasts(scene).get(workflowId) ?? null;
 }
 
 /** One kind of cause: finds what of it holds now. */

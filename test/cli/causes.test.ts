@@ -430,6 +430,34 @@ describe('a place in a group that a broken member keeps in a retry', () => {
     ]);
   });
 
+  it.each<[string, (at: number) => Partial<UpgradeSpec>, Partial<ResourceRow>]>([
+    ['each in a pair', (at) => ({ groups: { [`g${at}`]: 1 } }), {}],
+    ['all in one group', () => ({ groups: { all: 1 } }), {}],
+    ['whose engines are there', (at) => ({ groups: { [`g${at}`]: 1 }, after: ['engines'] }), {}],
+    ['all frozen', (at) => ({ groups: { [`g${at}`]: 1 } }), frozen],
+  ])('is found by as many looks at one as at the next, with keepers %s', async (_what, of, row) => {
+    const looks = async (pairs: number) => {
+      let looked = 0;
+      const counted = <T extends object>(one: T): T =>
+        new Proxy(one, { get: (target, name): unknown => ((looked += 1), Reflect.get(target, name)) });
+      const keeper = (at: number): UpgradeSpec => ({ ...spec(`k${at}`), ...of(at), unwellBefore: true });
+      const keepers = Array.from({ length: pairs }, (_, at) => keeper(at));
+      const others = keepers.map(({ groups = {} }, at) => ({ ...spec(`o${at}`), groups, provides: [`o${at}`] }));
+      const given = scene({ specs: [...keepers, ...others], inFlight: 0 });
+      const rows = given.rows.map((one, at) => counted({ ...one, ...(at < pairs ? row : {}) }));
+      const forecast = forecastOf(keepers.map((one) => [one, until]));
+      const waves = forecast.waves.map((wave) => ({ ...wave, upgrades: wave.upgrades.map(counted) }));
+      const specs = new Map([...given.specs].map(([id, one]) => [id, counted(one)]));
+      const all = { ...given, rows, chosen: rows, resource: '', specs, forecast: { ...forecast, waves } };
+      expect(await keptPlaces(all)).toHaveLength(new Set(others.flatMap(({ groups }) => Object.keys(groups))).size);
+      await waitsForOthers(all);
+      await resting(all);
+      return looked;
+    };
+    const [few, more, most] = [await looks(20), await looks(30), await looks(40)];
+    expect(most - more).toBe(more - few);
+  });
+
   it('is told with the opening of its window', async () => {
     const opens = '2026-11-21T22:00:00.000Z';
     const saturday = recurrenceOf({ days: ['sat'], start: '22:00', duration: '4h', timezone: 'UTC' });
