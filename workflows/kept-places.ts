@@ -55,9 +55,7 @@ export class KeptPlaces<T extends Waiting> {
   /** Why a member waits for others of its group; `null` when it does not. */
   whyKept(next: T): string | null {
     const kept = this.keptFrom(next);
-    if (kept === null) return null;
-    const who = kept.keepers.map(({ spec }) => spec.resource.id).join(', ');
-    return `${keptLabel(kept)}, and ${who} ended failed, held or unhealthy before`;
+    return kept === null ? null : keptReason(kept);
   }
 }
 
@@ -75,6 +73,17 @@ function byName<T>(all: readonly T[], namesOf: (one: T) => readonly string[]): M
     }
   }
   return named;
+}
+
+/** The most keepers that are named: a group may have thousands. */
+const NAMED = 3;
+
+/** `no more than 1 of group pair may be unavailable, and a, b, c and 4 more ended failed, held or unhealthy before` */
+export function keptReason(kept: KeptGroup<Waiting>): string {
+  const { keepers } = kept;
+  const ids = keepers.slice(0, NAMED).map(({ spec }) => spec.resource.id);
+  const more = keepers.length > NAMED ? ` and ${keepers.length - NAMED} more` : '';
+  return `${keptLabel(kept)}, and ${ids.join(', ')}${more} ended failed, held or unhealthy before`;
 }
 
 /** `no more than 1 of group pair may be unavailable` */

@@ -3,7 +3,7 @@ import { Gates } from '../../calendar/gate.js';
 import type { GateState } from '../../workflows/contracts/calendar.js';
 import type { Limits } from '../../workflows/contracts/rollout.js';
 import { approvalLabel } from '../../workflows/contracts/control.js';
-import { type KeptGroup, keptLabel, KeptPlaces } from '../../workflows/kept-places.js';
+import { type KeptGroup, keptLabel, KeptPlaces, keptReason } from '../../workflows/kept-places.js';
 import { drawn, drawsOf, groupLimits, limitsOf, RISK, SLOTS, startable } from '../../workflows/limits.js';
 import { allowedInFlight } from '../../workflows/contracts/outcome.js';
 import { lockedLabel } from '../../workflows/contracts/leases.js';
@@ -291,7 +291,7 @@ export const leased: FindCauses = ({ chosen, owners, specs }) =>
   });
 
 /**
- * Members of groups whose places others keep, which serve nobody and wait themselves: who they are, and when the first of
+ * Members of groups whose places others keep, which serve nobody and wait themselves: who they are, and when enough of
  * them can go on. Those that are kept from the same places are told together.
  */
 export const keptPlaces: FindCauses = (scene) => {
@@ -310,12 +310,13 @@ export const keptPlaces: FindCauses = (scene) => {
 };
 
 function causeOf(kept: KeptGroup<PendingMember>, scene: Scene): Omit<Cause, 'who'> {
-  const waits = kept.keepers.map(({ row }) => ({ id: row.resourceId, ...waitOf(row, scene) }));
-  const nextAt = waits.flatMap((one) => one.nextAt ?? []).toSorted()[0] ?? null;
-  const first = waits.find((one) => one.nextAt === nextAt);
-  const ids = waits.map(({ id }) => id).join(', ');
-  const what = `${keptLabel(kept)}, and ${ids} ended failed, held or unhealthy before; ${first?.id} keeps its place: ${first?.why}`;
-  const changes = `${first?.id} well at its target${nextAt === null ? '' : ', which can go on then'}`;
+  const { keepers, max } = kept;
+  const needed = keepers.length - max + 1;
+  const waits = keepers.map(({ row }) => ({ id: row.resourceId, ...waitOf(row, scene) })).toSorted(byNextAt);
+  const { id, why, nextAt } = waits[needed - 1] ?? { id: '', why: '', nextAt: null };
+  const what = `${keptReason(kept)}; ${id} keeps its place: ${why}`;
+  const well = needed === 1 ? `${id} well at its target` : `${needed} of them well at their targets`;
+  const changes = `${well}${nextAt === null ? '' : ', which can go on then'}`;
   return { what, nextAt, changes };
 }
 
@@ -339,8 +340,19 @@ const keptIn = perScene(({ view, rows, specs }): ((row: ResourceRow) => KeptGrou
   };
 });
 
+interface Wait {
+  readonly why: string;
+  readonly nextAt: string | null;
+}
+
+/** Those of which nobody can tell come last. */
+function byNextAt(a: Wait, b: Wait): number {
+  if (a.nextAt === null || b.nextAt === null) return Number(a.nextAt === null) - Number(b.nextAt === null);
+  return Date.parse(a.nextAt) - Date.parse(b.nextAt);
+}
+
 /** What something that has not started waits for, and when that can next change. */
-function waitOf(row: ResourceRow, scene: Scene): { readonly why: string; readonly nextAt: string | null } {
+function waitOf(row: ResourceRow, scene: Scene): Wait {
   if (row.reason !== '') return { why: row.reason, nextAt: row.nextAt };
   const gate = scene.specs.get(row.workflowId)?.gate;
   const state = gate === undefined ? null : gateIn(scene)(gate);

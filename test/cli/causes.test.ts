@@ -423,6 +423,27 @@ describe('a place in a group that a broken member keeps in a retry', () => {
     expect(await resting(given)).toMatchObject([{ who: 'e' }]);
   });
 
+  it('is told of as many as have to be well, and when the last of these can go on', async () => {
+    const given = scene({ specs: [broken('a'), broken('b'), broken('k'), one('c')], inFlight: 0 });
+    const later = '2026-12-01T00:00:00.000Z';
+    const asked = (...waits: readonly Partial<ResourceRow>[]) => {
+      const rows = given.rows.map((row, at) => ({ ...row, ...waits[at] }));
+      return { ...given, rows, chosen: rows.slice(3) };
+    };
+    const who = `${label}, and a, b, k ended failed, held or unhealthy before`;
+    const lasting = { reason: 'frozen for longer', nextAt: later };
+    expect(await keptPlaces(asked(lasting, { reason: 'waits for x' }, frozen))).toMatchObject([
+      {
+        what: `${who}; a keeps its place: frozen for longer`,
+        nextAt: later,
+        changes: '2 of them well at their targets, which can go on then',
+      },
+    ]);
+    expect(await keptPlaces(asked(frozen, { reason: 'waits for x' }, {}))).toMatchObject([
+      { what: `${who}; b keeps its place: waits for x`, nextAt: null, changes: '2 of them well at their targets' },
+    ]);
+  });
+
   it('is told with the expected start of one whose turn has not come', async () => {
     const forecast = forecastOf([[spec('b'), '2026-11-21T11:20:00Z']]);
     expect(await keptPlaces({ ...asked({}), forecast })).toMatchObject([
