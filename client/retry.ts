@@ -67,7 +67,7 @@ export async function retry(
 ): Promise<
   StartedRollout & {
     readonly upgrades: number;
-    /** The parent's; of one that is a share of all upgrades, that share of its own. */
+    /** The parent's; of one that is a share of all upgrades, that share of those that are tried again. */
     readonly budget: FailureBudget;
     /** `5 % of 20 = 1, strict; of wave canary 10 % of 5 = 0` */
     readonly budgetShown: string;
@@ -95,12 +95,15 @@ export async function retry(
 
   const tried = rows.filter(({ workflowId }) => wanted.has(workflowId));
   const quarantined = await inQuarantine(client, input, tried);
+  const leftOut = new Set(quarantined.map(({ workflowId }) => workflowId));
 
   const lists = await mapAtOnce(input.waves, (wave) => upgradesOf(client, wave));
   const known = new Map(rows.map((row) => [row.workflowId, row]));
   const rowOf = ({ resource }: UpgradeSpec) => known.get(upgradeWorkflowId(resource));
   const outcomeOf = (spec: UpgradeSpec) => rowOf(spec)?.outcome ?? null;
   const isWanted = ({ resource }: UpgradeSpec) => wanted.has(upgradeWorkflowId(resource));
+  const triedOf = (specs: readonly UpgradeSpec[]) =>
+    specs.filter((spec) => isWanted(spec) && !leftOut.has(upgradeWorkflowId(spec.resource))).length;
   const soaksAnew = unsoaked(input.waves, view.waves, (at) => lists[at]?.some(isWanted) === true);
   const isTaken = (spec: UpgradeSpec, at: number) => isWanted(spec) || (soaksAnew.has(at) && isGood(outcomeOf(spec)));
   const others = await retriesOf(client, rollout);
@@ -126,7 +129,7 @@ export async function retry(
   const waves = input.waves
     .map(({ parts: _parts, ...wave }, at) => ({ ...wave, upgrades: (taken[at] ?? []).map(begins) }))
     .filter(({ upgrades: some }) => some.length > 0)
-    .map((wave) => ({ ...wave, maxFailures: ownMax(wave)?.count }));
+    .map((wave) => ({ ...wave, maxFailures: ownMax(wave, triedOf(wave.upgrades))?.count }));
   const { startedBy: starter, schedule, retryOf } = input;
   const startedBy = [...new Set([starter, schedule?.triggeredBy ?? starter, ...(retryOf?.startedBy ?? [])])];
   checkApprovals([input, ...waves], actor, startedBy);
@@ -135,7 +138,7 @@ export async function retry(
   checkWindows(windows, taken.flat(), now.getTime());
   checkProviders(lists.flat(), (spec) => (isWanted(spec) ? 'wanted' : isGood(outcomeOf(spec)) ? 'good' : 'missed'));
   const upgrades = taken.flat().length;
-  const { count: max, shown } = resolveMax(input.budget.share ?? input.budget.max, upgrades);
+  const { count: max, shown } = resolveMax(input.budget.share ?? input.budget.max, triedOf(taken.flat()));
   const budget = { ...input.budget, max };
   const before = goodIn(view.counts) - (upgrades - wanted.size);
   const started = await startRollout(client, {
@@ -150,18 +153,23 @@ export async function retry(
     ...(windows === undefined ? {} : { windows }),
     retryOf: { rollout, runId: run.runId, reason, startedBy },
   });
-  const budgetShown = [`${shown}, ${budget.mode}`, ...waves.flatMap((wave) => ownShown(wave) ?? [])].join('; ');
-  return { ...started, upgrades, budget, budgetShown, leftOver: [...leftOver.values()], quarantined };
+  const ownShown = waves.flatMap((wave) => {
+    const own = ownMax(wave, triedOf(wave.upgrades));
+    return own === null ? [] : `of wave ${wave.name} ${own.shown}`;
+  });
+  return {
+    ...started,
+    upgrades,
+    budget,
+    budgetShown: [`${shown}, ${budget.mode}`, ...ownShown].join('; '),
+    leftOver: [...leftOver.values()],
+    quarantined: quarantined.map(({ resourceId }) => resourceId),
+  };
 }
 
 /** Of a wave that has a budget of its own; `null` where it has none. */
-function ownMax({ maxFailures, maxFailuresShare, upgrades = [] }: WavePlan): Resolved | null {
-  return maxFailures === undefined ? null : resolveMax(maxFailuresShare ?? maxFailures, upgrades.length);
-}
-
-function ownShown(wave: WavePlan): string | null {
-  const own = ownMax(wave);
-  return own === null ? null : `of wave ${wave.name} ${own.shown}`;
+function ownMax({ maxFailures, maxFailuresShare }: WavePlan, tried: number): Resolved | null {
+  return maxFailures === undefined ? null : resolveMax(maxFailuresShare ?? maxFailures, tried);
 }
 
 /**
@@ -192,7 +200,7 @@ function withStanding(spec: UpgradeSpec, row: ResourceRow | undefined): UpgradeS
 }
 
 /**
- * Ids of those that a rollout leaves out until somebody releases them.
+ * Those that a rollout leaves out until somebody releases them.
  *
  * @throws NotTakenError when it would leave out all of them
  */
@@ -200,12 +208,11 @@ async function inQuarantine(
   client: Client,
   { quarantineAfter = Infinity }: RolloutInput,
   tried: readonly ResourceRow[],
-): Promise<readonly string[]> {
+): Promise<readonly ResourceRow[]> {
   const known = await readLedger(client, 'quarantine');
-  const ids = tried.flatMap(({ workflowId, resourceId }) =>
-    (known[workflowId]?.failures ?? 0) >= quarantineAfter ? [resourceId] : [],
-  );
-  if (ids.length < tried.length) return ids;
+  const leftOut = tried.filter(({ workflowId }) => (known[workflowId]?.failures ?? 0) >= quarantineAfter);
+  if (leftOut.length < tried.length) return leftOut;
+  const ids = leftOut.map(({ resourceId }) => resourceId);
   throw new NotTakenError(
     `all that is left to be tried again is in quarantine (${shown(ids)}): \`uplift quarantine release ${ids[0]}\` lets it be tried`,
   );

@@ -761,3 +761,37 @@ it('a budget that is a share is that share of what is tried again, and a number 
     expect(await triedAgain('bare', number, {})).toEqual({ shown: '3, strict', budget: number, own: undefined });
   });
 });
+
+it('a budget that is a share counts neither what only soaks nor what is in quarantine', async () => {
+  let soaks: () => void = () => undefined;
+  const soaked = new Promise<void>((resolve) => {
+    soaks = resolve;
+  });
+  const steps = scriptedSteps({
+    precheck: ({ spec: { resource } }) =>
+      resource.id.startsWith('bad') ? { verdict: 'refused', reason: 'no space' } : {},
+    soak: () => soaked.then(() => ({})),
+  });
+  await withScriptedWorkers(env, steps, async () => {
+    const canaries = ['good-1', 'good-2', 'bad-1', 'bad-2'].map((id) => spec(id));
+    const waves = [
+      { ...wave('canary', ...canaries), soak: SOAK, maxFailures: 2, maxFailuresShare: '50%' },
+      { ...wave('rest', spec('rest-1')), maxFailures: 0, maxFailuresShare: '50%' },
+    ];
+    const budget = { max: 2, share: '50%', mode: 'loose' } as const;
+    const handle = await beginWaves('counted', waves, { budget, quarantineAfter: 1 });
+    await expect.poll(() => steps.called, { timeout: 60_000 }).toContain('soak 1');
+    await control(env.client, 'counted', { ...ana, act: 'stop' });
+    soaks();
+    await ended(handle);
+    const failed = [{ workflowId: upgradeWorkflowId(spec('bad-1').resource), reason: 'no space' }];
+    await writeLedger(env.client, 'quarantine', { kind: 'ended', rollout: 'counted', failed, recovered: [] });
+
+    const again = await retry(env.client, 'counted', ['failed', 'skipped'], ana);
+    await env.client.workflow.getHandle(again.workflowId).terminate();
+    expect([again.upgrades, again.quarantined]).toEqual([5, ['bad-1']]);
+    expect(again.budgetShown).toBe('50 % of 2 = 1, loose; of wave canary 50 % of 1 = 0; of wave rest 50 % of 1 = 0');
+    const input = await inputOf<RolloutInput>(env.client, again.workflowId, again.runId);
+    expect([input.budget.max, input.waves.map(({ maxFailures }) => maxFailures)]).toEqual([1, [0, 0]]);
+  });
+});
