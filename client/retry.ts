@@ -15,7 +15,7 @@ import { upgradesOf } from './inventory.js';
 import { startRollout, type StartedRollout } from './rollouts.js';
 import { count } from './render/text.js';
 import { readRows, resultOfRow } from './rows.js';
-import { describeRun } from './server-reads.js';
+import { describeRun, findRuns, quoted } from './server-reads.js';
 import { NotTakenError } from './upgrades.js';
 import {
   goodIn,
@@ -384,21 +384,32 @@ interface Running {
 }
 
 /**
- * The retries of a rollout, or of what it tries again itself, that run now; and `spring-1a2b3c4d-retry-1`, or the next number
- * that no rollout has.
+ * The retries of a rollout, or of what it tries again itself, that run now; and `spring-1a2b3c4d-retry-1`, or the number after the
+ * highest that a rollout has.
  */
 async function retriesOf(
   client: Client,
   rollout: string,
 ): Promise<{ readonly running: readonly Running[]; readonly free: string }> {
-  const root = rollout.replace(/-retry-\d+$/, '');
+  const prefix = `${rollout.replace(/-retry-\d+$/, '')}-retry-`;
+  const highest = await highestRetry(client, prefix);
   const running: Running[] = [];
+  // Visibility may not know of the latest yet.
   for (let number = 1; ; number += 1) {
-    const name = `${root}-retry-${number}`;
+    const name = `${prefix}${number}`;
     const run = await describeRun(client, rolloutWorkflowId(name));
-    if (run === null) return { running, free: name };
-    if (run.closeTime == null) running.push({ rollout: name, run });
+    if (run === null && number > highest) return { running, free: name };
+    if (run !== null && run.closeTime == null) running.push({ rollout: name, run });
   }
+}
+
+/** The highest number that visibility knows: histories of lower ones may be gone already. 0 where there is none. */
+async function highestRetry(client: Client, prefix: string): Promise<number> {
+  const ids = rolloutWorkflowId(prefix);
+  const runs = await findRuns(client, `WorkflowType = 'rollout' AND WorkflowId STARTS_WITH ${quoted(ids)}`);
+  const suffixes = runs.flatMap(({ workflowId }) => (workflowId.startsWith(ids) ? [workflowId.slice(ids.length)] : []));
+  // A plan's name may end as a retry's does: its digest follows, of eight digits.
+  return Math.max(0, ...suffixes.filter((suffix) => /^[1-9]\d{0,6}$/.test(suffix)).map(Number));
 }
 
 /** @throws NotTakenError when one of these retries has any of these upgrades, whether or not that is over there */

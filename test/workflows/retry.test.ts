@@ -8,6 +8,7 @@ import { upgradesOf } from '../../client/inventory.js';
 import { retry } from '../../client/retry.js';
 import { rolloutStatus } from '../../client/rollouts.js';
 import { rolloutRows } from '../../client/rows.js';
+import { findRuns, quoted } from '../../client/server-reads.js';
 import { NotTakenError, resolveUpgrade } from '../../client/upgrades.js';
 import { writeLedger } from '../../temporal/ledger.js';
 import { inputOf } from '../../temporal/reads.js';
@@ -728,6 +729,25 @@ it('what another retry has is not taken a second time while that one runs, and w
     const third = await retry(env.client, 'twice', ['failed'], ana);
     await ended(env.client.workflow.getHandle(third.workflowId));
   });
+});
+
+it('what another retry has is not taken a second time where the history of an earlier one is gone', async () => {
+  const parent = await beginWaves('gap', [wave('one', spec('gap-a'))]);
+  await parent.terminate();
+  const first = await retry(env.client, 'gap', ['skipped'], ana);
+  await env.client.workflow.getHandle(first.workflowId).terminate();
+  const second = await retry(env.client, 'gap', ['skipped'], ana);
+  const retries = `WorkflowId STARTS_WITH ${quoted(`${parent.workflowId}-retry-`)}`;
+  await expect.poll(() => findRuns(env.client, retries), { timeout: 60_000 }).toHaveLength(2);
+  await deleted(env.client, first.workflowId);
+
+  await expect(retry(env.client, 'gap', ['skipped'], ben)).rejects.toThrow(
+    '1 upgrade of it (gap-a) is tried again already by gap-retry-2, which ana started at ',
+  );
+  await env.client.workflow.getHandle(second.workflowId).terminate();
+  const third = await retry(env.client, 'gap', ['skipped'], ben);
+  await env.client.workflow.getHandle(third.workflowId).terminate();
+  expect([second, third].map((one) => one.rollout)).toEqual(['gap-retry-2', 'gap-retry-3']);
 });
 
 it('a budget that is a share is that share of what is tried again, and a number stays one', async () => {
