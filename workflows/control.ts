@@ -130,20 +130,24 @@ export class Control {
       wave.concurrency = concurrency;
       this.order(wave, { concurrency });
     }
-    const { max, mode } = rollout.input.budget;
-    const budgets = [
-      { max, failures: rollout.failures, of: '' },
-      ...open.flatMap(({ plan, failures }) =>
-        plan.maxFailures === undefined ? [] : [{ max: plan.maxFailures, failures, of: ` of wave ${plan.name}` }],
-      ),
-    ].map((one) => ({ ...one, allowed: allowedInFlight(concurrency, one.max, one.failures, mode) }));
-    const tightest = budgets.reduce((least, one) => (one.allowed < least.allowed ? one : least));
-    const { max: most, of, allowed } = tightest;
-    const plans = open.map(({ plan }) => plan);
+    const { budget, accountLimits } = rollout.input;
+    const { mode } = budget;
+    const allows = (max: number, failures: number, of: string) => ({
+      max,
+      of,
+      allowed: allowedInFlight(concurrency, max, failures, mode),
+    });
+    const overall = allows(budget.max, rollout.failures, '');
+    const byWave = open.map(({ plan, failures }) => {
+      const own =
+        plan.maxFailures === undefined ? overall : allows(plan.maxFailures, failures, ` of wave ${plan.name}`);
+      return { plan, ...(own.allowed < overall.allowed ? own : overall) };
+    });
+    const { max, of, allowed } = byWave.reduce((least, one) => (one.allowed < least.allowed ? one : least), overall);
     return [
       `${concurrency} at a time${where}`,
-      ...(allowed < concurrency ? [`the ${mode} budget of ${most}${of} allows ${allowed} now`] : []),
-      ...limitWords(tighterLimits(plans, rollout.input.accountLimits, allowed)),
+      ...(allowed < concurrency ? [`the ${mode} budget of ${max}${of} allows ${allowed} now`] : []),
+      ...limitWords(tighterLimits(byWave, accountLimits)),
     ].join('; ');
   }
 

@@ -97,21 +97,20 @@ export function limitsOf(wave: {
 }
 
 /**
- * The limits of accounts, services and regions that let in fewer of some waves than `most`, by name: the lowest first. Of one
- * that differs between the waves there are several.
+ * The limits of accounts, services and regions that let in fewer of some wave than may be in flight in it, by name: the lowest
+ * first. Of one that differs between the waves there are several.
  */
 export function tighterLimits(
-  waves: readonly Pick<WavePlan, 'limits' | 'parts' | 'upgrades'>[],
+  waves: readonly { readonly plan: Pick<WavePlan, 'limits' | 'parts' | 'upgrades'>; readonly allowed: number }[],
   accountLimits: Limits,
-  most: number,
 ): Map<string, readonly number[]> {
-  const found = waves.flatMap((wave) => {
+  const found = waves.flatMap(({ plan: wave, allowed }) => {
     const limits = lower(ofAccounts(accountLimits), wave.limits ?? {});
     const names = Object.keys(limits).filter((name) => !name.startsWith(GROUP));
     const own = drawn(names, wave.upgrades?.map((spec) => ({ draws: drawsOf(spec) })) ?? []);
     return names.flatMap((name) => {
       const [limit, wants] = [limits[name] ?? 0, sumOf([own, ...(wave.parts ?? []).map(({ draws }) => draws)], name)];
-      return limit < Math.min(most, wants) ? [{ name, limit }] : [];
+      return limit < Math.min(allowed, wants) ? [{ name, limit }] : [];
     });
   });
   const tighter = new Map<string, readonly number[]>();

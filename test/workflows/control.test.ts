@@ -42,12 +42,17 @@ interface Plan {
   readonly shardSize?: number;
   readonly quarantineAfter?: number;
   readonly budget?: RolloutInput['budget'];
-  /** Of each wave. */
-  readonly maxFailures?: number;
+  /** Of each wave, or of the waves in their order. */
+  readonly maxFailures?: number | readonly number[];
   readonly accountLimits?: RolloutInput['accountLimits'];
   /** Of the waves, in their order. */
   readonly limits?: readonly WavePlan['limits'][];
   readonly approvals?: readonly WavePlan['approval'][];
+}
+
+function maxFailuresOf({ maxFailures }: Plan, at: number): Pick<WavePlan, 'maxFailures'> {
+  const own = typeof maxFailures === 'object' ? maxFailures[at] : maxFailures;
+  return own === undefined ? {} : { maxFailures: own };
 }
 
 /** A gate that steps wait at until it is opened. */
@@ -79,7 +84,7 @@ async function run(
           name: `wave ${at + 1}`,
           concurrency: plan.concurrency ?? 1,
           upgrades,
-          ...(plan.maxFailures === undefined ? {} : { maxFailures: plan.maxFailures }),
+          ...maxFailuresOf(plan, at),
           ...(plan.limits?.[at] === undefined ? {} : { limits: plan.limits[at] }),
           ...(plan.approvals?.[at] === undefined ? {} : { approval: plan.approvals[at] }),
         })),
@@ -657,6 +662,27 @@ it('a new concurrency is answered with the limits of accounts, services and regi
       `8 at a time; ${ofAccount}, 2 or 3 (by wave) of service ges-v2, ${ofRegion}`,
       `8 at a time in wave wave 1; ${ofAccount}, 3 of service ges-v2, ${ofRegion}`,
       '8 at a time in wave wave 3',
+    ]);
+    operations.release();
+  });
+});
+
+it('a new concurrency is answered with the limits that hold in a wave, whatever the budget of another one allows', async () => {
+  const operations = heldOperations();
+  const plan: Plan = {
+    waves: [specs(4), specs(4)],
+    budget: { max: 9, mode: 'strict' },
+    maxFailures: [0],
+    accountLimits: { prod: 2 },
+  };
+  await run(plan, operations.script, async (handle) => {
+    await operations.followed;
+    const answers = [await concurrency(handle, 8), await concurrency(handle, 8, 1), await concurrency(handle, 8, 2)];
+    const ofBudget = 'the strict budget of 0 of wave wave 1 allows 1 now';
+    expect(answers).toEqual([
+      `8 at a time; ${ofBudget}; as before at most 2 of account prod`,
+      `8 at a time in wave wave 1; ${ofBudget}`,
+      '8 at a time in wave wave 2; as before at most 2 of account prod',
     ]);
     operations.release();
   });
