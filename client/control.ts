@@ -6,6 +6,7 @@ import { inputOf } from '../temporal/reads.js';
 import {
   type ConcurrencyRequest,
   type ControlRequest,
+  cut,
   type DecisionRequest,
   type SkipRequest,
   type WaiveRequest,
@@ -218,7 +219,7 @@ async function findUpgrade(
       for (const spec of list) {
         const workflowId = upgradeWorkflowId(spec.resource);
         if (spec.resource.id !== resource && workflowId !== resource) continue;
-        found.push({ wave: at + 1, upgrade: { shard: shard + 1, workflowId, title: spec.resource.id } });
+        found.push({ wave: at + 1, upgrade: { shard: shard + 1, workflowId, title: cut(spec.resource.id) } });
       }
     });
   }

@@ -285,6 +285,22 @@ it('keeps what people say short: a signal that has to hold is cut, an update is 
   await expect(sent).rejects.toThrow('its reason has at most 300 characters');
 });
 
+it('leaves out a resource of any id, of which it tells the beginning', async () => {
+  const [id, long] = ['long-ids', 'x'.repeat(301)];
+  const handle = await env.client.workflow.signalWithStart<typeof rollout, [ControlRequest]>('rollout', {
+    workflowId: rolloutWorkflowId(id),
+    taskQueue: QUEUES.main,
+    args: [rolloutInput(id, { ids: [long, 'short'], concurrency: 1 }, { max: 0, mode: 'strict' })],
+    signal: MESSAGES.control,
+    signalArgs: [{ requestId: '0', act: 'pause', actor: 'ana', reason: 'a test' }],
+  });
+  await withScriptedWorkers(env, scriptedSteps(), async () => {
+    const answer = await skip(env.client, id, { resource: long }, { actor: 'ana', reason: 'a test' });
+    expect(answer).toBe(`${'x'.repeat(299)}… is left out, unless it has started already`);
+    await handle.terminate();
+  });
+});
+
 it('says in its own words why the server takes no update', async () => {
   const own = await realEnvironment({ dynamicConfig: { 'history.maxTotalUpdates': '1' } });
   onTestFinished(() => own.teardown());
