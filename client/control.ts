@@ -6,8 +6,8 @@ import { inputOf } from '../temporal/reads.js';
 import {
   type ConcurrencyRequest,
   type ControlRequest,
-  cut,
   type DecisionRequest,
+  LONGEST_WORDS,
   type SkipRequest,
   type WaiveRequest,
   whyUnsigned,
@@ -16,6 +16,7 @@ import { shardWorkflowId, upgradeWorkflowId } from '../workflows/contracts/ids.j
 import { MESSAGES } from '../workflows/contracts/messages.js';
 import { SHARD_SIZE, type RolloutInput, type RolloutStatus } from '../workflows/contracts/rollout.js';
 import { partLists } from './inventory.js';
+import { cut } from './render/text.js';
 import { describeRollout, rolloutStatus } from './rollouts.js';
 import { startedAs } from './shard-reads.js';
 import { ask, describeRun } from './server-reads.js';
@@ -219,7 +220,10 @@ async function findUpgrade(
       for (const spec of list) {
         const workflowId = upgradeWorkflowId(spec.resource);
         if (spec.resource.id !== resource && workflowId !== resource) continue;
-        found.push({ wave: at + 1, upgrade: { shard: shard + 1, workflowId, title: cut(spec.resource.id) } });
+        found.push({
+          wave: at + 1,
+          upgrade: { shard: shard + 1, workflowId, title: cut(spec.resource.id, LONGEST_WORDS) },
+        });
       }
     });
   }

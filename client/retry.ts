@@ -107,18 +107,10 @@ export async function retry(
   const soaksAnew = unsoaked(input.waves, view.waves, (at) => lists[at]?.some(isWanted) === true);
   const isTaken = (spec: UpgradeSpec, at: number) => isWanted(spec) || (soaksAnew.has(at) && isGood(outcomeOf(spec)));
   const others = await retriesOf(client, rollout);
-  await checkOthers(
-    client,
-    others.running,
-    lists.flatMap((list, at) => list.filter((spec) => isTaken(spec, at))),
-  );
+  const chosen = lists.map((list, at) => list.filter((spec) => isTaken(spec, at)));
+  await checkOthers(client, others.running, chosen.flat());
   for (const at of soaksAnew) checkSoak(input.waves[at]?.name, lists[at] ?? [], (spec) => isTaken(spec, at), outcomeOf);
-  const taken = await inGroups(
-    client,
-    lists.map((list, at) => list.filter((spec) => isTaken(spec, at))),
-    lists.flat(),
-    rowOf,
-  );
+  const taken = await inGroups(client, chosen, lists.flat(), rowOf);
   const leftOver = await leftOvers(client, tried, lists.flat());
   const begins = (spec: UpgradeSpec): UpgradeSpec => {
     const begun = withStanding(spec, rowOf(spec));
@@ -126,10 +118,11 @@ export async function retry(
     if (version === undefined || spec.planned === undefined) return begun;
     return { ...begun, plannedFrom: version, planned: { ...spec.planned, version } };
   };
-  const waves = input.waves
+  const begun = input.waves
     .map(({ parts: _parts, ...wave }, at) => ({ ...wave, upgrades: (taken[at] ?? []).map(begins) }))
-    .filter(({ upgrades: some }) => some.length > 0)
-    .map((wave) => ({ ...wave, maxFailures: ownMax(wave, triedOf(wave.upgrades))?.count }));
+    .filter(({ upgrades: some }) => some.length > 0);
+  const own = begun.map((wave) => ownMax(wave, triedOf(wave.upgrades)));
+  const waves = begun.map((wave, at) => ({ ...wave, maxFailures: own[at]?.count }));
   const { startedBy: starter, schedule, retryOf } = input;
   const startedBy = [...new Set([starter, schedule?.triggeredBy ?? starter, ...(retryOf?.startedBy ?? [])])];
   checkApprovals([input, ...waves], actor, startedBy);
@@ -153,10 +146,7 @@ export async function retry(
     ...(windows === undefined ? {} : { windows }),
     retryOf: { rollout, runId: run.runId, reason, startedBy },
   });
-  const ownShown = waves.flatMap((wave) => {
-    const own = ownMax(wave, triedOf(wave.upgrades));
-    return own === null ? [] : `of wave ${wave.name} ${own.shown}`;
-  });
+  const ownShown = begun.flatMap(({ name }, at) => (own[at] == null ? [] : `of wave ${name} ${own[at].shown}`));
   return {
     ...started,
     upgrades,

@@ -212,7 +212,6 @@ function isWord(word: unknown): word is string {
   return typeof word === 'string' && word !== '';
 }
 
-/** As many characters of it as an act may have. */
-export function cut(words: string): string {
+function cut(words: string): string {
   return words.length <= LONGEST_WORDS ? words : `${words.slice(0, LONGEST_WORDS - 1)}…`;
 }

@@ -64,7 +64,7 @@ export interface SubmitResult {
   /** The version that the last look read. */
   readonly version: string | null;
   readonly calls: readonly SentCall[];
-  /** Differences from the plan that it lets pass, as the look right before the send found them; left out where none was. */
+  /** Differences from the plan that it lets pass, as the look right before the send found them; left out where no look let it send. */
   readonly findings?: readonly Finding[];
   /** With `refused` or `busy`: as in the precheck's result. */
   readonly unwell?: true;
