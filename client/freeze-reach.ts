@@ -4,6 +4,7 @@ import type { Client } from '@temporalio/client';
 import { inputOf, mapAtOnce } from '../temporal/reads.js';
 import { covers, type Freeze } from '../workflows/contracts/freezes.js';
 import { rolloutWorkflowId, upgradeWorkflowId } from '../workflows/contracts/ids.js';
+import { named } from '../workflows/contracts/named.js';
 import type { RolloutInput } from '../workflows/contracts/rollout.js';
 import type { Phase } from '../workflows/contracts/upgrade.js';
 import { upgradesOf } from './inventory.js';
@@ -43,10 +44,9 @@ export function reachLine(reach: Reach | null): string {
   if (reached.length === 0)
     return `it covers nothing of the ${count(running, 'rollout')} that ${running === 1 ? 'runs' : 'run'}`;
   const [held, followed] = [sum(reached.map((one) => one.held)), sum(reached.map((one) => one.followed))];
-  const names = reached.slice(0, 5).map(({ rollout }) => rollout);
-  const others = reached.length > names.length ? ` and ${reached.length - names.length} more` : '';
+  const names = reached.map(({ rollout }) => rollout);
   const sent = followed === 0 ? '' : `; ${followed} had been sent and ${followed === 1 ? 'is' : 'are'} followed`;
-  return `it holds ${count(held, 'upgrade')} of ${count(reached.length, 'running rollout')} (${names.join(', ')}${others})${sent}`;
+  return `it holds ${count(held, 'upgrade')} of ${count(reached.length, 'running rollout')} (${named(names, 5)})${sent}`;
 }
 
 async function read(client: Client, freeze: Pick<Freeze, 'scope' | 'except'>): Promise<Reach> {

@@ -1,21 +1,23 @@
 /** Trying again what did not go well in a rollout that has ended: a new one, linked to it. */
-import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
+import type { Client } from '@temporalio/client';
 import { Gates } from '../calendar/gate.js';
-import { type Resolved, resolveMax } from '../plan/budget.js';
+import { resolveMax } from '../plan/budget.js';
 import { readLedger } from '../temporal/ledger.js';
-import { inputOf, mapAtOnce } from '../temporal/reads.js';
+import { mapAtOnce } from '../temporal/reads.js';
 import type { RolloutWindows } from '../workflows/contracts/calendar.js';
 import { whyNoQuorum, whyUnsigned } from '../workflows/contracts/control.js';
-import { rolloutWorkflowId, upgradeWorkflowId } from '../workflows/contracts/ids.js';
+import { upgradeWorkflowId } from '../workflows/contracts/ids.js';
+import { named } from '../workflows/contracts/named.js';
 import type { FailureBudget, RolloutInput, WavePlan } from '../workflows/contracts/rollout.js';
 import type { SoakStatus } from '../workflows/contracts/soak.js';
-import { FAILED_OUTCOMES, type Outcome, type UpgradeInput, type UpgradeSpec } from '../workflows/contracts/upgrade.js';
+import { FAILED_OUTCOMES, type Outcome, type UpgradeSpec } from '../workflows/contracts/upgrade.js';
 import type { Signed } from './control.js';
 import { upgradesOf } from './inventory.js';
-import { startRollout, type StartedRollout } from './rollouts.js';
 import { count } from './render/text.js';
+import { inGroups } from './retry/groups.js';
+import { checkOthers, retriesOf } from './retry/others.js';
+import { startRollout, type StartedRollout } from './rollouts.js';
 import { readRows, resultOfRow } from './rows.js';
-import { describeRun, findRuns, quoted } from './server-reads.js';
 import { NotTakenError } from './upgrades.js';
 import {
   goodIn,
@@ -36,12 +38,6 @@ export const RETRIED: Readonly<Record<'failed' | 'skipped', readonly Outcome[]>>
 
 /** Of a soak that keeps no later wave from beginning. */
 const SOAKED: readonly SoakStatus['state'][] = ['Done', 'Waived', 'Skipped'];
-/** After these a resource may serve nobody. */
-const UNWELL: readonly (Outcome | null)[] = ['Failed', 'Held'];
-
-/** So many ids stand in a refusal. */
-const SHOWN = 3;
-
 /** What is tried again from another version than the plan had read: our own submit has led it there. */
 export interface LeftOver {
   readonly resourceId: string;
@@ -81,59 +77,41 @@ export async function retry(
   if (unsigned !== null) throw new NotTakenError(unsigned);
   const { run, input, view, rows } = await readRows(client, rollout, { whole: true });
   checkEnded(view, rows);
-  const outcomes = which.flatMap((one) => RETRIED[one]);
-  const wanted = new Set(
-    rows
-      .filter(({ outcome }) => outcome !== null && !isGood(outcome) && outcomes.includes(outcome))
-      .map((row) => row.workflowId),
-  );
-  if (wanted.size === 0) {
-    const gone = rows.filter((row) => row.gone === true && row.outcome === null).length;
-    const why = gone === 0 ? '' : `: what became of ${count(gone, 'upgrade')} is no longer on the server`;
-    throw new NotTakenError(`nothing of ${rollout} is left to be tried again${why}`);
-  }
-
-  const tried = rows.filter(({ workflowId }) => wanted.has(workflowId));
-  const quarantined = await inQuarantine(client, input, tried);
+  const wantedRows = wantedOf(rollout, rows, which);
+  const wanted = new Set(wantedRows.map((row) => row.workflowId));
+  const quarantined = await inQuarantine(client, input, wantedRows);
   const leftOut = new Set(quarantined.map(({ workflowId }) => workflowId));
 
   const lists = await mapAtOnce(input.waves, (wave) => upgradesOf(client, wave));
+  const all = lists.flat();
   const known = new Map(rows.map((row) => [row.workflowId, row]));
   const rowOf = ({ resource }: UpgradeSpec) => known.get(upgradeWorkflowId(resource));
   const outcomeOf = (spec: UpgradeSpec) => rowOf(spec)?.outcome ?? null;
   const isWanted = ({ resource }: UpgradeSpec) => wanted.has(upgradeWorkflowId(resource));
-  const triedOf = (specs: readonly UpgradeSpec[]) =>
-    specs.filter((spec) => isWanted(spec) && !leftOut.has(upgradeWorkflowId(spec.resource))).length;
   const soaksAnew = unsoaked(input.waves, view.waves, (at) => lists[at]?.some(isWanted) === true);
   const isTaken = (spec: UpgradeSpec, at: number) => isWanted(spec) || (soaksAnew.has(at) && isGood(outcomeOf(spec)));
-  const others = await retriesOf(client, rollout);
-  const chosen = lists.map((list, at) => list.filter((spec) => isTaken(spec, at)));
-  await checkOthers(client, others.running, chosen.flat());
   for (const at of soaksAnew) checkSoak(input.waves[at]?.name, lists[at] ?? [], (spec) => isTaken(spec, at), outcomeOf);
-  const taken = await inGroups(client, chosen, lists.flat(), rowOf);
-  const leftOver = await leftOvers(client, tried, lists.flat());
-  const begins = (spec: UpgradeSpec): UpgradeSpec => {
-    const begun = withStanding(spec, rowOf(spec));
-    const version = leftOver.get(upgradeWorkflowId(spec.resource))?.version;
-    if (version === undefined || spec.planned === undefined) return begun;
-    return { ...begun, plannedFrom: version, planned: { ...spec.planned, version } };
-  };
-  const begun = input.waves
-    .map(({ parts: _parts, ...wave }, at) => ({ ...wave, upgrades: (taken[at] ?? []).map(begins) }))
-    .filter(({ upgrades: some }) => some.length > 0);
-  const own = begun.map((wave) => ownMax(wave, triedOf(wave.upgrades)));
-  const waves = begun.map((wave, at) => ({ ...wave, maxFailures: own[at]?.count }));
+  checkProviders(all, (spec) => (isWanted(spec) ? 'wanted' : isGood(outcomeOf(spec)) ? 'good' : 'missed'));
+
+  const chosen = lists.map((list, at) => list.filter((spec) => isTaken(spec, at)));
+  const others = await retriesOf(client, rollout);
+  await checkOthers(client, others.running, chosen.flat());
+  const placed = await inGroups(client, chosen, all, rowOf);
+  const leftOver = await leftOvers(client, wantedRows, all);
+  const taken = placed.map((specs) =>
+    specs.map((spec) => fromWhereLeft(withStanding(spec, rowOf(spec)), leftOver.get(upgradeWorkflowId(spec.resource)))),
+  );
+  const isTried = (spec: UpgradeSpec) => isWanted(spec) && !leftOut.has(upgradeWorkflowId(spec.resource));
+  const { budget, waves, budgetShown } = budgeted(input, taken, isTried);
+
   const { startedBy: starter, schedule, retryOf } = input;
   const startedBy = [...new Set([starter, schedule?.triggeredBy ?? starter, ...(retryOf?.startedBy ?? [])])];
   checkApprovals([input, ...waves], actor, startedBy);
   const now = new Date();
   const windows = input.windows === undefined ? undefined : { ...input.windows, since: now.toISOString() };
   checkWindows(windows, taken.flat(), now.getTime());
-  checkProviders(lists.flat(), (spec) => (isWanted(spec) ? 'wanted' : isGood(outcomeOf(spec)) ? 'good' : 'missed'));
   const upgrades = taken.flat().length;
-  const { count: max, shown } = resolveMax(input.budget.share ?? input.budget.max, triedOf(taken.flat()));
-  const budget = { ...input.budget, max };
-  const before = goodIn(view.counts) - (upgrades - wanted.size);
+  const goodBefore = goodIn(view.counts) - (upgrades - wanted.size);
   const started = await startRollout(client, {
     ...input,
     rollout: others.free,
@@ -142,24 +120,59 @@ export async function retry(
     budget,
     ...(input.minSuccess === undefined
       ? {}
-      : { minSuccess: Math.min(Math.max(input.minSuccess - before, 1), upgrades) }),
+      : { minSuccess: Math.min(Math.max(input.minSuccess - goodBefore, 1), upgrades) }),
     ...(windows === undefined ? {} : { windows }),
     retryOf: { rollout, runId: run.runId, reason, startedBy },
   });
-  const ownShown = begun.flatMap(({ name }, at) => (own[at] == null ? [] : `of wave ${name} ${own[at].shown}`));
   return {
     ...started,
     upgrades,
     budget,
-    budgetShown: [`${shown}, ${budget.mode}`, ...ownShown].join('; '),
+    budgetShown,
     leftOver: [...leftOver.values()],
     quarantined: quarantined.map(({ resourceId }) => resourceId),
   };
 }
 
-/** Of a wave that has a budget of its own; `null` where it has none. */
-function ownMax({ maxFailures, maxFailuresShare }: WavePlan, tried: number): Resolved | null {
-  return maxFailures === undefined ? null : resolveMax(maxFailuresShare ?? maxFailures, tried);
+/** @throws NotTakenError when there are none */
+function wantedOf(
+  rollout: string,
+  rows: readonly ResourceRow[],
+  which: readonly (keyof typeof RETRIED)[],
+): readonly ResourceRow[] {
+  const outcomes = which.flatMap((one) => RETRIED[one]);
+  const wanted = rows.filter(({ outcome }) => outcome !== null && !isGood(outcome) && outcomes.includes(outcome));
+  if (wanted.length > 0) return wanted;
+  const gone = rows.filter((row) => row.gone === true && row.outcome === null).length;
+  const why = gone === 0 ? '' : `: what became of ${count(gone, 'upgrade')} is no longer on the server`;
+  throw new NotTakenError(`nothing of ${rollout} is left to be tried again${why}`);
+}
+
+/** Its waves that have anything left, and their budgets: of one that is a share, that share of what is tried. */
+function budgeted(
+  input: RolloutInput,
+  taken: readonly (readonly UpgradeSpec[])[],
+  isTried: (spec: UpgradeSpec) => boolean,
+): Pick<RolloutInput, 'budget'> & { readonly waves: WavePlan[]; readonly budgetShown: string } {
+  const resolve = (max: number | string, upgrades: readonly UpgradeSpec[]) =>
+    resolveMax(max, upgrades.filter(isTried).length);
+  const whole = resolve(input.budget.share ?? input.budget.max, taken.flat());
+  const shown = [`${whole.shown}, ${input.budget.mode}`];
+  const waves = input.waves.flatMap(({ parts: _parts, ...wave }, at) => {
+    const upgrades = taken[at] ?? [];
+    if (upgrades.length === 0) return [];
+    if (wave.maxFailures === undefined) return [{ ...wave, upgrades }];
+    const own = resolve(wave.maxFailuresShare ?? wave.maxFailures, upgrades);
+    shown.push(`of wave ${wave.name} ${own.shown}`);
+    return [{ ...wave, maxFailures: own.count, upgrades }];
+  });
+  return { budget: { ...input.budget, max: whole.count }, waves, budgetShown: shown.join('; ') };
+}
+
+/** What our own submit led a part of the way is planned from where that left it. */
+function fromWhereLeft(spec: UpgradeSpec, left: LeftOver | undefined): UpgradeSpec {
+  if (left === undefined || spec.planned === undefined) return spec;
+  return { ...spec, plannedFrom: left.version, planned: { ...spec.planned, version: left.version } };
 }
 
 /**
@@ -204,7 +217,7 @@ async function inQuarantine(
   if (leftOut.length < tried.length) return leftOut;
   const ids = leftOut.map(({ resourceId }) => resourceId);
   throw new NotTakenError(
-    `all that is left to be tried again is in quarantine (${shown(ids)}): \`uplift quarantine release ${ids[0]}\` lets it be tried`,
+    `all that is left to be tried again is in quarantine (${named(ids)}): \`uplift quarantine release ${ids[0]}\` lets it be tried`,
   );
 }
 
@@ -228,69 +241,6 @@ async function leftOvers(
   );
 }
 
-/**
- * Members of a group that ended failed, held or unhealthy serve nobody, so their places stay taken: those of them that are tried
- * again come first in their waves and keep their places until they are well, and all others have the places that are left. What
- * another rollout has found well since keeps none.
- *
- * @param waves what is tried again, by wave
- * @param all what the rollout had
- * @throws NotTakenError when a member would have no place
- */
-async function inGroups(
-  client: Client,
-  waves: readonly (readonly UpgradeSpec[])[],
-  all: readonly UpgradeSpec[],
-  rowOf: (spec: UpgradeSpec) => ResourceRow | undefined,
-): Promise<UpgradeSpec[][]> {
-  const outcomeOf = (spec: UpgradeSpec) => rowOf(spec)?.outcome ?? null;
-  const isUnwell = (spec: UpgradeSpec) => {
-    const outcome = outcomeOf(spec);
-    return rowOf(spec)?.unwell === true || UNWELL.includes(outcome) || (spec.unwellBefore === true && !isGood(outcome));
-  };
-  const unwell = all.filter(isUnwell);
-  const wellSince = await foundWellSince(client, unwell);
-  return waves.map((specs, at) => {
-    const mended = new Set(waves.slice(0, at + 1).flat());
-    const keepPlaces = unwell.filter((spec) => !mended.has(spec) && !wellSince.has(spec));
-    const placed = specs.map((spec) => {
-      const { unwellBefore: _unwell, ...rest } = spec;
-      const groups = Object.entries(spec.groups ?? {}).map(([name, max]) => {
-        const keepers = keepPlaces.filter((other) => other.groups?.[name] !== undefined);
-        const [keeper] = keepers;
-        const left = max - keepers.length;
-        if (keeper !== undefined && left < 1 && !isUnwell(spec) && !isGood(outcomeOf(spec))) {
-          const why = `no more than ${max} may be unavailable, and ${keeper.resource.id} ended ${outcomeOf(keeper)}`;
-          throw new NotTakenError(`${spec.resource.id} is in group ${name}, of which ${why}: retry that first`);
-        }
-        return [name, Math.max(left, 1)] as const;
-      });
-      if (groups.length === 0) return rest;
-      return {
-        ...rest,
-        groups: Object.fromEntries(groups),
-        ...(isUnwell(spec) ? { unwellBefore: true as const } : {}),
-      };
-    });
-    const isFirst = (spec: UpgradeSpec) => spec.unwellBefore === true;
-    return [...placed.filter(isFirst), ...placed.filter((spec) => !isFirst(spec))];
-  });
-}
-
-/** Those members of groups whose latest upgrade has ended good, and has looked at their health for it. */
-async function foundWellSince(client: Client, unwell: readonly UpgradeSpec[]): Promise<ReadonlySet<UpgradeSpec>> {
-  const members = unwell.filter(({ groups }) => groups !== undefined);
-  const looks = await mapAtOnce(members, async (spec) => {
-    const run = await describeRun(client, upgradeWorkflowId(spec.resource));
-    const outcome = run === null ? null : ((await resultOfRow(client, run))?.outcome ?? null);
-    if (run === null || !isGood(outcome)) return [];
-    if (outcome !== 'AlreadyAtTarget') return [spec];
-    const latest = await inputOf<UpgradeInput>(client, run.workflowId, run.runId);
-    return latest.spec.failedBefore === true ? [spec] : [];
-  });
-  return new Set(looks.flat());
-}
-
 /** @throws NotTakenError while it runs, or anything of it does: what was sent outlasts a rollout that was terminated */
 function checkEnded(view: RolloutView, rows: readonly ResourceRow[]): void {
   const { rollout, state } = view;
@@ -300,7 +250,7 @@ function checkEnded(view: RolloutView, rows: readonly ResourceRow[]): void {
   const flying = rows.filter(isInFlight).map(({ resourceId }) => resourceId);
   if (flying.length === 0) return;
   throw new NotTakenError(
-    `rollout ${rollout} has ${count(flying.length, 'upgrade')} in flight still (${shown(flying)}): try again when all have ended ` +
+    `rollout ${rollout} has ${count(flying.length, 'upgrade')} in flight still (${named(flying)}): try again when all have ended ` +
       `(\`uplift status ${rollout}\` shows them, \`uplift resolve\` ends one that is held)`,
   );
 }
@@ -365,60 +315,4 @@ function checkProviders(
       throw new NotTakenError(`${resource.id} waits for ${id}, which did not reach its target: retry it as well`);
     }
   }
-}
-
-/** A retry that has not ended. */
-interface Running {
-  readonly rollout: string;
-  readonly run: WorkflowExecutionDescription;
-}
-
-/**
- * The retries of a rollout, or of what it tries again itself, that run now; and `spring-1a2b3c4d-retry-1`, or the number after the
- * highest that a rollout has.
- */
-async function retriesOf(
-  client: Client,
-  rollout: string,
-): Promise<{ readonly running: readonly Running[]; readonly free: string }> {
-  const prefix = `${rollout.replace(/-retry-\d+$/, '')}-retry-`;
-  const highest = await highestRetry(client, prefix);
-  const running: Running[] = [];
-  // Visibility may not know of the latest yet.
-  for (let number = 1; ; number += 1) {
-    const name = `${prefix}${number}`;
-    const run = await describeRun(client, rolloutWorkflowId(name));
-    if (run === null && number > highest) return { running, free: name };
-    if (run !== null && run.closeTime == null) running.push({ rollout: name, run });
-  }
-}
-
-/** The highest number that visibility knows: histories of lower ones may be gone already. 0 where there is none. */
-async function highestRetry(client: Client, prefix: string): Promise<number> {
-  const ids = rolloutWorkflowId(prefix);
-  const runs = await findRuns(client, `WorkflowType = 'rollout' AND WorkflowId STARTS_WITH ${quoted(ids)}`);
-  const suffixes = runs.flatMap(({ workflowId }) => (workflowId.startsWith(ids) ? [workflowId.slice(ids.length)] : []));
-  // A plan's name may end as a retry's does: its digest follows, of eight digits.
-  return Math.max(0, ...suffixes.filter((suffix) => /^[1-9]\d{0,6}$/.test(suffix)).map(Number));
-}
-
-/** @throws NotTakenError when one of these retries has any of these upgrades, whether or not that is over there */
-async function checkOthers(client: Client, retries: readonly Running[], taken: readonly UpgradeSpec[]): Promise<void> {
-  for (const { rollout, run } of retries) {
-    const { waves, startedBy } = await inputOf<RolloutInput>(client, run.workflowId, run.runId);
-    const lists = await mapAtOnce(waves, (wave) => upgradesOf(client, wave));
-    const there = new Set(lists.flat().map(({ resource }) => upgradeWorkflowId(resource)));
-    const ids = taken.flatMap(({ resource }) => (there.has(upgradeWorkflowId(resource)) ? [resource.id] : []));
-    if (ids.length === 0) continue;
-    throw new NotTakenError(
-      `${count(ids.length, 'upgrade')} of it (${shown(ids)}) ${ids.length === 1 ? 'is' : 'are'} tried again already by ` +
-        `${rollout}, which ${startedBy} started at ${run.startTime.toISOString()}: follow it by \`uplift watch ${rollout}\`, ` +
-        'and retry that once it has ended',
-    );
-  }
-}
-
-/** `g1, g2, g3, …` */
-function shown(ids: readonly string[]): string {
-  return [...ids.slice(0, SHOWN), ...(ids.length > SHOWN ? ['…'] : [])].join(', ');
 }

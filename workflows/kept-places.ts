@@ -1,4 +1,5 @@
 /** Places in groups that members keep while they wait, since they serve nobody: pure, so that clients can name them too. */
+import { named } from './contracts/named.js';
 import type { UpgradeSpec } from './contracts/upgrade.js';
 
 interface Waiting {
@@ -75,15 +76,10 @@ function byName<T>(all: readonly T[], namesOf: (one: T) => readonly string[]): M
   return named;
 }
 
-/** The most keepers that are named: a group may have thousands. */
-const NAMED = 3;
-
 /** `no more than 1 of group pair may be unavailable, and a, b, c and 4 more ended failed, held or unhealthy before` */
 export function keptReason(kept: KeptGroup<Waiting>): string {
-  const { keepers } = kept;
-  const ids = keepers.slice(0, NAMED).map(({ spec }) => spec.resource.id);
-  const more = keepers.length > NAMED ? ` and ${keepers.length - NAMED} more` : '';
-  return `${keptLabel(kept)}, and ${ids.join(', ')}${more} ended failed, held or unhealthy before`;
+  const ids = kept.keepers.map(({ spec }) => spec.resource.id);
+  return `${keptLabel(kept)}, and ${named(ids)} ended failed, held or unhealthy before`;
 }
 
 /** `no more than 1 of group pair may be unavailable` */
