@@ -5,6 +5,7 @@ import type { PrecheckResult, StepInput } from '../workflows/contracts/steps.js'
 import type { Finding } from '../workflows/contracts/upgrade.js';
 import { submitBounds } from './bounds.js';
 import { iso } from './clock.js';
+import { closureFor } from './closure.js';
 import type { CloudApi, ResourceState } from './clouds/port.js';
 import { driftFinding, driftFrom, NOT_AS_PLANNED } from './drift.js';
 import { describeState, whyUnwell } from './health.js';
@@ -17,8 +18,11 @@ const KNOWN_OPERATIONS_MS = 24 * 3_600_000;
 
 export async function precheck(deps: StepDeps, input: StepInput): Promise<PrecheckResult> {
   const checked = await check(deps, input);
-  const held = checked.verdict === 'busy' ? await holdReason(deps, input) : null;
-  return held === null ? checked : { ...checked, held };
+  if (checked.verdict !== 'busy') return checked;
+  const held = await holdReason(deps, input);
+  if (held !== null) return { ...checked, held };
+  const closure = await closureFor(deps, input);
+  return closure === null ? checked : { ...checked, closure };
 }
 
 async function check(deps: StepDeps, input: StepInput): Promise<PrecheckResult> {

@@ -9,6 +9,7 @@ import type { SubmitHeartbeat, SubmitInput, SubmitResult } from '../workflows/co
 import type { Finding, Operation, SentCall } from '../workflows/contracts/upgrade.js';
 import { CLOCK_SKEW_MS, submitBounds, type SubmitBounds } from './bounds.js';
 import { iso, Stopwatch } from './clock.js';
+import { closureFor, SOON_MS } from './closure.js';
 import type { CloudApi, CloudReader, CloudResponse, MutatingRequest } from './clouds/port.js';
 import { answerOf, requestIdOf } from './answer.js';
 import type { SendBounds, Sent } from './clouds/session.js';
@@ -36,8 +37,6 @@ const PROMPT_MS = 10_000;
 const THROTTLED_RETRY_MS = 60_000;
 /** A request that leaves so late before an edge could not be answered before it; at scale 1. */
 const EDGE_GUARD_MS = 2_000;
-/** An opening this near is waited for in place. */
-const SOON_MS = 60_000;
 /** For what was sent right before `startBy` to be seen on the server, once the cloud has answered. */
 const SEEN_WITHIN_MS = 10_000;
 /** The Temporal server could not be asked. */
@@ -126,12 +125,20 @@ class SubmitAttempt {
     return { waits: this.seen, until: null, calls: this.calls };
   }
 
-  /** While the rollout is on hold, waiting for anything else is waiting for its end. */
+  /**
+   * While the rollout is on hold, waiting for anything else is waiting for its end; and what has sent nothing yet need not
+   * wait in flight while nothing may be sent.
+   */
   async run(): Promise<SubmitResult> {
     const result = await this.untilDecided();
     if (result.verdict !== 'busy' && result.verdict !== 'deferred') return result;
     const held = await holdReason(this.deps, this.input);
-    return held === null ? result : { ...result, verdict: 'held-back', reason: `${held}; ${result.reason}` };
+    if (held !== null) return { ...result, verdict: 'held-back', reason: `${held}; ${result.reason}` };
+    // A new start counts its submissions from 1, and what may be out is this one's to follow.
+    const isUntouched = this.settling === null && result.submission === 1;
+    const closure = isUntouched ? await closureFor(this.deps, this.input, this.tags) : null;
+    if (closure === null) return result;
+    return { ...result, ...closure, verdict: 'closed', reason: `${closure.reason}; ${result.reason}` };
   }
 
   private async untilDecided(): Promise<SubmitResult> {

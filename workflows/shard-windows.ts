@@ -108,8 +108,8 @@ export class ShardWindows {
   /** An upgrade has found its gate shut since it was asked. */
   isShut({ gate }: Pick<UpgradeSpec, 'gate'>, reason: string): void {
     const known = this.stateFor({ gate });
-    // What was asked since is newer.
-    if (known?.open === false && this.sharesGate) return;
+    // What was asked since is newer. Shards of older releases forgot it where several gates are waited at.
+    if (known?.open === false && (this.sharesGate || patched('asked-is-newer'))) return;
     if (gate !== undefined && known !== undefined) {
       // When it opens again is known as soon as it is asked, at its edge.
       this.gates = { ...this.gates, [gate]: { ...known, open: false, until: null, reason } };

@@ -178,7 +178,7 @@ class UpgradeRun {
           continue;
         }
         this.onHold.forget();
-        if (Date.now() >= giveUpAt) return checked;
+        if (checked.closure !== undefined || Date.now() >= giveUpAt) return checked;
         await this.waitFor(growing(BUSY_RETRY_MS, look), checked.reason);
       }
     } catch (error) {
@@ -200,7 +200,8 @@ class UpgradeRun {
         this.settle('Refused', checked.reason);
         return false;
       case 'busy':
-        this.settle('Refused', `still ${checked.reason}`);
+        if (checked.closure === undefined) this.settle('Refused', `still ${checked.reason}`);
+        else this.close(checked.closure, `${checked.closure.reason}; ${checked.reason}`);
         return false;
       case 'clear':
       case 'upgrading':
@@ -257,9 +258,7 @@ class UpgradeRun {
           if (this.isResolved(submitted.reason)) return submitted;
           continue;
         case 'closed':
-          this.settle('NotStarted', submitted.reason);
-          this.again = submitted.over !== true;
-          this.freeze = submitted.freeze;
+          this.close(submitted, submitted.reason);
           return submitted;
         case 'held-back':
           if (this.isResolved(submitted.reason)) return submitted;
@@ -516,6 +515,13 @@ class UpgradeRun {
 
   private atScale(atScaleOneMs: number): number {
     return pauseAt(this.input.timing.scale, atScaleOneMs);
+  }
+
+  /** Nothing was sent: its shard starts it again once it may be. */
+  private close({ over, freeze }: Pick<SubmitResult, 'over' | 'freeze'>, reason: string): void {
+    this.settle('NotStarted', reason);
+    this.again = over !== true;
+    this.freeze = freeze;
   }
 
   private settle(outcome: Outcome, reason: string): void {

@@ -2,7 +2,9 @@
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { precheck } from '../../activities/precheck.js';
+import type { StepDeps } from '../../activities/step.js';
 import { submit } from '../../activities/submit.js';
+import { Gates } from '../../calendar/gate.js';
 import { FAILURES } from '../../workflows/contracts/errors.js';
 import type { PrecheckResult, StepInput, SubmitResult } from '../../workflows/contracts/steps.js';
 import type { UpgradeSpec } from '../../workflows/contracts/upgrade.js';
@@ -36,9 +38,9 @@ function becomes(health: 'RED' | 'GREEN', engine = input.spec.targetLabel): void
   });
 }
 
-function checked(more: Partial<UpgradeSpec> = {}): Promise<PrecheckResult> {
+function checked(more: Partial<UpgradeSpec> = {}, deps: Partial<StepDeps> = {}): Promise<PrecheckResult> {
   const step = { ...input, spec: { ...input.spec, ...more } };
-  return new MockActivityEnvironment().run(() => precheck(clouds.deps, step));
+  return new MockActivityEnvironment().run(() => precheck({ ...clouds.deps, ...deps }, step));
 }
 
 it('waits for the health of one that failed before and is at its target', async () => {
@@ -84,4 +86,48 @@ it('waits where somebody else brings it there right before its send, and it is n
   becomes('GREEN');
   expect(await attempt()).toMatchObject({ verdict: 'already-at-target', calls: [] });
   expect(clouds.simulator.truth().submits).toEqual([]);
+});
+
+it('says with what is busy that nothing could be sent now anyway', async () => {
+  becomes('RED');
+  const opensIn = (ms: number) =>
+    new Gates({
+      calendars: [{ windows: [], blackouts: [] }],
+      gates: [{ calendar: 0, needsMs: 0 }],
+      since: new Date(clock.now()).toISOString(),
+      notBefore: new Date(clock.now() + ms).toISOString(),
+      missedWindow: 'next',
+    });
+  const busy = (deps: Partial<StepDeps>) => checked({ failedBefore: true, gate: 0 }, deps);
+  const shut = await busy({ gatesOf: () => Promise.resolve(opensIn(3_600_000)) });
+  expect(shut).toMatchObject({
+    verdict: 'busy',
+    closure: { over: false, reason: expect.stringContaining('schedule') },
+  });
+  // It opens soon; it is open; nobody can tell; and a hold, which is told apart, lasts.
+  for (const deps of [
+    { gatesOf: () => Promise.resolve(opensIn(30_000)) },
+    { gatesOf: () => Promise.resolve(opensIn(0)) },
+    { gatesOf: () => Promise.reject(new Error('no server')) },
+    {
+      gatesOf: () => Promise.resolve(opensIn(3_600_000)),
+      holdOf: () => Promise.resolve({ reason: 'paused', over: false }),
+    },
+  ]) {
+    expect(await busy(deps)).not.toHaveProperty('closure');
+  }
+  const freeze = {
+    id: 'freeze-0000000a',
+    scope: [{ service: ['elasticsearch'] }],
+    except: [],
+    until: '2099-01-01T00:00:00.000Z',
+    reason: 'audit',
+    owner: 'ana',
+    since: '2026-11-28T12:00:00.000Z',
+  };
+  const frozen = await checked({ failedBefore: true }, { freezesOf: () => Promise.resolve([freeze]) });
+  expect(frozen).toMatchObject({ verdict: 'busy', closure: { over: false, freeze } });
+  // What has something to do is told so, and asks right before its send.
+  becomes('GREEN');
+  expect(await busy({ gatesOf: () => Promise.resolve(opensIn(3_600_000)) })).not.toHaveProperty('closure');
 });

@@ -7,7 +7,7 @@ import { submit } from '../../activities/submit.js';
 import { rangeOf } from '../../calendar/forms.js';
 import { Gates } from '../../calendar/gate.js';
 import type { RolloutWindows } from '../../workflows/contracts/calendar.js';
-import type { SubmitResult } from '../../workflows/contracts/steps.js';
+import type { SubmitInput, SubmitResult } from '../../workflows/contracts/steps.js';
 import { type Clouds, simulatedClouds } from '../support/clouds.js';
 import { VirtualClock } from '../support/virtual-clock.js';
 
@@ -40,11 +40,23 @@ interface Try {
   /** Whether the cloud's answers have one; they do. */
   readonly hasDate?: boolean;
   readonly deps?: Partial<StepDeps>;
+  /** What else the resource does. */
+  readonly status?: string;
+  /** What was sent before. */
+  readonly before?: Partial<Pick<SubmitInput, 'submission' | 'unresolvedSince'>>;
   /** Takes its time before the send, as the account's write rate does. */
   readonly late?: (clock: VirtualClock, bounds: SendBounds) => Promise<void>;
 }
 
-async function submitted({ at, cloudAheadMs = 0, hasDate = true, deps, late }: Try): Promise<SubmitResult> {
+async function submitted({
+  at,
+  cloudAheadMs = 0,
+  hasDate = true,
+  deps,
+  status,
+  before,
+  late,
+}: Try): Promise<SubmitResult> {
   const clock = new VirtualClock({ startsAt: at });
   const cloudClock = {
     now: () => clock.now() + cloudAheadMs,
@@ -63,7 +75,9 @@ async function submitted({ at, cloudAheadMs = 0, hasDate = true, deps, late }: T
     submission: 1,
     unresolvedSince: null,
     startedAt: new Date(at).toISOString(),
+    ...before,
   };
+  if (status !== undefined) clouds.simulator.inventory.change(spec.resource.id, { status });
   const { sessions } = clouds.deps;
   const silent: StepDeps['sessions'] = {
     ...sessions,
@@ -217,4 +231,18 @@ it('sends nothing near startBy when nobody can tell whether the rollout has begu
   const result = await submitted({ at: START_BY + 600_000, deps: { ...startBy(false), begunOf } });
   expect(result).toMatchObject({ verdict: 'deferred', calls: [] });
   expect(result.reason).toBe('cannot tell whether its window is open: no server');
+});
+
+it('keeps nothing busy in flight while it is shut, unless something may be out', async () => {
+  const busy = (before?: Try['before']) =>
+    submitted({ at: OPENS - 3_600_000, status: '204', ...(before === undefined ? {} : { before }) });
+  const closed = await busy();
+  expect(closed).toMatchObject({ verdict: 'closed', over: false, calls: [], unresolvedSince: null });
+  expect(closed.reason).toMatch(/^outside every window; busy: /);
+  await clouds.close();
+  // Its second send has a token of its own, and a new start would begin with the first one again.
+  expect(await busy({ submission: 2 })).toMatchObject({ verdict: 'busy' });
+  await clouds.close();
+  const unresolvedSince = new Date(OPENS - 3 * 3_600_000).toISOString();
+  expect(await busy({ unresolvedSince })).toMatchObject({ verdict: 'busy', submission: 2 });
 });

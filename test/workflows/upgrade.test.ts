@@ -152,6 +152,19 @@ describe('upgrade', () => {
     expect(never.result).toMatchObject({ outcome: 'Refused', reason: 'still exporting' });
   });
 
+  it('waits for a busy resource in flight only while something might be sent to it', async () => {
+    const closed = (over: boolean) =>
+      run({
+        precheck: () => ({ verdict: 'busy', reason: 'exporting', closure: { reason: 'outside every window', over } }),
+      });
+    const expected = { outcome: 'NotStarted', reason: 'outside every window; exporting' };
+    const { result, called } = await closed(false);
+    expect([result, called]).toMatchObject([{ ...expected, again: true }, ['precheck']]);
+    const { result: last } = await closed(true);
+    expect(last).toMatchObject(expected);
+    expect(last.again).toBeUndefined();
+  });
+
   it('gives up a send that never gets out, in a bounded history', async () => {
     const { result, called, events } = await run({
       submit: () => ({ verdict: 'deferred', operation: null, retryInMs: 200, reason: 'no slot in time' }),

@@ -1,6 +1,8 @@
 /** Rollouts within windows, margins and bounds: when each upgrade is submitted, and what becomes of those that are not. */
 import type { TestWorkflowEnvironment } from '@temporalio/testing';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { systemClock } from '../../activities/clock.js';
+import { closureFor } from '../../activities/closure.js';
 import { recurrenceOf } from '../../calendar/forms.js';
 import { Gates } from '../../calendar/gate.js';
 import type { RolloutWindows } from '../../workflows/contracts/calendar.js';
@@ -62,7 +64,11 @@ async function run(
   name: string,
   lasts: number,
   windows: Partial<RolloutWindows>,
-  { needsMs = 0, waves: ids = [['w1', 'w2', 'w3']] }: { needsMs?: number; waves?: readonly (readonly string[])[] } = {},
+  {
+    needsMs = 0,
+    waves: ids = [['w1', 'w2', 'w3']],
+    busyUntil = {},
+  }: { needsMs?: number; waves?: readonly (readonly string[])[]; busyUntil?: Readonly<Record<string, number>> } = {},
 ): Promise<Ended> {
   const given: RolloutWindows = {
     calendars: [{ windows: [], blackouts: [] }],
@@ -84,6 +90,13 @@ async function run(
 
   const began = new Map<string, number>();
   const steps = gatedSteps(given, {
+    precheck: async (input) => {
+      const at = await env.currentTimeMs();
+      if (at >= (busyUntil[input.spec.resource.id] ?? 0)) return {};
+      const gatesOf = () => Promise.resolve(new Gates(given));
+      const closure = await closureFor({ gatesOf, clock: { ...systemClock, now: () => at } }, input);
+      return { verdict: 'busy', reason: 'busy: exporting', ...(closure === null ? {} : { closure }) };
+    },
     verify: async ({ spec: { resource } }) => {
       const at = await env.currentTimeMs();
       const since = began.get(resource.id) ?? at;
@@ -117,6 +130,29 @@ function daily(opens: number, duration: string): Pick<RolloutWindows, 'calendars
   const recurrence = recurrenceOf({ rrule: 'FREQ=DAILY', start, duration, timezone: 'UTC' });
   return { calendars: [{ windows: [{ name: 'daily', recurrence }], blackouts: [] }] };
 }
+
+it('has a busy resource wait for the next opening once its window has closed', async () => {
+  const opens = now + 10 * MINUTE;
+  const { result, submitted } = await run('busy', 10 * MINUTE, daily(opens, '1h'), {
+    busyUntil: { w1: opens + 20 * HOUR },
+  });
+  expect(result.counts).toEqual({ Succeeded: 3 });
+  // One at a time: it has the only place until its window closes.
+  expect(submitted['w1']).toBeGreaterThanOrEqual(24 * 60 + 10);
+  for (const at of Object.values(submitted)) expect((at - 10) % (24 * 60)).toBeLessThan(60);
+});
+
+it('tells of a busy resource that no window opens for any more', async () => {
+  const expireAt = iso(now + HOUR);
+  const { result, reasons } = await run(
+    'busy-too-late',
+    10 * MINUTE,
+    { expireAt },
+    { busyUntil: { w1: now + 3 * HOUR } },
+  );
+  expect(result.counts).toEqual({ NotStarted: 3 });
+  expect(reasons).toContain(`expireAt ${expireAt} has passed; busy: exporting`);
+});
 
 it('starts nothing from expireAt on, and follows what has started', async () => {
   const expireAt = iso(now + 2 * HOUR);

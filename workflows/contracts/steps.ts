@@ -14,6 +14,15 @@ export interface StepInput {
   readonly timing: Timing;
 }
 
+/** Why nothing may be sent to a resource before its window opens again, or a freeze ends. */
+export interface Closure {
+  readonly reason: string;
+  /** No window opens for it any more. */
+  readonly over: boolean;
+  /** What covers it. */
+  readonly freeze?: Freeze;
+}
+
 export interface PrecheckResult {
   readonly verdict: 'clear' | 'already-at-target' | 'upgrading' | 'busy' | 'refused';
   readonly reason: string;
@@ -21,6 +30,8 @@ export interface PrecheckResult {
   readonly unwell?: true;
   /** With `busy`: why the rollout is on hold. Its time counts for no upgrade's patience. */
   readonly held?: string;
+  /** With `busy`: its window has closed meanwhile, or a freeze covers it, so that it need not wait in flight. */
+  readonly closure?: Closure;
   readonly version: string | null;
   readonly status: string | null;
   readonly findings: readonly Finding[];
