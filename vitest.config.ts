@@ -1,4 +1,5 @@
 import { configDefaults, defineConfig } from 'vitest/config';
+import { SlowFirst } from './test/support/slow-first.js';
 import { SummaryReporter } from './test/support/summary-reporter.js';
 
 export default defineConfig({
@@ -10,7 +11,8 @@ export default defineConfig({
     reporters: ['default', new SummaryReporter()],
     pool: 'forks',
     // Many wait for servers most of the time: more files at a time than a small machine has cores.
-    maxWorkers: 4,
+    maxWorkers: 6,
+    sequence: { sequencer: SlowFirst },
     testTimeout: 300_000,
     hookTimeout: 600_000,
   },
