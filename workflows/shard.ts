@@ -31,7 +31,6 @@ import {
   type UpgradeResult,
   type UpgradeSpec,
 } from './contracts/upgrade.js';
-import { markdown } from './details.js';
 import { failedUpgrade, rootReason } from './failures.js';
 import { KeptPlaces } from './kept-places.js';
 import { AwaitedNames, drawsOf, limitsOf, requirement, SLOTS } from './limits.js';
@@ -43,6 +42,7 @@ import {
   upgradeOverdueSignal,
   upgradeStuckSignal,
 } from './messages.js';
+import { LOOKS, NO_ROOM, shardDetails } from './shard-details.js';
 import { endFrom, endOf, ShardEnds } from './shard-ends.js';
 import { ShardFreezes } from './shard-freezes.js';
 import { bindsGroups, looksAhead, ShardGroups } from './shard-groups.js';
@@ -85,12 +85,6 @@ export async function shard(input: ShardInput): Promise<ShardResult> {
   await Promise.all([run.tellDurations(), run.quarantine.tell()]);
   return run.end();
 }
-
-/** Why nothing more starts although it could. */
-const NO_ROOM =
-  'waits for the end of all that its shard has in flight: its history is long, and goes on in a new run then';
-
-const LOOKS = 'waits for the server to tell who upgrades some of it just now';
 
 class ShardRun {
   private readonly input: ShardInput;
@@ -647,27 +641,22 @@ class ShardRun {
   private show(): void {
     const { wave, concurrency } = this.input;
     const { all, failures, lastFailure } = this.ends;
-    const [waits, ...others] = this.leases.reasons;
-    const frozen = this.freezes.held;
-    setCurrentDetails(
-      markdown({
-        state: `**${all.length} of ${this.total ?? '?'} ended**, ${this.inFlight.size} in flight, ${failures} failed`,
-        next:
-          this.share.hold !== null
-            ? `nothing, while it is on hold: ${this.share.hold}`
-            : ((this.history.isFull ? NO_ROOM : null) ??
-              (this.leases.isLooking ? LOOKS : null) ??
-              (frozen?.count === this.queue.length ? frozen.why : null) ??
-              this.windows.whyShut(this.queue.map(({ spec }) => spec)) ??
-              this.queue[0]?.spec.resource.id ??
-              'the end of those in flight'),
-        why: `wave ${wave} lets it run up to ${this.share.limits()[SLOTS] ?? concurrency} at a time`,
-        more: [
-          ...(lastFailure === null ? [] : [['Latest failure:', lastFailure] as const]),
-          ...(frozen === null ? [] : [[`${frozen.count} frozen:`, frozen.why] as const]),
-          ...(waits === undefined ? [] : [[`${others.length + 1} wait:`, waits] as const]),
-        ],
-      }),
-    );
+    const shown = shardDetails({
+      wave,
+      concurrency: this.share.limits()[SLOTS] ?? concurrency,
+      total: this.total,
+      ended: all.length,
+      inFlight: this.inFlight.size,
+      failures,
+      lastFailure,
+      queue: this.queue,
+      hold: this.share.hold,
+      isFull: this.history.isFull,
+      isLooking: this.leases.isLooking,
+      frozen: this.freezes.held,
+      shut: this.windows.whyShut(this.queue.map(({ spec }) => spec)),
+      leased: this.leases.reasons,
+    });
+    setCurrentDetails(shown);
   }
 }
