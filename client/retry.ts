@@ -8,14 +8,16 @@ import type { RolloutWindows } from '../workflows/contracts/calendar.js';
 import { whyNoQuorum, whyUnsigned } from '../workflows/contracts/control.js';
 import { upgradeWorkflowId } from '../workflows/contracts/ids.js';
 import { named } from '../workflows/contracts/named.js';
-import type { FailureBudget, RolloutInput, WavePlan } from '../workflows/contracts/rollout.js';
+import { allowedInFlight } from '../workflows/contracts/outcome.js';
+import { type FailureBudget, type RolloutInput, sizeOf, type WavePlan } from '../workflows/contracts/rollout.js';
 import type { SoakStatus } from '../workflows/contracts/soak.js';
 import { FAILED_OUTCOMES, type Outcome, type UpgradeSpec } from '../workflows/contracts/upgrade.js';
 import type { Signed } from './control.js';
 import { upgradesOf } from './inventory.js';
 import { count } from './render/text.js';
-import { inGroups } from './retry/groups.js';
-import { checkOthers, retriesOf } from './retry/others.js';
+import { inGroups, type Known, membersWith } from './retry/groups.js';
+import { latestOf, originOf } from './retry/latest.js';
+import { checkOthers, retriesOf, triedIn } from './retry/others.js';
 import { startRollout, type StartedRollout } from './rollouts.js';
 import { readRows, resultOfRow } from './rows.js';
 import { NotTakenError } from './upgrades.js';
@@ -45,6 +47,14 @@ export interface LeftOver {
   readonly planned: string;
 }
 
+/** A wave that a strict budget slows down. */
+export interface NarrowedWave {
+  readonly wave: string;
+  readonly concurrency: number;
+  /** So many upgrades are in flight, as long as none fails. */
+  readonly allowed: number;
+}
+
 /**
  * Starts a new rollout of what did not go well in one that has ended: the same plan, the same pinned targets, linked to
  * its parent. A wave that has not soaked does so before a later one is tried again. What our own submit led a part of the
@@ -67,6 +77,8 @@ export async function retry(
     readonly budget: FailureBudget;
     /** `5 % of 20 = 1, strict; of wave canary 10 % of 5 = 0` */
     readonly budgetShown: string;
+    /** The waves of which that lets fewer upgrades be in flight than their concurrency would. */
+    readonly narrowed: readonly NarrowedWave[];
     readonly leftOver: readonly LeftOver[];
     /** Ids of those that it leaves out, since they are in quarantine. */
     readonly quarantined: readonly string[];
@@ -90,19 +102,33 @@ export async function retry(
   const isWanted = ({ resource }: UpgradeSpec) => wanted.has(upgradeWorkflowId(resource));
   const soaksAnew = unsoaked(input.waves, view.waves, (at) => lists[at]?.some(isWanted) === true);
   const isTaken = (spec: UpgradeSpec, at: number) => isWanted(spec) || (soaksAnew.has(at) && isGood(outcomeOf(spec)));
-  for (const at of soaksAnew) checkSoak(input.waves[at]?.name, lists[at] ?? [], (spec) => isTaken(spec, at), outcomeOf);
+  const isLeftOut = ({ resource }: UpgradeSpec) => leftOut.has(upgradeWorkflowId(resource));
+  for (const at of soaksAnew) {
+    const list = lists[at] ?? [];
+    checkSoak(input.waves[at]?.name, list, (spec) => isTaken(spec, at) && !isLeftOut(spec), outcomeOf, isLeftOut);
+  }
   checkProviders(all, (spec) => (isWanted(spec) ? 'wanted' : isGood(outcomeOf(spec)) ? 'good' : 'missed'));
 
   const chosen = lists.map((list, at) => list.filter((spec) => isTaken(spec, at)));
   const others = await retriesOf(client, rollout);
   await checkOthers(client, others.running, chosen.flat());
-  const placed = await inGroups(client, chosen, all, rowOf);
-  const leftOver = await leftOvers(client, wantedRows, all);
+  const origin = await originOf(client, input, { specs: all, begunAt: run.startTime });
+  const mates = membersWith(chosen.flat(), origin.specs);
+  const asked = others.isFirst ? mates : [...mates, ...all.filter(isWanted)];
+  const since = await latestOf(client, asked, rowOf, origin.begunAt);
+  const knownOf = (spec: UpgradeSpec) => ({ row: rowOf(spec), later: since.get(upgradeWorkflowId(spec.resource)) });
+  const placed = inGroups(chosen, mates, knownOf);
+  const leftOver = await leftOvers(client, all.filter(isWanted), knownOf, triedIn(rollout));
   const taken = placed.map((specs) =>
-    specs.map((spec) => fromWhereLeft(withStanding(spec, rowOf(spec)), leftOver.get(upgradeWorkflowId(spec.resource)))),
+    specs.map((spec) =>
+      fromWhereLeft(withStanding(spec, knownOf(spec)), leftOver.get(upgradeWorkflowId(spec.resource))),
+    ),
   );
-  const isTried = (spec: UpgradeSpec) => isWanted(spec) && !leftOut.has(upgradeWorkflowId(spec.resource));
+  // What had only to soak still has.
+  const onlySoaks = (spec: UpgradeSpec) => spec.reachedBefore === true && !isFailed(outcomeOf(spec));
+  const isTried = (spec: UpgradeSpec) => isWanted(spec) && !isLeftOut(spec) && !onlySoaks(spec);
   const { budget, waves, budgetShown } = budgeted(input, taken, isTried);
+  const narrowed = waves.map((wave) => narrowedBy(budget, wave)).filter(({ allowed, concurrency }) => allowed < concurrency);
 
   const { startedBy: starter, schedule, retryOf } = input;
   const startedBy = [...new Set([starter, schedule?.triggeredBy ?? starter, ...(retryOf?.startedBy ?? [])])];
@@ -129,6 +155,7 @@ export async function retry(
     upgrades,
     budget,
     budgetShown,
+    narrowed,
     leftOver: [...leftOver.values()],
     quarantined: quarantined.map(({ resourceId }) => resourceId),
   };
@@ -169,6 +196,12 @@ function budgeted(
   return { budget: { ...input.budget, max: whole.count }, waves, budgetShown: shown.join('; ') };
 }
 
+function narrowedBy({ max, mode }: FailureBudget, wave: WavePlan): NarrowedWave {
+  const { name, maxFailures = max } = wave;
+  const concurrency = Math.min(wave.concurrency, sizeOf(wave));
+  return { wave: name, concurrency, allowed: allowedInFlight(concurrency, Math.min(max, maxFailures), 0, mode) };
+}
+
 /** What our own submit led a part of the way is planned from where that left it. */
 function fromWhereLeft(spec: UpgradeSpec, left: LeftOver | undefined): UpgradeSpec {
   if (left === undefined || spec.planned === undefined) return spec;
@@ -194,12 +227,16 @@ function unsoaked(
   return new Set(places);
 }
 
-/** What a retry knows of an upgrade: what its parent made of it, or knew of it already where it was not tried there. */
-function withStanding(spec: UpgradeSpec, row: ResourceRow | undefined): UpgradeSpec {
+/**
+ * What a retry knows of an upgrade: what its parent made of it, or knew of it already where it was not tried there, and what
+ * became of it since.
+ */
+function withStanding(spec: UpgradeSpec, { row, later }: Known): UpgradeSpec {
   const outcome = row?.outcome ?? null;
-  const { failedBefore: _failed, reachedBefore: _reached, ...rest } = spec;
+  const { failedBefore: _failed, ...rest } = spec;
   if (isGood(outcome)) return { ...rest, reachedBefore: true };
-  return isFailed(outcome) || row?.unwell === true ? { ...rest, failedBefore: true } : spec;
+  const hasFailed = [row, later?.result].some((one) => one?.unwell === true || isFailed(one?.outcome ?? null));
+  return hasFailed ? { ...rest, failedBefore: true } : spec;
 }
 
 /**
@@ -221,24 +258,27 @@ async function inQuarantine(
   );
 }
 
-/** By workflow id: those that our own submits left at another version than the plan had read. */
+/** By workflow id: those that our own submits left at another version than the plan had read, there or in a retry since. */
 async function leftOvers(
   client: Client,
-  tried: readonly ResourceRow[],
-  specs: readonly UpgradeSpec[],
+  tried: readonly UpgradeSpec[],
+  knownOf: (spec: UpgradeSpec) => Known,
+  root: string,
 ): Promise<ReadonlyMap<string, LeftOver>> {
-  const ends = await mapAtOnce(
-    tried.filter(({ to }) => to !== null),
-    async (row) => ({ row, version: (await resultOfRow(client, row))?.leftAt }),
-  );
-  const plannedOf = new Map(specs.map(({ resource, planned }) => [upgradeWorkflowId(resource), planned?.version]));
-  return new Map(
-    ends.flatMap(({ row: { workflowId, resourceId }, version }) => {
-      const planned = plannedOf.get(workflowId);
-      if (version === undefined || planned === undefined || version === planned) return [];
-      return [[workflowId, { resourceId, version, planned }]];
-    }),
-  );
+  const versionOf = async ({ row, later }: Known) => {
+    const { input, isRunning, result } = later ?? {};
+    if (input !== undefined && isRunning === false && triedIn(input.rollout) === root) {
+      return result?.leftAt ?? input.spec.planned?.version;
+    }
+    return row === undefined || row.to === null ? undefined : (await resultOfRow(client, row))?.leftAt;
+  };
+  const found = await mapAtOnce(tried, async (spec): Promise<[string, LeftOver][]> => {
+    const version = await versionOf(knownOf(spec));
+    const planned = spec.planned?.version;
+    if (version === undefined || planned === undefined || version === planned) return [];
+    return [[upgradeWorkflowId(spec.resource), { resourceId: spec.resource.id, version, planned }]];
+  });
+  return new Map(found.flat());
 }
 
 /** @throws NotTakenError while it runs, or anything of it does: what was sent outlasts a rollout that was terminated */
@@ -261,13 +301,18 @@ function checkSoak(
   specs: readonly UpgradeSpec[],
   isTaken: (spec: UpgradeSpec) => boolean,
   outcomeOf: (spec: UpgradeSpec) => Outcome | null,
+  isLeftOut: (spec: UpgradeSpec) => boolean,
 ): void {
   const outcomes = specs.map(outcomeOf);
   const wasBegun = outcomes.some((outcome) => outcome === null || !RETRIED.skipped.includes(outcome));
   if (specs.some(isTaken) || !wasBegun) return;
-  const why = outcomes.some(isFailed)
-    ? 'nothing of it is tried again: retry its failed ones as well'
-    : 'what became of it is no longer on the server: apply the plan anew, which soaks what is at its target';
+  const ids = specs.filter(isLeftOut).map(({ resource }) => resource.id);
+  const why =
+    ids.length > 0
+      ? `what of it is tried again is in quarantine (${named(ids)}): \`uplift quarantine release ${ids[0]}\` lets it be tried`
+      : outcomes.some(isFailed)
+        ? 'nothing of it is tried again: retry its failed ones as well'
+        : 'what became of it is no longer on the server: apply the plan anew, which soaks what is at its target';
   throw new NotTakenError(`wave ${name} has not soaked, and ${why}`);
 }
 

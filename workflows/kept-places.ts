@@ -64,16 +64,16 @@ function isKeeper({ spec }: Waiting): boolean {
   return spec.unwellBefore === true;
 }
 
-function byName<T>(all: readonly T[], namesOf: (one: T) => readonly string[]): Map<string, T[]> {
-  const named = new Map<string, T[]>();
-  for (const one of all) {
+function byName<T>(some: readonly T[], namesOf: (one: T) => readonly string[]): Map<string, T[]> {
+  const all = new Map<string, T[]>();
+  for (const one of some) {
     for (const name of namesOf(one)) {
-      const same = named.get(name);
-      if (same === undefined) named.set(name, [one]);
+      const same = all.get(name);
+      if (same === undefined) all.set(name, [one]);
       else same.push(one);
     }
   }
-  return named;
+  return all;
 }
 
 /** `no more than 1 of group pair may be unavailable, and a, b, c and 4 more ended failed, held or unhealthy before` */

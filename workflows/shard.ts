@@ -342,7 +342,7 @@ class ShardRun {
         const names = this.awaited.openOf(next.spec);
         if (names.length > 0) return [{ workflowId, why: `waits for ${names.join(', ')}`, nextAt: null }];
         if (this.history.isFull) return [{ workflowId, why: NO_ROOM, nextAt: null }];
-        if (this.leases.isLooking) return [{ workflowId, why: LOOKS, nextAt: null }];
+        if (this.waitsForLook) return [{ workflowId, why: LOOKS, nextAt: null }];
         const why = this.leases.whyBound(next) ?? kept.whyKept(next);
         return why === null ? [] : [{ workflowId, why, nextAt: this.leases.nextLook }];
       }),
@@ -447,6 +447,11 @@ class ShardRun {
     this.leases.watch();
     this.windows.watchAgain();
     this.show();
+  }
+
+  /** Whether what could start waits for the server to tell who has some leases. */
+  private get waitsForLook(): boolean {
+    return this.leases.isLooking && this.whyOver() === null;
   }
 
   /** Those whose leases were just looked at: nothing follows from it any more. */
@@ -652,7 +657,7 @@ class ShardRun {
       queue: this.queue,
       hold: this.share.hold,
       isFull: this.history.isFull,
-      isLooking: this.leases.isLooking,
+      isLooking: this.waitsForLook,
       frozen: this.freezes.held,
       shut: this.windows.whyShut(this.queue.map(({ spec }) => spec)),
       leased: this.leases.reasons,

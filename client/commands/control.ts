@@ -209,8 +209,13 @@ function addRetry(program: Command): void {
               `note: ${id} is in quarantine and left out; \`uplift quarantine release ${id}\` lets it be tried again`,
             );
           }
-          const { upgrades, budgetShown } = started;
+          const { upgrades, budgetShown, narrowed } = started;
           say(`failure budget: ${budgetShown}`);
+          for (const { wave, concurrency, allowed } of narrowed) {
+            say(
+              `note: wave ${wave} upgrades ${allowed} at a time and not ${concurrency}: the strict budget lets no more be at risk`,
+            );
+          }
           say(`started: ${count(upgrades, 'resource')}; follow it by \`uplift watch ${started.rollout}\``);
         }
         return EXIT.done;

@@ -172,6 +172,11 @@ it.each([
 
     expect(await endedRollout(handle)).toMatchObject({ counts: { Skipped: 2 } });
     expect(steps.called).toEqual([]);
+    // Its page does not wait any more.
+    const shard = env.client.workflow.getHandle(shardWorkflowId(id, handle.firstExecutionRunId, 1, 1));
+    const page = await shard.query<{ readonly currentDetails: string }>('__temporal_workflow_metadata');
+    expect(page.currentDetails).toMatch(/^\*\*2 of 2 ended\*\*/);
+    expect(page.currentDetails).not.toContain(why);
   });
   await other.terminate();
 });

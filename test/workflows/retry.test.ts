@@ -815,3 +815,94 @@ it('a budget that is a share counts neither what only soaks nor what is in quara
     expect([input.budget.max, input.waves.map(({ maxFailures }) => maxFailures)]).toEqual([1, [0, 0]]);
   });
 });
+
+it('what had only to soak counts for no share, also where an earlier retry has not begun it', async () => {
+  const waves = [
+    { ...wave('canary', ...['1', '2', '3', '4'].map((id) => spec(`idle-${id}`))), soak: SOAK },
+    wave('rest', spec('idle-x'), spec('idle-y')),
+  ];
+  let soaks: () => void = () => undefined;
+  const soaked = new Promise<void>((resolve) => {
+    soaks = resolve;
+  });
+  const steps = scriptedSteps({ soak: () => soaked.then(() => ({})) });
+  await withScriptedWorkers(env, steps, async () => {
+    const handle = await beginWaves('idle', waves, { budget: { max: 3, share: '50%', mode: 'strict' } });
+    await expect.poll(() => steps.called, { timeout: 60_000 }).toContain('soak 1');
+    await control(env.client, 'idle', { ...ana, act: 'stop' });
+    soaks();
+    await ended(handle);
+  });
+  const first = await retry(env.client, 'idle', ['failed', 'skipped'], ana);
+  await env.client.workflow.getHandle(first.workflowId).terminate();
+  const second = await retry(env.client, first.rollout, ['failed', 'skipped'], ana);
+  await env.client.workflow.getHandle(second.workflowId).terminate();
+  for (const { upgrades, budgetShown } of [first, second]) {
+    expect([upgrades, budgetShown]).toEqual([6, '50 % of 2 = 1, strict']);
+  }
+});
+
+it('nothing is tried again after a soak that only what is in quarantine would pass', async () => {
+  const steps = scriptedSteps({ verify: () => ({ verdict: 'unhealthy', reason: 'down' }) });
+  await withScriptedWorkers(env, steps, async () => {
+    const waves = [{ ...wave('canary', spec('hollow')), soak: SOAK }, wave('rest', spec('behind'))];
+    await ended(await beginWaves('hollowed', waves, { quarantineAfter: 1 }));
+    const failed = [{ workflowId: upgradeWorkflowId(spec('hollow').resource), reason: 'down' }];
+    await writeLedger(env.client, 'quarantine', { kind: 'ended', rollout: 'hollowed', failed, recovered: [] });
+    await expect(retry(env.client, 'hollowed', ['failed', 'skipped'], ana)).rejects.toThrow(
+      'wave canary has not soaked, and what of it is tried again is in quarantine (hollow): ' +
+        '`uplift quarantine release hollow` lets it be tried',
+    );
+  });
+});
+
+it('what had reached its target is known to have, also after it failed to soak', async () => {
+  let soaks: () => void = () => undefined;
+  const soaked = new Promise<void>((resolve) => {
+    soaks = resolve;
+  });
+  const steps = scriptedSteps({
+    soak: () => soaked.then(() => ({})),
+    precheck: ({ spec: { reachedBefore } }) =>
+      reachedBefore === true ? { verdict: 'refused', unwell: true, reason: 'takes no upgrade: stopped' } : {},
+  });
+  await withScriptedWorkers(env, steps, async () => {
+    const handle = await beginWaves('regressed', [
+      { ...wave('canary', spec('went')), soak: SOAK },
+      wave('rest', spec('waits')),
+    ]);
+    await expect.poll(() => steps.called, { timeout: 60_000 }).toContain('soak 1');
+    await control(env.client, 'regressed', { ...ana, act: 'stop' });
+    soaks();
+    await ended(handle);
+    const first = await retry(env.client, 'regressed', ['skipped'], ana);
+    await ended(env.client.workflow.getHandle(first.workflowId));
+    const second = await retry(env.client, first.rollout, ['failed', 'skipped'], ana);
+    await env.client.workflow.getHandle(second.workflowId).terminate();
+    const { waves } = await inputOf<RolloutInput>(env.client, second.workflowId, second.runId);
+    const [went] = await upgradesOf(env.client, waves[0] ?? wave('none'));
+    expect(went).toMatchObject({ reachedBefore: true, failedBefore: true });
+  });
+});
+
+it('the page of a retry says who has started it, and of what', async () => {
+  const schedule = { name: 'patching', opens: '2026-01-01T00:00:00.000Z', closes: null, triggeredBy: 'carl' };
+  const parent = await beginWaves('paged', [wave('one', spec('paged-a'))], { startedBy: 'olga', schedule });
+  await parent.terminate();
+  const again = await retry(env.client, 'paged', ['skipped'], ben);
+  const handle = env.client.workflow.getHandle(again.workflowId);
+  expect(await (await handle.describe()).staticDetails()).toMatch(/^Started by \*\*ben\*\*, a retry of paged, plan /);
+  await handle.terminate();
+});
+
+it('a strict budget that slows a retry down is told with it', async () => {
+  const specs = ['1', '2', '3'].map((id) => spec(`slow-${id}`));
+  const parent = await beginWaves('slow', [wave('one', ...specs), wave('two', spec('slow-4'))], {
+    budget: { max: 0, share: '10%', mode: 'strict' },
+  });
+  await parent.terminate();
+  const again = await retry(env.client, 'slow', ['skipped'], ana);
+  await env.client.workflow.getHandle(again.workflowId).terminate();
+  const narrowed = [{ wave: 'one', concurrency: 2, allowed: 1 }];
+  expect(again).toMatchObject({ budgetShown: '10 % of 4 = 0, strict', narrowed });
+});

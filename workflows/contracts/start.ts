@@ -19,9 +19,14 @@ export function startOptions(input: RolloutInput) {
 }
 
 /** The start's details, as the UI shows them: Markdown. */
-function details({ startedBy, planDigest, budget: { max, mode }, schedule, waves }: RolloutInput): string {
+function details({ startedBy, planDigest, budget: { max, mode }, schedule, retryOf, waves }: RolloutInput): string {
   const triggered = schedule?.triggeredBy === undefined ? '' : `, triggered by ${schedule.triggeredBy}`;
-  const by = schedule === undefined ? `**${startedBy}**` : `schedule **${schedule.name}** of ${startedBy}${triggered}`;
+  const by =
+    retryOf !== undefined
+      ? `**${startedBy}**, a retry of ${retryOf.rollout}`
+      : schedule === undefined
+        ? `**${startedBy}**`
+        : `schedule **${schedule.name}** of ${startedBy}${triggered}`;
   const lines = [
     `Started by ${by}, plan ${planDigest.slice(0, 12)}, failure budget ${max} (${mode}).`,
     '',
