@@ -128,7 +128,9 @@ export async function retry(
   const onlySoaks = (spec: UpgradeSpec) => spec.reachedBefore === true && !isFailed(outcomeOf(spec));
   const isTried = (spec: UpgradeSpec) => isWanted(spec) && !isLeftOut(spec) && !onlySoaks(spec);
   const { budget, waves, budgetShown } = budgeted(input, taken, isTried);
-  const narrowed = waves.map((wave) => narrowedBy(budget, wave)).filter(({ allowed, concurrency }) => allowed < concurrency);
+  const narrowed = waves
+    .map((wave) => narrowedBy(budget, wave))
+    .filter(({ allowed, concurrency }) => allowed < concurrency);
 
   const { startedBy: starter, schedule, retryOf } = input;
   const startedBy = [...new Set([starter, schedule?.triggeredBy ?? starter, ...(retryOf?.startedBy ?? [])])];
