@@ -17,7 +17,8 @@ export const EXIT = {
 /** For people; the reference is made of it. */
 export const EXIT_MEANINGS: Readonly<Record<keyof typeof EXIT, string>> = {
   done: 'Done, or nothing to do.',
-  error: 'Something is wrong; stderr says what, where and the remedy.',
+  error:
+    'Something is wrong; stderr says what, where and the remedy. Of a rollout: it failed within its failure budget, as its reason says.',
   changes: 'The plan would change something.',
   tolerated: 'The rollout ended within its budget, and not every resource reached its target.',
   budgetExceeded: 'The rollout ended because more failed than its budget tolerates.',

@@ -11,7 +11,7 @@ import type { StateOf } from '../workflows/contracts/sections.js';
 import type { UpgradeSpec } from '../workflows/contracts/upgrade.js';
 import { drawsOf, groupLimits, limitsOf } from '../workflows/limits.js';
 import { count, oneLine } from './render/text.js';
-import { hasAnyBegun, hasEnded, type ResourceRow, type RolloutView, type WaveView } from './views.js';
+import { hasAnyBegun, hasEnded, isGood, type ResourceRow, type RolloutView, type WaveView } from './views.js';
 
 /** What the server knows: its ledger, and who upgrades what just now. */
 export interface Learned {
@@ -97,18 +97,32 @@ function unforecast(prepared: PreparedPlan, input: RolloutInput): ReadonlyMap<st
     out.set(upgradeWorkflowId(resource), { id: resource.id, reason: oneLine(reason) });
   }
   const specs = input.waves.flatMap(({ upgrades = [] }) => upgrades);
-  for (let before = -1; before < out.size;) {
-    before = out.size;
-    const missing = new Set(
-      specs.flatMap(({ resource, provides = [] }) => (out.has(upgradeWorkflowId(resource)) ? provides : [])),
-    );
-    for (const { resource, after = [] } of specs) {
-      const name = after.find((one) => missing.has(one));
-      const key = upgradeWorkflowId(resource);
-      if (name !== undefined && !out.has(key)) out.set(key, { id: resource.id, reason: `it waits for ${name}` });
-    }
+  const isMissed = ({ resource }: UpgradeSpec) => out.has(upgradeWorkflowId(resource));
+  for (const [{ resource }, name] of waitingInVain(specs, isMissed)) {
+    out.set(upgradeWorkflowId(resource), { id: resource.id, reason: `it waits for ${name}` });
   }
   return out;
+}
+
+/** What waits for something that is missed, directly or through others, and for which: its turn does not come. */
+function waitingInVain(
+  specs: readonly UpgradeSpec[],
+  isMissed: (spec: UpgradeSpec) => boolean,
+): ReadonlyMap<UpgradeSpec, string> {
+  const left = new Set(specs.filter((spec) => !isMissed(spec)));
+  const missing = new Set(specs.filter(isMissed).flatMap(({ provides = [] }) => provides));
+  const inVain = new Map<UpgradeSpec, string>();
+  for (let before = -1; before < inVain.size;) {
+    before = inVain.size;
+    for (const spec of left) {
+      const name = spec.after?.find((one) => missing.has(one));
+      if (name === undefined) continue;
+      inVain.set(spec, name);
+      left.delete(spec);
+      for (const provided of spec.provides ?? []) missing.add(provided);
+    }
+  }
+  return inVain;
 }
 
 /**
@@ -129,7 +143,9 @@ export function forecastRollout(
   );
   if (hasEnded(view) || view.state === 'Stopping' || left.some((failures) => failures < 0)) return null;
   const byId = new Map(rows.map((row) => [row.workflowId, row]));
-  const open = (spec: UpgradeSpec) => byId.get(upgradeWorkflowId(spec.resource))?.outcome == null;
+  const outcomeOf = (spec: UpgradeSpec) => byId.get(upgradeWorkflowId(spec.resource))?.outcome ?? null;
+  const inVain = waitingInVain(lists.flat(), (spec) => outcomeOf(spec) !== null && !isGood(outcomeOf(spec)));
+  const open = (spec: UpgradeSpec) => outcomeOf(spec) === null && !inVain.has(spec);
   return forecastOf({
     input,
     now,

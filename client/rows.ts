@@ -1,6 +1,6 @@
 /** Every resource of a rollout and where it stands; and the whole results, for the report. */
 import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
-import { wordsOf } from '../workflows/contracts/control.js';
+import { LONGEST_WORDS, wordsOf } from '../workflows/contracts/control.js';
 import { FAILURES } from '../workflows/contracts/errors.js';
 import { freezeLabel, freezeOf } from '../workflows/contracts/freezes.js';
 import { upgradeWorkflowId } from '../workflows/contracts/ids.js';
@@ -13,6 +13,7 @@ import { describeRollout, statusOf } from './rollouts.js';
 import { calendarTimes } from './calendar-times.js';
 import { callsOf } from './calls.js';
 import { freezesDuring, listFreezes } from './freezes.js';
+import { cut } from './render/text.js';
 import { carriedOn, inputOf, mapAtOnce } from '../temporal/reads.js';
 import { decoded, describeRun, endOf } from './server-reads.js';
 import { begunUpgrades, type Known, knownUpgrades, readShards } from './shard-reads.js';
@@ -88,7 +89,7 @@ export async function readRows(
   const known = await knownUpgrades(client, run, shards, view);
   const begun = await begunUpgrades(client, shards, view);
   const freezes = hasEnded(view) ? [] : await listFreezes(client, { all: false });
-  const rows = input.waves.flatMap(({ name }, at) => {
+  const found = input.waves.flatMap(({ name }, at) => {
     const ofWave = shards
       .filter(({ wave }) => wave === at)
       .flatMap(({ specs, run: shard }) => {
@@ -104,7 +105,7 @@ export async function readRows(
       });
     return withRest(ofWave, view, at);
   });
-  const looked = await withDetails(client, rows, whole && hasEnded(view) ? Infinity : DESCRIBED);
+  const looked = await withDetails(client, withSkips(found, view), whole && hasEnded(view) ? Infinity : DESCRIBED);
   return { ...looked, run, input, view: withRows(view, looked.rows) };
 }
 
@@ -228,6 +229,27 @@ function leftOut(
     outcome: 'Skipped',
     reason: skip === undefined ? `wave ${name} was skipped` : wordsOf(skip),
   };
+}
+
+/** What people have left out one by one is told at once, as what is left of a wave is: the turn of its wave may be far. */
+function withSkips(rows: readonly ResourceRow[], { acts }: RolloutView): readonly ResourceRow[] {
+  const skips = new Map(acts.flatMap((one) => (one.act === 'skip' ? [[one.what, one] as const] : [])));
+  if (skips.size === 0) return rows;
+  const titleOf = ({ resourceId }: ResourceRow) => cut(resourceId, LONGEST_WORDS);
+  const titles = tallied(rows.map(titleOf));
+  return rows.map((row) => {
+    const skip = isPending(row) ? skips.get(titleOf(row)) : undefined;
+    // Of two services' resources with one id an act does not say which it meant.
+    if (skip === undefined || titles.get(titleOf(row)) !== 1) return row;
+    const { freeze: _freeze, ...bare } = row;
+    return { ...bare, phase: 'Ended', outcome: 'Skipped', reason: wordsOf(skip), nextAt: null };
+  });
+}
+
+function tallied(all: readonly string[]): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>();
+  for (const one of all) counts.set(one, (counts.get(one) ?? 0) + 1);
+  return counts;
 }
 
 /** `null` for one that nobody knows of. */

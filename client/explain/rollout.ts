@@ -187,6 +187,10 @@ export const room: FindCauses = (scene) => {
   const places = `${waiting} not started, ${inFlight} in flight`;
   const limit = narrowest(wave, scene);
   if (limit === null) {
+    const index = view.waves.indexOf(wave) + 1;
+    const pending = scene.rows.filter((row) => row.waveIndex === index && isPending(row));
+    // A freeze has a cause of its own.
+    if (pending.length > 0 && pending.every(({ freeze }) => freeze !== undefined)) return [];
     const what = `${places}: what is left waits for windows, leases of others, or other upgrades`;
     return [{ who, what, nextAt: null, changes: 'what each of them waits for' }];
   }

@@ -153,6 +153,14 @@ describe('the room that is left', () => {
   ])('%s', async (_what, given, what) => {
     expect(await room(scene(given))).toEqual([expect.objectContaining({ who: 'wave one', what })]);
   });
+
+  it('is no cause where a freeze holds all that is left', async () => {
+    const given = scene({ specs: plain, inFlight: 1 });
+    const freeze = { id: 'freeze-00000001' } as Freeze;
+    const frozen = given.rows.map((row) => (row.phase === 'Pending' ? { ...row, freeze } : row));
+    expect(await room(given)).toHaveLength(1);
+    expect(await room({ ...given, rows: frozen })).toEqual([]);
+  });
 });
 
 describe('a place in a group that is lost', () => {

@@ -118,3 +118,39 @@ it('is skipped in the shard that is open and in those that never are, before the
     expect((await rolloutReport(env.client, 'leaves-rest-out')).rows.slice(1, 4)).toMatchObject([told, told, told]);
   });
 });
+
+it('is told of a single resource too before its turn, and what waits for it is not forecast', async () => {
+  const { script, followed, release } = heldOperations();
+  const steps = scriptedSteps(script);
+  const lists = [
+    [spec('single-a')],
+    [
+      { ...spec('single-out'), provides: ['engines'] },
+      { ...spec('single-waits'), after: ['engines'] },
+    ],
+  ];
+  const input: RolloutInput = {
+    ...rolloutInput('single', { ids: [], concurrency: 1 }, { max: 9, mode: 'loose' }),
+    waves: lists.map((upgrades, at) => ({ name: `wave-${at + 1}`, concurrency: 1, upgrades })),
+  };
+  await withScriptedWorkers(env, steps, async () => {
+    const handle = await env.client.workflow.start<typeof rollout>('rollout', {
+      workflowId: rolloutWorkflowId('single'),
+      taskQueue: QUEUES.main,
+      args: [await keepInventory(env.client, input)],
+    });
+    try {
+      await followed;
+      await skip(env.client, 'single', { resource: 'single-out' }, ana);
+      const rows = await rolloutRows(env.client, 'single');
+      expect(rows).toMatchObject([{ phase: 'Await' }, told, { phase: 'Pending' }]);
+      const view = withRows(await rolloutStatus(env.client, 'single'), rows);
+      const forecast = forecastRollout(input, lists, { view, rows }, NOTHING_LEARNED, Date.now());
+      expect(forecast?.waves.map(({ upgrades }) => upgrades.length)).toEqual([1, 0]);
+    } finally {
+      release();
+    }
+    expect(await handle.result()).toMatchObject({ counts: { Succeeded: 1, Skipped: 2 } });
+  });
+  expect((await rolloutReport(env.client, 'single')).rows[1]).toMatchObject(told);
+});
