@@ -6,7 +6,7 @@ import type { UpgradeSpec } from '../../workflows/contracts/upgrade.js';
 import type { DeploymentView } from '../deployments.js';
 import type { RolloutForecast } from '../forecast.js';
 import type { Queue } from '../queues.js';
-import type { ResourceRow, RolloutView } from '../views.js';
+import { isPending, type ResourceRow, type RolloutView } from '../views.js';
 
 /** Something that holds a rollout or one of its upgrades now. */
 export interface Cause {
@@ -57,9 +57,10 @@ const forecasts = perScene(
     new Map(forecast?.waves.flatMap(({ upgrades }) => upgrades.map((one) => [one.workflowId, one] as const))),
 );
 
-/** When an upgrade is expected to start and to end; `null` where nobody can tell. */
-export function expected(scene: Scene, { workflowId }: ResourceRow): UpgradeForecast | null {
-  return forecasts(scene).get(workflowId) ?? null;
+/** When an upgrade is expected to start and to end; `null` where nobody can tell, as when people approve what comes first. */
+export function expected(scene: Scene, row: ResourceRow): UpgradeForecast | null {
+  if (scene.view.approval !== null && isPending(row)) return null;
+  return forecasts(scene).get(row.workflowId) ?? null;
 }
 
 /** One kind of cause: finds what of it holds now. */

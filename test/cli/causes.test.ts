@@ -340,6 +340,10 @@ describe('the time of the next change', () => {
     expect(await resting(asked)).toMatchObject([
       { who: 'c', what: 'its turn in its wave has not come', nextAt: '2026-11-21T11:10:00Z' },
     ]);
+    // Nobody knows when people approve what comes first.
+    const approval = { title: 'wave one', quorum: 1, given: [], may: ['ben'], expiresAt: '2026-11-22T10:00:00Z' };
+    const waiting = { ...asked.view, state: 'Waiting' as const, approval };
+    expect(await resting({ ...asked, view: waiting })).toMatchObject([{ who: 'c', nextAt: null }]);
   });
 
   it('is nobody’s, where the end of another leaves no room', async () => {
