@@ -138,7 +138,8 @@ class SubmitAttempt {
     const isUntouched = this.settling === null && result.submission === 1;
     const closure = isUntouched ? await closureFor(this.deps, this.input, this.tags) : null;
     if (closure === null) return result;
-    return { ...result, ...closure, verdict: 'closed', reason: `${closure.reason}; ${result.reason}` };
+    const busy = result.verdict === 'busy' ? { busy: true as const } : {};
+    return { ...result, ...closure, ...busy, verdict: 'closed', reason: `${closure.reason}; ${result.reason}` };
   }
 
   private async untilDecided(): Promise<SubmitResult> {

@@ -6,6 +6,8 @@ import { goOnSignal } from './messages.js';
 export interface Queued {
   readonly spec: UpgradeSpec;
   readonly draws: readonly string[];
+  /** As `UpgradeResult.waitedMs`. */
+  readonly waitedMs?: number;
 }
 
 export interface InFlight extends Queued {

@@ -391,6 +391,7 @@ class ShardRun {
         spec,
         timing,
         ...(tells === true ? { tells } : {}),
+        ...(next.waitedMs === undefined ? {} : { waitedMs: next.waitedMs }),
       });
       flying.runId = child.firstExecutionRunId;
       this.callBack();
@@ -496,7 +497,7 @@ class ShardRun {
   }
 
   /** Its window closed, or a freeze began, before anything was sent: back into the queue until it may. */
-  private mayStartAgain(workflowId: string, { reason, freeze }: UpgradeResult): boolean {
+  private mayStartAgain(workflowId: string, { reason, freeze, waitedMs }: UpgradeResult): boolean {
     const flying = this.inFlight.get(workflowId);
     if (flying === undefined || this.whyOver() !== null) return false;
     if (this.cancelled) {
@@ -504,9 +505,12 @@ class ShardRun {
       return false;
     }
     this.inFlight.delete(workflowId);
-    this.queue.unshift({ spec: flying.spec, draws: flying.draws });
-    if (freeze === undefined) this.windows.isShut(flying.spec, reason);
-    else this.freezes.isFound(flying.spec, freeze);
+    const { spec, draws } = flying;
+    // What is not busy goes first, or one that always is could use up each opening.
+    if (waitedMs === undefined) this.queue.unshift({ spec, draws });
+    else this.queue.push({ spec, draws, waitedMs });
+    if (freeze === undefined) this.windows.isShut(spec, reason);
+    else this.freezes.isFound(spec, freeze);
     this.news();
     return true;
   }

@@ -140,6 +140,8 @@ class UpgradeRun {
   private readonly shielded = new CancellationScope({ cancellable: false });
   private again = false;
   private freeze: UpgradeResult['freeze'];
+  /** For a busy resource, when it was sent back. */
+  private waitedMs: number | null = null;
 
   constructor(input: UpgradeInput) {
     this.input = input;
@@ -178,7 +180,11 @@ class UpgradeRun {
           continue;
         }
         this.onHold.forget();
-        if (checked.closure !== undefined || Date.now() >= giveUpAt) return checked;
+        if (Date.now() >= giveUpAt) return { ...checked, closure: undefined };
+        if (checked.closure !== undefined) {
+          this.waitedMs = this.waitedBy(giveUpAt);
+          return checked;
+        }
         await this.waitFor(growing(BUSY_RETRY_MS, look), checked.reason);
       }
     } catch (error) {
@@ -258,6 +264,7 @@ class UpgradeRun {
           if (this.isResolved(submitted.reason)) return submitted;
           continue;
         case 'closed':
+          if (submitted.busy === true) this.waitedMs = this.waitedBy(giveUpAt);
           this.close(submitted, submitted.reason);
           return submitted;
         case 'held-back':
@@ -400,6 +407,7 @@ class UpgradeRun {
       calls: this.calls,
       ...(this.again ? { again: true } : {}),
       ...(this.freeze === undefined ? {} : { freeze: this.freeze }),
+      ...(this.again && this.waitedMs !== null ? { waitedMs: this.waitedMs } : {}),
       ...(this.unwell ? { unwell: true } : {}),
       polls: this.polls,
       phases: this.phases,
@@ -510,7 +518,12 @@ class UpgradeRun {
   }
 
   private patienceEnds(): number {
-    return Date.now() + PATIENCE_MS * this.input.timing.scale;
+    return Date.now() + PATIENCE_MS * this.input.timing.scale - (this.input.waitedMs ?? 0);
+  }
+
+  /** In all its starts. @param giveUpAt as `patienceEnds` had it */
+  private waitedBy(giveUpAt: number): number {
+    return Date.now() + PATIENCE_MS * this.input.timing.scale - giveUpAt;
   }
 
   private atScale(atScaleOneMs: number): number {

@@ -237,7 +237,7 @@ it('keeps nothing busy in flight while it is shut, unless something may be out',
   const busy = (before?: Try['before']) =>
     submitted({ at: OPENS - 3_600_000, status: '204', ...(before === undefined ? {} : { before }) });
   const closed = await busy();
-  expect(closed).toMatchObject({ verdict: 'closed', over: false, calls: [], unresolvedSince: null });
+  expect(closed).toMatchObject({ verdict: 'closed', busy: true, over: false, calls: [], unresolvedSince: null });
   expect(closed.reason).toMatch(/^outside every window; busy: /);
   await clouds.close();
   // Its second send has a token of its own, and a new start would begin with the first one again.

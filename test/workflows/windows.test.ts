@@ -131,15 +131,24 @@ function daily(opens: number, duration: string): Pick<RolloutWindows, 'calendars
   return { calendars: [{ windows: [{ name: 'daily', recurrence }], blackouts: [] }] };
 }
 
-it('has a busy resource wait for the next opening once its window has closed', async () => {
+it('has a busy resource wait for the next opening once its window has closed, behind what is not busy', async () => {
   const opens = now + 10 * MINUTE;
   const { result, submitted } = await run('busy', 10 * MINUTE, daily(opens, '1h'), {
     busyUntil: { w1: opens + 20 * HOUR },
   });
   expect(result.counts).toEqual({ Succeeded: 3 });
-  // One at a time: it has the only place until its window closes.
-  expect(submitted['w1']).toBeGreaterThanOrEqual(24 * 60 + 10);
-  for (const at of Object.values(submitted)) expect((at - 10) % (24 * 60)).toBeLessThan(60);
+  // One at a time: it has the only place until its window closes, and the last one in the next.
+  expect(Object.keys(submitted)).toEqual(['w2', 'w3', 'w1']);
+  for (const at of Object.values(submitted)) expect([at >= 24 * 60 + 10, at < 24 * 60 + 70]).toEqual([true, true]);
+});
+
+it('waits for a busy resource for two hours in all, in however many openings', async () => {
+  const opens = now + 10 * MINUTE;
+  const { result, submitted } = await run('ever-busy', 10 * MINUTE, daily(opens, '1h'), {
+    busyUntil: { w1: opens + 10_000 * HOUR },
+  });
+  expect(result.counts).toEqual({ Succeeded: 2, Refused: 1 });
+  expect(Object.keys(submitted)).toEqual(['w2', 'w3']);
 });
 
 it('tells of a busy resource that no window opens for any more', async () => {

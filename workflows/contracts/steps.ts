@@ -87,6 +87,8 @@ export interface SubmitResult {
   readonly freeze?: Freeze;
   /** With `closed`: no window opens for it any more, or its rollout has ended. */
   readonly over?: boolean;
+  /** With `closed`: the resource was busy as well. */
+  readonly busy?: true;
   /** The number that the next send has to carry. */
   readonly submission: number;
   /** As in the input, for the next try. */

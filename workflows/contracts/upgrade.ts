@@ -94,6 +94,8 @@ export interface UpgradeInput {
   readonly timing: Timing;
   /** Its shard wants to hear when it is stuck. */
   readonly tells?: true;
+  /** As `UpgradeResult.waitedMs` of the start before it. */
+  readonly waitedMs?: number;
 }
 
 /** Where an upgrade stands; kept in the search attribute `UpliftPhase`. */
@@ -170,6 +172,8 @@ export interface UpgradeResult {
   readonly again?: boolean;
   /** With `again`: what covers it. */
   readonly freeze?: Freeze;
+  /** With `again`: milliseconds that it has waited for a busy resource, in all its starts; what does not may go before it. */
+  readonly waitedMs?: number;
   readonly polls: number;
   /** When each phase began, in order; of very many the first and the last ones. */
   readonly phases?: readonly PhaseBegin[];
