@@ -1,5 +1,6 @@
 /** A rollout as a person reads it: `watch` shows it live, `status` once. */
 import { stripVTControlCharacters } from 'node:util';
+import type { Counts } from '../../workflows/contracts/rollout.js';
 import { span } from '../../workflows/contracts/soak.js';
 import {
   endedIn,
@@ -103,7 +104,7 @@ function renderWaves(
     const flying = rows.filter((row) => row.waveIndex === at + 1 && isInFlight(row)).length;
     const { total, counts } = wave;
     const parts = { good: goodIn(counts), failed: failedIn(counts), inFlight: flying, total };
-    const done = `${String(endedIn(counts) - (counts.NotStarted ?? 0)).padStart(most)}/${String(total).padEnd(most)}`;
+    const done = `${String(doneIn(counts)).padStart(most)}/${String(total).padEnd(most)}`;
     const bar = waveBar(parts, barWidth, paint);
     return `  ${cutId(wave.name, nameWidth).padEnd(nameWidth)}  ${bar}  ${done}  ${waveNote(wave, flying, paint)}`.trimEnd();
   });
@@ -114,17 +115,29 @@ function renderWaves(
   return [...drawn.slice(from, from + shown), paint.dim(`  … and ${drawn.length - shown} more waves`)];
 }
 
+/** What was left out or came too late has ended, and is not done. */
+function doneIn(counts: Counts): number {
+  const { Skipped = 0, NotStarted = 0 } = counts;
+  return endedIn(counts) - Skipped - NotStarted;
+}
+
 function waveNote(wave: WaveView, flying: number, paint: Paint): string {
   const failed = failedIn(wave.counts);
+  const { Skipped = 0, NotStarted = 0 } = wave.counts;
   const notes = [
     ...(flying > 0 ? [paint.cyan(`${flying} in flight`)] : []),
     ...(failed > 0 ? [paint.red(`${failed} failed`)] : []),
+    ...(Skipped > 0 ? [paint.yellow(`${Skipped} skipped`)] : []),
+    ...(NotStarted > 0 ? [paint.yellow(`${NotStarted} not started`)] : []),
   ];
   switch (wave.state) {
     case 'Running':
       return notes.length > 0 ? notes.join(', ') : 'running';
-    case 'Done':
-      return [failed > 0 ? 'done' : paint.green('done'), ...notes, ...soakNote(wave, paint)].join(', ');
+    case 'Done': {
+      const words = [...notes, ...soakNote(wave, paint)];
+      if (doneIn(wave.counts) === 0 && Skipped + NotStarted > 0) return words.join(', ');
+      return [goodIn(wave.counts) === wave.total ? paint.green('done') : 'done', ...words].join(', ');
+    }
     case 'Stopped':
       return [paint.yellow('stopped'), ...notes].join(', ');
     case 'NotStarted':

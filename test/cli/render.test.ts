@@ -191,6 +191,45 @@ describe('an ended rollout', () => {
   });
 });
 
+describe('a wave of which something was left out', () => {
+  const green = { ...plain, green: (text: unknown) => `<green>${String(text)}</green>` };
+  const lines = (...counts: RolloutView['waves'][number]['counts'][]) => {
+    const [wave] = VIEW.waves;
+    const waves = counts.map((of) => ({ ...wave!, counts: of, state: 'Done' as const, total: 7 }));
+    return renderRollout({ ...VIEW, waves }, [], screen({ paint: green }))
+      .split('\n')
+      .slice(5)
+      .map((line) => line.replace(/^.*[█▓▒░](<.green>)?/, '').trim());
+  };
+
+  it('is not done where nothing was begun, and says how much was not', () => {
+    expect(
+      lines(
+        { Succeeded: 7 },
+        { Skipped: 7 },
+        { Succeeded: 5, Skipped: 2 },
+        { Succeeded: 5, NotStarted: 2 },
+        { Failed: 1, Skipped: 6 },
+      ),
+    ).toEqual([
+      '7/7  <green>done</green>',
+      '0/7  7 skipped',
+      '5/7  done, 2 skipped',
+      '5/7  done, 2 not started',
+      '1/7  done, 1 failed, 6 skipped',
+    ]);
+  });
+
+  it('is told as skipped where a person left it out before it began', () => {
+    const waves = [{ ...VIEW.waves[0]!, counts: { Skipped: 2 }, state: 'Skipped' as const }];
+    expect(
+      renderRollout({ ...VIEW, waves }, [], screen())
+        .split('\n')
+        .at(-1),
+    ).toMatch(/ 0\/2 {2}skipped$/);
+  });
+});
+
 describe('bars', () => {
   it('show each part by its own shade, however small it is', () => {
     expect(waveBar({ good: 1, failed: 1, inFlight: 1, total: 1000 }, 10, plain)).toBe('█▓▒░░░░░░░');
