@@ -142,8 +142,8 @@ function liveTable(): Display {
   const draw = () => {
     if (last === null) return;
     const { seen, trouble } = last;
-    const view = trouble === null ? seen.view : { ...seen.view, reason: trouble };
-    update([renderRollout(view, seen.rows, screen()), '', renderFoot(view, screen())].join('\n'));
+    const { view, rows } = seen;
+    update([renderRollout(view, rows, screen(), trouble), '', renderFoot(view, screen())].join('\n'));
   };
   // A narrower terminal has broken the frame's lines anew, so that it cannot be erased line by line.
   const redraw = () => {

@@ -43,11 +43,18 @@ const SECTION_LINES = 2;
 /**
  * The whole frame: head, waves, what is in flight, what failed; never more than `height` lines. What a low screen has no
  * room for is counted, and the head always stays.
+ *
+ * @param trouble why the view is no newer; it stands in the reason's place
  */
-export function renderRollout(view: RolloutView, rows: readonly ResourceRow[], screen: Screen): string {
+export function renderRollout(
+  view: RolloutView,
+  rows: readonly ResourceRow[],
+  screen: Screen,
+  trouble: string | null = null,
+): string {
   const inFlight = rows.filter(isInFlight);
   const failed = rows.filter((row) => isFailed(row.outcome));
-  const head = [...renderHead(view, rows, screen), ''];
+  const head = [...renderHead(view, rows, screen, trouble), ''];
   const sections = [inFlight, failed].filter((part) => part.length > 0).length;
 
   // Lists keep at least a few lines each, then waves get theirs, then the lists share what is left.
@@ -66,7 +73,12 @@ export function renderRollout(view: RolloutView, rows: readonly ResourceRow[], s
 }
 
 /** What, next change, why: the three lines that a person at 03:00 needs. */
-function renderHead(view: RolloutView, rows: readonly ResourceRow[], { width, now, paint }: Screen): string[] {
+function renderHead(
+  view: RolloutView,
+  rows: readonly ResourceRow[],
+  { width, now, paint }: Screen,
+  trouble: string | null,
+): string[] {
   const flying = rows.filter(isInFlight).length;
   const parts = [
     `${goodIn(view.counts)} of ${view.total} at target`,
@@ -79,12 +91,14 @@ function renderHead(view: RolloutView, rows: readonly ResourceRow[], { width, no
     ...(view.state === 'Running' ? [] : [view.reason]),
     ...(view.freezes ?? []).map(heldLabel),
   ];
-  const why = view.workerAnswers ? view.reason : silent.join('; ');
+  // While the server is away nobody knows whether a worker would answer.
+  const why = trouble ?? (view.workerAnswers ? view.reason : silent.join('; '));
+  const isWell = trouble === null && view.workerAnswers;
   return [
     spread(paint.bold(cut(view.rollout, width - took.length - 2)), paint.dim(took), width),
     labelled(view.state, stateColor(view, paint), parts.join(', '), width),
     labelled('Next', paint.dim, view.next, width),
-    labelled('Why', view.workerAnswers ? paint.dim : paint.yellow, why, width),
+    labelled('Why', isWell ? paint.dim : paint.yellow, why, width),
     ...(view.undelivered === undefined ? [] : [labelled('Not told', paint.yellow, view.undelivered, width)]),
   ];
 }

@@ -110,6 +110,15 @@ describe('a running rollout', () => {
     expect(text.split('\n')[3]).toBe('Why        no worker answers; start one with `uplift worker`');
   });
 
+  it('blames no worker while the server is away', () => {
+    const away = 'no Temporal server answers at 127.0.0.1:7233; trying again';
+    const why = (over: Partial<RolloutView>) =>
+      renderRollout({ ...VIEW, ...over }, ROWS, screen(), away).split('\n')[3];
+    expect(why({ workerAnswers: false })).toBe(`Why        ${away}`);
+    expect(why({ workerAnswers: false, state: 'Waiting' })).toBe(`Why        ${away}`);
+    expect(why({})).toBe(`Why        ${away}`);
+  });
+
   it('tells a spent budget at once, before the rollout itself does', () => {
     const more = [...ROWS, row(8, { wave: 'main', waveIndex: 2, outcome: 'Held', reason: 'unreadable' })];
     const text = renderRollout(withRows(VIEW, more), more, screen());
