@@ -1,15 +1,11 @@
 /** Tables for people, on stdout. */
-import Table from 'cli-table3';
+import { plain } from '../client/render/paint.js';
+import { renderTable } from '../client/render/table.js';
 
-/** Lines with aligned columns, the first one flush left. */
+/** Aligned columns, the first one flush left. */
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const printed = new Table({
-    head: [...head],
-    style: { head: [], border: [] },
-    colAligns: head.map((_, at) => (at === 0 ? 'left' : 'right')),
-  });
-  printed.push(...rows.map((row) => [...row]));
-  return printed.toString();
+  const columns = head.map((name, at) => ({ head: name, align: at === 0 ? ('left' as const) : ('right' as const) }));
+  return renderTable(columns, rows, Infinity, plain);
 }
 
 /** `12.3` */

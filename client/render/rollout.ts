@@ -1,5 +1,4 @@
 /** A rollout as a person reads it: `watch` shows it live, `status` once. */
-import { stripVTControlCharacters } from 'node:util';
 import type { Counts } from '../../workflows/contracts/rollout.js';
 import { span } from '../../workflows/contracts/soak.js';
 import {
@@ -20,7 +19,7 @@ import { upgradeCell } from './forecast.js';
 import { percentBar, waveBar } from './bar.js';
 import type { Paint } from './paint.js';
 import { type Column, renderTable } from './table.js';
-import { count, cut, cutId, duration, fromTo, fromToCut, wrap } from './text.js';
+import { count, cut, cutId, duration, fromTo, fromToCut, pad, widthOf, wrap } from './text.js';
 
 export interface Screen {
   readonly width: number;
@@ -111,7 +110,7 @@ function renderWaves(
   { width, paint }: Screen,
 ): string[] {
   const { waves } = view;
-  const nameWidth = Math.min(Math.max(...waves.map(({ name }) => name.length)), width < WIDE ? 16 : 28);
+  const nameWidth = Math.min(Math.max(...waves.map(({ name }) => widthOf(name))), width < WIDE ? 16 : 28);
   const most = Math.max(...waves.map(({ total }) => String(total).length));
   const barWidth = Math.min(Math.max(width - nameWidth - 2 * most - 36, 10), 48);
   const drawn = waves.map((wave, at) => {
@@ -120,7 +119,7 @@ function renderWaves(
     const parts = { good: goodIn(counts), failed: failedIn(counts), inFlight: flying, total };
     const done = `${String(doneIn(counts)).padStart(most)}/${String(total).padEnd(most)}`;
     const bar = waveBar(parts, barWidth, paint);
-    return `  ${cutId(wave.name, nameWidth).padEnd(nameWidth)}  ${bar}  ${done}  ${waveNote(wave, flying, paint)}`.trimEnd();
+    return `  ${pad(cutId(wave.name, nameWidth), nameWidth)}  ${bar}  ${done}  ${waveNote(wave, flying, paint)}`.trimEnd();
   });
   if (drawn.length <= room) return drawn;
   const shown = Math.max(room - 1, 1);
@@ -182,23 +181,23 @@ function renderInFlight(rows: readonly ResourceRow[], lines: number, { width, pa
   const shown = rows.length > lines ? rows.slice(0, Math.max(lines - 1, 1)) : rows;
   const wide = width >= WIDE;
   const room = wide ? 36 : 20;
-  const idWidth = Math.min(Math.max(...shown.map(({ resourceId }) => resourceId.length)), room);
-  const widest = Math.max(...shown.map((row) => fromTo(row.from, row.target).length));
+  const idWidth = Math.min(Math.max(...shown.map(({ resourceId }) => widthOf(resourceId))), room);
+  const widest = Math.max(...shown.map((row) => widthOf(fromTo(row.from, row.target))));
   const versionWidth = Math.min(widest, wide ? 28 : 20);
-  const serviceWidth = Math.max(...shown.map(({ service }) => service.length));
+  const serviceWidth = Math.max(...shown.map(({ service }) => widthOf(service)));
   const barWidth = wide ? 16 : 10;
   const drawn = shown.map((row) => {
     const start = [
-      cutId(row.resourceId, idWidth).padEnd(idWidth),
-      ...(wide ? [row.service.padEnd(serviceWidth)] : []),
-      fromToCut(row.from, row.target, versionWidth).padEnd(versionWidth),
+      pad(cutId(row.resourceId, idWidth), idWidth),
+      ...(wide ? [pad(row.service, serviceWidth)] : []),
+      pad(fromToCut(row.from, row.target, versionWidth), versionWidth),
       paintPhase(row, paint),
       // Where the API tells no percent, the provider's words stand in the bar's place.
       ...(row.percent === null
         ? []
         : [`${percentBar(row.percent, barWidth, paint)} ${String(Math.round(row.percent)).padStart(3)} %`]),
     ].join('  ');
-    const left = width - 4 - stripVTControlCharacters(start).length;
+    const left = width - 4 - widthOf(start);
     const detail = detailOf(row);
     return `  ${start}${left >= SHORTEST_DETAIL && detail !== '' ? `  ${paint.dim(cut(detail, left))}` : ''}`.trimEnd();
   });
@@ -216,7 +215,7 @@ function renderFailed(rows: readonly ResourceRow[], lines: number, { width, pain
     const outcome = row.outcome ?? '';
     const what = `${row.service}, ${fromTo(row.from, row.target)}, ${row.wave}`;
     return [
-      `  ${id}  ${paint.red(outcome)}  ${paint.dim(cut(what, width - id.length - outcome.length - 6))}`,
+      `  ${id}  ${paint.red(outcome)}  ${paint.dim(cut(what, width - widthOf(id) - outcome.length - 6))}`,
       ...wrap(row.reason, width - 4, 1).map((line) => `    ${line}`),
     ];
   });
@@ -301,7 +300,7 @@ function labelled(label: string, color: (text: string) => string, text: string, 
 }
 
 function spread(left: string, right: string, width: number): string {
-  const taken = stripVTControlCharacters(left + right).length;
+  const taken = widthOf(left + right);
   const room = Number.isFinite(width) ? width - taken : 2;
   return `${left}${' '.repeat(Math.max(room, 2))}${right}`;
 }

@@ -1,8 +1,6 @@
 /** Tables without lines: two spaces between columns, a dim head, one column that gives way when space is short. */
-import { stripVTControlCharacters } from 'node:util';
-import Table from 'cli-table3';
 import type { Paint } from './paint.js';
-import { cutId, wrap } from './text.js';
+import { cutId, pad, widthOf, wrap } from './text.js';
 
 export interface Column {
   readonly head: string;
@@ -21,14 +19,10 @@ const NARROWEST_ID = 13;
 const NARROW_WRAP = 24;
 const NARROWEST_WRAP = 17;
 
-const LINES =
-  'top top-mid top-left top-right bottom bottom-mid bottom-left bottom-right left left-mid mid mid-mid right right-mid middle';
-const NO_LINES = Object.fromEntries(LINES.split(' ').map((name) => [name, '']));
-
 type Rows = readonly (readonly string[])[];
 
 /**
- * @param width characters the table may take; `Infinity` for a pipe, where each row stays one line
+ * @param width columns of a terminal that the table may take; `Infinity` for a pipe, where each row stays one line
  * @returns its lines, without an end
  */
 export function renderTable(columns: readonly Column[], rows: Rows, width: number, paint: Paint): string {
@@ -50,35 +44,27 @@ export function renderTables(
 }
 
 function drawn(columns: readonly Column[], rows: Rows, widths: readonly number[], paint: Paint): string {
-  const table = new Table({
-    chars: NO_LINES,
-    style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0 },
-    colWidths: widths.map((w, at) => (at < widths.length - 1 ? w + GAP : w)),
-    colAligns: columns.map(({ align }) => align ?? 'left'),
+  const head = columns.map((column) => [paint.dim(column.head)]);
+  const body = rows.map((row) => columns.map((column, at) => fit(row[at] ?? '', column, widths[at] ?? 0)));
+  return [head, ...body].flatMap((cells) => lines(cells, columns, widths)).join('\n');
+}
+
+/** A row: as many lines as its highest cell. */
+function lines(cells: readonly (readonly string[])[], columns: readonly Column[], widths: readonly number[]): string[] {
+  const height = Math.max(1, ...cells.map((cell) => cell.length));
+  return Array.from({ length: height }, (_, line) => {
+    const parts = columns.map(({ align }, at) => pad(cells[at]?.[line] ?? '', widths[at] ?? 0, align));
+    return (INDENT + parts.join(' '.repeat(GAP))).trimEnd();
   });
-  table.push(columns.map(({ head }, at) => gapped(paint.dim(head), at, columns)));
-  for (const row of rows) {
-    table.push(row.map((cell, at) => gapped(fit(cell, columns[at], widths[at] ?? 0), at, columns)));
-  }
-  return table
-    .toString()
-    .split('\n')
-    .map((line) => (INDENT + line).trimEnd())
-    .join('\n');
 }
 
-function fit(cell: string, column: Column | undefined, width: number): string {
-  if (column?.id === true) return cutId(cell, width);
-  return column?.wraps === true ? wrap(cell, width).join('\n') : cell;
-}
-
-/** The gap belongs to the left column; a right-aligned one has to bring it along. */
-function gapped(cell: string, at: number, columns: readonly Column[]): string {
-  return columns[at]?.align === 'right' && at < columns.length - 1 ? cell + ' '.repeat(GAP) : cell;
+function fit(cell: string, { id, wraps }: Column, width: number): string[] {
+  if (id === true) return [cutId(cell, width)];
+  return wraps === true ? wrap(cell, width) : cell.split('\n');
 }
 
 function fitted(columns: readonly Column[], rows: Rows, room: number): number[] {
-  const widths = columns.map(({ head }, at) => Math.max(head.length, ...rows.map((row) => lengthOf(row[at] ?? ''))));
+  const widths = columns.map(({ head }, at) => Math.max(widthOf(head), ...rows.map((row) => widthOf(row[at] ?? ''))));
   const over = () => widths.reduce((sum, w) => sum + w, 0) + GAP * (widths.length - 1) - room;
   const shrink = (at: number, least: number) => {
     const excess = over();
@@ -91,8 +77,4 @@ function fitted(columns: readonly Column[], rows: Rows, room: number): number[] 
   for (const at of those(({ id }) => id)) shrink(at, NARROWEST_ID);
   for (const at of those(({ wraps }) => wraps)) shrink(at, NARROWEST_WRAP);
   return widths;
-}
-
-function lengthOf(cell: string): number {
-  return stripVTControlCharacters(cell).length;
 }

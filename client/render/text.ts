@@ -1,16 +1,51 @@
-/** Small pieces of text: cut, counted, timed. */
+/**
+ * Small pieces of text: measured, cut, counted, timed. Widths are columns of a terminal: a wide character takes two, an
+ * escape sequence none.
+ */
+import stringWidth from 'string-width';
+
+const GRAPHEMES = new Intl.Segmenter();
+
+export function widthOf(text: string): number {
+  return stringWidth(text);
+}
+
+/** Filled up with spaces; what is wider stays as it is. */
+export function pad(text: string, width: number, align: 'left' | 'right' = 'left'): string {
+  const fill = ' '.repeat(Math.max(width - widthOf(text), 0));
+  return align === 'left' ? text + fill : fill + text;
+}
 
 /** Cut at the end: for prose. One line, whatever came in. */
 export function cut(text: string, width: number): string {
   const line = oneLine(text);
-  return line.length <= width ? line : `${line.slice(0, Math.max(width - 1, 0)).trimEnd()}…`;
+  return widthOf(line) <= width ? line : `${beginningOf(line, width - 1).trimEnd()}…`;
 }
 
 /** Cut in the middle: for ids, which differ at both ends. */
 export function cutId(id: string, width: number): string {
-  if (id.length <= width) return id;
+  if (widthOf(id) <= width) return id;
   const tail = Math.floor((width - 1) / 2);
-  return `${id.slice(0, width - 1 - tail)}…${id.slice(id.length - tail)}`;
+  return `${beginningOf(id, width - 1 - tail)}…${endOf(id, tail)}`;
+}
+
+/** As much of its beginning as takes `width`. */
+function beginningOf(text: string, width: number): string {
+  return fitting(graphemesOf(text), width).join('');
+}
+
+function endOf(text: string, width: number): string {
+  return fitting(graphemesOf(text).toReversed(), width).toReversed().join('');
+}
+
+function graphemesOf(text: string): string[] {
+  return Array.from(GRAPHEMES.segment(text), ({ segment }) => segment);
+}
+
+function fitting(graphemes: readonly string[], width: number): readonly string[] {
+  let taken = 0;
+  const tooMuch = graphemes.findIndex((one) => (taken += widthOf(one)) > width);
+  return tooMuch < 0 ? graphemes : graphemes.slice(0, tooMuch);
 }
 
 export function oneLine(text: string): string {
@@ -22,11 +57,16 @@ export function wrap(text: string, width: number, lines = Infinity): string[] {
   const wrapped: string[] = [];
   let line = '';
   for (let word of oneLine(text).split(' ')) {
-    if (line !== '' && line.length + 1 + word.length > width) {
+    if (line !== '' && widthOf(line) + 1 + widthOf(word) > width) {
       wrapped.push(line);
       line = '';
     }
-    for (; word.length > width; word = word.slice(width)) wrapped.push(word.slice(0, width));
+    while (widthOf(word) > width) {
+      // One that is wider than the whole line is there all the same.
+      const part = beginningOf(word, width) || (graphemesOf(word)[0] ?? '');
+      wrapped.push(part);
+      word = word.slice(part.length);
+    }
     line = line === '' ? word : `${line} ${word}`;
   }
   if (line !== '') wrapped.push(line);
@@ -63,9 +103,10 @@ export function fromTo(from: string | null, to: string | null): string {
 /** The same in `width` columns: what it becomes matters more than what it was. */
 export function fromToCut(from: string | null, to: string | null, width: number): string {
   const whole = fromTo(from, to);
-  if (whole.length <= width) return whole;
+  if (widthOf(whole) <= width) return whole;
   const end = ` → ${to ?? '?'}`;
-  return width - end.length >= 4 ? cut(from ?? '?', width - end.length) + end : cut(whole, width);
+  const left = width - widthOf(end);
+  return left >= 4 ? cut(from ?? '?', left) + end : cut(whole, width);
 }
 
 /** A share as people read it; never 100 % of something that is not whole. */

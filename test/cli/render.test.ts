@@ -6,7 +6,7 @@ import { renderFinding } from '../../client/render/doctor.js';
 import { paintFor, plain } from '../../client/render/paint.js';
 import { renderFoot, renderRollout, renderRows, type Screen } from '../../client/render/rollout.js';
 import { renderTable } from '../../client/render/table.js';
-import { cut, cutId, duration, fromToCut, moment, percentOf, wrap } from '../../client/render/text.js';
+import { cut, cutId, duration, fromToCut, moment, percentOf, widthOf, wrap } from '../../client/render/text.js';
 import { type RolloutView, withRows } from '../../client/views.js';
 import { NOW, row, ROWS, VIEW } from './fixtures.js';
 
@@ -17,7 +17,7 @@ const screen = (over: Partial<Screen> = {}): Screen => ({
   paint: plain,
   ...over,
 });
-const widest = (text: string) => Math.max(...text.split('\n').map((line) => line.length));
+const widest = (text: string) => Math.max(...text.split('\n').map(widthOf));
 
 describe('a running rollout', () => {
   it('stands in 80 columns', () => {
@@ -293,6 +293,17 @@ describe('text', () => {
     expect(moment('2026-11-21T05:20:19.123Z')).toBe('2026-11-21 05:20:19 UTC');
   });
 
+  it('is measured as a terminal shows it', () => {
+    expect(cut('日本語の理由', 8)).toBe('日本語…');
+    expect(cut('a👩‍👩‍👧bcd', 4)).toBe('a👩‍👩‍👧…');
+    expect(cutId('日本語の資源', 7)).toBe('日…源');
+    expect(wrap('日本語の 理由', 9)).toEqual(['日本語の', '理由']);
+    expect(wrap('日本語の理由', 5)).toEqual(['日本', '語の', '理由']);
+    expect(wrap('日本', 1)).toEqual(['日', '本']);
+    expect(wrap('ก็ที่นี่', 3)).toEqual(['ก็ที่นี่']);
+    expect(fromToCut('日本語版', '二', 9)).toBe('日… → 二');
+  });
+
   it('is 100 % only when it is whole', () => {
     expect(percentOf(999, 1000)).toBe('99 %');
     expect(percentOf(1000, 1000)).toBe('100 %');
@@ -315,6 +326,22 @@ describe('tables', () => {
         '  id                   n  why',
         '  2b6a0d3f-…f6f1f5d04  7  a reason of quite some',
         '                          length that has to go on',
+      ].join('\n'),
+    );
+  });
+
+  it('lose nothing of wide characters, and stay aligned', () => {
+    const wide = [
+      ['データベース一', '7', '保守のため停止する'],
+      ['b', '10', 'ปิดเพื่อบำรุงรักษา ที่นี่'],
+      ['c', '1', '🫠 x'],
+    ];
+    expect(renderTable(columns, wide, Infinity, plain)).toBe(
+      [
+        '  id               n  why',
+        '  データベース一   7  保守のため停止する',
+        '  b               10  ปิดเพื่อบำรุงรักษา ที่นี่',
+        '  c                1  🫠 x',
       ].join('\n'),
     );
   });
