@@ -12,8 +12,7 @@ import {
 } from '../context.js';
 import { EXIT } from '../exit-codes.js';
 import { explain } from '../explain.js';
-import { renderTable } from '../render/table.js';
-import { duration, moment } from '../render/text.js';
+import { renderCauses } from '../render/causes.js';
 
 type ExplainOptions = OutputOptions & ServerOptions;
 
@@ -36,21 +35,7 @@ async function run(rollout: string, resource: string | undefined, options: Expla
   return withClient(options, async (client) => {
     const causes = await explain(client, rollout, resource);
     if (options.output === 'json') printJson({ version: 1, rollout, causes });
-    else {
-      const columns = [
-        { head: 'who', id: true },
-        { head: 'why', wraps: true },
-        { head: 'changes by', wraps: true },
-        { head: 'at' },
-      ];
-      const cells = causes.map(({ who, what, nextAt, changes }) => [who, what, changes, when(nextAt, Date.now())]);
-      print(renderTable(columns, cells, stdoutWidth(), stdoutPaint()));
-    }
+    else print(renderCauses(causes, stdoutWidth(), Date.now(), stdoutPaint()));
     return EXIT.done;
   });
-}
-
-function when(nextAt: string | null, now: number): string {
-  if (nextAt === null) return '';
-  return `${moment(nextAt)} (in ${duration(Date.parse(nextAt) - now)})`;
 }

@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { instantOf } from '../../calendar/forms.js';
-import { type Cover, coverLabel, type Freeze, isActive } from '../../workflows/contracts/freezes.js';
+import { type Cover, isActive } from '../../workflows/contracts/freezes.js';
 import { actor } from '../actor.js';
 import {
   type OutputOptions,
@@ -17,8 +17,7 @@ import {
 import { parseCover } from '../covers.js';
 import { reachLine, reachOf } from '../freeze-reach.js';
 import { createFreeze, liftFreeze, listFreezes } from '../freezes.js';
-import { renderTable } from '../render/table.js';
-import { duration, moment } from '../render/text.js';
+import { frozenLabel, renderFreezes } from '../render/freezes.js';
 import { reasonWords } from '../words.js';
 
 type Options = OutputOptions & ServerOptions;
@@ -56,7 +55,7 @@ export function addFreeze(program: Command): void {
         else {
           print(created.id);
           say(
-            `frozen until ${created.until}: ${describe(created)}; somebody else may lift it: uplift freeze lift ${created.id}`,
+            `frozen until ${created.until}: ${frozenLabel(created)}; somebody else may lift it: uplift freeze lift ${created.id}`,
           );
           say(reachLine(await reachOf(client, created)));
         }
@@ -72,7 +71,7 @@ export function addFreeze(program: Command): void {
         if (options.output === 'json') {
           printJson({ version: 1, freezes: freezes.map((one) => ({ ...one, holds: isActive(one, Date.now()) })) });
         } else if (freezes.length === 0) say('nothing is frozen');
-        else print(table(freezes));
+        else print(renderFreezes(freezes, stdoutWidth(), Date.now(), stdoutPaint()));
       });
     });
   const lift = freeze
@@ -88,35 +87,6 @@ export function addFreeze(program: Command): void {
       });
     });
   for (const command of [create, list, lift]) withOutputOption(withServerOptions(command));
-}
-
-function table(freezes: readonly Freeze[]): string {
-  const columns = [
-    { head: 'freeze', id: true },
-    { head: 'what', wraps: true },
-    { head: 'until' },
-    { head: 'by' },
-    { head: 'reason', wraps: true },
-    { head: 'state', wraps: true },
-  ];
-  const now = Date.now();
-  const cells = freezes.map((one) => [
-    one.id,
-    describe(one),
-    moment(one.until),
-    one.owner,
-    one.reason,
-    one.lifted !== undefined
-      ? `lifted ${moment(one.lifted.at)} by ${one.lifted.by}: ${one.lifted.reason}`
-      : isActive(one, now)
-        ? `holds, for ${duration(Date.parse(one.until) - now)} more`
-        : 'ended',
-  ]);
-  return renderTable(columns, cells, stdoutWidth(), stdoutPaint());
-}
-
-function describe({ scope, except }: Pick<Freeze, 'scope' | 'except'>): string {
-  return `${coverLabel(scope)}${except.length === 0 ? '' : `, except ${coverLabel(except)}`}`;
 }
 
 /** For commander; given several times, they are alternatives. */

@@ -12,9 +12,8 @@ import {
   withOutputOption,
   withServerOptions,
 } from '../context.js';
-import { listQuarantine, type QuarantineRow, releaseFromQuarantine } from '../quarantine.js';
-import { renderTable } from '../render/table.js';
-import { moment } from '../render/text.js';
+import { listQuarantine, releaseFromQuarantine } from '../quarantine.js';
+import { renderQuarantine } from '../render/quarantine.js';
 import { reasonWords } from '../words.js';
 
 type Options = OutputOptions & ServerOptions;
@@ -30,7 +29,7 @@ export function addQuarantine(program: Command): void {
         const rows = await listQuarantine(client, { all: options.all === true });
         if (options.output === 'json') printJson({ version: 1, resources: rows });
         else if (rows.length === 0) say('nothing keeps failing');
-        else print(table(rows));
+        else print(renderQuarantine(rows, stdoutWidth(), Date.now(), stdoutPaint()));
       });
     });
   const release = quarantine
@@ -47,22 +46,4 @@ export function addQuarantine(program: Command): void {
       });
     });
   for (const command of [list, release]) withOutputOption(withServerOptions(command));
-}
-
-function table(rows: readonly QuarantineRow[]): string {
-  const columns = [
-    { head: 'upgrade', id: true },
-    { head: 'failures in a row' },
-    { head: 'since' },
-    { head: 'latest', wraps: true },
-    { head: 'released', wraps: true },
-  ];
-  const cells = rows.map(({ workflowId, failures, since, last, released }) => [
-    workflowId,
-    String(failures),
-    moment(since),
-    `${last.rollout}: ${last.reason}`,
-    released === undefined ? '' : `${moment(released.at)} by ${released.by}: ${released.reason}`,
-  ]);
-  return renderTable(columns, cells, stdoutWidth(), stdoutPaint());
 }

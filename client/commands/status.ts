@@ -20,8 +20,7 @@ import { readLearned } from '../learned.js';
 import { renderForecast } from '../render/forecast.js';
 import { upgradesOf } from '../inventory.js';
 import { renderRollout, renderRows } from '../render/rollout.js';
-import { renderTable } from '../render/table.js';
-import { moment } from '../render/text.js';
+import { renderRollouts } from '../render/rollouts.js';
 import { listRollouts } from '../rollouts.js';
 import { readRows } from '../rows.js';
 import { hasEnded, type ResourceRow, type RolloutView } from '../views.js';
@@ -75,16 +74,7 @@ async function list(options: StatusOptions): Promise<number> {
     const rollouts = await listRollouts(client);
     if (options.output === 'json') printJson({ version: 1, rollouts });
     else if (rollouts.length === 0) say('there is no rollout yet: `uplift apply PLAN` starts one');
-    else {
-      const columns = [{ head: 'rollout' }, { head: 'state' }, { head: 'started' }, { head: 'ended' }];
-      const cells = rollouts.map(({ rollout, state, startedAt, endedAt }) => [
-        rollout,
-        state,
-        moment(startedAt),
-        endedAt === null ? '' : moment(endedAt),
-      ]);
-      print(renderTable(columns, cells, stdoutWidth(), stdoutPaint()));
-    }
+    else print(renderRollouts(rollouts, stdoutWidth(), Date.now(), stdoutPaint()));
     return EXIT.done;
   });
 }

@@ -237,7 +237,7 @@ export function renderRows(
   };
   const columns: Column[] = [
     { head: 'wave', id: true },
-    { head: 'resource', id: true },
+    { head: 'resource', key: true },
     { head: 'service', fromWidth: WIDE },
     { head: 'from → to', wraps: true },
     { head: 'state' },

@@ -8,10 +8,10 @@ import { moment } from './text.js';
 
 export function renderSchedules(views: readonly ScheduleView[], width: number, paint: Paint): string {
   const columns = [
-    { head: 'schedule' },
+    { head: 'schedule', key: true },
     { head: 'state' },
-    { head: 'opens next' },
-    { head: 'its rollout' },
+    { head: 'opens next', wraps: true },
+    { head: 'its rollout', key: true },
     { head: 'last run', wraps: true },
   ];
   const rows = views.map(({ name, paused, next: [first], runs: [last] }) => [

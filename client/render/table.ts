@@ -1,4 +1,7 @@
-/** Tables without lines: two spaces between columns, a dim head, one column that gives way when space is short. */
+/**
+ * Tables without lines: two spaces between columns, a dim head, one column that gives way when space is short. Where that is
+ * not enough, each row is told as a record of its own: its id, and a line for each of its cells.
+ */
 import type { Paint } from './paint.js';
 import { cutId, pad, widthOf, wrap } from './text.js';
 
@@ -9,7 +12,9 @@ export interface Column {
   readonly wraps?: boolean;
   /** Holds ids: they are cut in the middle when wrapping is not enough. */
   readonly id?: boolean;
-  /** Left out of narrower tables. */
+  /** Holds ids that a command takes: never cut, so that they can be copied. */
+  readonly key?: boolean;
+  /** Left out of narrower tables, and where there is no room for it. */
   readonly fromWidth?: number;
 }
 
@@ -36,11 +41,30 @@ export function renderTables(
   width: number,
   paint: Paint,
 ): string[] {
-  const kept = columns.flatMap(({ fromWidth = 0 }, at) => (width >= fromWidth ? [at] : []));
-  const shown = columns.filter((_, at) => kept.includes(at));
-  const cells = parts.map((rows) => rows.map((row) => kept.map((at) => row[at] ?? '')));
-  const widths = fitted(shown, cells.flat(), width - INDENT.length);
-  return cells.map((rows) => drawn(shown, rows, widths, paint));
+  const wide = columns.flatMap(({ fromWidth = 0 }, at) => (width >= fromWidth ? [at] : []));
+  const least = columns.flatMap(({ fromWidth }, at) => (fromWidth === undefined ? [at] : []));
+  for (const kept of [wide, least]) {
+    const shown = kept.flatMap((at) => columns[at] ?? []);
+    const cells = parts.map((rows) => rows.map((row) => kept.map((at) => row[at] ?? '')));
+    const widths = fitted(shown, cells.flat(), width - INDENT.length);
+    if (widths !== null) return cells.map((rows) => drawn(shown, rows, widths, paint));
+  }
+  return parts.map((rows) => rows.flatMap((row) => record(columns, row, width, paint)).join('\n'));
+}
+
+function record(columns: readonly Column[], row: readonly string[], width: number, paint: Paint): string[] {
+  const title = Math.max(
+    columns.findIndex(({ key }) => key),
+    0,
+  );
+  const told = columns.flatMap(({ head }, at) => (at === title || !row[at] ? [] : [{ head, cell: row[at] }]));
+  const room = Math.max(...told.map(({ head }) => widthOf(head))) + GAP;
+  const lines = told.flatMap(({ head, cell }) =>
+    wrap(cell, Math.max(width - 2 * INDENT.length - room, NARROWEST_WRAP)).map(
+      (line, at) => paint.dim(pad(at === 0 ? head : '', room)) + line,
+    ),
+  );
+  return [INDENT + paint.bold(row[title] ?? ''), ...lines.map((line) => INDENT + INDENT + line)];
 }
 
 function drawn(columns: readonly Column[], rows: Rows, widths: readonly number[], paint: Paint): string {
@@ -63,7 +87,8 @@ function fit(cell: string, { id, wraps }: Column, width: number): string[] {
   return wraps === true ? wrap(cell, width) : cell.split('\n');
 }
 
-function fitted(columns: readonly Column[], rows: Rows, room: number): number[] {
+/** How wide each column becomes; `null` where they have not enough room together. */
+function fitted(columns: readonly Column[], rows: Rows, room: number): number[] | null {
   const widths = columns.map(({ head }, at) => Math.max(widthOf(head), ...rows.map((row) => widthOf(row[at] ?? ''))));
   const over = () => widths.reduce((sum, w) => sum + w, 0) + GAP * (widths.length - 1) - room;
   const shrink = (at: number, least: number) => {
@@ -76,5 +101,5 @@ function fitted(columns: readonly Column[], rows: Rows, room: number): number[] 
   for (const at of those(({ wraps }) => wraps)) shrink(at, NARROW_WRAP);
   for (const at of those(({ id }) => id)) shrink(at, NARROWEST_ID);
   for (const at of those(({ wraps }) => wraps)) shrink(at, NARROWEST_WRAP);
-  return widths;
+  return over() > 0 ? null : widths;
 }

@@ -95,6 +95,26 @@ export function moment(iso: string): string {
   return `${iso.slice(0, 10)} ${iso.slice(11, 19)} UTC`;
 }
 
+/** Tables narrower than this have no room for whole moments. */
+const WHOLE_MOMENTS = 110;
+
+/**
+ * A moment in a table of some width: whole, or as short as tells it beside `now`: `18:08:30Z`, `2026-11-24 18:08Z` on
+ * another day.
+ */
+export function momentIn(width: number, iso: string, now: number): string {
+  if (width >= WHOLE_MOMENTS) return moment(iso);
+  const [day, time] = [iso.slice(0, 10), iso.slice(11, 19)];
+  return day === new Date(now).toISOString().slice(0, 10) ? `${time}Z` : `${day} ${time.slice(0, 5)}Z`;
+}
+
+/** A moment to come, and how long that is, as `momentIn`: `18:08:30Z, in 2 m`. */
+export function momentAhead(width: number, iso: string, now: number): string {
+  const ahead = duration(Date.parse(iso) - now);
+  if (width >= WHOLE_MOMENTS) return `${moment(iso)} (in ${ahead})`;
+  return `${momentIn(width, iso, now)}, in ${ahead.split(' ', 2).join(' ')}`;
+}
+
 /** `2.3.1 → 2.4.1`; `?` where nothing could be read. */
 export function fromTo(from: string | null, to: string | null): string {
   return `${from ?? '?'} → ${to ?? '?'}`;
