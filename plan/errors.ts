@@ -10,6 +10,8 @@ export interface InputProblem {
   readonly remedy: string;
   /** Only because selectors choose nothing now: no problem for a plan that is resolved again and again. */
   readonly fromEmptiness?: true;
+  /** Certain only once every target and its tags are known. */
+  readonly needsAll?: true;
   /** It lies in the plan and in who asks, so that another try comes to the same. */
   readonly lasts?: true;
 }

@@ -29,7 +29,7 @@ import {
   resolveWindows,
   windowsUseTags,
 } from './windows.js';
-import { type Relations, resolveRelations, waitProblems } from './relations.js';
+import { type Related, type Relations, resolveRelations, waitProblems } from './relations.js';
 import { type EffectiveConcurrency, effectiveConcurrency, resolveLimits, resolveWaves } from './waves.js';
 
 /** Where a target stands in the plan file. */
@@ -134,12 +134,27 @@ export interface PlanContext {
 const READING = { quoteValues: true } as const;
 
 /**
- * The selectors of a plan; of one that has none, nothing is left to be read.
+ * The selectors of a plan; of one that has none, and goes by no tags, nothing is left to be read. Of any other, what depends
+ * neither on what they choose nor on tags is checked here, before a cloud is read.
  *
- * @throws InputError with what is wrong with the file's form and with its targets.
+ * @throws InputError with what is wrong with the file's form, with its targets, and with what binds them
  */
 export function selectorsOf(source: Source, context: PlanContext): PlannedSelector[] {
-  return parsePlan(source, context, null).selectors;
+  const { document, targets, selectors } = parsePlan(source, context, null);
+  // Everything else of a plan that needs no reading is `planOf`'s.
+  if (selectors.length === 0 && !usesTags(source)) return selectors;
+  const candidates = [
+    ...targets.map((target) => candidateOf(target, {})),
+    ...selectors.map((selector) => standIn(source, selector)),
+  ].toSorted((a, b) => a.entry - b.entry);
+  const { problems } = resolveParts(source, context, document, candidates, {
+    targets: selectors.length > 0,
+    waves: selectors.length > 0 || wavesUseTags(source),
+    windows: windowsUseTags(document.spec),
+    mayBeChosen: (word) => selectors.some(({ api }) => api.id.pattern.test(word)),
+  });
+  if (problems.length > 0) throw new InputError(byLine(problems));
+  return selectors;
 }
 
 /** Tags by account, service and id, as lists showed them. */
@@ -162,14 +177,17 @@ export function accountsNamed({ data }: Source): string[] {
 
 /** Whether waves, groups or windows of a plan go by tags, which only the clouds know. */
 export function usesTags(source: Source): boolean {
-  const spec = (source.data as { spec?: { waves?: unknown; groups?: unknown } } | null)?.spec;
-  const some = (list: unknown, has: (one: Record<string, unknown>) => boolean) =>
-    Array.isArray(list) && list.some((one: unknown) => typeof one === 'object' && one !== null && has({ ...one }));
-  return (
-    windowsUseTags(spec) ||
-    some(spec?.groups, ({ tag }) => tag !== undefined) ||
-    some(spec?.waves, ({ select }) => typeof select === 'object' && select !== null && 'tags' in select)
-  );
+  const spec = (source.data as { spec?: { groups?: unknown } } | null)?.spec;
+  return windowsUseTags(spec) || some(spec?.groups, ({ tag }) => tag !== undefined) || wavesUseTags(source);
+}
+
+function wavesUseTags({ data }: Source): boolean {
+  const spec = (data as { spec?: { waves?: unknown } } | null)?.spec;
+  return some(spec?.waves, ({ select }) => typeof select === 'object' && select !== null && 'tags' in select);
+}
+
+function some(list: unknown, has: (one: Record<string, unknown>) => boolean): boolean {
+  return Array.isArray(list) && list.some((one: unknown) => typeof one === 'object' && one !== null && has({ ...one }));
 }
 
 /** The targets as they are without waves. */
@@ -193,68 +211,18 @@ export function planOf(
 
   const budget = resolveBudget(spec.failureBudget ?? {}, targets.length);
   const candidates = targets.map((target) => ({
-    name: target.name,
-    id: target.resource.id,
-    where: target.place.path,
-    entry: target.entry,
-    after: target.after,
-    resource: target.resource,
-    tags: tags.get(tagsKey(target.resource)) ?? {},
+    ...candidateOf(target, tags.get(tagsKey(target.resource)) ?? {}),
     target,
   }));
-  const { relations, problems: relationProblems } = resolveRelations(source, spec.groups ?? [], candidates);
-  const entries = spec.waves ?? [{ name: 'all', rest: true as const }];
-  const { waves, problems: waveProblems } = resolveWaves(source, entries, candidates);
-  const timeScale = spec.timeScale ?? 1;
+  const parts = resolveParts(source, context, document, candidates);
+  if (parts.problems.length > 0) throw new InputError(byLine(parts.problems));
+  const { timeScale, entries, relations, waves, limited, windowedTargets, windowed } = parts;
+  const { notify, soaks, begin, approvals, minSuccess } = parts;
   const accountLimits = accountLimitsOf(targets, context.accounts);
   const ofAccounts = Object.fromEntries(
     Object.entries(accountLimits).map(([name, limit]) => [`account:${name}`, limit]),
   );
-  const limited = waves.map((_wave, at) =>
-    resolveLimits(
-      source,
-      [
-        { path: ['spec', 'limits'], entry: spec.limits },
-        { path: ['spec', 'waves', at, 'limits'], entry: entries[at]?.limits },
-      ],
-      targets.map(({ resource }) => resource),
-    ),
-  );
-  const windowedTargets = candidates.map(({ resource, tags: own, entry, target }) => ({
-    resource,
-    tags: own,
-    expectedMs: target.expectedMs * timeScale,
-    path: ['spec', 'targets', entry],
-  }));
-  const windowed = resolveWindows(source, spec, windowedTargets, {
-    now: context.now ?? Date.now(),
-    accounts: [...context.accounts.keys()],
-    ...(context.mayBeOver === undefined ? {} : { mayBeOver: context.mayBeOver }),
-  });
-  const notify = resolveNotify(source, spec, context.webhooks);
-  const soaks = entries.map((entry, at) =>
-    entry.soak === undefined ? null : resolveSoak(source, ['spec', 'waves', at, 'soak'], entry.soak, timeScale),
-  );
-  const begin = resolveApproval(source, ['spec', 'approval'], spec.approval, spec.roles);
-  const approvals = entries.map((entry, at) =>
-    resolveApproval(source, ['spec', 'waves', at, 'approval'], entry.approval, spec.roles),
-  );
-  const minSuccess = resolveMinSuccess(source, spec.minSuccess, targets.length);
   const gateOf = new Map(candidates.map((candidate, at) => [candidate, windowed.gates[at]]));
-  const found = [
-    ...windowed.problems,
-    ...notify.problems,
-    ...relationProblems,
-    ...waveProblems,
-    ...(relationProblems.length > 0 ? [] : waitProblems(source, waves, relations)),
-    ...unique(limited.flatMap(({ problems }) => problems)),
-    ...soaks.flatMap((one) => one?.problems ?? []),
-    ...[begin, ...approvals].flatMap(({ problems }) => problems),
-    ...minSuccess.problems,
-    ...timeScaleProblems(source, timeScale, targets, context.accounts),
-  ];
-  const wrong = context.mayBeEmpty === true ? found.filter((one) => one.fromEmptiness !== true) : found;
-  if (wrong.length > 0) throw new InputError(byLine(wrong));
 
   const all = waves.map((wave, at): PlannedWave => {
     const members = wave.targets.map((candidate) => ({
@@ -334,6 +302,111 @@ export function planOf(
         ? []
         : [`wave "${name}": effective concurrency ${effective.concurrency}, ${effective.cause}${costs(effective)}`],
     ),
+  };
+}
+
+/** A target as far as others, waves and windows go. */
+type Candidate = Related & Pick<PlannedTarget, 'expectedMs'>;
+
+function candidateOf(target: PlannedTarget, tags: Readonly<Record<string, string>>): Candidate {
+  const { name, place, entry, after, resource, expectedMs } = target;
+  return { name, id: resource.id, where: place.path, entry, after, resource, tags, expectedMs };
+}
+
+/** One target for all that a selector will choose: it has no id yet, so that only its entry's name names it. */
+function standIn(source: Source, { index, api, account, place }: PlannedSelector): Candidate {
+  const { name = null, after = [] } = targetHead.parse(rawTargets(source.data)[index]);
+  const { service, family, cloud, pace } = api;
+  const id = 'chosen by `select`';
+  const resource = { account: account.name, cloud, service, family, region: account.region, id };
+  return { name, id: '', where: place.path, entry: index, after, resource, tags: {}, expectedMs: pace.expectedMs };
+}
+
+/** What of a plan waits for the clouds to be read. */
+interface Unread {
+  /** Some of the targets. */
+  readonly targets: boolean;
+  /** Which targets its waves take. */
+  readonly waves: boolean;
+  /** Which targets its windows hold for. */
+  readonly windows: boolean;
+  /** Whether a word may be the id of a target that is not known yet. */
+  readonly mayBeChosen: (word: string) => boolean;
+}
+
+/** What a plan says of its targets, and what is wrong with that; of what is unread, what is certain all the same. */
+function resolveParts<T extends Candidate>(
+  source: Source,
+  context: PlanContext,
+  { spec }: ReturnType<typeof parsePlan>['document'],
+  candidates: readonly T[],
+  unread: Unread | null = null,
+) {
+  const certain = (problems: readonly InputProblem[], isUnread = false) =>
+    isUnread ? problems.filter((one) => one.fromEmptiness !== true && one.needsAll !== true) : problems;
+  const resources = candidates.map(({ resource }) => resource);
+  const timeScale = spec.timeScale ?? 1;
+  const entries = spec.waves ?? [{ name: 'all', rest: true as const }];
+  const { relations, ...related } = resolveRelations(source, spec.groups ?? [], candidates, unread?.mayBeChosen);
+  const relationProblems = certain(related.problems, unread !== null);
+  const { waves, problems: waveProblems } = resolveWaves(source, entries, candidates, unread?.mayBeChosen);
+  const limited = waves.map((_wave, at) =>
+    resolveLimits(
+      source,
+      [
+        { path: ['spec', 'limits'], entry: spec.limits },
+        { path: ['spec', 'waves', at, 'limits'], entry: entries[at]?.limits },
+      ],
+      resources,
+    ),
+  );
+  const windowedTargets = candidates.map(({ resource, tags, entry, expectedMs }) => ({
+    resource,
+    tags,
+    expectedMs: expectedMs * timeScale,
+    path: ['spec', 'targets', entry],
+  }));
+  const windowed = resolveWindows(source, spec, unread?.windows === true ? [] : windowedTargets, {
+    now: context.now ?? Date.now(),
+    accounts: [...context.accounts.keys()],
+    ...(context.mayBeOver === undefined ? {} : { mayBeOver: context.mayBeOver }),
+  });
+  const notify = resolveNotify(source, spec, context.webhooks);
+  const soaks = entries.map((entry, at) =>
+    entry.soak === undefined ? null : resolveSoak(source, ['spec', 'waves', at, 'soak'], entry.soak, timeScale),
+  );
+  const begin = resolveApproval(source, ['spec', 'approval'], spec.approval, spec.roles);
+  const approvals = entries.map((entry, at) =>
+    resolveApproval(source, ['spec', 'waves', at, 'approval'], entry.approval, spec.roles),
+  );
+  const minSuccess = resolveMinSuccess(source, spec.minSuccess, candidates.length);
+  const found = [
+    ...certain(windowed.problems, unread?.targets === true || unread?.windows),
+    ...notify.problems,
+    ...relationProblems,
+    ...certain(waveProblems, unread?.waves),
+    ...(relationProblems.length > 0 || unread?.waves === true ? [] : waitProblems(source, waves, relations)),
+    ...certain(unique(limited.flatMap(({ problems }) => problems)), unread?.targets),
+    ...soaks.flatMap((one) => one?.problems ?? []),
+    ...[begin, ...approvals].flatMap(({ problems }) => problems),
+    ...certain(minSuccess.problems, unread?.targets),
+    ...timeScaleProblems(source, timeScale, resources, context.accounts),
+  ];
+  const problems = context.mayBeEmpty === true ? found.filter((one) => one.fromEmptiness !== true) : found;
+  return {
+    timeScale,
+    entries,
+    relations,
+    waves,
+    limited,
+    windowedTargets,
+    windowed,
+    notify,
+    soaks,
+    begin,
+    approvals,
+    minSuccess,
+    problems,
   };
 }
 
@@ -518,15 +591,15 @@ function unique(problems: readonly InputProblem[]): InputProblem[] {
 function timeScaleProblems(
   source: Source,
   timeScale: number,
-  targets: readonly PlannedTarget[],
+  resources: readonly ResourceRef[],
   accounts: ReadonlyMap<string, Account>,
 ): InputProblem[] {
   if (timeScale === 1) return [];
-  const real = targets.find(
-    ({ resource }) => accounts.get(resource.account)?.endpoints[resource.family]?.startsWith('http://') !== true,
+  const real = resources.find(
+    ({ account, family }) => accounts.get(account)?.endpoints[family]?.startsWith('http://') !== true,
   );
   if (real === undefined) return [];
-  const where = `account "${real.resource.account}" reaches ${real.resource.family} at a real cloud`;
+  const where = `account "${real.account}" reaches ${real.family} at a real cloud`;
   return [source.problem(['spec', 'timeScale'], `is for rehearsals against the simulator, and ${where}`, 'remove it')];
 }
 

@@ -21,11 +21,16 @@ export interface Related extends WaveCandidate {
   readonly after: readonly string[];
 }
 
-/** Relations of every target, with whatever names nothing or goes round in a circle. */
+/**
+ * Relations of every target, with whatever names nothing or goes round in a circle.
+ *
+ * @param mayBeChosen whether a word that names no target may name one at another time
+ */
 export function resolveRelations<T extends Related>(
   source: Source,
   groups: readonly GroupEntry[],
   targets: readonly T[],
+  mayBeChosen: (word: string) => boolean = (word) => isEntryName(source, word),
 ): { relations: ReadonlyMap<T, Relations>; problems: InputProblem[] } {
   const problems: InputProblem[] = [];
   const complain = (path: Path, message: string, remedy: string, empty = false) => {
@@ -43,12 +48,7 @@ export function resolveRelations<T extends Related>(
       const found = byWord.get(word) ?? [];
       if (found.length === 0) {
         const message = `${JSON.stringify(word)} is no target of this plan`;
-        complain(
-          ['groups', index, 'targets', at],
-          message,
-          suggest(word, [...byWord.keys()]),
-          isEntryName(source, word),
-        );
+        complain(['groups', index, 'targets', at], message, suggest(word, [...byWord.keys()]), mayBeChosen(word));
       }
       for (const target of found) Object.assign(relations.get(target)?.groups ?? {}, { [name]: maxUnavailable });
     });
@@ -74,12 +74,7 @@ export function resolveRelations<T extends Related>(
       const isFirst = targets.find(({ entry }) => entry === target.entry) === target;
       if (found.length === 0 && isFirst) {
         const message = `${JSON.stringify(word)} is no target of this plan`;
-        complain(
-          ['targets', target.entry, 'after', at],
-          message,
-          suggest(word, [...byWord.keys()]),
-          isEntryName(source, word),
-        );
+        complain(['targets', target.entry, 'after', at], message, suggest(word, [...byWord.keys()]), mayBeChosen(word));
       }
       relations.get(target)?.after.push(word);
       for (const one of found) {

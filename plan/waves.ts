@@ -21,6 +21,7 @@ import type { Path, Source } from './source.js';
 /** What a wave can be told a target by. */
 export interface WaveCandidate {
   readonly name: string | null;
+  /** Empty of what is not known yet. */
   readonly id: string;
   /** `spec.targets[0]` or `spec.targets[0].ids[2]`, for messages. */
   readonly where: string;
@@ -37,11 +38,16 @@ export interface ResolvedWave<T> {
   readonly shown: string | null;
 }
 
-/** Gives each target to exactly one wave. Problems name the target or the wave. */
+/**
+ * Gives each target to exactly one wave. Problems name the target or the wave.
+ *
+ * @param mayBeChosen whether a word that names no target may name one at another time
+ */
 export function resolveWaves<T extends WaveCandidate>(
   source: Source,
   entries: readonly WaveEntry[],
   targets: readonly T[],
+  mayBeChosen: (word: string) => boolean = (word) => isEntryName(source, word),
 ): { waves: ResolvedWave<T>[]; problems: InputProblem[] } {
   const problems: InputProblem[] = [];
   const complain = (path: readonly (string | number)[], message: string, remedy: string, empty = false): void => {
@@ -71,7 +77,7 @@ export function resolveWaves<T extends WaveCandidate>(
           [index, 'targets', at],
           `${JSON.stringify(word)} is no target of this plan`,
           suggest(word, [...byWord.keys()]),
-          isEntryName(source, word),
+          mayBeChosen(word),
         );
       } else if (several) {
         const places = found.map((target) => target.where).join(' and ');
@@ -115,7 +121,9 @@ export function resolveWaves<T extends WaveCandidate>(
         complain([index, 'percent'], `takes nothing: ${part.shown}`, 'raise it, or list targets', true);
       }
       if (part.count > free.length) {
-        complain([index, 'percent'], `${part.shown}, and ${free.length} left for it`, 'lower it, or use `rest: true`');
+        const message = `${part.shown}, and ${free.length} left for it`;
+        const problem = source.problem(['spec', 'waves', index, 'percent'], message, 'lower it, or use `rest: true`');
+        problems.push({ ...problem, needsAll: true });
       }
     } else if (entry.rest === true) {
       wanted = free.length;
@@ -134,7 +142,9 @@ export function resolveWaves<T extends WaveCandidate>(
     const [first] = left;
     if (first !== undefined) {
       const others = left.length === 1 ? '' : ` and ${left.length - 1} more`;
-      complain([], `no wave takes ${first.where} (${first.id})${others}`, 'add a last wave with `rest: true`');
+      const message = `no wave takes ${first.where} (${first.id})${others}`;
+      const problem = source.problem(['spec', 'waves'], message, 'add a last wave with `rest: true`');
+      problems.push({ ...problem, needsAll: true });
     }
   }
 
@@ -333,7 +343,7 @@ export function candidatesByWord<T extends WaveCandidate>(targets: readonly T[])
   const byWord = new Map<string, T[]>();
   for (const target of targets) {
     for (const word of new Set([target.name, target.id])) {
-      if (word === null) continue;
+      if (word === null || word === '') continue;
       const known = byWord.get(word);
       if (known === undefined) byWord.set(word, [target]);
       else known.push(target);

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
 import { InputError } from '../../plan/errors.js';
-import { planOf, tagsKey, usesTags, type KnownTags } from '../../plan/plan.js';
+import { planOf, selectorsOf, tagsKey, usesTags, type KnownTags } from '../../plan/plan.js';
 import { firstCircle } from '../../plan/relations.js';
 import { chains, haveOneGate, inShards, partedGroups } from '../../plan/shards.js';
 import { parseSource } from '../../plan/source.js';
@@ -463,5 +463,84 @@ describe('shards', () => {
     const shards = inShards(upgrades, 2);
     expect(at(shards)).toEqual([[0, 1], [2, 3], [4]]);
     expect(partedGroups(shards)).toEqual({ app: 2 });
+  });
+});
+
+describe('before a cloud is read', () => {
+  const check = (targets: readonly Target[], spec: Record<string, unknown>) =>
+    problems(() => selectorsOf(source(targets, spec), { apis: FAKE_APIS, accounts: ACCOUNTS }));
+  const chosen = (more: Target = {}): Target => ({
+    service: 'kite-v1',
+    account: 'north',
+    version: '2.0',
+    select: { name: '*' },
+    ...more,
+  });
+  const byTag = [{ name: 'app', tag: 'app' }];
+  const wrong = {
+    groups: [...byTag, { name: 'pair', targets: ['kite-1', 'b', 'kit-9'] }],
+    waves: [
+      { name: 'one', targets: ['a'], approval: { approvers: ['role:sre'] } },
+      { name: 'one', targets: ['a'], approval: { approvers: ['ana', 'ben'], quorum: 3 } },
+      { name: 'rest', rest: true },
+    ],
+    limits: { account: { nobody: 1 } },
+  };
+  const told = [
+    'spec.groups[1].targets[2]: "kit-9" is no target of this plan (',
+    'spec.targets[0].after: goes round in a circle: a → b → a (',
+    'spec.targets[1].after[1]: "nothing" is no target of this plan (',
+    'spec.waves[0].approval.approvers[0]: "sre" is no role of this plan (',
+    'spec.waves[1].approval: has fewer approvers than its quorum (',
+    'spec.waves[1].name: "one" is the name of spec.waves[0] too (',
+    'spec.waves[1].targets[0]: "a" is in wave "one" already (',
+    'spec.limits.account.nobody: no target is of account "nobody" (',
+  ];
+  const related = (to: (more: Target) => Target) => [
+    to({ name: 'a', after: ['b'] }),
+    to({ name: 'b', after: ['a', 'nothing'] }),
+    kite([1]),
+  ];
+  const heads = (lines: readonly string[]) => lines.map((line) => line.replace(/ \(.*$/, ' ('));
+
+  it('what needs neither tags nor selectors is refused, also where a group goes by tags', () => {
+    const targets = related((more) => kite(more['name'] === 'a' ? [2] : [3], more));
+    expect(heads(check(targets, wrong)).toSorted()).toEqual(told.toSorted());
+  });
+
+  it('so it is where selectors choose, by the names of their targets', () => {
+    expect(heads(check(related(chosen), wrong)).toSorted()).toEqual(told.toSorted());
+  });
+
+  it('what tags or selectors may change is left to the plan', () => {
+    const waves = [
+      { name: 'canary', select: { tags: { tier: 'canary' } } },
+      { name: 'half', percent: 50 },
+      { name: 'listed', targets: ['kite-1', 'kite-2'] },
+    ];
+    const weekly = { days: ['sun'], start: '02:00', duration: '4h', timezone: 'UTC' };
+    const windows = [{ name: 'night', ...weekly, for: { tags: { tier: 'canary' } } }];
+    const waits = kite([3], { after: ['kite-4'] });
+    expect(check([kite([1, 2]), waits, chosen()], { waves, groups: byTag, minSuccess: 9, windows })).toEqual([]);
+    expect(check([kite([1, 2, 3, 4])], { waves, groups: byTag, windows })).toEqual([]);
+    expect(
+      check([chosen({ name: 'all' })], { groups: [...byTag, { name: 'pair', targets: ['kite-7', 'all'] }] }),
+    ).toEqual([]);
+  });
+
+  it('waves that go by neither are checked whole', () => {
+    const waves = [{ name: 'half', percent: 50 }];
+    expect(heads(check([kite([1, 2])], { waves, groups: byTag }))).toEqual([
+      'spec.waves: no wave takes spec.targets[0].ids[1] (',
+    ]);
+    expect(check([kite([1]), chosen()], { waves })).toEqual([]);
+  });
+
+  it('windows hold for what selectors will choose', () => {
+    const weekly = { days: ['sun'], start: '02:00', duration: '4h', timezone: 'UTC' };
+    const windows = [{ name: 'night', ...weekly, for: { accounts: ['south'] } }];
+    expect(heads(check([kite([1], { account: 'south' }), chosen()], { windows }))).toEqual([
+      'spec.targets[1]: no window holds for kite-v1 chosen by `select` (',
+    ]);
   });
 });
