@@ -1,6 +1,7 @@
 /** Whether an upgrade may start: the calendar that holds for it, what it needs of an opening, and the rollout's bounds. */
 import type { GateState, RolloutWindows } from '../workflows/contracts/calendar.js';
 import type { NextOpening } from '../workflows/contracts/notices.js';
+import { span } from '../workflows/contracts/soak.js';
 import { BETWEEN_BLACKOUTS, type CalendarSpans, OpenCalendar } from './calendar.js';
 import type { Span } from './recurrence.js';
 
@@ -58,13 +59,13 @@ export class Gates {
       };
     }
     const next = this.nextOpening(gate, at);
-    if (next === null) return over(`${state.reason}, and no opening follows`);
+    const reason = state.open ? `too little is left of ${state.reason}: it closes at ${iso(closes)}` : state.reason;
+    if (next === null) return over(`${reason}, and ${this.whyNone(gate, at)}`);
     const last = Math.min(limit, first);
     if (next < limit && next >= first && this.opensBefore(first, at)) {
       return { open: false, until: iso(first), closes: null, reason: state.reason, over: false };
     }
     if (next >= last) return over(`${state.reason}, and the next opening, ${iso(next)}, is too late for ${iso(last)}`);
-    const reason = state.open ? `too little is left of ${state.reason}: it closes at ${iso(closes)}` : state.reason;
     return { open: false, until: iso(next), closes: null, reason, over: false };
   }
 
@@ -182,6 +183,17 @@ export class Gates {
     for (const span of calendar.spansFrom(at)) {
       if (span.opens > at && span.closes - span.opens > needsMs) yield span;
     }
+  }
+
+  /** Where no opening after `at` is long enough: whether there is any, and how much is wanting. */
+  private whyNone(gate: number, at: number): string {
+    const { calendar, needsMs } = this.rule(gate);
+    let longest = 0;
+    for (const { opens, closes } of calendar.spansFrom(at)) {
+      if (opens > at) longest = Math.max(longest, closes - opens);
+    }
+    if (longest === 0) return 'no opening follows';
+    return `no opening that follows is long enough: the longest is ${span(longest)}, and an upgrade needs more than ${span(needsMs)}`;
   }
 
   private rule(gate: number): { calendar: OpenCalendar; needsMs: number } {

@@ -176,7 +176,8 @@ export function forecastProblems({ plan }: PreparedPlan, { waves }: RolloutForec
         line: null,
         path: 'spec',
         message: `wave "${name}": ${who} can never start: ${unfit.reason}`,
-        remedy: 'lengthen the windows, give a later `expireAt`, or raise the concurrency before it',
+        remedy:
+          'lengthen the windows, set `durations` (without them, what was learned counts), give a later `expireAt`, or raise the concurrency before it',
       },
     ];
   });

@@ -44,6 +44,25 @@ it('lets start what fits before the edge, half-open', () => {
   expect(gates({}, 60_000).state(0, at('2026-08-02T02:00:00Z'), false).until).toBe('2026-08-06T22:00:00.000Z');
 });
 
+it('says of what never fits that the openings are too short, and of the last opening that none follows', () => {
+  const tooLong = gates({}, 5 * HOUR);
+  const words = 'no opening that follows is long enough: the longest is 4 h, and an upgrade needs more than 5 h';
+  expect(tooLong.state(0, at('2026-08-01T12:00:00Z'), false)).toMatchObject({
+    over: true,
+    reason: `outside every window, and ${words}`,
+  });
+  const closes = '2026-08-02T02:00:00.000Z';
+  expect(tooLong.state(0, at('2026-08-01T23:00:00Z'), false).reason).toBe(
+    `too little is left of window saturday: it closes at ${closes}, and ${words}`,
+  );
+  const recurrence = { start: '2026-08-01T22:00:00', timezone: 'UTC', duration: 'PT4H' };
+  const once = gates({ calendars: [{ windows: [{ name: 'once', recurrence }], blackouts: [] }] });
+  expect(once.state(0, at('2026-08-02T01:30:00Z'), false).reason).toBe(
+    `too little is left of window once: it closes at ${closes}, and no opening follows`,
+  );
+  expect(once.state(0, at('2026-08-03T00:00:00Z'), false).reason).toBe('outside every window, and no opening follows');
+});
+
 it('ends at startBy unless it has started, and at expireAt', () => {
   const bounded = gates({ startBy: '2026-08-08T12:00:00.000Z', expireAt: '2026-08-16T00:30:00.000Z' });
   expect(bounded.state(0, at('2026-08-03T00:00:00Z'), false)).toMatchObject({ over: true });

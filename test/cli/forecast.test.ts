@@ -61,7 +61,9 @@ it('says what does not fit, and refuses what never can', async () => {
   expect(some.stdout).toMatch(/\d( to \d)? of 2 upgrades (do|may) not fit before Tue 2030-01-01 22:50 CET/);
 
   const none = await planned('none', { ...bounds, durations: { 'ges-v1': '115m', 'ges-v2': '115m' } });
-  expect(none.stderr).toMatch(/none\.yaml: spec: wave "rest": .* and 1 other can never start: .*lengthen the windows/);
+  expect(none.stderr).toMatch(
+    /none\.yaml: spec: wave "rest": .* and 1 other can never start: .*lengthen the windows, set `durations`/,
+  );
   expect(none.code).toBe(1);
 });
 
