@@ -3,7 +3,7 @@ import type { Client } from '@temporalio/client';
 import { isNotFound, mapAtOnce } from '../temporal/reads.js';
 import type { ControlRequest } from '../workflows/contracts/control.js';
 import { rolloutWorkflowId } from '../workflows/contracts/ids.js';
-import { CONFIRMED_WITHIN_MS, isHeard, mustFollow, type RolloutRun, sendControl } from './control.js';
+import { CONFIRMED_WITHIN_MS, hearing, mustFollow, type RolloutRun, sendControl } from './control.js';
 import { grpcErrorIn, UsageError, whatWentWrong } from './errors.js';
 import { EXIT } from './exit-codes.js';
 import { NotTakenError } from './upgrades.js';
@@ -30,6 +30,8 @@ export interface Acted extends Chosen {
   readonly requestId: string | null;
   /** Why it was refused, or failed. */
   readonly error: string | null;
+  /** As of `Hearing`. */
+  readonly also?: string;
 }
 
 /**
@@ -89,8 +91,11 @@ export async function controlAll(
   return mapAtOnce(sent, async (one): Promise<Acted> => {
     if (one.requestId === null) return one;
     // Whatever goes wrong with asking, the server has it.
-    const heard = await isHeard(client, one, one.requestId, until).catch(() => false);
-    return heard ? { ...one, outcome: 'heard' } : one;
+    const { heard, also } = await hearing(client, one, one.requestId, until).catch(() => ({
+      heard: false,
+      also: null,
+    }));
+    return heard ? { ...one, outcome: 'heard', ...(also === null ? {} : { also }) } : one;
   });
 }
 

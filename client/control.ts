@@ -34,18 +34,18 @@ const ASK_MS = 2_000;
 /**
  * Pauses, resumes or stops a rollout. The server keeps the word, so it holds from the moment that a worker is up.
  *
- * @returns whether a worker has heard it within seconds
+ * @returns whether a worker has heard it within seconds, and what else follows
  * @throws UnknownRolloutError; NotTakenError when the rollout has ended, or is resumed while it is stopping
  */
 export async function control(
   client: Client,
   rollout: string,
   act: Omit<ControlRequest, 'requestId'>,
-): Promise<{ readonly requestId: string; readonly heard: boolean }> {
+): Promise<{ readonly requestId: string } & Hearing> {
   const run = await running(client, rollout);
   await mustFollow(client, rollout, act);
   const requestId = await sendControl(client, run, act);
-  return { requestId, heard: await isHeard(client, run, requestId, Date.now() + CONFIRMED_WITHIN_MS) };
+  return { requestId, ...(await hearing(client, run, requestId, Date.now() + CONFIRMED_WITHIN_MS)) };
 }
 
 /**
@@ -84,14 +84,23 @@ export async function sendControl(
   return request.requestId;
 }
 
+/** What a rollout's worker says to an act. */
+export interface Hearing {
+  readonly heard: boolean;
+  /** What followed that its person need not have meant, as the rollout's `Act`; `null` where nothing is known to. */
+  readonly also: string | null;
+}
+
 /** Whether a worker has heard what was sent; asked at least once, and until that moment (epoch ms) while it has not. */
-export async function isHeard(client: Client, run: RolloutRun, requestId: string, until: number): Promise<boolean> {
+export async function hearing(client: Client, run: RolloutRun, requestId: string, until: number): Promise<Hearing> {
   for (;;) {
     const told = await ask<RolloutStatus>(client, run, MESSAGES.rolloutStatus, ASK_MS);
-    if (told?.acts?.some((one) => one.requestId === requestId) === true) return true;
+    const act = told?.acts?.find((one) => one.requestId === requestId);
+    if (act !== undefined) return { heard: true, also: act.also ?? null };
     // A rollout that has nothing in flight ends right after its stop.
-    if ((await describeRun(client, run.workflowId, run.runId))?.status.name !== 'RUNNING') return true;
-    if (Date.now() >= until) return false;
+    if ((await describeRun(client, run.workflowId, run.runId))?.status.name !== 'RUNNING')
+      return { heard: true, also: null };
+    if (Date.now() >= until) return { heard: false, also: null };
     await delay(200);
   }
 }

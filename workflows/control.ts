@@ -4,6 +4,8 @@ import {
   type Act,
   HOLD_MEMO,
   controlRequestIn,
+  endedPausesLabel,
+  holdLabel,
   type ConcurrencyRequest,
   type ControlRequest,
   type DecisionRequest,
@@ -45,14 +47,17 @@ export class Control {
     if (request === null) return;
     const { requestId, act, actor, reason } = request;
     if (rollout.acts.some((one) => one.requestId === requestId)) return;
-    const done = rollout.record({ requestId, act, what: 'the rollout', actor, reason });
-    if (rollout.result !== null) return;
+    const isOver = rollout.result !== null;
+    const also = act === 'resume' && !isOver ? endedPausesLabel(rollout.pauses, actor) : null;
+    const told = { requestId, act, what: 'the rollout', actor, reason };
+    const done = rollout.record(also === null ? told : { ...told, also });
+    if (isOver) return;
     if (act === 'stop') {
       rollout.stop ??= done;
       this.forbidSending(wordsOf(rollout.stop));
       rollout.running.cancel();
     } else {
-      rollout.hold = act === 'pause' ? (rollout.hold ?? done) : null;
+      rollout.pauses = act === 'pause' ? withPause(rollout.pauses, done) : [];
       const why = this.hold;
       upsertMemo({ [HOLD_MEMO]: this.forbidden ?? why });
       for (const wave of rollout.waves) this.order(wave, { hold: why });
@@ -196,8 +201,7 @@ export class Control {
 
   /** Why nothing is started for now; `null` while things may be. */
   get hold(): string | null {
-    const { hold } = this.rollout;
-    return hold === null ? null : wordsOf(hold);
+    return holdLabel(this.rollout.pauses);
   }
 
   /** What was said between a wave's start and the server's word that it has started. */
@@ -238,6 +242,12 @@ export class Control {
       // One that has ended needs no order.
       .catch(() => undefined);
   }
+}
+
+/** Who says the same again has paused it once. */
+function withPause(pauses: readonly Act[], pause: Act): readonly Act[] {
+  const isSaid = pauses.some(({ actor, reason }) => actor === pause.actor && reason === pause.reason);
+  return isSaid ? pauses : [...pauses, pause];
 }
 
 /** `as before at most 2 of account prod, 1 or 5 (by wave) of service dcs`: what a concurrency does not change. */

@@ -2,7 +2,7 @@
 import { CancellationScope, type ChildWorkflowHandle, workflowInfo } from '@temporalio/workflow';
 import { Approvals } from './approvals.js';
 import { type GateState, type Shut, soonest } from './contracts/calendar.js';
-import { type Act, type SkipOrder, wordsOf } from './contracts/control.js';
+import { type Act, holdLabel, type SkipOrder, wordsOf } from './contracts/control.js';
 import { waveWorkflowId } from './contracts/ids.js';
 import { addCounts, addFailures, countOf } from './contracts/outcome.js';
 import {
@@ -52,7 +52,8 @@ export class RolloutState {
   readonly acts: Act[] = [];
   /** Acts that are no longer told. */
   actsLeftOut = 0;
-  hold: Act | null = null;
+  /** Since the last resume: as long as there is one, nothing is sent. */
+  pauses: readonly Act[] = [];
   stop: Act | null = null;
   stopped = false;
   /** People have left every wave out. */
@@ -205,9 +206,8 @@ export class RolloutState {
       const by = this.stop === null ? '' : ` (${wordsOf(this.stop)})`;
       return { state: 'Stopping', reason: `stopped: what was submitted is followed to its end${by}` };
     }
-    if (this.hold !== null) {
-      return { state: 'Paused', reason: `${wordsOf(this.hold)}; what was submitted goes on` };
-    }
+    const hold = holdLabel(this.pauses);
+    if (hold !== null) return { state: 'Paused', reason: `${hold}; what was submitted goes on` };
     if (this.gate !== undefined) return { state: 'Waiting', reason: this.approvals.whyWaiting(this.gate) };
     const soaking = this.soaking;
     if (soaking !== null) {

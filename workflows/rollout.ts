@@ -148,12 +148,12 @@ class RolloutRun {
   /** While a person has it on hold, no wave begins; a rollout that is over, or has no more to come, needs nobody to resume it. */
   async untilGoOn(): Promise<void> {
     const { state } = this;
-    if (state.hold === null) return;
+    if (state.pauses.length === 0) return;
     const endsHeld = patched('over-ends-hold');
     const endsEmpty = patched('skip-ends-hold');
     const isInVain = () => (endsHeld && state.isOver) || (endsEmpty && !state.isMoreToCome);
     try {
-      await state.running.run(() => condition(() => state.hold === null || isInVain()));
+      await state.running.run(() => condition(() => state.pauses.length === 0 || isInVain()));
     } catch (error) {
       if (!isCancellation(error)) throw error;
       state.stopped = true;

@@ -56,9 +56,9 @@ export function addControl(program: Command): void {
           const order = { act, actor: actor(), reason: options.reason };
           if (rollout === undefined) return batch(client, options, order, done);
           if (options.dryRun === true) throw new UsageError('--dry-run goes with --query');
-          const { requestId, heard } = await control(client, rollout, order);
-          if (options.output === 'json') printJson({ version: 1, rollout, requestId, heard, ...order });
-          else if (heard) say(`rollout ${rollout} ${done}`);
+          const { requestId, heard, also } = await control(client, rollout, order);
+          if (options.output === 'json') printJson({ version: 1, rollout, requestId, heard, also, ...order });
+          else if (heard) say(`rollout ${rollout} ${doneWith(done, also)}`);
           else say(UNHEARD);
           return heard ? EXIT.done : EXIT.waiting;
         });
@@ -93,10 +93,14 @@ async function batch(
   return exitCodeOfActs(acted);
 }
 
-function became({ outcome, error }: Acted, done: string): string {
+function doneWith(done: string, also: string | null): string {
+  return also === null ? done : `${done}; ${also}`;
+}
+
+function became({ outcome, error, also }: Acted, done: string): string {
   switch (outcome) {
     case 'heard':
-      return done;
+      return doneWith(done, also ?? null);
     case 'recorded':
       return UNHEARD;
     case 'ended':

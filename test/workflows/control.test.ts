@@ -5,11 +5,12 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { rolloutHold } from '../../activities/hold.js';
 import { keepInventory } from '../../activities/inventory.js';
 import { control as send } from '../../client/control.js';
-import type {
-  ConcurrencyRequest,
-  ControlRequest,
-  DecisionRequest,
-  SkipRequest,
+import {
+  type ConcurrencyRequest,
+  type ControlRequest,
+  type DecisionRequest,
+  HOLD_MEMO,
+  type SkipRequest,
 } from '../../workflows/contracts/control.js';
 import { rolloutWorkflowId, shardWorkflowId, upgradeWorkflowId } from '../../workflows/contracts/ids.js';
 import { MESSAGES } from '../../workflows/contracts/messages.js';
@@ -181,6 +182,44 @@ describe('pause', () => {
     expect(status.acts?.map(({ act, actor, reason }) => `${act} ${actor} ${reason}`)).toEqual([
       'pause ana to pause',
       'resume ana to resume',
+    ]);
+  });
+
+  it('is lifted by one resume however many said it, which then tells whose else it lifts', async () => {
+    const ids = specs(2);
+    const operations = heldOperations();
+    const { status } = await run({ waves: [ids] }, operations.script, async (handle) => {
+      await operations.followed;
+      const { rollout: id } = await statusOf(handle);
+      const say = (act: ControlRequest['act'], actor: string, reason: string) =>
+        send(env.client, id, { act, actor, reason });
+      expect(await say('pause', 'ana', 'a look')).toMatchObject({ heard: true, also: null });
+      await say('pause', 'ben', 'a backup runs');
+      // Who repeats it pauses nothing twice.
+      await say('pause', 'ana', 'a look');
+      const { state, reason } = await statusOf(handle);
+      expect(state).toBe('Paused');
+      expect(reason).toMatch(
+        /^paused by ana at \S+: a look; paused by ben at \S+: a backup runs; what was submitted goes on$/,
+      );
+      const { memo } = await handle.describe();
+      expect(memo?.[HOLD_MEMO]).toMatch(/^paused by ana at \S+: a look; paused by ben at \S+: a backup runs$/);
+      expect(await say('resume', 'ana', 'seen')).toMatchObject({
+        heard: true,
+        also: "this also ends ben's pause: a backup runs",
+      });
+      // And no pause outlives it.
+      expect((await statusOf(handle)).state).toBe('Running');
+      await say('pause', 'cem', 'again');
+      expect((await statusOf(handle)).reason).toMatch(/^paused by cem at \S+: again; what was submitted goes on$/);
+      expect(await say('resume', 'ben', 'it is fine')).toMatchObject({ also: "this ends cem's pause: again" });
+      expect(await say('resume', 'ben', 'once more')).toMatchObject({ also: null });
+      operations.release();
+    });
+    expect(status.acts?.filter(({ act }) => act === 'resume').map(({ also }) => also)).toEqual([
+      "this also ends ben's pause: a backup runs",
+      "this ends cem's pause: again",
+      undefined,
     ]);
   });
 

@@ -137,6 +137,8 @@ export interface Act {
   readonly reason: string;
   /** ISO 8601, UTC: when the rollout heard it. */
   readonly at: string;
+  /** What followed that its person need not have meant: `this also ends ben's pause: …`. */
+  readonly also?: string;
 }
 
 /** The rollout's word to a running wave, and the wave's to its shards. */
@@ -171,6 +173,30 @@ export function wordsOf({ act, actor, reason, at }: Pick<Act, 'act' | 'actor' | 
     waive: 'waived',
   }[act];
   return `${done} by ${actor} at ${at}: ${reason}`;
+}
+
+/** Of the pauses that hold, so many are named: the text stands in the memo, and with whatever waits. */
+const SHOWN_PAUSES = 3;
+
+/** Why nothing is sent: `paused by ana at …: …; paused by ben at …: …`; `null` where nobody has paused it. */
+export function holdLabel(pauses: readonly Act[]): string | null {
+  return pauses.length === 0 ? null : listed(pauses.map(wordsOf), 'more pauses');
+}
+
+/** What a resume ends of others: `this also ends ben's pause: …`; `null` where all pauses are its person's own. */
+export function endedPausesLabel(pauses: readonly Act[], actor: string): string | null {
+  const others = pauses.filter((one) => one.actor !== actor);
+  if (others.length === 0) return null;
+  const ends = others.length === pauses.length ? 'this ends' : 'this also ends';
+  return `${ends} ${listed(
+    others.map((one) => `${one.actor}'s pause: ${one.reason}`),
+    'more',
+  )}`;
+}
+
+function listed(words: readonly string[], rest: string): string {
+  const more = words.length - SHOWN_PAUSES;
+  return [...words.slice(0, SHOWN_PAUSES), ...(more > 0 ? [`${more} ${rest}`] : [])].join('; ');
 }
 
 /** Characters of a name or a reason: a rollout tells a hundred of them in one answer, and the server takes 2 MB of it. */
