@@ -1,10 +1,10 @@
 /** What people say, as an option's value. */
 import { InvalidArgumentError } from 'commander';
-import { LONGEST_WORDS } from '../workflows/contracts/control.js';
+import { LONGEST_WORDS, plainWords } from '../workflows/contracts/control.js';
 
-/** For commander: one line; that it is not empty is asked of every option. */
+/** For commander: one line without control characters; that it is not empty is asked of every option. */
 export function reasonWords(text: string): string {
-  const line = text.replaceAll(/\s+/g, ' ').trim();
+  const line = plainWords(text);
   if (line.length > LONGEST_WORDS) throw new InvalidArgumentError(`Say it in ${LONGEST_WORDS} characters.`);
   return line;
 }

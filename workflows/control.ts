@@ -5,6 +5,7 @@ import {
   HOLD_MEMO,
   controlRequestIn,
   endedPausesLabel,
+  heardWords,
   holdLabel,
   type ConcurrencyRequest,
   type ControlRequest,
@@ -88,7 +89,7 @@ export class Control {
 
   skip({ wave: index, upgrade, actor, reason }: SkipRequest): string {
     const wave = this.rollout.openWave(index);
-    const what = upgrade === null ? `wave ${wave.plan.name}` : upgrade.title;
+    const what = upgrade === null ? `wave ${wave.plan.name}` : heardWords(upgrade.title);
     const why = wordsOf(this.rollout.record({ requestId: null, act: 'skip', what, actor, reason }));
     if (upgrade !== null) {
       const order = { shard: upgrade.shard, workflowId: upgrade.workflowId, why };

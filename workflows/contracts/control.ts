@@ -204,9 +204,23 @@ export const LONGEST_WORDS = 300;
 /** Characters of a workflow id: the server takes no longer one. */
 const LONGEST_ID = 1_000;
 
+/** A control character: C0, DEL or C1. Others' terminals would obey it. */
+const CONTROL = /\p{Cc}/gu;
+
+/** What a person says, for others' terminals: one line, in which tabs and line breaks are spaces. */
+export function plainWords(words: string): string {
+  return words.replaceAll(/\s+/g, ' ').replaceAll(CONTROL, '').trim();
+}
+
+/** Of words that cannot be refused any more, since a signal holds whatever they are: plain, and never empty. */
+export function heardWords(words: unknown): string {
+  return (typeof words === 'string' && plainWords(words)) || '…';
+}
+
 /** Why nobody can stand for an act by this name and reason; `null` where somebody does. */
 export function whyUnsigned({ actor, reason }: Pick<Act, 'actor' | 'reason'>): string | null {
   if (!isWord(actor) || !isWord(reason)) return 'it has an actor and a reason';
+  if (`${actor}${reason}`.search(CONTROL) >= 0) return 'its actor and its reason have no control characters';
   if (actor.length > LONGEST_WORDS) return `its actor has a name of at most ${LONGEST_WORDS} characters`;
   return reason.length > LONGEST_WORDS ? `its reason has at most ${LONGEST_WORDS} characters: say it shorter` : null;
 }
@@ -224,14 +238,15 @@ export function whyNameless({ upgrade }: Pick<SkipRequest, 'upgrade'>): string |
 
 /**
  * The request in a signal's argument; `null` where there is none: anybody may send anything, and what it is not changes
- * nothing. Words that are too long are cut, since nobody can be told that a stop was refused for them.
+ * nothing. Words are made plain, and those that are too long are cut, since nobody can be told that a stop was refused for
+ * them.
  */
 export function controlRequestIn(argument: unknown): ControlRequest | null {
   if (typeof argument !== 'object' || argument === null) return null;
   const { requestId, act, actor, reason } = argument as Readonly<Record<string, unknown>>;
   if (!isWord(requestId) || !isWord(actor) || !isWord(reason)) return null;
   if (act !== 'pause' && act !== 'resume' && act !== 'stop') return null;
-  return { requestId: cut(requestId), act, actor: cut(actor), reason: cut(reason) };
+  return { requestId: cut(requestId), act, actor: cut(heardWords(actor)), reason: cut(heardWords(reason)) };
 }
 
 function isWord(word: unknown): word is string {

@@ -1,4 +1,5 @@
 /** Freezes: nothing is sent to what they cover, until they end or are lifted. A section of the ledger. */
+import { heardWords } from './control.js';
 import type { Applied, EntryHead, Section } from './ledger.js';
 import type { ResourceRef } from './upgrade.js';
 
@@ -74,15 +75,15 @@ function created(state: Freezes, freeze: Omit<Freeze, 'since' | 'lifted'>, { at 
   if (state.some(({ id }) => id === freeze.id)) return { refused: `there is a freeze ${freeze.id} already` };
   const holding = state.filter((one) => isActive(one, Date.parse(at))).length;
   if (holding >= MOST_FREEZES) return { refused: `${holding} freezes hold already: lift some, or let one cover more` };
-  return { state: [...state, { ...freeze, since: at }] };
+  const { owner, reason } = freeze;
+  return { state: [...state, { ...freeze, owner: heardWords(owner), reason: heardWords(reason), since: at }] };
 }
 
 /** Lifting early takes a second person. */
-function lifted(
-  state: Freezes,
-  { id, by, reason }: Extract<FreezeChange, { kind: 'lift' }>,
-  { at }: EntryHead,
-): Applied<Freezes> {
+function lifted(state: Freezes, change: Extract<FreezeChange, { kind: 'lift' }>, { at }: EntryHead): Applied<Freezes> {
+  const { id } = change;
+  const by = heardWords(change.by);
+  const reason = heardWords(change.reason);
   const freeze = state.find((one) => one.id === id);
   if (freeze === undefined) return { refused: `there is no freeze ${id}` };
   if (freeze.lifted !== undefined) return { refused: `${id} was lifted by ${freeze.lifted.by} at ${freeze.lifted.at}` };

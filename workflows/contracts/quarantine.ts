@@ -1,4 +1,5 @@
 /** Resources whose upgrades keep failing: a section of the ledger. A rollout leaves them out until a person looks. */
+import { heardWords } from './control.js';
 import type { Applied, EntryHead, Section } from './ledger.js';
 
 /** What is known of a resource whose latest upgrades failed. */
@@ -90,7 +91,12 @@ function released(
   const failing = state[workflowId];
   if (failing === undefined || failing.failures === 0)
     return { refused: `nothing is known of failures of ${workflowId}` };
-  return { state: { ...state, [workflowId]: { ...failing, failures: 0, released: { by, reason, at } } } };
+  return {
+    state: {
+      ...state,
+      [workflowId]: { ...failing, failures: 0, released: { by: heardWords(by), reason: heardWords(reason), at } },
+    },
+  };
 }
 
 /** `in quarantine after 3 failures in a row since …, the latest in spring-1a2b3c4d: …` */
