@@ -90,7 +90,10 @@ function objection(line: string): string | null {
   }
   const given = words.map((word) => word.replaceAll(/^\[|[\],]$/g, '').split('=')[0] ?? '');
   const unknown = given.filter((word) => OPTION.test(word) && word !== '--help').find((word) => !takes(command, word));
-  return unknown === undefined ? null : `no option ${unknown} of ${command.name()}`;
+  if (unknown !== undefined) return `no option ${unknown} of ${command.name()}`;
+  const lacking = command.options.find(({ mandatory, long }) => mandatory && !line.includes(long ?? ''));
+  // `uplift freeze create --scope … …` leaves the rest to the reader.
+  return lacking === undefined || words.at(-1) === '…' ? null : `no ${lacking.long} for ${command.name()}`;
 }
 
 const named = (parent: Command, word: string): boolean =>
@@ -129,6 +132,8 @@ it('finds what is wrong with a command', () => {
   expect(objection('schedule halt NAME')).toBe('no command halt');
   expect(objection('pause | halt')).toBe('no command halt');
   expect(objection('pause ROLLOUT --because …')).toBe('no option --because of pause');
+  expect(objection('pause ROLLOUT')).toBe('no --reason for pause');
+  expect(objection('resolve RESOURCE --as done|failed --reason …')).toBeNull();
   expect(calls('UPLIFT_ACTOR=x npx uplift apply a.yaml --watch # then uplift nothing')).toEqual([
     'apply a.yaml --watch',
   ]);
