@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Client } from '@temporalio/client';
 import { inputOf } from '../temporal/reads.js';
+import { signedCommand } from '../workflows/contracts/commands.js';
 import {
   type ConcurrencyRequest,
   type ControlRequest,
@@ -203,7 +204,7 @@ async function running(client: Client, rollout: string): Promise<RolloutRun> {
   const { workflowId, runId, status } = await describeRollout(client, rollout);
   if (status.name !== 'RUNNING' && status.name !== 'PAUSED') {
     throw new NotTakenError(
-      `rollout ${rollout} has ended (\`uplift retry ${rollout}\` tries again what did not go well)`,
+      `rollout ${rollout} has ended (\`${signedCommand('retry', rollout)}\` tries again what did not go well)`,
     );
   }
   return { workflowId, runId };

@@ -5,6 +5,7 @@ import { resolveMax } from '../plan/budget.js';
 import { readLedger } from '../temporal/ledger.js';
 import { mapAtOnce } from '../temporal/reads.js';
 import type { RolloutWindows } from '../workflows/contracts/calendar.js';
+import { resolveCommand, signedCommand } from '../workflows/contracts/commands.js';
 import { whyNoQuorum, whyUnsigned } from '../workflows/contracts/control.js';
 import { upgradeWorkflowId } from '../workflows/contracts/ids.js';
 import { named } from '../workflows/contracts/named.js';
@@ -256,8 +257,13 @@ async function inQuarantine(
   if (leftOut.length < tried.length) return leftOut;
   const ids = leftOut.map(({ resourceId }) => resourceId);
   throw new NotTakenError(
-    `all that is left to be tried again is in quarantine (${named(ids)}): \`uplift quarantine release ${ids[0]}\` lets it be tried`,
+    `all that is left to be tried again is in quarantine (${named(ids)}): \`${releaseOf(ids)}\` lets it be tried`,
   );
+}
+
+/** By what the first of them is let be tried again. */
+function releaseOf([first = 'RESOURCE']: readonly string[]): string {
+  return signedCommand('quarantine', 'release', first);
 }
 
 /** By workflow id: those that our own submits left at another version than the plan had read, there or in a retry since. */
@@ -293,7 +299,7 @@ function checkEnded(view: RolloutView, rows: readonly ResourceRow[]): void {
   if (flying.length === 0) return;
   throw new NotTakenError(
     `rollout ${rollout} has ${count(flying.length, 'upgrade')} in flight still (${named(flying)}): try again when all have ended ` +
-      `(\`uplift status ${rollout}\` shows them, \`uplift resolve\` ends one that is held)`,
+      `(\`uplift status ${rollout}\` shows them, \`${resolveCommand('RESOURCE')}\` ends one that is held)`,
   );
 }
 
@@ -311,7 +317,7 @@ function checkSoak(
   const ids = specs.filter(isLeftOut).map(({ resource }) => resource.id);
   const why =
     ids.length > 0
-      ? `what of it is tried again is in quarantine (${named(ids)}): \`uplift quarantine release ${ids[0]}\` lets it be tried`
+      ? `what of it is tried again is in quarantine (${named(ids)}): \`${releaseOf(ids)}\` lets it be tried`
       : outcomes.some(isFailed)
         ? 'nothing of it is tried again: retry its failed ones as well'
         : 'what became of it is no longer on the server: apply the plan anew, which soaks what is at its target';

@@ -1,4 +1,5 @@
 /** What the client tells of a rollout, in the shape that `-o json` prints. All times ISO 8601, UTC. */
+import { signedCommand } from '../workflows/contracts/commands.js';
 import type { Act, ApprovalState } from '../workflows/contracts/control.js';
 import type { Failing } from '../workflows/contracts/quarantine.js';
 import { type Freeze, freezeLabel } from '../workflows/contracts/freezes.js';
@@ -256,7 +257,10 @@ function recounted(told: RolloutView, { counts, total }: RolloutView): string {
   return ` (so far as it was told before its end; its upgrades themselves tell ${score})`;
 }
 
-type Standing = Pick<RolloutView, 'state' | 'reason' | 'waves' | 'budget' | 'charged' | 'freezes' | 'approval'>;
+type Standing = Pick<
+  RolloutView,
+  'rollout' | 'state' | 'reason' | 'waves' | 'budget' | 'charged' | 'freezes' | 'approval'
+>;
 
 /** Counts what each freeze holds. @param of each resource: the freeze that holds it */
 export function heldBy(freezes: readonly (Freeze | null)[]): Held[] {
@@ -275,14 +279,15 @@ export function heldLabel({ freeze, resources }: Held): string {
 /** What changes next, and on what it depends: one line. */
 export function nextChange(view: Omit<Standing, 'reason'>): string {
   if (hasEnded(view)) return 'nothing: this is the end';
+  const { rollout } = view;
   const soaking = view.waves.findIndex(({ soak }) => soak?.state === 'Running');
-  if (view.state === 'Waiting' && soaking >= 0) return afterSoak(view.waves, soaking);
+  if (view.state === 'Waiting' && soaking >= 0) return afterSoak(view, soaking);
   if (view.state === 'Waiting') {
     return view.approval === null
       ? 'the opening of its window'
-      : 'what it waits for: `uplift approve` or `uplift reject`';
+      : `what it waits for: \`${signedCommand('approve', rollout)}\` or \`${signedCommand('reject', rollout)}\``;
   }
-  if (view.state === 'Paused') return 'nothing, until somebody resumes it: `uplift resume`';
+  if (view.state === 'Paused') return `nothing, until somebody resumes it: \`${signedCommand('resume', rollout)}\``;
   const at = view.waves.findIndex(({ state }) => state === 'Running');
   const wave = view.waves[at];
   if (wave === undefined) return 'the first wave starts';
@@ -290,22 +295,24 @@ export function nextChange(view: Omit<Standing, 'reason'>): string {
   if (view.state === 'Stopping' || isSpent(view)) {
     return `it ends, once what was submitted in wave ${wave.name} has ended`;
   }
-  const ends = (view.freezes ?? []).map(({ freeze }) => freeze.until).toSorted();
-  if (ends[0] !== undefined)
-    return `what is frozen goes on when the freeze ends: ${ends[0]}, or \`uplift freeze lift\``;
+  const [first] = (view.freezes ?? []).map(({ freeze }) => freeze).toSorted((a, b) => (a.until < b.until ? -1 : 1));
+  if (first !== undefined) {
+    const lift = signedCommand('freeze', 'lift', first.id);
+    return `what is frozen goes on when the freeze ends: ${first.until}, or \`${lift}\``;
+  }
   const after = nextWave(view.waves, at);
   const what = after === undefined ? 'it ends' : `wave ${after.name} starts`;
   if (open === 0) return `${what}: all of wave ${wave.name} have ended`;
   return `${what} when ${open} more of wave ${wave.name} ${open === 1 ? 'has' : 'have'} ended`;
 }
 
-function afterSoak(waves: readonly WaveView[], at: number): string {
+function afterSoak({ rollout, waves }: Pick<RolloutView, 'rollout' | 'waves'>, at: number): string {
   const { name, soak } = waves[at] ?? { name: '', soak: undefined };
   const after = nextWave(waves, at);
   const what = after === undefined ? 'it ends' : `wave ${after.name} begins`;
   const earliest = soak === undefined ? null : soakedAt(soak);
   const when = earliest === null ? '' : `, ${new Date(earliest).toISOString()} at the earliest`;
-  return `${what} when wave ${name} has soaked${when}; \`uplift waive\` does not wait`;
+  return `${what} when wave ${name} has soaked${when}; \`${signedCommand('waive', rollout)}\` does not wait`;
 }
 
 function nextWave(waves: readonly WaveView[], at: number): WaveView | undefined {

@@ -1,5 +1,6 @@
 /** Resources that keep failing, as a shard knows them: left out before they start, and told to the ledger at its end. */
 import { CancellationScope, isCancellation } from '@temporalio/workflow';
+import { signedCommand } from './contracts/commands.js';
 import { type Quarantine, quarantineLabel } from './contracts/quarantine.js';
 import type { ShardCarried, ShardInput, UpgradeEnd } from './contracts/rollout.js';
 import { upgradeWorkflowId } from './contracts/ids.js';
@@ -39,7 +40,7 @@ export class ShardQuarantine {
     if (this.after === undefined) return null;
     const failing = this.known[upgradeWorkflowId(spec.resource)];
     if (failing === undefined || failing.failures < this.after) return null;
-    return `${quarantineLabel(failing)}; \`uplift quarantine release ${spec.resource.id}\` lets it be tried again`;
+    return `${quarantineLabel(failing)}; \`${signedCommand('quarantine', 'release', spec.resource.id)}\` lets it be tried again`;
   }
 
   /** @param failedIn `null` as well for one that people terminated: that says nothing of the resource */

@@ -1,6 +1,7 @@
 /** The commands by which a person steers a rollout: each with a reason, which stands in the history and the report. */
 import type { Client } from '@temporalio/client';
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { signedCommand } from '../../workflows/contracts/commands.js';
 import type { ControlRequest } from '../../workflows/contracts/control.js';
 import { actor } from '../actor.js';
 import { type Acted, chooseRollouts, controlAll, exitCodeOfActs } from '../batch.js';
@@ -210,7 +211,7 @@ function addRetry(program: Command): void {
           }
           for (const id of started.quarantined) {
             say(
-              `note: ${id} is in quarantine and left out; \`uplift quarantine release ${id}\` lets it be tried again`,
+              `note: ${id} is in quarantine and left out; \`${signedCommand('quarantine', 'release', id)}\` lets it be tried again`,
             );
           }
           const { upgrades, budgetShown, narrowed } = started;

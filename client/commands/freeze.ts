@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { instantOf } from '../../calendar/forms.js';
+import { signedCommand } from '../../workflows/contracts/commands.js';
 import { type Cover, isActive } from '../../workflows/contracts/freezes.js';
 import { actor } from '../actor.js';
 import {
@@ -55,7 +56,7 @@ export function addFreeze(program: Command): void {
         else {
           print(created.id);
           say(
-            `frozen until ${created.until}: ${frozenLabel(created)}; somebody else may lift it: uplift freeze lift ${created.id}`,
+            `frozen until ${created.until}: ${frozenLabel(created)}; somebody else may lift it: ${signedCommand('freeze', 'lift', created.id)}`,
           );
           say(reachLine(await reachOf(client, created)));
         }

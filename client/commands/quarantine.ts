@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { signedCommand } from '../../workflows/contracts/commands.js';
 import { actor } from '../actor.js';
 import {
   type OutputOptions,
@@ -42,7 +43,10 @@ export function addQuarantine(program: Command): void {
         const { reason } = options;
         const released = await releaseFromQuarantine(client, resource, { actor: actor(), reason });
         if (options.output === 'json') printJson({ version: 1, resource: released });
-        else say(`${released.workflowId} may be tried again: by the next rollout, or \`uplift retry\``);
+        else
+          say(
+            `${released.workflowId} may be tried again: by the next rollout, or \`${signedCommand('retry', 'ROLLOUT')}\``,
+          );
       });
     });
   for (const command of [list, release]) withOutputOption(withServerOptions(command));

@@ -1,5 +1,6 @@
 /** What holds a rollout as a whole: each kind of cause is one function, and finds nothing where it does not hold. */
 import { Gates } from '../../calendar/gate.js';
+import { signedCommand } from '../../workflows/contracts/commands.js';
 import type { GateState } from '../../workflows/contracts/calendar.js';
 import type { Limits } from '../../workflows/contracts/rollout.js';
 import { approvalLabel } from '../../workflows/contracts/control.js';
@@ -68,7 +69,7 @@ export const notPromoted: FindCauses = ({ view, queues, deployments }) =>
 /** A person's hold. */
 export const paused: FindCauses = ({ view }) =>
   view.state === 'Paused'
-    ? [{ who: view.rollout, what: view.reason, nextAt: null, changes: `uplift resume ${view.rollout}` }]
+    ? [{ who: view.rollout, what: view.reason, nextAt: null, changes: signedCommand('resume', view.rollout) }]
     : [];
 
 /** Whose approval it waits for, how many there are, and when it is too late. */
@@ -82,7 +83,7 @@ export const wantsApproval: FindCauses = ({ view }) => {
       who: rollout,
       what: `${title} waits for approval: ${approvalLabel(approval)}; without it the rollout ends`,
       nextAt: expiresAt,
-      changes: `uplift approve ${rollout}`,
+      changes: signedCommand('approve', rollout),
     },
   ];
 };
@@ -100,7 +101,7 @@ export const soaks: FindCauses = ({ view, now }) =>
         // The rollout's own words say also whether somebody probes.
         what: isWaiting ? view.reason : `soak of wave ${name}: ${soakLabel(soak)}`,
         nextAt: earliest === null ? null : new Date(Math.max(earliest, now)).toISOString(),
-        changes: `${passes ? 'healthy time' : 'its probes pass, and healthy time follows'}; or uplift waive ${view.rollout}`,
+        changes: `${passes ? 'healthy time' : 'its probes pass, and healthy time follows'}; or ${signedCommand('waive', view.rollout)}`,
       },
     ];
   });
@@ -139,7 +140,7 @@ export const frozen: FindCauses = ({ view, chosen }) =>
         who: held.freeze.id,
         what: `${heldLabel(held)}, since ${held.freeze.since}`,
         nextAt: held.freeze.until,
-        changes: `its end; or somebody other than ${held.freeze.owner}: uplift freeze lift ${held.freeze.id}`,
+        changes: `its end; or somebody other than ${held.freeze.owner}: ${signedCommand('freeze', 'lift', held.freeze.id)}`,
       }));
 
 /** Where the rollout stands, when nothing of the above says so already, and somebody can tell. */
@@ -149,7 +150,9 @@ export const standing: FindCauses = ({ view, forecast }) => {
   const at = view.waves.findIndex(({ state }) => state === 'Running');
   const nextAt = forecast?.waves[at]?.ends.p50 ?? null;
   const tried =
-    hasEnded(view) && view.failures > 0 ? `; uplift retry ${view.rollout} tries again what did not go well` : '';
+    hasEnded(view) && view.failures > 0
+      ? `; ${signedCommand('retry', view.rollout)} tries again what did not go well`
+      : '';
   const changes = nextAt === null ? `${view.next}${tried}` : `${view.next}, expected then`;
   return [{ who: view.rollout, what: `${view.state}: ${view.reason}`, nextAt, changes }];
 };
@@ -167,7 +170,7 @@ export const budget: FindCauses = ({ view, input }) => {
     return [{ who: `wave ${wave.name}`, what, nextAt: null, changes: nextFailure(used, own) }];
   });
   const what = `failure budget: ${budgetUsed(view)}`;
-  const spent = `nothing: it is spent; after the end, uplift retry ${view.rollout} --only failed`;
+  const spent = `nothing: it is spent; after the end, ${signedCommand('retry', view.rollout, '--only', 'failed')}`;
   const unspent = charged === null ? 'the answer of a worker tells: uplift worker' : nextFailure(charged, max);
   return [{ who: view.rollout, what, nextAt: null, changes: isSpent(view) ? spent : unspent }, ...ofWaves];
 };

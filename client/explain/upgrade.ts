@@ -1,6 +1,7 @@
 /** What an upgrade in flight does, or waits for: each kind of cause is one function, and `null` where it does not hold. */
 import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
 import { optionalTsToMs } from '@temporalio/common/lib/time.js';
+import { resolveCommand } from '../../workflows/contracts/commands.js';
 import type { StepWait } from '../../workflows/contracts/steps.js';
 import { decoded } from '../server-reads.js';
 import { pendingTimer, type Timer } from '../timers.js';
@@ -104,7 +105,8 @@ function timer({ row, timer: waits }: Look): Told | null {
   return {
     what: waits.why || row.reason || 'waits',
     nextAt: iso(waits.firesAt),
-    changes: row.phase === 'Held' ? 'then it looks again; uplift resolve ends it' : 'then it looks again',
+    changes:
+      row.phase === 'Held' ? `then it looks again; ${resolveCommand(row.resourceId)} ends it` : 'then it looks again',
   };
 }
 

@@ -53,7 +53,7 @@ it('begins once two of three have approved, and tells who has, who may and until
     who: rollout,
     what: 'the rollout waits for approval: 0 of 2 given; role dba (ben), cem may; without it the rollout ends',
     nextAt: expect.stringMatching(/^\d{4}-.*Z$/) as string,
-    changes: `uplift approve ${rollout}`,
+    changes: `uplift approve ${rollout} --reason …`,
   });
   const leftMs = Date.parse(cause.nextAt) - Date.now();
   expect([leftMs > 0, leftMs <= 2 * 3_600_000]).toEqual([true, true]);

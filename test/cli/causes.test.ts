@@ -283,7 +283,7 @@ it('an approval runs out while the rollout is paused, too', async () => {
       who: 'r',
       what: 'the rollout waits for approval: 0 of 1 given; ben may; without it the rollout ends',
       nextAt: expiresAt,
-      changes: 'uplift approve r',
+      changes: 'uplift approve r --reason …',
     },
   ]);
 });
@@ -358,7 +358,7 @@ it('a budget that is spent says how to go on', async () => {
   expect(await budget(given)).toMatchObject([
     {
       what: 'failure budget: 10 of 9 charged, strict',
-      changes: 'nothing: it is spent; after the end, uplift retry r --only failed',
+      changes: 'nothing: it is spent; after the end, uplift retry r --only failed --reason …',
     },
   ]);
 });
@@ -367,7 +367,9 @@ it('what has ended says how to go on where something failed', async () => {
   const next = 'nothing: this is the end';
   const ended = (failures: number) =>
     standing(scene({ specs: plain, inFlight: 0, failures, more: { state: 'Failed', next } }));
-  expect(await ended(1)).toMatchObject([{ changes: `${next}; uplift retry r tries again what did not go well` }]);
+  expect(await ended(1)).toMatchObject([
+    { changes: `${next}; uplift retry r --reason … tries again what did not go well` },
+  ]);
   expect(await ended(0)).toMatchObject([{ changes: next }]);
 });
 

@@ -80,12 +80,12 @@ it('pause holds though no worker is up; what needs an answer says that none came
     state: 'Paused',
     workerAnswers: false,
     reason: expect.stringMatching(/^paused by ana at \S+: a test$/) as string,
-    next: 'nothing, until somebody resumes it: `uplift resume`',
+    next: `nothing, until somebody resumes it: \`uplift resume ${rollout} --reason …\``,
   });
   const { causes } = JSON.parse((await run('explain', rollout, '-o', 'json')).stdout) as { causes: Cause[] };
   expect(causes.map(({ who, changes }) => [who, changes])).toEqual([
     ['worker', 'start one: uplift worker'],
-    [rollout, `uplift resume ${rollout}`],
+    [rollout, `uplift resume ${rollout} --reason …`],
   ]);
 });
 
@@ -95,7 +95,7 @@ it('with a worker it stays paused until it is resumed, and does as it is told', 
   });
   let told = await statusOf(rollout);
   while (told.rollout.state !== 'Paused') told = await statusOf(rollout);
-  expect(told.rollout.next).toBe('nothing, until somebody resumes it: `uplift resume`');
+  expect(told.rollout.next).toBe(`nothing, until somebody resumes it: \`uplift resume ${rollout} --reason …\``);
   expect(told.rollout.acts).toMatchObject([{ act: 'pause', actor: 'ana', reason: 'a test' }]);
   expect(await submits()).toEqual([]);
 
@@ -134,7 +134,7 @@ it('with a worker it stays paused until it is resumed, and does as it is told', 
 it('retry starts what was skipped as a rollout of its own, linked to its parent', async () => {
   expect(await steer('pause')).toMatchObject({
     code: 1,
-    stderr: `uplift: rollout ${rollout} has ended (\`uplift retry ${rollout}\` tries again what did not go well)\n`,
+    stderr: `uplift: rollout ${rollout} has ended (\`uplift retry ${rollout} --reason …\` tries again what did not go well)\n`,
   });
   expect(await steer('retry', '--only', 'failed')).toMatchObject({
     code: 1,

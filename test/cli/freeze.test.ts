@@ -88,7 +88,7 @@ it('holds, is told everywhere and is lifted by a second person, with no worker a
   const { causes } = JSON.parse(explained.stdout) as { causes: Cause[] };
   expect(causes.find(({ who }) => who === id)).toMatchObject({
     nextAt: '2098-12-31T23:00:00.000Z',
-    changes: `its end; or somebody other than ana: uplift freeze lift ${id}`,
+    changes: `its end; or somebody other than ana: uplift freeze lift ${id} --reason …`,
   });
   expect(causes.find(({ who }) => who === id)?.what).toContain(`2 ${label}`);
   expect((await run('ben', 'status', 'spring', '--all')).stdout).toContain(`2 ${label}`);

@@ -139,6 +139,31 @@ it('finds what is wrong with a command', () => {
   ]);
 });
 
+it('every remedy that is printed asks for what its command needs', () => {
+  const sources = ['client', 'workflows', 'activities', 'worker', 'calendar', 'plan'].flatMap((folder) =>
+    readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
+      .filter((name) => name.endsWith('.ts'))
+      .map((name) => join(folder, name)),
+  );
+  const told = sources.flatMap((name) =>
+    readFileSync(join(ROOT, name), 'utf8')
+      .split('\n')
+      .filter((line) => !/^\s*(\/?\*|\/\/)/.test(line))
+      .flatMap((line) =>
+        [...line.matchAll(/\buplift ([a-z]+(?: [a-z]+)?)/g)].map(([, words = '']) => ({ name, words })),
+      ),
+  );
+  const needy = allOf(program)
+    .filter(({ options }) => options.some(({ long, mandatory }) => mandatory && long === '--reason'))
+    .map((command) => (command.parent === program ? command.name() : `${command.parent?.name()} ${command.name()}`));
+  expect(needy).toContain('freeze lift');
+  // `signedCommand` writes these whole.
+  const bare = told.filter(({ words }) => needy.some((one) => words === one || words.split(' ')[0] === one));
+  expect(bare).toEqual([]);
+});
+
+const allOf = (command: Command): Command[] => [command, ...command.commands.flatMap(allOf)];
+
 it('every alert stands in the triage', () => {
   const alerts = ['uplift', 'temporal'].flatMap((name) =>
     [...readFileSync(join(ROOT, `deploy/${name}.rules.yml`), 'utf8').matchAll(/- alert: (\w+)/g)].map(

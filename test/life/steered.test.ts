@@ -218,7 +218,7 @@ async function pauses(): Promise<void> {
     expect.objectContaining({
       who: ids.first,
       what: expect.stringMatching(/^paused by ana at \S+: to pause/) as string,
-      changes: `uplift resume ${ids.first}`,
+      changes: `uplift resume ${ids.first} --reason …`,
     }),
   );
 }

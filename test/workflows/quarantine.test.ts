@@ -73,7 +73,7 @@ it('leaves out what failed in rollout after rollout, until a person releases it'
   expect(endOfStubborn(without)).toMatchObject({
     outcome: 'Skipped',
     reason: expect.stringMatching(
-      /^in quarantine after 3 failures in a row since \S+, the latest in turn-3: .*; `uplift quarantine release g2` lets it be tried again$/,
+      /^in quarantine after 3 failures in a row since \S+, the latest in turn-3: .*; `uplift quarantine release g2 --reason …` lets it be tried again$/,
     ) as string,
   });
 

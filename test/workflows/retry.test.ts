@@ -687,7 +687,7 @@ it('what is in quarantine is named, and refused where nothing else is tried', as
     expect(again.quarantined).toEqual(['stubborn']);
     await env.client.workflow.getHandle(again.workflowId).terminate();
     await expect(retry(env.client, 'all-stubborn', ['failed'], ana)).rejects.toThrow(
-      'all that is left to be tried again is in quarantine (stubborn): `uplift quarantine release stubborn` lets it be tried',
+      'all that is left to be tried again is in quarantine (stubborn): `uplift quarantine release stubborn --reason …` lets it be tried',
     );
   });
 });
@@ -851,7 +851,7 @@ it('nothing is tried again after a soak that only what is in quarantine would pa
     await writeLedger(env.client, 'quarantine', { kind: 'ended', rollout: 'hollowed', failed, recovered: [] });
     await expect(retry(env.client, 'hollowed', ['failed', 'skipped'], ana)).rejects.toThrow(
       'wave canary has not soaked, and what of it is tried again is in quarantine (hollow): ' +
-        '`uplift quarantine release hollow` lets it be tried',
+        '`uplift quarantine release hollow --reason …` lets it be tried',
     );
   });
 });
