@@ -239,7 +239,9 @@ async function findUpgrade(
   }
   const [one, ...more] = found;
   if (one === undefined)
-    throw new NotTakenError(`${resource} is no resource of this rollout (\`uplift status --all\`)`);
+    throw new NotTakenError(
+      `${resource} is no resource of this rollout (\`uplift status ${input.rollout} --all\` lists them)`,
+    );
   if (more.length > 0) {
     const ids = found.map(({ upgrade }) => upgrade?.workflowId).join(', ');
     throw new NotTakenError(`several resources are called ${resource}: name one of ${ids}`);

@@ -14,6 +14,7 @@ import {
   withOutputOption,
   withServerOptions,
 } from '../context.js';
+import { UsageError } from '../errors.js';
 import { exitCodeOf, EXIT } from '../exit-codes.js';
 import { forecastRollout, type RolloutForecast } from '../forecast.js';
 import { readLearned } from '../learned.js';
@@ -36,6 +37,9 @@ export function addStatus(program: Command): void {
     .description('where a rollout stands: what, next change, why')
     .option('--all', 'every resource, not only those in flight or failed')
     .action(async (rollout: string | undefined, options: StatusOptions) => {
+      if (rollout === undefined && options.all === true) {
+        throw new UsageError('--all shows every resource of a rollout: name the rollout');
+      }
       process.exitCode = rollout === undefined ? await list(options) : await status(rollout, options);
     });
   withOutputOption(withServerOptions(command));

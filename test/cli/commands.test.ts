@@ -119,6 +119,7 @@ describe('bad input is one clear line and exit 1', () => {
       () => ['status', 'x', '--address', '127.0.0.1:1'],
       /^uplift: Temporal at 127\.0\.0\.1:1 cannot be reached: .*\(.+\)$/,
     ],
+    ['every resource of no rollout', () => ['status', '--all'], /^uplift: --all .*: name the rollout$/],
     ['dev without anything', () => ['dev', '--no-simulator'], /^uplift: --no-simulator .*\(.+\)$/],
     ['dev without its accounts', () => ['dev', '--accounts', '/nowhere.yaml'], /^uplift: \/nowhere\.yaml: .*\(.+\)$/],
   ])('%s', async (_, args, line) => {

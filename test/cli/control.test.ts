@@ -106,7 +106,7 @@ it('with a worker it stays paused until it is resumed, and does as it is told', 
   });
   expect(await steer('skip', 'nothing')).toMatchObject({
     code: 1,
-    stderr: 'uplift: nothing is no resource of this rollout (`uplift status --all`)\n',
+    stderr: `uplift: nothing is no resource of this rollout (\`uplift status ${rollout} --all\` lists them)\n`,
   });
   expect(await steer('skip', '--wave', 'none')).toMatchObject({
     code: 1,
