@@ -204,12 +204,12 @@ export const LONGEST_WORDS = 300;
 /** Characters of a workflow id: the server takes no longer one. */
 const LONGEST_ID = 1_000;
 
-/** A control character: C0, DEL or C1. Others' terminals would obey it. */
-const CONTROL = /\p{Cc}/gu;
-
-/** What a person says, for others' terminals: one line, in which tabs and line breaks are spaces. */
+/**
+ * What a person says, for others' terminals: one line, in which tabs and line breaks are spaces, without control characters (C0,
+ * DEL, C1), which a terminal would obey.
+ */
 export function plainWords(words: string): string {
-  return words.replaceAll(/\s+/g, ' ').replaceAll(CONTROL, '').trim();
+  return words.replaceAll(/\s+/g, ' ').replaceAll(/\p{Cc}/gu, '').trim();
 }
 
 /** Of words that cannot be refused any more, since a signal holds whatever they are: plain, and never empty. */
