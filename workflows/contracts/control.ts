@@ -209,7 +209,10 @@ const LONGEST_ID = 1_000;
  * DEL, C1), which a terminal would obey.
  */
 export function plainWords(words: string): string {
-  return words.replaceAll(/\s+/g, ' ').replaceAll(/\p{Cc}/gu, '').trim();
+  return words
+    .replaceAll(/\s+/g, ' ')
+    .replaceAll(/\p{Cc}/gu, '')
+    .trim();
 }
 
 /** Of words that cannot be refused any more, since a signal holds whatever they are: plain, and never empty. */
@@ -220,7 +223,7 @@ export function heardWords(words: unknown): string {
 /** Why nobody can stand for an act by this name and reason; `null` where somebody does. */
 export function whyUnsigned({ actor, reason }: Pick<Act, 'actor' | 'reason'>): string | null {
   if (!isWord(actor) || !isWord(reason)) return 'it has an actor and a reason';
-  if (`${actor}${reason}`.search(CONTROL) >= 0) return 'its actor and its reason have no control characters';
+  if (/\p{Cc}/u.test(`${actor}${reason}`)) return 'its actor and its reason have no control characters';
   if (actor.length > LONGEST_WORDS) return `its actor has a name of at most ${LONGEST_WORDS} characters`;
   return reason.length > LONGEST_WORDS ? `its reason has at most ${LONGEST_WORDS} characters: say it shorter` : null;
 }
