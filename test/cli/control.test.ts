@@ -116,7 +116,7 @@ it('with a worker it stays paused until it is resumed, and does as it is told', 
   expect(await steer('concurrency', '3', '-o', 'json')).toMatchObject({ code: 0 });
   expect(await uplift(['resume', rollout, '--reason', 'a test'], asBen)).toMatchObject({
     code: 0,
-    stderr: `rollout ${rollout} goes on\n`,
+    stderr: `rollout ${rollout} goes on; this ends ana's pause: a test\n`,
   });
 
   expect((await run('watch', rollout)).code).toBe(3);
