@@ -22,6 +22,7 @@ import { describeRollout, rolloutStatus } from './rollouts.js';
 import { startedAs } from './shard-reads.js';
 import { ask, describeRun } from './server-reads.js';
 import { NotTakenError, takenUpdate } from './upgrades.js';
+import { isRetryable } from './views.js';
 
 export interface Signed {
   readonly actor: string;
@@ -203,9 +204,9 @@ export async function waive(client: Client, rollout: string, wave: string | null
 async function running(client: Client, rollout: string): Promise<RolloutRun> {
   const { workflowId, runId, status } = await describeRollout(client, rollout);
   if (status.name !== 'RUNNING' && status.name !== 'PAUSED') {
-    throw new NotTakenError(
-      `rollout ${rollout} has ended (\`${signedCommand('retry', rollout)}\` tries again what did not go well)`,
-    );
+    const view = await rolloutStatus(client, rollout);
+    const tried = ` (\`${signedCommand('retry', rollout)}\` tries again what did not go well)`;
+    throw new NotTakenError(`rollout ${rollout} has ended: ${view.state}${isRetryable(view) ? tried : ''}`);
   }
   return { workflowId, runId };
 }

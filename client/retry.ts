@@ -290,10 +290,14 @@ async function leftOvers(
 }
 
 /** @throws NotTakenError while it runs, or anything of it does: what was sent outlasts a rollout that was terminated */
-function checkEnded(view: RolloutView, rows: readonly ResourceRow[]): void {
+export function checkEnded(view: Pick<RolloutView, 'rollout' | 'state'>, rows: readonly ResourceRow[]): void {
   const { rollout, state } = view;
   if (!hasEnded(view)) {
-    throw new NotTakenError(`rollout ${rollout} is ${state}: only what has ended is tried again (stop it first)`);
+    const first =
+      state === 'Stopping'
+        ? `it ends once what was submitted has ended: uplift watch ${rollout}`
+        : `end it first: ${signedCommand('stop', rollout)}`;
+    throw new NotTakenError(`rollout ${rollout} is ${state}: only what has ended is tried again (${first})`);
   }
   const flying = rows.filter(isInFlight).map(({ resourceId }) => resourceId);
   if (flying.length === 0) return;

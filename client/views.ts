@@ -208,6 +208,11 @@ export function hasEnded(view: Pick<RolloutView, 'state'>): boolean {
   return view.state !== 'Running' && view.state !== 'Paused' && view.state !== 'Waiting' && view.state !== 'Stopping';
 }
 
+/** Whether it has ended, and something of it did not reach its target, so that a retry finds what to try. */
+export function isRetryable(view: Pick<RolloutView, 'state' | 'counts' | 'total'>): boolean {
+  return hasEnded(view) && goodIn(view.counts) < view.total;
+}
+
 /** Whether more failed than the budget, or that of a wave, tolerates. */
 export function isOverBudget(view: Pick<RolloutView, 'charged' | 'budget' | 'reason'>): boolean {
   return isSpent(view) || view.reason.startsWith('failure budget of');

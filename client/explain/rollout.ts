@@ -22,6 +22,7 @@ import {
   heldLabel,
   isInFlight,
   isPending,
+  isRetryable,
   isSpent,
   type ResourceRow,
   type RolloutView,
@@ -149,10 +150,7 @@ export const standing: FindCauses = ({ view, forecast }) => {
   if (view.state === 'Running' && !view.workerAnswers) return [];
   const at = view.waves.findIndex(({ state }) => state === 'Running');
   const nextAt = forecast?.waves[at]?.ends.p50 ?? null;
-  const tried =
-    hasEnded(view) && view.failures > 0
-      ? `; ${signedCommand('retry', view.rollout)} tries again what did not go well`
-      : '';
+  const tried = isRetryable(view) ? `; ${signedCommand('retry', view.rollout)} tries again what did not go well` : '';
   const changes = nextAt === null ? `${view.next}${tried}` : `${view.next}, expected then`;
   return [{ who: view.rollout, what: `${view.state}: ${view.reason}`, nextAt, changes }];
 };

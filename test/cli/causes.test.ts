@@ -363,14 +363,14 @@ it('a budget that is spent says how to go on', async () => {
   ]);
 });
 
-it('what has ended says how to go on where something failed', async () => {
+it('what has ended says how to go on where something did not reach its target', async () => {
   const next = 'nothing: this is the end';
-  const ended = (failures: number) =>
-    standing(scene({ specs: plain, inFlight: 0, failures, more: { state: 'Failed', next } }));
-  expect(await ended(1)).toMatchObject([
-    { changes: `${next}; uplift retry r --reason … tries again what did not go well` },
-  ]);
-  expect(await ended(0)).toMatchObject([{ changes: next }]);
+  const ended = async (counts: Counts) =>
+    (await standing(scene({ specs: [], inFlight: 0, counts, more: { state: 'Stopped', next } })))[0]?.changes;
+  const tried = `${next}; uplift retry r --reason … tries again what did not go well`;
+  expect(await ended({ Succeeded: 2, Failed: 1 })).toBe(tried);
+  expect(await ended({ Succeeded: 2, Skipped: 1 })).toBe(tried);
+  expect(await ended({ Succeeded: 2, AlreadyAtTarget: 1 })).toBe(next);
 });
 
 it('a worker that has just died is missed, although the server still counts it', async () => {

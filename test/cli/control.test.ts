@@ -73,7 +73,7 @@ it('pause holds though no worker is up; what needs an answer says that none came
   });
   expect(await steer('retry')).toMatchObject({
     code: 1,
-    stderr: `uplift: rollout ${rollout} is Paused: only what has ended is tried again (stop it first)\n`,
+    stderr: `uplift: rollout ${rollout} is Paused: only what has ended is tried again (end it first: uplift stop ${rollout} --reason …)\n`,
   });
   // The server alone knows of it.
   expect((await statusOf(rollout)).rollout).toMatchObject({
@@ -134,7 +134,7 @@ it('with a worker it stays paused until it is resumed, and does as it is told', 
 it('retry starts what was skipped as a rollout of its own, linked to its parent', async () => {
   expect(await steer('pause')).toMatchObject({
     code: 1,
-    stderr: `uplift: rollout ${rollout} has ended (\`uplift retry ${rollout} --reason …\` tries again what did not go well)\n`,
+    stderr: `uplift: rollout ${rollout} has ended: SucceededWithFailures (\`uplift retry ${rollout} --reason …\` tries again what did not go well)\n`,
   });
   expect(await steer('retry', '--only', 'failed')).toMatchObject({
     code: 1,
@@ -145,6 +145,10 @@ it('retry starts what was skipped as a rollout of its own, linked to its parent'
   expect(stderr).toMatch(/^failure budget: .*\nstarted: \d+ resources?; follow it by `uplift watch \S+`\n$/);
   expect({ code, stdout }).toEqual({ code: 0, stdout: `${rollout}-retry-1\n` });
   expect((await run('watch', `${rollout}-retry-1`)).code).toBe(0);
+  expect(await run('resume', `${rollout}-retry-1`, '--reason', 'a test')).toMatchObject({
+    code: 1,
+    stderr: `uplift: rollout ${rollout}-retry-1 has ended: Succeeded\n`,
+  });
   const parent = await statusOf(rollout);
   const told = await statusOf(`${rollout}-retry-1`);
   expect(told.rollout).toMatchObject({

@@ -1,5 +1,6 @@
-/** What a status tells as next: with the commands that change it, as they are typed. */
+/** What a status, or a retry that comes too early, tells as next: with the commands that change it, as they are typed. */
 import { expect, it } from 'vitest';
+import { checkEnded } from '../../client/retry.js';
 import { nextChange } from '../../client/views.js';
 
 const view: Parameters<typeof nextChange>[0] = {
@@ -31,4 +32,14 @@ it.each([
   ],
 ] as const)('%j: uplift %s', (changed, command) => {
   expect(nextChange({ ...view, ...changed })).toContain(`\`uplift ${command} --reason …\``);
+});
+
+it('only what is not stopped yet is to be stopped before a retry', () => {
+  const rollout = 'spring-1a2b3c4d';
+  expect(() => checkEnded({ rollout, state: 'Stopping' }, [])).toThrow(
+    '(it ends once what was submitted has ended: uplift watch spring-1a2b3c4d)',
+  );
+  expect(() => checkEnded({ rollout, state: 'Running' }, [])).toThrow(
+    '(end it first: uplift stop spring-1a2b3c4d --reason …)',
+  );
 });
