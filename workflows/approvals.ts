@@ -8,6 +8,7 @@ import {
   type DecisionRequest,
   whyUnsigned,
 } from './contracts/control.js';
+import { signedCommand } from './contracts/commands.js';
 import type { RolloutInput } from './contracts/rollout.js';
 
 /** Something that does not begin without its approval. */
@@ -21,6 +22,7 @@ export interface Gate {
 
 export class Approvals {
   private readonly gates: readonly Gate[];
+  private readonly rollout: string;
   private readonly planDigest: string;
   /** Who started the rollout, who triggered its schedule, and who started what it tries again: they may not approve it. */
   private readonly startedBy: string;
@@ -31,13 +33,15 @@ export class Approvals {
   constructor(
     gates: readonly Gate[],
     {
+      rollout,
       planDigest,
       startedBy,
       schedule,
       retryOf,
-    }: Pick<RolloutInput, 'planDigest' | 'startedBy' | 'schedule' | 'retryOf'>,
+    }: Pick<RolloutInput, 'rollout' | 'planDigest' | 'startedBy' | 'schedule' | 'retryOf'>,
   ) {
     this.gates = gates;
+    this.rollout = rollout;
     this.planDigest = planDigest;
     this.startedBy = startedBy;
     this.triggeredBy = schedule?.triggeredBy;
@@ -49,7 +53,7 @@ export class Approvals {
     const unsigned = whyUnsigned({ actor, reason });
     if (unsigned !== null) throw new Error(unsigned);
     if (decision !== 'approve' && decision !== 'reject') throw new Error('a decision is to approve or to reject');
-    const gate = this.gateOf(wave, waiting);
+    const gate = this.gateOf(wave, waiting, decision);
     if (planDigest !== this.planDigest) {
       throw new Error(`it is for plan ${planDigest.slice(0, 12)}, and this is ${this.planDigest.slice(0, 12)}`);
     }
@@ -65,7 +69,7 @@ export class Approvals {
     if (this.startedBefore.includes(actor)) {
       throw new Error(`${actor} started what this rollout tries again and may not approve it`);
     }
-    if (this.isGiven(gate.wave)) throw new Error(`${gate.title} is approved already`);
+    if (this.isGiven(gate.wave)) throw new Error(this.whyLate(gate, decision));
     // Who has approved may think better of it while others have not.
     if (decision === 'approve' && this.of(gate.wave).some((one) => one.actor === actor)) {
       throw new Error(`${actor} has approved ${gate.title} already`);
@@ -75,7 +79,7 @@ export class Approvals {
   /** @returns what follows, in words */
   decide(request: DecisionRequest, waiting: number | null | undefined, at: string): string {
     const { decision, actor, reason } = request;
-    const gate = this.gateOf(request.wave, waiting);
+    const gate = this.gateOf(request.wave, waiting, decision);
     this.decisions.push({ wave: gate.wave, title: gate.title, decision, actor, reason, at });
     if (decision === 'reject') return `${gate.title} is rejected: the rollout ends`;
     return this.isGiven(gate.wave) ? `${gate.title} is approved` : this.whyWaiting(gate.wave);
@@ -118,18 +122,32 @@ export class Approvals {
     return this.decisions.filter((one) => one.wave === wave && one.decision === 'approve');
   }
 
+  /** `wave one was approved by dora at …`, and what does what a rejection no longer can. */
+  private whyLate({ wave, title }: Gate, decision: Decision['decision']): string {
+    const given = this.of(wave);
+    const by = given.map(({ actor }) => actor).join(', ');
+    const instead = decision === 'reject' ? `; \`${signedCommand('stop', this.rollout)}\` ends the rollout` : '';
+    return `${title} was approved by ${by} at ${given.at(-1)?.at}${instead}`;
+  }
+
   /** The gate that is meant; without a word, the one that is waited at. */
-  private gateOf(wave: number | null | undefined, waiting: number | null | undefined): Gate {
+  private gateOf(
+    wave: number | null | undefined,
+    waiting: number | null | undefined,
+    decision: Decision['decision'],
+  ): Gate {
     const meant = wave === undefined ? waiting : wave;
     const gate = meant === undefined ? null : this.gate(meant);
     if (gate !== null) return gate;
-    const titles = this.gates.map(({ title }) => title).join(', ');
-    throw new Error(
-      titles === ''
-        ? 'nothing of this rollout needs approval'
-        : wave === undefined
-          ? `it waits for no approval now (${titles} can be approved ahead, by name)`
-          : `that needs no approval (${titles} does)`,
-    );
+    if (this.gates.length === 0) throw new Error('nothing of this rollout needs approval');
+    const titlesOf = (gates: readonly Gate[]) => gates.map(({ title }) => title).join(', ');
+    if (wave !== undefined) throw new Error(`that needs no approval (${titlesOf(this.gates)} does)`);
+    const open = this.gates.filter((one) => !this.isGiven(one.wave));
+    const ahead = open.length === 0 ? '' : ` (${titlesOf(open)} can be approved ahead, by name)`;
+    // Most likely it was meant for what somebody else has just approved.
+    const latest = this.decisions.findLast(({ wave: decided }) => this.isGiven(decided));
+    const given = latest === undefined ? null : this.gate(latest.wave);
+    const late = given === null ? '' : `: ${this.whyLate(given, decision)}`;
+    throw new Error(`it waits for no approval now${ahead}${late}`);
   }
 }

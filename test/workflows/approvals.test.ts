@@ -36,7 +36,7 @@ describe('who may decide', () => {
     { wave: null, title: 'the rollout', rule },
     { wave: 2, title: 'wave rest', rule: { ...rule, quorum: 1 } },
   ];
-  const fresh = () => new Approvals(gates, { planDigest: 'digest', startedBy: 'ana' });
+  const fresh = () => new Approvals(gates, { rollout: 'r', planDigest: 'digest', startedBy: 'ana' });
   it.each([
     ['no approver', word({ actor: 'dan' }), null, 'dan is no approver of the rollout: it needs 2 of ana, ben, cem'],
     ['the requester', word({ actor: 'ana' }), null, 'ana started this rollout and may not approve it'],
@@ -63,9 +63,23 @@ describe('who may decide', () => {
     approvals.mayDecide(word({ actor: 'cem' }), null);
     expect(approvals.decide(word({ actor: 'cem' }), null, 'now')).toBe('the rollout is approved');
     expect(approvals.isGiven(null)).toBe(true);
-    expect(() => approvals.mayDecide(word(), null)).toThrow('the rollout is approved already');
+    expect(() => approvals.mayDecide(word(), null)).toThrow('the rollout was approved by ben, cem at now');
     expect(approvals.decide(word({ wave: 2 }), undefined, 'now')).toBe('wave rest is approved');
     expect([approvals.isGiven(1), approvals.isGiven(2)]).toEqual([true, true]);
+  });
+  it('tells who comes too late what was approved, and what still ends the rollout', () => {
+    const approvals = fresh();
+    for (const actor of ['ben', 'cem']) approvals.decide(word({ actor }), null, 'now');
+    expect(() => approvals.mayDecide(word(), undefined)).toThrow(
+      /^it waits for no approval now \(wave rest can be approved ahead, by name\): the rollout was approved by ben, cem at now$/,
+    );
+    const stop = '; `uplift stop r --reason …` ends the rollout';
+    const reject = word({ decision: 'reject' });
+    expect(() => approvals.mayDecide(reject, null)).toThrow(`the rollout was approved by ben, cem at now${stop}`);
+    approvals.decide(word({ wave: 2 }), undefined, 'later');
+    expect(() => approvals.mayDecide(reject, undefined)).toThrow(
+      `it waits for no approval now: wave rest was approved by ben at later${stop}`,
+    );
   });
 });
 
@@ -114,7 +128,7 @@ describe('roles', () => {
 it('who triggered the schedule may not approve, any more than who made it', () => {
   const schedule = { name: 'patching', opens: '2026-12-12T21:00:00Z', closes: null, triggeredBy: 'ben' };
   const gate = { wave: null, title: 'the rollout', rule: { ...rule, approvers: ['ana', 'ben', 'cem'] } };
-  const triggered = new Approvals([gate], { planDigest: 'digest', startedBy: 'ana', schedule });
+  const triggered = new Approvals([gate], { rollout: 'r', planDigest: 'digest', startedBy: 'ana', schedule });
   expect(() => triggered.mayDecide(word(), null)).toThrow(
     "ben triggered this rollout's schedule and may not approve it",
   );
