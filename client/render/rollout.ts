@@ -32,6 +32,13 @@ export interface Screen {
 
 /** From this width on, rows have room for account and state. */
 const WIDE = 110;
+/** What is said beside a wave's bar has this room at least, and more where the bar can be shorter. */
+const NOTE_ROOM = 27;
+const NARROWEST_BAR = 4;
+const PHASE_WIDTH = 'Precheck'.length;
+/** `… → 2.4.1` */
+const NARROWEST_VERSIONS = 9;
+const NARROWEST_ID = 13;
 /** Fewer columns of a state say nothing. */
 const SHORTEST_DETAIL = 8;
 /** Lines that a list keeps when the screen is too low for all. */
@@ -112,14 +119,19 @@ function renderWaves(
   const { waves } = view;
   const nameWidth = Math.min(Math.max(...waves.map(({ name }) => widthOf(name))), width < WIDE ? 16 : 28);
   const most = Math.max(...waves.map(({ total }) => String(total).length));
-  const barWidth = Math.min(Math.max(width - nameWidth - 2 * most - 36, 10), 48);
-  const drawn = waves.map((wave, at) => {
+  const told = waves.map((wave, at) => {
     const flying = rows.filter((row) => row.waveIndex === at + 1 && isInFlight(row)).length;
-    const { total, counts } = wave;
+    return { wave, flying, notes: waveNotes(wave, flying, paint) };
+  });
+  const ownRoom = width - nameWidth - 2 * most - 9;
+  const longest = Math.max(...told.map(({ notes }) => widthOf(notes.join(', '))), NOTE_ROOM);
+  const barWidth = Math.min(Math.max(ownRoom - longest, NARROWEST_BAR), 48);
+  const drawn = told.map(({ wave: { name, total, counts }, flying, notes }) => {
     const parts = { good: goodIn(counts), failed: failedIn(counts), inFlight: flying, total };
     const done = `${String(doneIn(counts)).padStart(most)}/${String(total).padEnd(most)}`;
     const bar = waveBar(parts, barWidth, paint);
-    return `  ${pad(cutId(wave.name, nameWidth), nameWidth)}  ${bar}  ${done}  ${waveNote(wave, flying, paint)}`.trimEnd();
+    const note = listed(notes, ownRoom - barWidth);
+    return `  ${pad(cutId(name, nameWidth), nameWidth)}  ${bar}  ${done}  ${note}`;
   });
   if (drawn.length <= room) return drawn;
   const shown = Math.max(room - 1, 1);
@@ -134,7 +146,17 @@ function doneIn(counts: Counts): number {
   return endedIn(counts) - Skipped - NotStarted;
 }
 
-function waveNote(wave: WaveView, flying: number, paint: Paint): string {
+/** As many of them as have room, the first one always. */
+function listed(notes: readonly string[], width: number): string {
+  for (let shown = notes.length; shown > 1; shown -= 1) {
+    const text = [...notes.slice(0, shown), ...(shown < notes.length ? ['…'] : [])].join(', ');
+    if (widthOf(text) <= width) return text;
+  }
+  return notes[0] ?? '';
+}
+
+/** The most urgent first. */
+function waveNotes(wave: WaveView, flying: number, paint: Paint): readonly string[] {
   const failed = failedIn(wave.counts);
   const { Skipped = 0, NotStarted = 0 } = wave.counts;
   const notes = [
@@ -145,20 +167,20 @@ function waveNote(wave: WaveView, flying: number, paint: Paint): string {
   ];
   switch (wave.state) {
     case 'Running':
-      return notes.length > 0 ? notes.join(', ') : 'running';
+      return notes.length > 0 ? notes : ['running'];
     case 'Done': {
       const words = [...notes, ...soakNote(wave, paint)];
-      if (doneIn(wave.counts) === 0 && Skipped + NotStarted > 0) return words.join(', ');
-      return [goodIn(wave.counts) === wave.total ? paint.green('done') : 'done', ...words].join(', ');
+      if (doneIn(wave.counts) === 0 && Skipped + NotStarted > 0) return words;
+      return [goodIn(wave.counts) === wave.total ? paint.green('done') : 'done', ...words];
     }
     case 'Stopped':
-      return [paint.yellow('stopped'), ...notes].join(', ');
+      return [paint.yellow('stopped'), ...notes];
     case 'NotStarted':
-      return paint.dim('not started');
+      return [paint.dim('not started')];
     case 'Skipped':
-      return paint.yellow('skipped');
+      return [paint.yellow('skipped')];
     case 'Pending':
-      return paint.dim('pending');
+      return [paint.dim('pending')];
   }
 }
 
@@ -179,23 +201,17 @@ function renderInFlight(rows: readonly ResourceRow[], lines: number, { width, pa
   if (rows.length === 0) return [];
   // In the plan's order: a row keeps its place for as long as it is there.
   const shown = rows.length > lines ? rows.slice(0, Math.max(lines - 1, 1)) : rows;
-  const wide = width >= WIDE;
-  const room = wide ? 36 : 20;
-  const idWidth = Math.min(Math.max(...shown.map(({ resourceId }) => widthOf(resourceId))), room);
-  const widest = Math.max(...shown.map((row) => widthOf(fromTo(row.from, row.target))));
-  const versionWidth = Math.min(widest, wide ? 28 : 20);
-  const serviceWidth = Math.max(...shown.map(({ service }) => widthOf(service)));
-  const barWidth = wide ? 16 : 10;
+  const widths = inFlightWidths(shown, width);
   const drawn = shown.map((row) => {
     const start = [
-      pad(cutId(row.resourceId, idWidth), idWidth),
-      ...(wide ? [pad(row.service, serviceWidth)] : []),
-      pad(fromToCut(row.from, row.target, versionWidth), versionWidth),
+      pad(cutId(row.resourceId, widths.id), widths.id),
+      ...(width >= WIDE ? [pad(row.service, widths.service)] : []),
+      pad(fromToCut(row.from, row.target, widths.versions), widths.versions),
       paintPhase(row, paint),
       // Where the API tells no percent, the provider's words stand in the bar's place.
       ...(row.percent === null
         ? []
-        : [`${percentBar(row.percent, barWidth, paint)} ${String(Math.round(row.percent)).padStart(3)} %`]),
+        : [`${percentBar(row.percent, widths.bar, paint)} ${String(Math.round(row.percent)).padStart(3)} %`]),
     ].join('  ');
     const left = width - 4 - widthOf(start);
     const detail = detailOf(row);
@@ -203,6 +219,36 @@ function renderInFlight(rows: readonly ResourceRow[], lines: number, { width, pa
   });
   const more = rows.length - shown.length;
   return more > 0 ? [...drawn, paint.dim(`  … and ${more} more`)] : drawn;
+}
+
+/** As wide as their texts, up to a limit; where a row has no room, its parts give way in turn. */
+function inFlightWidths(rows: readonly ResourceRow[], width: number) {
+  const wide = width >= WIDE;
+  const widest = (text: (row: ResourceRow) => string) => Math.max(...rows.map((row) => widthOf(text(row))));
+  const id = Math.min(
+    widest(({ resourceId }) => resourceId),
+    wide ? 36 : 20,
+  );
+  const service = widest((row) => row.service);
+  const versions = Math.min(
+    widest((row) => fromTo(row.from, row.target)),
+    wide ? 28 : 20,
+  );
+  const bar = wide ? 16 : 10;
+  const columns = [id, ...(wide ? [service] : []), versions, PHASE_WIDTH, bar + ' 100 %'.length];
+  const hasBar = rows.some(({ percent }) => percent !== null);
+  let excess = (hasBar ? columns : columns.slice(0, -1)).reduce((sum, one) => sum + 2 + one, 0) - width;
+  const giveWay = (own: number, least: number) => {
+    const given = Math.max(Math.min(excess, own - least), 0);
+    excess -= given;
+    return own - given;
+  };
+  return {
+    bar: giveWay(bar, hasBar ? NARROWEST_BAR : bar),
+    versions: giveWay(versions, NARROWEST_VERSIONS),
+    id: giveWay(id, NARROWEST_ID),
+    service,
+  };
 }
 
 /** Two lines each: who and what, then why. */
@@ -268,7 +314,7 @@ function detailOf(row: ResourceRow): string {
 }
 
 function paintPhase(row: ResourceRow, paint: Paint): string {
-  const word = row.phase.padEnd('Precheck'.length);
+  const word = row.phase.padEnd(PHASE_WIDTH);
   return row.phase === 'Held' || row.phase === 'Stuck' || row.phase === 'Overdue' || row.phase === 'Waiting'
     ? paint.yellow(word)
     : paint.cyan(word);

@@ -43,6 +43,39 @@ describe('a running rollout', () => {
     `);
   });
 
+  it('keeps within 60 columns', () => {
+    const [canary, main, late] = VIEW.waves;
+    const soak = { state: 'Waived', forMs: 60_000, progress: null, startedAt: null, endedAt: null } as const;
+    const waves = [
+      { ...canary!, name: 'the canaries of all', total: 3, counts: { Succeeded: 2, Failed: 1 }, soak },
+      { ...main!, counts: { Succeeded: 1, Failed: 1, Skipped: 1, NotStarted: 1 } },
+      late!,
+    ];
+    const text = renderRollout({ ...VIEW, waves }, ROWS, screen({ width: 60 }));
+    expect(widest(text)).toBeLessThanOrEqual(60);
+    expect(text).toMatchInlineSnapshot(`
+      "spring-1a2b3c4d                                     4 m 12 s
+      Running    2 of 7 at target, 2 in flight, 1 failed (1 toler…
+      Next       wave late starts when 3 more of wave main have e…
+      Why        wave main is running
+
+        the cana… of all  ███▓  3/3  done, 1 failed, soak waived
+        main              █▓▒▒  2/4  2 in flight, 1 failed, …
+        late              ░░░░  0/1  pending
+
+      In flight (2)
+        2b6a0d3f-1…f6f1f5d04  2.3.10 → 2.4.1  Await     job runni…
+        es-cn-n6w1…w001c5k2f  6.3.2… → 6.7.0  Await     ██░░  54 %
+
+      Failed (1)
+        2b6a0d3f-1c52-4f0e-9d57-0a8f6f1f5d03  RolledBack  ges-v2,…
+          not at its target: version 2.3.10, status 200; the prov…"
+    `);
+    for (let width = 60; width <= 140; width += 1) {
+      expect(widest(renderRollout({ ...VIEW, waves }, ROWS, screen({ width })))).toBeLessThanOrEqual(width);
+    }
+  });
+
   it('says more in 140 columns', () => {
     const text = renderRollout(VIEW, ROWS, screen({ width: 140 }));
     expect(widest(text)).toBe(140);
