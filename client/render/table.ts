@@ -23,6 +23,8 @@ const GAP = 2;
 const NARROWEST_ID = 13;
 const NARROW_WRAP = 24;
 const NARROWEST_WRAP = 17;
+/** A longer word is broken where it has no room. */
+const LONGEST_KEY = 40;
 
 type Rows = readonly (readonly string[])[];
 
@@ -96,10 +98,20 @@ function fitted(columns: readonly Column[], rows: Rows, room: number): number[] 
     const own = widths[at];
     if (own !== undefined && excess > 0) widths[at] = Math.max(own - excess, Math.min(own, least));
   };
+  // What people copy from such tables stands in their prose, too.
+  const hasKeys = columns.some(({ key }) => key);
+  const narrowest = (at: number) =>
+    hasKeys && over() > 0
+      ? Math.max(NARROWEST_WRAP, ...rows.map((row) => Math.min(longestWord(row[at] ?? ''), LONGEST_KEY)))
+      : NARROWEST_WRAP;
   const those = (which: (column: Column) => boolean | undefined) =>
     columns.flatMap((column, at) => (which(column) === true ? [at] : [])).toReversed();
-  for (const at of those(({ wraps }) => wraps)) shrink(at, NARROW_WRAP);
+  for (const at of those(({ wraps }) => wraps)) shrink(at, Math.max(NARROW_WRAP, narrowest(at)));
   for (const at of those(({ id }) => id)) shrink(at, NARROWEST_ID);
-  for (const at of those(({ wraps }) => wraps)) shrink(at, NARROWEST_WRAP);
+  for (const at of those(({ wraps }) => wraps)) shrink(at, narrowest(at));
   return over() > 0 ? null : widths;
+}
+
+function longestWord(cell: string): number {
+  return Math.max(...cell.split(/\s+/).map(widthOf));
 }

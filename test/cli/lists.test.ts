@@ -140,6 +140,14 @@ it('a list has a record for each row where they have not', () => {
   `);
 });
 
+it('a list breaks no id in its prose, either', () => {
+  const resume = 'uplift resume patching-databases-2026-11-14';
+  const cause = { who: 'patching-databases-2026-11-14', what: 'paused by ana', nextAt: null, changes: resume };
+  for (const width of [60, 80, 120]) {
+    expect(renderCauses([cause], width, NOW, plain).split('patching-databases-2026-11-14')).toHaveLength(3);
+  }
+});
+
 it('moments are short where there is little room, and whole in a pipe', () => {
   expect(momentIn(80, at(-60), NOW)).toBe('05:23:12Z');
   expect(momentIn(80, at(-86_400), NOW)).toBe('2026-11-20 05:24Z');
