@@ -436,7 +436,8 @@ async function judge(request: PlanRequest, read: Read): Promise<Judgement> {
   const blocking = findings.filter((finding) => finding.status !== 'success');
   if (blocking.length > 0) {
     const reason = `precheck failed: ${blocking.map(findingLine).join('; ')}`;
-    return { verdict: 'blocked', reason, remedy: 'mend what the checks name, then plan again', findings, call };
+    const remedies = blocking.map((finding) => finding.remedy ?? 'mend what the checks name, then plan again');
+    return { verdict: 'blocked', reason, remedy: [...new Set(remedies)].join('; '), findings, call };
   }
   const steps = standing === 'partly' ? 'partly at its target: ' : '';
   return {

@@ -190,11 +190,13 @@ describe('precheck', () => {
     [patch, { upgradeApackVersion: '1.1.0' }, 'ali1.2.0 is not on offer: the cloud offers no version at all'],
   ])('stops at %j where it is not on offer, without a dry run', async (target, fields, message) => {
     offerIs({ ...OFFERED, ...fields });
+    const offers = /offers (\S*\d)$/.exec(message)?.[1];
     expect(await api.precheck(reader, ID, target, 't')).toEqual([
       {
         check: 'upgradeInfo',
         status: 'failed',
         problems: [{ type: target.type, code: 'VersionNotOffered', message }],
+        remedy: offers === undefined ? 'remove the target' : `set the target's \`version\` to ${offers}`,
       },
     ]);
     expect(cloud.seen.map(({ method }) => method)).toEqual(['GET']);

@@ -24,6 +24,7 @@ const dryRun = z.object({
       check: z.string(),
       status: z.string(),
       problems: z.array(z.object({ type: z.string(), code: z.string(), message: z.string() })),
+      remedy: z.string().optional(),
     }),
   ),
 });

@@ -188,7 +188,14 @@ describe('a target', () => {
       verdict: 'blocked',
       reason: 'precheck failed: string failed: knot Loose tie it',
       findings: [GOOD_CHECK, failed],
+      remedy: 'mend what the checks name, then plan again',
     });
+  });
+
+  it('is mended in the plan where a check says so', async () => {
+    const failed = { check: 'offer', status: 'failed', problems: [], remedy: 'set its version to 1.5' };
+    const cloud = new ScriptedCloud({}, { 'kite-1': [{ findings: [GOOD_CHECK, failed] }] });
+    expect(await prepareOne(cloud)).toMatchObject({ verdict: 'blocked', remedy: 'set its version to 1.5' });
   });
 
   it.each([

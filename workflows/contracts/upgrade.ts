@@ -127,6 +127,8 @@ export interface Finding {
   /** The provider's word; anything but `success` blocks. */
   readonly status: string;
   readonly problems: readonly Problem[];
+  /** What mends it where the resource is well, and the plan is not; else left out. */
+  readonly remedy?: string;
 }
 
 export interface Problem {

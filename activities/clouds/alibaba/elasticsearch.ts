@@ -352,6 +352,7 @@ function offerFinding(offer: Offer, { version, type }: ElasticsearchTarget): Fin
     check,
     status: 'failed',
     problems: problem('VersionNotOffered', `${version} is not on offer: the cloud offers ${instead}`),
+    remedy: isNews ? `set the target's \`version\` to ${instead}` : 'remove the target',
   };
 }
 
