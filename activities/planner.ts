@@ -179,9 +179,11 @@ export async function preparePlan(request: PlanRequest): Promise<PreparedPlan> {
   return { plan: request.plan, digest: digestOf(request.plan, [...prepared]), waves, counts };
 }
 
+const CHANGING: readonly Verdict[] = ['upgrade', 'running', 'busy'];
+
 /** Whether a rollout of it would do anything. */
 export function hasChanges({ counts }: Pick<PreparedPlan, 'counts'>): boolean {
-  return counts.upgrade + counts.running + counts.busy > 0;
+  return CHANGING.some((verdict) => counts[verdict] > 0);
 }
 
 /** Without pins the plan's own: it has the same content. */
@@ -194,9 +196,32 @@ function digestOf(plan: RolloutPlan, prepared: readonly (readonly [PlannedTarget
 
 /** The targets of these verdicts as problems, each with its place in the plan file and a remedy. */
 export function planProblems(prepared: PreparedPlan, verdicts: readonly Verdict[] = ['error']): InputProblem[] {
-  return prepared.waves
-    .flatMap((wave) => wave.targets)
-    .filter((target) => verdicts.includes(target.verdict))
+  return problemsOf(targetsIn(prepared).filter(({ verdict }) => verdicts.includes(verdict)));
+}
+
+/**
+ * What keeps people from starting it: whatever is wrong, and what takes no upgrade as it is now. A resource that is left out
+ * anyway keeps nobody from starting the others, whatever is the matter with it.
+ *
+ * @param leftOut workflow ids of upgrades that its rollout would leave out, since they are in quarantine
+ */
+export function refusals(prepared: PreparedPlan, leftOut: ReadonlySet<string>): InputProblem[] {
+  const isLeftOut = ({ resource }: PreparedTarget) => leftOut.has(upgradeWorkflowId(resource));
+  const targets = targetsIn(prepared);
+  const hasOthers = targets.some((target) => CHANGING.includes(target.verdict) && !isLeftOut(target));
+  return problemsOf(
+    targets.filter(
+      (target) => target.verdict === 'error' || (target.verdict === 'blocked' && !(hasOthers && isLeftOut(target))),
+    ),
+  );
+}
+
+function targetsIn({ waves }: PreparedPlan): PreparedTarget[] {
+  return waves.flatMap(({ targets }) => targets);
+}
+
+function problemsOf(targets: readonly PreparedTarget[]): InputProblem[] {
+  return targets
     .map(({ place, resource, reason, remedy }) => ({
       ...place,
       // A cloud's own words may go over several lines.

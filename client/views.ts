@@ -61,10 +61,18 @@ export interface Held {
   readonly resources: number;
 }
 
+/** A resource that a rollout would leave out, since it keeps failing. */
+export interface Quarantined {
+  readonly resource: string;
+  /** Of its upgrade. */
+  readonly workflowId: string;
+  readonly failing: Failing;
+}
+
 /** What a plan's rollout would not start now. */
 export interface KeptBack {
   readonly freezes: readonly Held[];
-  readonly quarantined: readonly { readonly resource: string; readonly failing: Failing }[];
+  readonly quarantined: readonly Quarantined[];
 }
 
 export interface WaveView extends Omit<WaveStatus, 'concurrency' | 'failures'> {

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { InputError } from '../../plan/errors.js';
 import { actor } from '../actor.js';
+import { quarantineLabel } from '../../workflows/contracts/quarantine.js';
 import { sizeOf } from '../../workflows/contracts/rollout.js';
 import {
   type AccountsOptions,
@@ -17,14 +18,14 @@ import {
 } from '../context.js';
 import { ChangedPlanError } from '../errors.js';
 import { EXIT } from '../exit-codes.js';
-import { hasChanges, planProblems, toRolloutInput } from '../../activities/planner.js';
+import { hasChanges, planProblems, type PreparedPlan, refusals, toRolloutInput } from '../../activities/planner.js';
 import { forecastPlan, forecastProblems } from '../forecast.js';
-import { readLearned } from '../learned.js';
+import { learnedIfAny, readLearned } from '../learned.js';
 import { count } from '../render/text.js';
 import { startRollout } from '../rollouts.js';
 import { rolloutPage, uiBase } from '../ui.js';
 import { parseDigest } from '../words.js';
-import { prepareFrom } from './plan.js';
+import { prepareFrom, quarantinedNow } from './plan.js';
 import { watch } from './watch.js';
 
 interface ApplyOptions extends AccountsOptions, OutputOptions, ServerOptions {
@@ -53,8 +54,7 @@ export function addApply(program: Command): void {
 
 async function apply(file: string, options: ApplyOptions): Promise<number> {
   const prepared = await prepareFrom(file, options.accounts);
-  const problems = planProblems(prepared, ['error', 'blocked']);
-  if (problems.length > 0) throw new InputError(problems);
+  await refuseBlocked(prepared, options);
   const { rollout } = prepared.plan;
   if (options.digest !== undefined && !prepared.digest.startsWith(options.digest)) {
     throw new ChangedPlanError(file, options.digest, prepared.digest);
@@ -67,6 +67,9 @@ async function apply(file: string, options: ApplyOptions): Promise<number> {
 
   return withClient(options, async (client, target) => {
     const learned = await readLearned(client);
+    for (const { resource, failing } of quarantinedNow(prepared, learned.quarantine)) {
+      say(`note: ${resource} is left out: ${quarantineLabel(failing)}`);
+    }
     const unfit = forecastProblems(prepared, forecastPlan(prepared, learned, Date.now()));
     if (unfit.length > 0) throw new InputError(unfit);
     const input = toRolloutInput(prepared, { startedBy: actor(), learned: learned.durations });
@@ -88,4 +91,14 @@ async function apply(file: string, options: ApplyOptions): Promise<number> {
     }
     return EXIT.done;
   });
+}
+
+/** @throws InputError with whatever is wrong or blocked, but for what is left out anyway */
+async function refuseBlocked(prepared: PreparedPlan, options: ServerOptions): Promise<void> {
+  if (planProblems(prepared, ['error', 'blocked']).length === 0) return;
+  // Without a server nothing is in quarantine, and nothing could be started either.
+  const { learned } = await learnedIfAny(options);
+  const leftOut = quarantinedNow(prepared, learned.quarantine).map(({ workflowId }) => workflowId);
+  const problems = refusals(prepared, new Set(leftOut));
+  if (problems.length > 0) throw new InputError(problems);
 }

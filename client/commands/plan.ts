@@ -18,10 +18,10 @@ import {
 import { EXIT } from '../exit-codes.js';
 import {
   hasChanges,
-  planProblems,
   preparePlan,
   type PreparedPlan,
   type PreparedTarget,
+  refusals,
   resolvePlan,
 } from '../../activities/planner.js';
 import { forecastPlan, forecastProblems } from '../forecast.js';
@@ -46,13 +46,12 @@ export function addPlan(program: Command): void {
       const prepared = await prepareFrom(file, options.accounts);
       const { learned, why } = await learnedIfAny(options);
       const forecast = forecastPlan(prepared, learned, Date.now());
-      const problems = [...planProblems(prepared, ['error', 'blocked']), ...forecastProblems(prepared, forecast)];
+      const quarantined = quarantinedNow(prepared, learned.quarantine);
+      const leftOut = new Set(quarantined.map(({ workflowId }) => workflowId));
+      const problems = [...refusals(prepared, leftOut), ...forecastProblems(prepared, forecast)];
       if (why !== null) say(`note: the forecast knows no learned durations, freezes or quarantine: ${why}`);
       if (problems.length > 0) errorLines(new InputError(problems)).forEach(say);
-      const kept: KeptBack = {
-        freezes: heldNow(prepared, learned.freezes),
-        quarantined: quarantinedNow(prepared, learned.quarantine),
-      };
+      const kept: KeptBack = { freezes: heldNow(prepared, learned.freezes), quarantined };
       if (options.output === 'json') printJson(planJson(prepared, forecast, kept));
       else print(renderPlan(prepared, stdoutWidth(), stdoutPaint(), forecast, kept));
       process.exitCode = problems.length > 0 ? EXIT.error : hasChanges(prepared) ? EXIT.changes : EXIT.done;
@@ -79,12 +78,13 @@ function heldNow({ plan, waves }: PreparedPlan, freezes: readonly Freeze[]): rea
 }
 
 /** What its rollout would leave out, since it keeps failing. */
-function quarantinedNow({ plan, waves }: PreparedPlan, known: Quarantine): KeptBack['quarantined'] {
+export function quarantinedNow({ plan, waves }: PreparedPlan, known: Quarantine): KeptBack['quarantined'] {
   const { quarantineAfter: after } = plan;
   if (after === null) return [];
   return openTargets(waves).flatMap(({ resource }) => {
-    const failing = known[upgradeWorkflowId(resource)];
-    return failing === undefined || failing.failures < after ? [] : [{ resource: resource.id, failing }];
+    const workflowId = upgradeWorkflowId(resource);
+    const failing = known[workflowId];
+    return failing === undefined || failing.failures < after ? [] : [{ resource: resource.id, workflowId, failing }];
   });
 }
 

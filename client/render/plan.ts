@@ -6,6 +6,7 @@ import {
   type PreparedPlan,
   type PreparedTarget,
   type PreparedWave,
+  refusals,
   type Verdict,
 } from '../../activities/planner.js';
 import { type Approval, peopleLabel } from '../../workflows/contracts/control.js';
@@ -62,7 +63,7 @@ export function renderPlan(
     ...checks(targets, width, paint),
     ...calls(targets, paint),
     '',
-    ending(prepared, paint),
+    ending(prepared, paint, kept),
   ].join('\n');
 }
 
@@ -246,8 +247,9 @@ function calls(targets: readonly PreparedTarget[], paint: Paint): string[] {
   return ['', paint.bold(title), ...(lines.length === 0 ? ['  none'] : lines)];
 }
 
-function ending({ counts, plan, digest }: PreparedPlan, paint: Paint): string {
-  const wrong = counts.blocked + counts.error;
+function ending(prepared: PreparedPlan, paint: Paint, { quarantined }: KeptBack): string {
+  const { counts, plan, digest } = prepared;
+  const wrong = refusals(prepared, new Set(quarantined.map(({ workflowId }) => workflowId))).length;
   if (wrong > 0) return paint.red(`${count(wrong, 'target')} cannot be upgraded as planned: nothing can be applied.`);
   return hasChanges({ counts })
     ? `Nothing was changed. \`uplift apply ${plan.file} --digest ${digest.slice(0, 12)}\` would start exactly this.`

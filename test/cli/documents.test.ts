@@ -13,6 +13,7 @@ import { renderReport } from '../../client/render/report.js';
 import { ConflictError } from '../../client/rollouts.js';
 import { type RolloutView, withRows } from '../../client/views.js';
 import { InputError } from '../../plan/errors.js';
+import { upgradeWorkflowId } from '../../workflows/contracts/ids.js';
 import type { UpgradeResult } from '../../workflows/contracts/upgrade.js';
 import { NOW, row, ROWS, VIEW } from './fixtures.js';
 
@@ -175,6 +176,18 @@ describe('a plan', () => {
       '',
       'Every resource is at its target: nothing to do.',
     ]);
+  });
+
+  it('can be applied although what is in quarantine is blocked', () => {
+    const blocked = PREPARED.waves[1]?.targets[0];
+    if (blocked === undefined) throw new Error('nothing is blocked');
+    const last = { rollout: 'autumn-1a2b3c4d', reason: 'no snapshot', at: '2026-11-20T12:00:00.000Z' };
+    const failing = { failures: 3, since: last.at, last };
+    const workflowId = upgradeWorkflowId(blocked.resource);
+    const kept = { freezes: [], quarantined: [{ resource: blocked.resource.id, workflowId, failing }] };
+    const text = renderPlan(PREPARED, 120, plain, null, kept);
+    expect(text).toContain(`Left out: ${blocked.resource.id}, in quarantine after 3 failures`);
+    expect(text).toContain('`uplift apply plan.yaml --digest');
   });
 
   it('has the same in JSON', () => {

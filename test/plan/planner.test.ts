@@ -6,11 +6,12 @@ import { AccountError, CloudError } from '../../activities/clouds/errors.js';
 import type { CloudReader, ErrorClass, ReadRequest } from '../../activities/clouds/port.js';
 import type { Sessions } from '../../activities/clouds/sessions.js';
 import type { PreparedPlan, PreparedTarget } from '../../activities/planner.js';
-import { planProblems, preparePlan, toRolloutInput } from '../../activities/planner.js';
+import { planProblems, preparePlan, refusals, toRolloutInput } from '../../activities/planner.js';
 import { InputError } from '../../plan/errors.js';
 import type { RolloutPlan } from '../../plan/plan.js';
 import { planOf } from '../../plan/plan.js';
 import { parseSource } from '../../plan/source.js';
+import { upgradeWorkflowId } from '../../workflows/contracts/ids.js';
 import { ACCOUNTS, FAKE_APIS } from './fake-api.js';
 
 const READY = { name: 'Red one', status: 'flying', condition: 'ready', version: '1.0' };
@@ -277,6 +278,22 @@ describe('a plan', () => {
     expect(planProblems(prepared, ['blocked'])[0]?.message).toBe(
       'kite-v1 kite-1: precheck failed: string failed: tie it',
     );
+  });
+
+  it('is refused for what is blocked, unless that is in quarantine and there is something else to do', async () => {
+    const broken = { ...READY, condition: 'broken' };
+    const leftOut = (...all: PreparedTarget[]) => new Set(all.map(({ resource }) => upgradeWorkflowId(resource)));
+    const told = (prepared: PreparedPlan, ...out: PreparedTarget[]) =>
+      refusals(prepared, leftOut(...out)).map(({ path }) => path);
+    const prepared = await prepare(planFor(3), new ScriptedCloud({ 'kite-1': [broken], 'kite-2': [broken] }));
+    const [first, second, third] = prepared.waves.flatMap(({ targets }) => targets);
+    if (first === undefined || second === undefined || third === undefined) throw new Error('three targets');
+    expect(told(prepared)).toEqual(['spec.targets[0].ids[0]', 'spec.targets[0].ids[1]']);
+    expect(told(prepared, first)).toEqual(['spec.targets[0].ids[1]']);
+    expect(told(prepared, first, second)).toEqual([]);
+    expect(told(prepared, first, second, third)).toEqual(['spec.targets[0].ids[0]', 'spec.targets[0].ids[1]']);
+    const gone = await prepare(planFor(2), new ScriptedCloud({ 'kite-1': [cloudError('not-found')] }));
+    expect(told(gone, first)).toEqual(['spec.targets[0].ids[0]']);
   });
 
   it('reads a bounded number of resources at once, in any number', async () => {
