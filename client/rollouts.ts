@@ -5,6 +5,7 @@ import {
   type WorkflowExecutionDescription,
   WorkflowExecutionAlreadyStartedError,
 } from '@temporalio/client';
+import type { Act } from '../workflows/contracts/control.js';
 import { FAILURES } from '../workflows/contracts/errors.js';
 import { rolloutWorkflowId, upgradeWorkflowId, waveWorkflowId } from '../workflows/contracts/ids.js';
 import { MESSAGES } from '../workflows/contracts/messages.js';
@@ -82,6 +83,29 @@ export async function startRollout(client: Client, input: RolloutInput): Promise
     const { startedBy } = await inputOf<RolloutInput>(client, workflowId, running.runId);
     throw new ConflictError(input.rollout, startedBy, running.startTime.toISOString());
   }
+}
+
+/** How a run of a rollout has ended. */
+export interface EndedRun {
+  /** Its outcome; `Terminated` where it has none. */
+  readonly state: RolloutView['state'];
+  /** ISO 8601, UTC. */
+  readonly endedAt: string;
+  /** Who ended it by a rejection; `null` where nobody did. */
+  readonly rejection: Pick<Act, 'actor' | 'reason'> | null;
+}
+
+/** The latest run of a rollout, which needs no worker; `null` where it runs, or where none is known. */
+export async function latestEnd(client: Client, rollout: string): Promise<EndedRun | null> {
+  const run = await describeRun(client, rolloutWorkflowId(rollout));
+  if (run?.closeTime == null) return null;
+  const end = await endOf<RolloutResult>(client, run.workflowId, run.runId, FAILURES.rollout);
+  const { outcome, acts = [] } = end.kind === 'result' ? end.value : {};
+  return {
+    state: outcome ?? 'Terminated',
+    endedAt: run.closeTime.toISOString(),
+    rejection: acts.find(({ act }) => act === 'reject') ?? null,
+  };
 }
 
 /**

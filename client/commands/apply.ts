@@ -21,8 +21,8 @@ import { EXIT } from '../exit-codes.js';
 import { hasChanges, planProblems, type PreparedPlan, refusals, toRolloutInput } from '../../activities/planner.js';
 import { forecastPlan, forecastProblems } from '../forecast.js';
 import { learnedIfAny, readLearned } from '../learned.js';
-import { count } from '../render/text.js';
-import { startRollout } from '../rollouts.js';
+import { count, oneLine } from '../render/text.js';
+import { type EndedRun, latestEnd, startRollout } from '../rollouts.js';
 import { rolloutPage, uiBase } from '../ui.js';
 import { parseDigest } from '../words.js';
 import { prepareFrom, quarantinedNow } from './plan.js';
@@ -73,7 +73,9 @@ async function apply(file: string, options: ApplyOptions): Promise<number> {
     const unfit = forecastProblems(prepared, forecastPlan(prepared, learned, Date.now()));
     if (unfit.length > 0) throw new InputError(unfit);
     const input = toRolloutInput(prepared, { startedBy: actor(), learned: learned.durations });
+    const before = await latestEnd(client, rollout);
     const started = await startRollout(client, input);
+    if (before !== null) say(`note: this plan ran before: ${endLabel(before)}`);
     const base = await uiBase(target, process.env);
     const page = base === null ? null : rolloutPage(base, target.namespace, started);
     if (options.watch === true) {
@@ -91,6 +93,13 @@ async function apply(file: string, options: ApplyOptions): Promise<number> {
     }
     return EXIT.done;
   });
+}
+
+/** `Rejected by ben at 2026-11-23T18:00:00.000Z: too early` */
+function endLabel({ state, endedAt, rejection }: EndedRun): string {
+  return rejection === null
+    ? `${state} at ${endedAt}`
+    : `${state} by ${rejection.actor} at ${endedAt}: ${oneLine(rejection.reason)}`;
 }
 
 /** @throws InputError with whatever is wrong or blocked, but for what is left out anyway */

@@ -10,7 +10,7 @@ import type { DevServer } from '../../temporal/dev-server.js';
 import { writeLedger } from '../../temporal/ledger.js';
 import { rolloutWorkflowId, upgradeWorkflowId } from '../../workflows/contracts/ids.js';
 import { startTestServer } from '../support/environment.js';
-import { type Ended, linesOf, rehearsal, type Rehearsal, uplift } from './cli.js';
+import { type Ended, linesOf, rehearsal, type Rehearsal, serve, uplift } from './cli.js';
 
 // Many processes, each of which takes seconds to load on a busy machine.
 vi.setConfig({ testTimeout: 300_000 });
@@ -59,4 +59,31 @@ it('starts the others although what is in quarantine takes no upgrade, and says 
   expect(started.code).toBe(0);
   const [rollout = ''] = linesOf(started.stdout);
   await client.workflow.getHandle(rolloutWorkflowId(rollout)).terminate();
+});
+
+it('tells how the plan ended before, and who rejected it', async () => {
+  const [graphs] = (parse(readFileSync(place.plan, 'utf8')) as { spec: { targets: unknown[] } }).spec.targets;
+  const approval = { approvers: ['ben', 'cem'] };
+  const file = planWith('again', { targets: [graphs], waves: [{ name: 'all', rest: true }], approval });
+  const first = await run('apply', file);
+  expect(first.stderr).not.toContain('ran before');
+  const [rollout = ''] = linesOf(first.stdout);
+  const handle = () => client.workflow.getHandle(rolloutWorkflowId(rollout));
+  await handle().terminate();
+  expect((await run('apply', file)).stderr).toMatch(/^note: this plan ran before: Terminated at \d{4}-\S+Z$/m);
+
+  const worker = await serve(['worker', '--accounts', place.accounts], /worker is ready/, {
+    TEMPORAL_ADDRESS: server.address,
+  });
+  const env = { TEMPORAL_ADDRESS: server.address, UPLIFT_ACTOR: 'ben' };
+  expect((await uplift(['reject', rollout, '--reason', 'too early'], env)).code).toBe(0);
+  await handle()
+    .result()
+    .catch(() => null);
+  await worker.stop();
+
+  const again = await run('apply', file);
+  expect(again.stderr).toMatch(/^note: this plan ran before: Rejected by ben at \d{4}-\S+Z: too early$/m);
+  expect(again).toMatchObject({ code: 0, stdout: expect.stringContaining(rollout) as string });
+  await handle().terminate();
 });
