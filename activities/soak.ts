@@ -15,7 +15,7 @@ import type { Transport } from './transport.js';
 import type { UpgradedOf } from './upgraded.js';
 
 /** Below the workflow's heartbeat time-out by enough to survive two lost beats. */
-const BEAT_MS = 8_000;
+const BEAT_MS = 4_000;
 /** Handed back after a while, as a long wait is, to keep the history honest. At scale 1. */
 const SPELL_MS = 6 * 3_600_000;
 /** Reads of one round under way at a time; the account's rate bounds them as well. */
@@ -46,7 +46,8 @@ export async function soak(deps: SoakDeps, input: SoakInput): Promise<SoakResult
 async function observe(deps: SoakDeps, input: SoakInput): Promise<SoakResult> {
   const { clock } = deps;
   const { forMs, everyMs, health } = input.soak;
-  const signal = Context.current().cancellationSignal;
+  const context = Context.current();
+  const signal = context.cancellationSignal;
   const told = input.before?.verdict ?? 'passing';
   const began = new Stopwatch(clock);
   let seen: SoakProgress = (activityInfo().heartbeatDetails as SoakProgress | undefined) ??
@@ -70,6 +71,8 @@ async function observe(deps: SoakDeps, input: SoakInput): Promise<SoakResult> {
     for (;;) {
       const asked = new Stopwatch(clock);
       const round = await probed(deps, input, members, seen, signal);
+      // A probe that was broken off has found nothing out.
+      signal.throwIfAborted();
       const passes = round.verdict === 'passing';
       const gained = passes && sincePassed !== null ? sincePassed.atLeast() - asked.atLeast() : 0;
       sincePassed = passes ? asked : null;
@@ -82,7 +85,16 @@ async function observe(deps: SoakDeps, input: SoakInput): Promise<SoakResult> {
       await clock.sleep(passes ? Math.min(everyMs, forMs - seen.healthyMs) : everyMs, signal);
     }
   };
-  return beating(BEAT_MS * input.scale, () => seen, untilTold);
+  const untilEnded = async (): Promise<SoakResult> => {
+    try {
+      return await untilTold();
+    } catch (error) {
+      // Waived or stopped: what was seen stands in the report. A worker that ends leaves the rest to another one.
+      if (context.cancellationDetails?.cancelRequested !== true) throw error;
+      return { ...seen, soaked: false };
+    }
+  };
+  return beating(BEAT_MS * input.scale, () => seen, untilEnded);
 }
 
 type Round = Finding & Pick<SoakProgress, 'next' | 'suspects'>;

@@ -194,7 +194,8 @@ export class Control {
 
   waive({ wave, actor, reason }: WaiveRequest): string {
     const { plan, soak } = this.soakOf(wave);
-    const what = `the soak of wave ${plan.name}: ${soak.label}`;
+    // How far it came, its worker tells afterwards.
+    const what = `the soak of wave ${plan.name}`;
     soak.waive();
     this.rollout.record({ requestId: null, act: 'waive', what, actor, reason });
     return `${what}: the rest is waived`;

@@ -2,7 +2,7 @@
  * After a wave, its soak: the next one begins, or the rollout ends, once its resources were observed to be healthy for as
  * long as the plan says. Nothing but that, a person's word or the rollout's stop ends it.
  */
-import { CancellationScope, isCancellation, patched } from '@temporalio/workflow';
+import { CancellationScope, CancelledFailure, isCancellation, patched } from '@temporalio/workflow';
 import { countOf } from './contracts/outcome.js';
 import { SHARD_SIZE, sizeOf, type Counts, type WavePlan } from './contracts/rollout.js';
 import { soakLabel, span, type SoakPlan, type SoakStatus } from './contracts/soak.js';
@@ -68,7 +68,9 @@ export class Soak {
       this.end('Skipped');
       return;
     }
-    this.observing = new CancellationScope();
+    const observing = new CancellationScope();
+    this.observing = observing;
+    const answersCancelled = patched('soak-last-seen');
     this.status = { ...this.status, state: 'Running', startedAt: now() };
     show();
     const shards = plan.parts?.length ?? Math.ceil(sizeOf(plan) / SHARD_SIZE);
@@ -81,18 +83,22 @@ export class Soak {
         const quietMs = pauseAt(scale, growing(TOLD, look));
         const before = this.status.progress;
         const input = { rollout, rolloutRun, wave, shards, reached, soak: this.plan, scale, before, quietMs };
-        const { soaked: isSoaked, ...progress } = await this.observing.run(() => observeSoak(input, queue, summary));
+        const { soaked: isSoaked, ...progress } = await observing.run(() =>
+          observeSoak(input, { queue, summary, answersCancelled }),
+        );
         soaked = isSoaked;
+        // Also of one that was cancelled: the next look then fails before it begins.
         this.status = { ...this.status, progress };
         show();
       }
-      this.end('Done');
+      if (this.isRunning) this.end('Done');
     } catch (error) {
-      if (!isCancellation(error)) throw error;
+      // Also where the worker was away, so that what it saw last never came.
+      if (!isCancellation(error) && !observing.consideredCancelled) throw error;
       // Ended by a person's word.
       if (!this.isRunning) return;
       this.end('Stopped');
-      throw error;
+      throw isCancellation(error) ? error : new CancelledFailure('the rollout was stopped');
     }
   }
 

@@ -40,6 +40,8 @@ export const STEP_BOUNDS = {
   submitHeartbeatMs: 10_000,
   /** Longest, since there are thousands and an operation takes minutes: one beat in 48 s reaches the server. */
   waitHeartbeatMs: 60_000,
+  /** There is one for a rollout, and whoever waives or stops it waits for what it saw last. */
+  soakHeartbeatMs: 15_000,
   /** From a noticed death to the next attempt: the least that a server keeps to. */
   firstRetryMs: 1_000,
   /** Of a step that fails again and again, as on workers without credentials. */
@@ -110,14 +112,24 @@ export function stepsAt(scale: number, queue?: string): (summary: string) => Ste
 }
 
 /**
- * Nothing hangs on its end: whoever waives or stops it does not wait for the worker.
+ * Cancelled, it answers what it saw last, as far as a worker hears of it within a heartbeat's time-out.
  *
  * @param queue of the accounts that it reads, where they have one in common
+ * @param answersCancelled `false` in rollouts of older releases, which did not wait for the worker
  */
-export function observeSoak(input: SoakInput, queue: string | undefined, summary: string): Promise<SoakResult> {
-  const taskQueue = queueOf('wait', queue);
-  const cancellationType = ActivityCancellationType.TRY_CANCEL;
-  return proxyActivities<SoakSteps>({ ...waitAt(input.scale), taskQueue, cancellationType, summary }).soak(input);
+export function observeSoak(
+  input: SoakInput,
+  { queue, summary, answersCancelled }: { queue: string | undefined; summary: string; answersCancelled: boolean },
+): Promise<SoakResult> {
+  return proxyActivities<SoakSteps>({
+    ...waitAt(input.scale),
+    taskQueue: queueOf('wait', queue),
+    heartbeatTimeout: boundsAt(input.scale).ms(STEP_BOUNDS.soakHeartbeatMs),
+    cancellationType: answersCancelled
+      ? ActivityCancellationType.WAIT_CANCELLATION_COMPLETED
+      : ActivityCancellationType.TRY_CANCEL,
+    summary,
+  }).soak(input);
 }
 
 /** One read of the server, of about 100 KB; a bound of its own, since no cloud is asked. */

@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { ActivityCancellationDetails } from '@temporalio/common';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../activities/clock.js';
@@ -34,7 +35,11 @@ type Told = (id: string, elapsedMs: number) => (Partial<ResourceState> & Partial
 async function soaked(
   told: Told,
   over: Partial<SoakInput> = {},
-  { members = specs(1), heartbeat }: { members?: readonly UpgradeSpec[]; heartbeat?: SoakProgress } = {},
+  {
+    members = specs(1),
+    heartbeat,
+    env = new MockActivityEnvironment(heartbeat === undefined ? {} : { heartbeatDetails: heartbeat }),
+  }: { members?: readonly UpgradeSpec[]; heartbeat?: SoakProgress; env?: MockActivityEnvironment } = {},
 ) {
   const clock = new VirtualClock({ inProcess: true });
   const began = clock.now();
@@ -81,7 +86,6 @@ async function soaked(
     quietMs: 6 * HOUR,
     ...over,
   };
-  const env = new MockActivityEnvironment(heartbeat === undefined ? {} : { heartbeatDetails: heartbeat });
   const deps = { apis: [api], sessions, clock, upgradedOf: () => Promise.resolve(members), probes: NO_TRANSPORT };
   const result: SoakResult = await env.run(() => soak(deps, input));
   return { result, read, elapsedMs: clock.now() - began };
@@ -172,6 +176,24 @@ describe('from one activity to the next', () => {
     const { result, elapsedMs } = await soaked(healthy, { soak: week });
     expect(result).toMatchObject({ soaked: false, healthyMs: 6 * HOUR });
     expect(elapsedMs).toBe(6 * HOUR);
+  });
+});
+
+describe('cancelled', () => {
+  const endedBy = (details: ActivityCancellationDetails) => {
+    const ending = new MockActivityEnvironment();
+    const told: Told = (_id, at) => {
+      if (at >= 5 * MINUTE) ending.cancel('CANCELLED', details);
+      return {};
+    };
+    return soaked(told, {}, { env: ending });
+  };
+  it('answers what it saw, without the round that was broken off', async () => {
+    const { result } = await endedBy(new ActivityCancellationDetails({ cancelRequested: true }));
+    expect(result).toMatchObject({ soaked: false, healthyMs: 4 * MINUTE, verdict: 'passing', rounds: 5 });
+  });
+  it('leaves the rest to another worker where its own one ends', async () => {
+    await expect(endedBy(new ActivityCancellationDetails({ workerShutdown: true }))).rejects.toThrow('CANCELLED');
   });
 });
 

@@ -89,10 +89,14 @@ export interface SoakStatus {
   readonly endedAt: string | null;
 }
 
-/** `12 min of 30 min healthy; the clock stands since graph-1: HTTP 502`. */
+/**
+ * `12 min of 30 min healthy; the clock stands: graph-1: HTTP 502`. A rollout knows what its probing activity has answered,
+ * so without that it does not say that nothing was probed.
+ */
 export function soakLabel({ forMs, progress }: Pick<SoakStatus, 'forMs' | 'progress'>): string {
-  const healthy = `${span(progress?.healthyMs ?? 0)} of ${span(forMs)} healthy`;
-  if (progress === null || progress.verdict === null) return `${healthy}; not probed yet`;
+  if (progress === null) return `${span(forMs)} healthy wanted`;
+  const healthy = `${span(progress.healthyMs)} of ${span(forMs)} healthy`;
+  if (progress.verdict === null) return `${healthy}; not probed yet`;
   const { restarts, lastRestart } = progress;
   const lost = restarts === 0 ? '' : `; started again ${restarts === 1 ? 'once' : `${restarts} times`}`;
   const last = lastRestart === null ? '' : `, last at ${lastRestart.at} because ${lastRestart.reason}`;
