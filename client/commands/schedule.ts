@@ -39,6 +39,7 @@ import {
   triggerSchedule,
   updateSchedule,
 } from '../schedules.js';
+import { reasonWords } from '../words.js';
 
 type Common = OutputOptions & ServerOptions;
 
@@ -149,7 +150,7 @@ function addActs(schedule: Command): void {
     const command = schedule
       .command(act)
       .argument(...NAME)
-      .requiredOption('--reason <text>', 'why; it stands in the schedule')
+      .requiredOption('--reason <text>', 'why; it stands in the schedule', reasonWords)
       .description(does)
       .action(async (name: string, options: Common & { reason: string }) => {
         process.exitCode = await withClient(options, async (client) => {
