@@ -1,6 +1,5 @@
 /** The plan, resolved: every target an upgrade, every share a number, every cross check made. Reads no cloud. */
 import type { CloudApi } from '../activities/clouds/port.js';
-import { upgradeWorkflowId } from '../workflows/contracts/ids.js';
 import type { Json } from '../workflows/contracts/json.js';
 import type { Approval } from '../workflows/contracts/control.js';
 import type { FailureBudget, Limits } from '../workflows/contracts/rollout.js';
@@ -10,27 +9,18 @@ import type { ResourceRef, UpgradeSpec } from '../workflows/contracts/upgrade.js
 import type { NoticeRule } from '../workflows/contracts/notices.js';
 import { lower } from '../workflows/limits.js';
 import type { Account } from './accounts.js';
-import { resolveApproval } from './approvals.js';
 import { digest, rolloutId } from './digest.js';
-import type { InputProblem } from './errors.js';
-import { InputError, splitRemedy } from './errors.js';
-import { resolveNotify } from './notify-schema.js';
-import { parseWith, suggest } from './problems.js';
-import { resolveBudget, resolveMax, resolveMinSuccess, type Resolved } from './budget.js';
-import { planSchema, targetHead, targetSchema } from './schema.js';
-import { resolveSoak } from './soak.js';
+import { InputError, type InputProblem } from './errors.js';
+import { parseWith } from './problems.js';
+import { resolveBudget, resolveMax, type Resolved } from './budget.js';
+import { candidateOf, resolveParts, standIn } from './parts.js';
+import { planSchema } from './schema.js';
 import type { Choices, PlannedSelector } from './selectors.js';
-import type { Path, Source } from './source.js';
-import { formatPath } from './source.js';
-import {
-  type PlannedDurations,
-  plannedDurations,
-  type PlannedWindows,
-  resolveWindows,
-  windowsUseTags,
-} from './windows.js';
-import { type Related, type Relations, resolveRelations, waitProblems } from './relations.js';
-import { type EffectiveConcurrency, effectiveConcurrency, resolveLimits, resolveWaves } from './waves.js';
+import type { Source } from './source.js';
+import { jsonOf, plannedTargets, rawTargets, READING } from './targets.js';
+import { type PlannedDurations, plannedDurations, type PlannedWindows, windowsUseTags } from './windows.js';
+import type { Relations } from './relations.js';
+import { type EffectiveConcurrency, effectiveConcurrency } from './waves.js';
 
 /** Where a target stands in the plan file. */
 export interface Place {
@@ -130,8 +120,6 @@ export interface PlanContext {
   /** Whether `startBy` and `expireAt` may have passed: who asks for the calendar is told so there. */
   readonly mayBeOver?: boolean;
 }
-
-const READING = { quoteValues: true } as const;
 
 /**
  * The selectors of a plan; of one that has none, and goes by no tags, nothing is left to be read. Of any other, what depends
@@ -305,111 +293,6 @@ export function planOf(
   };
 }
 
-/** A target as far as others, waves and windows go. */
-type Candidate = Related & Pick<PlannedTarget, 'expectedMs'>;
-
-function candidateOf(target: PlannedTarget, tags: Readonly<Record<string, string>>): Candidate {
-  const { name, place, entry, after, resource, expectedMs } = target;
-  return { name, id: resource.id, where: place.path, entry, after, resource, tags, expectedMs };
-}
-
-/** One target for all that a selector will choose: it has no id yet, so that only its entry's name names it. */
-function standIn(source: Source, { index, api, account, place }: PlannedSelector): Candidate {
-  const { name = null, after = [] } = targetHead.parse(rawTargets(source.data)[index]);
-  const { service, family, cloud, pace } = api;
-  const id = 'chosen by `select`';
-  const resource = { account: account.name, cloud, service, family, region: account.region, id };
-  return { name, id: '', where: place.path, entry: index, after, resource, tags: {}, expectedMs: pace.expectedMs };
-}
-
-/** What of a plan waits for the clouds to be read. */
-interface Unread {
-  /** Some of the targets. */
-  readonly targets: boolean;
-  /** Which targets its waves take. */
-  readonly waves: boolean;
-  /** Which targets its windows hold for. */
-  readonly windows: boolean;
-  /** Whether a word may be the id of a target that is not known yet. */
-  readonly mayBeChosen: (word: string) => boolean;
-}
-
-/** What a plan says of its targets, and what is wrong with that; of what is unread, what is certain all the same. */
-function resolveParts<T extends Candidate>(
-  source: Source,
-  context: PlanContext,
-  { spec }: ReturnType<typeof parsePlan>['document'],
-  candidates: readonly T[],
-  unread: Unread | null = null,
-) {
-  const certain = (problems: readonly InputProblem[], isUnread = false) =>
-    isUnread ? problems.filter((one) => one.fromEmptiness !== true && one.needsAll !== true) : problems;
-  const resources = candidates.map(({ resource }) => resource);
-  const timeScale = spec.timeScale ?? 1;
-  const entries = spec.waves ?? [{ name: 'all', rest: true as const }];
-  const { relations, ...related } = resolveRelations(source, spec.groups ?? [], candidates, unread?.mayBeChosen);
-  const relationProblems = certain(related.problems, unread !== null);
-  const { waves, problems: waveProblems } = resolveWaves(source, entries, candidates, unread?.mayBeChosen);
-  const limited = waves.map((_wave, at) =>
-    resolveLimits(
-      source,
-      [
-        { path: ['spec', 'limits'], entry: spec.limits },
-        { path: ['spec', 'waves', at, 'limits'], entry: entries[at]?.limits },
-      ],
-      resources,
-    ),
-  );
-  const windowedTargets = candidates.map(({ resource, tags, entry, expectedMs }) => ({
-    resource,
-    tags,
-    expectedMs: expectedMs * timeScale,
-    path: ['spec', 'targets', entry],
-  }));
-  const windowed = resolveWindows(source, spec, unread?.windows === true ? [] : windowedTargets, {
-    now: context.now ?? Date.now(),
-    accounts: [...context.accounts.keys()],
-    ...(context.mayBeOver === undefined ? {} : { mayBeOver: context.mayBeOver }),
-  });
-  const notify = resolveNotify(source, spec, context.webhooks);
-  const soaks = entries.map((entry, at) =>
-    entry.soak === undefined ? null : resolveSoak(source, ['spec', 'waves', at, 'soak'], entry.soak, timeScale),
-  );
-  const begin = resolveApproval(source, ['spec', 'approval'], spec.approval, spec.roles);
-  const approvals = entries.map((entry, at) =>
-    resolveApproval(source, ['spec', 'waves', at, 'approval'], entry.approval, spec.roles),
-  );
-  const minSuccess = resolveMinSuccess(source, spec.minSuccess, candidates.length);
-  const found = [
-    ...certain(windowed.problems, unread?.targets === true || unread?.windows),
-    ...notify.problems,
-    ...relationProblems,
-    ...certain(waveProblems, unread?.waves),
-    ...(relationProblems.length > 0 || unread?.waves === true ? [] : waitProblems(source, waves, relations)),
-    ...certain(unique(limited.flatMap(({ problems }) => problems)), unread?.targets),
-    ...soaks.flatMap((one) => one?.problems ?? []),
-    ...[begin, ...approvals].flatMap(({ problems }) => problems),
-    ...certain(minSuccess.problems, unread?.targets),
-    ...timeScaleProblems(source, timeScale, resources, context.accounts),
-  ];
-  const problems = context.mayBeEmpty === true ? found.filter((one) => one.fromEmptiness !== true) : found;
-  return {
-    timeScale,
-    entries,
-    relations,
-    waves,
-    limited,
-    windowedTargets,
-    windowed,
-    notify,
-    soaks,
-    begin,
-    approvals,
-    minSuccess,
-    problems,
-  };
-}
-
 /** @throws InputError with what is wrong with the file's form and with its targets. */
 function parsePlan(source: Source, context: PlanContext, choices: Choices | null) {
   const shape = parseWith(planSchema(context.apis), source, READING);
@@ -420,126 +303,8 @@ function parsePlan(source: Source, context: PlanContext, choices: Choices | null
   return { document: shape.data, targets, selectors };
 }
 
-/**
- * The targets that are well-formed by themselves, with what else is wrong with them.
- *
- * @param choices `null` before anything was chosen: selectors then stand for themselves.
- */
-function plannedTargets(
-  source: Source,
-  { apis, accounts }: PlanContext,
-  choices: Choices | null,
-): { targets: PlannedTarget[]; selectors: PlannedSelector[]; problems: InputProblem[] } {
-  const problems: InputProblem[] = [];
-  const targets: PlannedTarget[] = [];
-  const selectors: PlannedSelector[] = [];
-  const schema = targetSchema(apis);
-  const leases = new Map<string, Place>();
-  const names = new Map<string, Path>();
-
-  rawTargets(source.data).forEach((raw, index) => {
-    const path: Path = ['spec', 'targets', index];
-    const complain = (at: Path, message: string, remedy: string): void => {
-      problems.push(source.problem([...path, ...at], message, remedy));
-    };
-    // What the shape is not right for is reported from the whole file's schema.
-    if (!schema.safeParse(raw).success) return;
-    const head = targetHead.parse(raw);
-    const api = apis.find((one) => one.service === head.service);
-    if (api === undefined) return;
-
-    if (head.name !== undefined) {
-      const earlier = names.get(head.name);
-      if (earlier !== undefined) {
-        complain(['name'], `"${head.name}" is the name of ${formatPath(earlier)} too`, 'give it another name');
-      }
-      names.set(head.name, path);
-    }
-    const account = accounts.get(head.account);
-    if (account === undefined) {
-      complain(
-        ['account'],
-        `${JSON.stringify(head.account)} is no account of the accounts file`,
-        suggest(head.account, [...accounts.keys()]),
-      );
-    } else if (account.cloud !== api.cloud) {
-      const fitting = [...accounts.values()].filter((one) => one.cloud === api.cloud).map((one) => one.name);
-      const remedy = fitting.length > 0 ? `use ${fitting.join(' or ')}` : `add an account with cloud: ${api.cloud}`;
-      complain(
-        ['account'],
-        `"${head.account}" is an account of ${account.cloud}, and ${api.service} is ${api.cloud}`,
-        remedy,
-      );
-    }
-
-    const fields = Object.entries(raw as Record<string, unknown>).filter(([key]) => key in api.target.shape);
-    const own = parseWith(api.target, source, READING, { data: Object.fromEntries(fields), path });
-    problems.push(...own.problems);
-    const objection = own.data === null ? null : api.objection(own.data);
-    if (objection !== null) complain([], ...splitRemedy(objection, 'correct this target, or remove it'));
-
-    if (head.select !== undefined && choices === null) {
-      if (account === undefined || account.cloud !== api.cloud) return;
-      const selectPath = [...path, 'select'];
-      const place = { file: source.file, line: source.line(selectPath), path: formatPath(selectPath) };
-      selectors.push({ place, index, api, account, selector: head.select });
-      return;
-    }
-    const chosen = head.select === undefined ? undefined : choices?.get(index);
-    if (head.select !== undefined && chosen === undefined) {
-      complain(['select'], 'has not been resolved', 'use `uplift plan`, which reads the clouds');
-      return;
-    }
-    const ids = chosen ?? head.ids ?? (head.id === undefined ? [] : [head.id]);
-    ids.forEach((id, at) => {
-      const idPath = chosen === undefined ? (head.id === undefined ? ['ids', at] : ['id']) : ['select'];
-      if (!api.id.pattern.test(id)) {
-        complain(idPath, `"${id}" is not an id of ${api.service}`, api.id.hint);
-        return;
-      }
-      if (account === undefined || account.cloud !== api.cloud || own.data === null) return;
-      const resource: ResourceRef = {
-        account: account.name,
-        cloud: api.cloud,
-        service: api.service,
-        family: api.family,
-        region: account.region,
-        id,
-      };
-      const placePath = head.id === undefined ? [...path, ...idPath] : path;
-      const place = { file: source.file, line: source.line(placePath), path: formatPath(placePath) };
-      const lease = upgradeWorkflowId(resource);
-      const earlier = leases.get(lease);
-      if (earlier !== undefined) {
-        const what = `${api.family} ${id} in ${account.region}`;
-        complain(idPath, `${what} is ${earlier.path} (line ${earlier.line}) already`, 'keep one of the two');
-        return;
-      }
-      leases.set(lease, place);
-      targets.push({
-        place,
-        name: head.name ?? null,
-        entry: index,
-        after: head.after ?? [],
-        expectedMs: api.pace.expectedMs,
-        resource,
-        target: jsonOf(own.data),
-        targetLabel: api.label(own.data),
-        chosenByTags: Object.keys(head.select?.tags ?? {}),
-      });
-    });
-  });
-  return { targets, selectors, problems };
-}
-
 function gated(gate: number | undefined): { gate?: number } {
   return gate === undefined ? {} : { gate };
-}
-
-function rawTargets(data: unknown): readonly unknown[] {
-  const spec = (data as { spec?: unknown } | null)?.spec;
-  const targets = (spec as { targets?: unknown } | null | undefined)?.targets;
-  return Array.isArray(targets) ? (targets as unknown[]) : [];
 }
 
 function accountQueuesOf(
@@ -578,33 +343,6 @@ export function roughly(durationMs: number): string {
   if (days > 0) return hours === 0 ? `${days} d` : `${days} d ${hours} h`;
   if (hours === 0) return `${minutes} min`;
   return minutes % 60 === 0 ? `${hours} h` : `${hours} h ${minutes % 60} min`;
-}
-
-function unique(problems: readonly InputProblem[]): InputProblem[] {
-  return [...new Map(problems.map((problem) => [`${problem.path} ${problem.message}`, problem])).values()];
-}
-
-/**
- * A smaller scale shortens the settling time that stands between a lost answer and a second submit: at a real cloud
- * that is a double upgrade. Real endpoints are https, the simulator's is plain http.
- */
-function timeScaleProblems(
-  source: Source,
-  timeScale: number,
-  resources: readonly ResourceRef[],
-  accounts: ReadonlyMap<string, Account>,
-): InputProblem[] {
-  if (timeScale === 1) return [];
-  const real = resources.find(
-    ({ account, family }) => accounts.get(account)?.endpoints[family]?.startsWith('http://') !== true,
-  );
-  if (real === undefined) return [];
-  const where = `account "${real.account}" reaches ${real.family} at a real cloud`;
-  return [source.problem(['spec', 'timeScale'], `is for rehearsals against the simulator, and ${where}`, 'remove it')];
-}
-
-function jsonOf(target: unknown): Json {
-  return JSON.parse(JSON.stringify(target)) as Json;
 }
 
 function byLine(problems: readonly InputProblem[]): InputProblem[] {
