@@ -14,7 +14,7 @@ vi.mock('@temporalio/workflow', async (original) => ({
 
 it('is told that a person leaves its rest out', async () => {
   const wave = { plan: { name: 'first' }, state: 'Running', concurrency: 2, skips: [], skipRest: null, child: null };
-  const state = { openWave: () => wave, hold: null, record: (act: object) => ({ ...act, at: 'then' }) };
+  const state = { openWave: () => wave, pauses: [], record: (act: object) => ({ ...act, at: 'then' }) };
   const control = new Control(state as unknown as RolloutState);
   const given = { hold: null, wave: { concurrency: 2 }, skips: [] };
   const request: SkipRequest = { wave: 1, upgrade: null, actor: 'ana', reason: 'broken' };

@@ -218,7 +218,7 @@ it('a wave that has not soaked does so before a later one is tried again', async
       reachedBefore === true ? { verdict: 'already-at-target', version: '2' } : {},
     soak: () => {
       if (isRetry) submittedBefore = steps.called.filter((call) => call.startsWith('submit'));
-      return isRetry ? Promise.resolve({}) : soaked.then(() => ({}));
+      return isRetry ? Promise.resolve({}) : soaked.then(() => ({ soaked: false }));
     },
   });
   await withScriptedWorkers(env, steps, async () => {
@@ -325,7 +325,7 @@ it('a plan is applied anew where nobody knows any more what would soak', async (
       isAnew && resource.id === 'forgotten' ? { verdict: 'already-at-target', version: '2' } : {},
     verify: ({ spec: { resource } }) =>
       resource.id === 'undone' ? { verdict: 'not-at-target', version: '1', reason: 'old' } : {},
-    soak: () => (isAnew ? {} : soaked.then(() => ({}))),
+    soak: () => (isAnew ? {} : soaked.then(() => ({ soaked: false }))),
   });
   await withScriptedWorkers(env, steps, async () => {
     const waves = [{ ...wave('canary', spec('forgotten'), spec('undone')), soak: SOAK }, wave('rest', spec('waiting'))];
@@ -790,7 +790,7 @@ it('a budget that is a share counts neither what only soaks nor what is in quara
   const steps = scriptedSteps({
     precheck: ({ spec: { resource } }) =>
       resource.id.startsWith('bad') ? { verdict: 'refused', reason: 'no space' } : {},
-    soak: () => soaked.then(() => ({})),
+    soak: () => soaked.then(() => ({ soaked: false })),
   });
   await withScriptedWorkers(env, steps, async () => {
     const canaries = ['good-1', 'good-2', 'bad-1', 'bad-2'].map((id) => spec(id));
@@ -825,7 +825,7 @@ it('what had only to soak counts for no share, also where an earlier retry has n
   const soaked = new Promise<void>((resolve) => {
     soaks = resolve;
   });
-  const steps = scriptedSteps({ soak: () => soaked.then(() => ({})) });
+  const steps = scriptedSteps({ soak: () => soaked.then(() => ({ soaked: false })) });
   await withScriptedWorkers(env, steps, async () => {
     const handle = await beginWaves('idle', waves, { budget: { max: 3, share: '50%', mode: 'strict' } });
     await expect.poll(() => steps.called, { timeout: 60_000 }).toContain('soak 1');
@@ -862,7 +862,7 @@ it('what had reached its target is known to have, also after it failed to soak',
     soaks = resolve;
   });
   const steps = scriptedSteps({
-    soak: () => soaked.then(() => ({})),
+    soak: () => soaked.then(() => ({ soaked: false })),
     precheck: ({ spec: { reachedBefore } }) =>
       reachedBefore === true ? { verdict: 'refused', unwell: true, reason: 'takes no upgrade: stopped' } : {},
   });
