@@ -201,7 +201,7 @@ export function planProblems(prepared: PreparedPlan, verdicts: readonly Verdict[
 
 /**
  * What keeps people from starting it: whatever is wrong, and what takes no upgrade as it is now. A resource that is left out
- * anyway keeps nobody from starting the others, whatever is the matter with it.
+ * anyway keeps nobody from starting the others because it takes none.
  *
  * @param leftOut workflow ids of upgrades that its rollout would leave out, since they are in quarantine
  */

@@ -21,7 +21,8 @@ export async function precheck(deps: StepDeps, input: StepInput): Promise<Preche
   if (checked.verdict !== 'busy') return checked;
   const held = await holdReason(deps, input);
   if (held !== null) return { ...checked, held };
-  const closure = await closureFor(deps, input);
+  // What serves nobody keeps its place in its groups: only in flight it does.
+  const closure = checked.unwell === true ? null : await closureFor(deps, input);
   return closure === null ? checked : { ...checked, closure };
 }
 

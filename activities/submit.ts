@@ -134,8 +134,8 @@ class SubmitAttempt {
     if (result.verdict !== 'busy' && result.verdict !== 'deferred') return result;
     const held = await holdReason(this.deps, this.input);
     if (held !== null) return { ...result, verdict: 'held-back', reason: `${held}; ${result.reason}` };
-    // A new start counts its submissions from 1, and what may be out is this one's to follow.
-    const isUntouched = this.settling === null && result.submission === 1;
+    // A new start counts its submissions from 1, what may be out is this one's to follow, and what serves nobody keeps its place.
+    const isUntouched = this.settling === null && result.submission === 1 && result.unwell !== true;
     const closure = isUntouched ? await closureFor(this.deps, this.input, this.tags) : null;
     if (closure === null) return result;
     const busy = result.verdict === 'busy' ? { busy: true as const } : {};

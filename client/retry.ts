@@ -116,10 +116,10 @@ export async function retry(
   const origin = await originOf(client, input, { specs: all, begunAt: run.startTime });
   const mates = membersWith(chosen.flat(), origin.specs);
   const asked = others.isFirst ? mates : [...mates, ...all.filter(isWanted)];
-  const since = await latestOf(client, asked, rowOf, origin.begunAt);
+  const since = await latestOf(client, asked, rowOf, { rollout: triedIn(rollout), begunAt: origin.begunAt });
   const knownOf = (spec: UpgradeSpec) => ({ row: rowOf(spec), later: since.get(upgradeWorkflowId(spec.resource)) });
   const placed = inGroups(chosen, mates, knownOf);
-  const leftOver = await leftOvers(client, all.filter(isWanted), knownOf, triedIn(rollout));
+  const leftOver = await leftOvers(client, all.filter(isWanted), knownOf);
   const taken = placed.map((specs) =>
     specs.map((spec) =>
       fromWhereLeft(withStanding(spec, knownOf(spec)), leftOver.get(upgradeWorkflowId(spec.resource))),
@@ -271,13 +271,9 @@ async function leftOvers(
   client: Client,
   tried: readonly UpgradeSpec[],
   knownOf: (spec: UpgradeSpec) => Known,
-  root: string,
 ): Promise<ReadonlyMap<string, LeftOver>> {
   const versionOf = async ({ row, later }: Known) => {
-    const { input, isRunning, result } = later ?? {};
-    if (input !== undefined && isRunning === false && triedIn(input.rollout) === root) {
-      return result?.leftAt ?? input.spec.planned?.version;
-    }
+    if (later?.isOwn === true && !later.isRunning) return later.result?.leftAt ?? later.input?.spec.planned?.version;
     return row === undefined || row.to === null ? undefined : (await resultOfRow(client, row))?.leftAt;
   };
   const found = await mapAtOnce(tried, async (spec): Promise<[string, LeftOver][]> => {

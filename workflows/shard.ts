@@ -109,6 +109,8 @@ class ShardRun {
   private stuck: NonNullable<ShardCarried['stuck']> | null;
   private stopped = false;
   private hasToldFull = false;
+  /** Shards of older releases had all that came back go first; `null` before it matters. */
+  private sendsLast: boolean | null = null;
   /** This run ends here, and the next one goes on. */
   isUnfinished = false;
   /** Of those that went well. */
@@ -196,7 +198,14 @@ class ShardRun {
       this.freezes.recall(next.spec, carried.frozen);
       this.leases.recall(next, carried.leases);
     }
-    this.queue = this.queue.filter((next) => outcomeOf(next) === undefined);
+    const left = this.queue.filter((next) => outcomeOf(next) === undefined);
+    const { waited = {} } = carried;
+    const waitedOf = ({ spec }: Queued) => waited[upgradeWorkflowId(spec.resource)];
+    this.queue = left.filter((next) => waitedOf(next) === undefined);
+    for (const next of left) {
+      const waitedMs = waitedOf(next);
+      if (waitedMs !== undefined) this.queue.push({ ...next, waitedMs });
+    }
     this.leases.watch();
     this.words.goOn(() => this.progress());
   }
@@ -205,6 +214,9 @@ class ShardRun {
   rest(): ShardInput {
     const { share, talk } = this.share.carried;
     const { shard: number } = this.input;
+    const waited = this.queue.flatMap(({ spec, waitedMs }) =>
+      waitedMs === undefined ? [] : [[upgradeWorkflowId(spec.resource), waitedMs] as const],
+    );
     return {
       ...this.input,
       ...(this.input.share === undefined ? {} : { share }),
@@ -217,6 +229,7 @@ class ShardRun {
         lostPlaces: this.groups.carried,
         leases: this.leases.carried,
         frozen: this.freezes.carried,
+        ...(waited.length === 0 ? {} : { waited: Object.fromEntries(waited) }),
         gates: this.windows.known,
         talk,
         told: this.words.carried,
@@ -507,8 +520,9 @@ class ShardRun {
     this.inFlight.delete(workflowId);
     const { spec, draws } = flying;
     // What is not busy goes first, or one that always is could use up each opening.
-    if (waitedMs === undefined) this.queue.unshift({ spec, draws });
-    else this.queue.push({ spec, draws, waitedMs });
+    if (waitedMs !== undefined) this.sendsLast ??= patched('busy-last');
+    if (waitedMs !== undefined && this.sendsLast === true) this.queue.push({ spec, draws, waitedMs });
+    else this.queue.unshift({ spec, draws });
     if (freeze === undefined) this.windows.isShut(spec, reason);
     else this.freezes.isFound(spec, freeze);
     this.news();

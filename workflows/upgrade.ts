@@ -4,6 +4,7 @@ import {
   CancellationScope,
   getExternalWorkflowHandle,
   isCancellation,
+  patched,
   setCurrentDetails,
   setHandler,
   setWorkflowOptions,
@@ -140,6 +141,8 @@ class UpgradeRun {
   private readonly shielded = new CancellationScope({ cancellable: false });
   private again = false;
   private freeze: UpgradeResult['freeze'];
+  /** Upgrades of older releases waited on in flight; `null` before it matters. */
+  private sendsBack: boolean | null = null;
   /** For a busy resource, when it was sent back. */
   private waitedMs: number | null = null;
 
@@ -165,7 +168,7 @@ class UpgradeRun {
 
   /** Reads only; cancelling here ends the upgrade, since nothing was sent. Busy is waited for. */
   async precheck(): Promise<PrecheckResult | null> {
-    let giveUpAt = this.patienceEnds();
+    let giveUpAt = this.patienceEnds(this.input.waitedMs);
     try {
       for (let look = 0; ; look += 1) {
         const checked = await this.steps(`Precheck ${this.title}`).reads.precheck(this.step);
@@ -175,13 +178,13 @@ class UpgradeRun {
         if (checked.verdict !== 'busy') return checked;
         if (checked.held !== undefined) {
           if (!(await this.untilGoOn(`${checked.held}; ${checked.reason}`))) return null;
-          giveUpAt = this.patienceEnds();
+          giveUpAt = this.patienceEnds(this.input.waitedMs);
           look = 0;
           continue;
         }
         this.onHold.forget();
-        if (Date.now() >= giveUpAt) return { ...checked, closure: undefined };
-        if (checked.closure !== undefined) {
+        if (Date.now() >= giveUpAt) return checked;
+        if (checked.closure !== undefined && this.mayBeSentBack) {
           this.waitedMs = this.waitedBy(giveUpAt);
           return checked;
         }
@@ -206,7 +209,7 @@ class UpgradeRun {
         this.settle('Refused', checked.reason);
         return false;
       case 'busy':
-        if (checked.closure === undefined) this.settle('Refused', `still ${checked.reason}`);
+        if (checked.closure === undefined || this.waitedMs === null) this.settle('Refused', `still ${checked.reason}`);
         else this.close(checked.closure, `${checked.closure.reason}; ${checked.reason}`);
         return false;
       case 'clear':
@@ -264,7 +267,7 @@ class UpgradeRun {
           if (this.isResolved(submitted.reason)) return submitted;
           continue;
         case 'closed':
-          if (submitted.busy === true) this.waitedMs = this.waitedBy(giveUpAt);
+          if (submitted.busy === true) this.waitedMs = this.input.waitedMs ?? 0;
           this.close(submitted, submitted.reason);
           return submitted;
         case 'held-back':
@@ -517,13 +520,21 @@ class UpgradeRun {
     await sleep(this.atScale(atScaleOneMs), { summary: summaryOf(reason) });
   }
 
-  private patienceEnds(): number {
-    return Date.now() + PATIENCE_MS * this.input.timing.scale - (this.input.waitedMs ?? 0);
+  /** @param waitedMs in earlier starts */
+  private patienceEnds(waitedMs = 0): number {
+    return Date.now() + PATIENCE_MS * this.input.timing.scale - waitedMs;
   }
 
   /** In all its starts. @param giveUpAt as `patienceEnds` had it */
   private waitedBy(giveUpAt: number): number {
     return Date.now() + PATIENCE_MS * this.input.timing.scale - giveUpAt;
+  }
+
+  /** A new start would count its submissions from 1, and know nothing of others that were followed. */
+  private get mayBeSentBack(): boolean {
+    if (this.submission > 1 || this.othersFollowed > 0) return false;
+    this.sendsBack ??= patched('sent-back');
+    return this.sendsBack;
   }
 
   private atScale(atScaleOneMs: number): number {

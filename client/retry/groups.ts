@@ -71,6 +71,8 @@ function isUnwell(spec: UpgradeSpec, { row, later }: Known): boolean {
     // Found at its target, it was looked at only where it had failed before.
     if (isGood(outcome) && (outcome !== 'AlreadyAtTarget' || input?.spec.failedBefore === true)) return false;
     if (input?.spec.unwellBefore === true && !isGood(outcome)) return true;
+    // What only an ancestor had may have failed there before.
+    if (row === undefined && !isGood(outcome)) return input?.spec.failedBefore === true || !later.isOwn;
   }
   const outcome = row?.outcome ?? null;
   return row?.unwell === true || UNWELL.includes(outcome) || (spec.unwellBefore === true && !isGood(outcome));

@@ -8,9 +8,12 @@ import { upgradesOf } from '../inventory.js';
 import { resultOfRow } from '../rows.js';
 import { describeRun } from '../server-reads.js';
 import type { ResourceRow } from '../views.js';
+import { triedIn } from './others.js';
 
 /** An upgrade that is later than the one that a rollout had. */
 export interface Later {
+  /** Of the rollout that is tried again in the end, or of a retry of it. */
+  readonly isOwn: boolean;
   /** What it was started with. */
   readonly input: Pick<UpgradeInput, 'rollout' | 'spec'> | undefined;
   readonly isRunning: boolean;
@@ -46,22 +49,23 @@ export async function originOf(client: Client, { retryOf }: RolloutInput, own: O
 /**
  * By workflow id: the latest upgrade of each resource that has a later one than its row tells.
  *
- * @param begunAt of their rollout: what was before it, its plan knew
+ * @param of the rollout that is tried again in the end, and when it began: what was before that, its plan knew
  * @throws the server's error
  */
 export async function latestOf(
   client: Client,
   specs: readonly UpgradeSpec[],
   rowOf: (spec: UpgradeSpec) => Pick<ResourceRow, 'runId'> | undefined,
-  begunAt: Date,
+  of: { readonly rollout: string; readonly begunAt: Date },
 ): Promise<ReadonlyMap<string, Later>> {
   const each = new Map(specs.map((spec) => [upgradeWorkflowId(spec.resource), spec]));
   const found = await mapAtOnce([...each], async ([workflowId, spec]): Promise<[string, Later][]> => {
     const run = await describeRun(client, workflowId);
-    if (run === null || run.runId === rowOf(spec)?.runId || run.startTime < begunAt) return [];
+    if (run === null || run.runId === rowOf(spec)?.runId || run.startTime < of.begunAt) return [];
     const isRunning = run.closeTime == null;
     const input = await inputOf<UpgradeInput | undefined>(client, workflowId, run.runId);
-    return [[workflowId, { input, isRunning, result: isRunning ? null : await resultOfRow(client, run) }]];
+    const isOwn = input !== undefined && triedIn(input.rollout) === of.rollout;
+    return [[workflowId, { isOwn, input, isRunning, result: isRunning ? null : await resultOfRow(client, run) }]];
   });
   return new Map(found.flat());
 }

@@ -89,7 +89,7 @@ it('waits where somebody else brings it there right before its send, and it is n
 });
 
 it('says with what is busy that nothing could be sent now anyway', async () => {
-  becomes('RED');
+  clouds.simulator.inventory.change(input.spec.resource.id, { status: 'activating' });
   const opensIn = (ms: number) =>
     new Gates({
       calendars: [{ windows: [], blackouts: [] }],
@@ -98,7 +98,7 @@ it('says with what is busy that nothing could be sent now anyway', async () => {
       notBefore: new Date(clock.now() + ms).toISOString(),
       missedWindow: 'next',
     });
-  const busy = (deps: Partial<StepDeps>) => checked({ failedBefore: true, gate: 0 }, deps);
+  const busy = (deps: Partial<StepDeps>) => checked({ gate: 0 }, deps);
   const shut = await busy({ gatesOf: () => Promise.resolve(opensIn(3_600_000)) });
   expect(shut).toMatchObject({
     verdict: 'busy',
@@ -125,9 +125,13 @@ it('says with what is busy that nothing could be sent now anyway', async () => {
     owner: 'ana',
     since: '2026-11-28T12:00:00.000Z',
   };
-  const frozen = await checked({ failedBefore: true }, { freezesOf: () => Promise.resolve([freeze]) });
+  const frozen = await checked({}, { freezesOf: () => Promise.resolve([freeze]) });
   expect(frozen).toMatchObject({ verdict: 'busy', closure: { over: false, freeze } });
-  // What has something to do is told so, and asks right before its send.
-  becomes('GREEN');
-  expect(await busy({ gatesOf: () => Promise.resolve(opensIn(3_600_000)) })).not.toHaveProperty('closure');
+  // What serves nobody keeps its place in its groups while it waits; what is clear asks right before its send.
+  clouds.simulator.inventory.change(input.spec.resource.id, { status: 'active' });
+  expect(await busy({ gatesOf: () => Promise.resolve(opensIn(3_600_000)) })).toMatchObject({ verdict: 'clear' });
+  becomes('RED');
+  const unwell = await checked({ failedBefore: true, gate: 0 }, { gatesOf: () => Promise.resolve(opensIn(3_600_000)) });
+  expect(unwell).toMatchObject({ verdict: 'busy', unwell: true });
+  expect(unwell).not.toHaveProperty('closure');
 });

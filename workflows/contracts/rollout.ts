@@ -184,6 +184,8 @@ export interface ShardCarried {
   readonly leases: { readonly locked: Readonly<Record<string, string>>; readonly binding: readonly string[] };
   /** The freeze that an upgrade found right before its send, by its tags of then. */
   readonly frozen: Readonly<Record<string, string>>;
+  /** `UpgradeResult.waitedMs` of those that were sent back, which go last; left out where none were. */
+  readonly waited?: Readonly<Record<string, number>>;
   /** The windows as they were asked last, for people: nothing starts before they are asked again. */
   readonly gates: Readonly<Record<string, GateState>>;
   /** What it has told its wave, and not been answered. */
