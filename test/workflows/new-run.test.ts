@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { inventorySteps, keepInventory } from '../../activities/inventory.js';
 import { decoded } from '../../client/server-reads.js';
+import { inputOf } from '../../temporal/reads.js';
 import type { GateState } from '../../workflows/contracts/calendar.js';
 import type { SkipOrder } from '../../workflows/contracts/control.js';
 import {
@@ -15,6 +16,7 @@ import { QUEUES } from '../../workflows/contracts/queues.js';
 import {
   SHARD_SIZE,
   type RolloutResult,
+  type ShardInput,
   type ShardProgress,
   type ShardResult,
   type ShardStatus,
@@ -40,8 +42,8 @@ afterAll(async () => {
 const OPEN: GateState = { open: true, until: null, closes: null, reason: 'open', over: false };
 const SHUT: GateState = { open: false, until: null, closes: null, reason: 'shut for now', over: false };
 
-/** A rollout of one full shard whose window is shut until `open` is called. */
-async function within<T>(script: Script, body: (shut: Shut) => Promise<T>): Promise<T> {
+/** A rollout of one full shard whose window is shut until `open` is called; and again, where it does not stay open for good. */
+async function within<T>(script: Script, body: (shut: Shut) => Promise<T>, isForGood = true): Promise<T> {
   const id = `n-${(number += 1)}`;
   let isOpen = false;
   let mayRead = Promise.resolve();
@@ -49,7 +51,10 @@ async function within<T>(script: Script, body: (shut: Shut) => Promise<T>): Prom
   const reads: typeof steps.reads & GateSteps & Pick<InventorySteps, 'readInventory'> = {
     ...steps.reads,
     readInventory: (ref) => mayRead.then(() => inventorySteps.readInventory(ref)),
-    readGates: async () => ({ 0: isOpen ? OPEN : { ...SHUT, until: new Date(Date.now() + 1_000).toISOString() } }),
+    readGates: async () => {
+      const until = new Date(Date.now() + 1_000).toISOString();
+      return { 0: isOpen ? { ...OPEN, ...(isForGood ? {} : { until, closes: until }) } : { ...SHUT, until } };
+    },
   };
   return withScriptedWorkers(
     env,
@@ -75,6 +80,9 @@ async function within<T>(script: Script, body: (shut: Shut) => Promise<T>): Prom
         open: () => {
           isOpen = true;
         },
+        close: () => {
+          isOpen = false;
+        },
         keepList: (until) => {
           mayRead = until;
         },
@@ -94,6 +102,7 @@ interface Shut {
   readonly handle: { cancel(): Promise<unknown> };
   readonly called: readonly string[];
   open(): void;
+  close(): void;
   /** No list is read before that. */
   keepList(until: Promise<void>): void;
   result(): Promise<RolloutResult>;
@@ -261,4 +270,36 @@ it('starts nothing more once its history is full, and goes on after the end of w
     const { counts } = await shut.result();
     expect((counts.Succeeded ?? 0) + (counts.NotStarted ?? 0)).toBe(SHARD_SIZE);
   });
+});
+
+it('has what was busy go last in its new run, too, and knows how long it has waited', async () => {
+  const busy = new Set<string>();
+  let isBusy = true;
+  const precheck: Script['precheck'] = ({ spec: { resource } }) => {
+    if (!isBusy) return {};
+    busy.add(upgradeWorkflowId(resource));
+    return { verdict: 'busy', reason: 'exporting', closure: { reason: 'shut for now', over: false } };
+  };
+  await within(
+    { precheck },
+    async (shut) => {
+      shut.open();
+      await expect.poll(() => busy.size, { timeout: 60_000 }).toBeGreaterThan(1);
+      shut.close();
+      const runId = await untilNewRun(shut);
+      const { carried } = await inputOf<ShardInput>(env.client, shut.shard, runId);
+      expect(new Set(Object.keys(carried?.waited ?? {}))).toEqual(busy);
+
+      isBusy = false;
+      const submitted = () =>
+        shut.called.filter((call) => call.startsWith('submit')).map((call) => call.slice('submit '.length));
+      shut.open();
+      await expect.poll(() => submitted().length, { timeout: 60_000 }).toBeGreaterThan(1);
+      await shut.handle.cancel();
+      await shut.result();
+      const first = submitted().map((id) => upgradeWorkflowId(spec(id).resource));
+      expect(first.filter((one) => busy.has(one))).toEqual([]);
+    },
+    false,
+  );
 });
