@@ -1,6 +1,7 @@
 /** Whether what waits for anything else could be sent at all: its window may have closed meanwhile, or a freeze begun. */
-import { freezeLabel, freezeOf, isActive } from '../workflows/contracts/freezes.js';
+import { freezeLabel, freezeOf } from '../workflows/contracts/freezes.js';
 import type { Closure, StepInput } from '../workflows/contracts/steps.js';
+import { holding } from './freeze.js';
 import type { StepDeps } from './step.js';
 
 /** An opening this near is waited for in place. */
@@ -16,15 +17,15 @@ export async function closureFor(
   tags: Readonly<Record<string, string>> = spec.tags ?? {},
 ): Promise<Closure | null> {
   try {
-    const now = clock.now();
     if (spec.gate !== undefined && gatesOf !== undefined) {
+      const now = clock.now();
       // What waits already is not kept by `startBy`: that is asked right before the send.
       const { open, until, over, reason } = (await gatesOf({ rollout, rolloutRun })).state(spec.gate, now, true);
       const opensIn = until === null ? Infinity : Date.parse(until) - now;
       if (!open && opensIn > SOON_MS) return { reason, over };
     }
-    const holding = ((await freezesOf?.()) ?? []).filter((freeze) => isActive(freeze, now));
-    const freeze = freezeOf(holding, { resource: spec.resource, rollout, tags });
+    const freezes = freezesOf === undefined ? [] : await holding(clock, freezesOf);
+    const freeze = freezeOf(freezes, { resource: spec.resource, rollout, tags });
     return freeze === null ? null : { reason: freezeLabel(freeze), over: false, freeze };
   } catch {
     return null;

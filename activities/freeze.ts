@@ -38,7 +38,8 @@ export function freezesReader(clock: Clock, clientOf: () => Client = () => Conte
   };
 }
 
-async function holding(clock: Clock, freezesOf: FreezesOf): Promise<readonly Freeze[]> {
+/** Those that hold now. */
+export async function holding(clock: Clock, freezesOf: FreezesOf): Promise<readonly Freeze[]> {
   return (await freezesOf()).filter((freeze) => isActive(freeze, clock.now()));
 }
 

@@ -203,9 +203,13 @@ export function planProblems(prepared: PreparedPlan, verdicts: readonly Verdict[
  * What keeps people from starting it: whatever is wrong, and what takes no upgrade as it is now. A resource that is left out
  * anyway keeps nobody from starting the others because it takes none.
  *
- * @param leftOut workflow ids of upgrades that its rollout would leave out, since they are in quarantine
+ * @param quarantined upgrades that its rollout would leave out
  */
-export function refusals(prepared: PreparedPlan, leftOut: ReadonlySet<string>): InputProblem[] {
+export function refusals(
+  prepared: PreparedPlan,
+  quarantined: readonly { readonly workflowId: string }[],
+): InputProblem[] {
+  const leftOut = new Set(quarantined.map(({ workflowId }) => workflowId));
   const isLeftOut = ({ resource }: PreparedTarget) => leftOut.has(upgradeWorkflowId(resource));
   const targets = targetsIn(prepared);
   const hasOthers = targets.some((target) => CHANGING.includes(target.verdict) && !isLeftOut(target));

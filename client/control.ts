@@ -8,7 +8,6 @@ import {
   type ConcurrencyRequest,
   type ControlRequest,
   type DecisionRequest,
-  LONGEST_WORDS,
   type SkipRequest,
   type WaiveRequest,
   whyUnsigned,
@@ -17,12 +16,11 @@ import { shardWorkflowId, upgradeWorkflowId } from '../workflows/contracts/ids.j
 import { MESSAGES } from '../workflows/contracts/messages.js';
 import { SHARD_SIZE, type RolloutInput, type RolloutStatus } from '../workflows/contracts/rollout.js';
 import { partLists } from './inventory.js';
-import { cut } from './render/text.js';
 import { describeRollout, rolloutStatus } from './rollouts.js';
 import { startedAs } from './shard-reads.js';
 import { ask, describeRun } from './server-reads.js';
 import { NotTakenError, takenUpdate } from './upgrades.js';
-import { isRetryable } from './views.js';
+import { isRetryable, skipTitle } from './views.js';
 
 export interface Signed {
   readonly actor: string;
@@ -233,7 +231,7 @@ async function findUpgrade(
         if (spec.resource.id !== resource && workflowId !== resource) continue;
         found.push({
           wave: at + 1,
-          upgrade: { shard: shard + 1, workflowId, title: cut(spec.resource.id, LONGEST_WORDS) },
+          upgrade: { shard: shard + 1, workflowId, title: skipTitle(spec.resource.id) },
         });
       }
     });

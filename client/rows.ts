@@ -1,6 +1,6 @@
 /** Every resource of a rollout and where it stands; and the whole results, for the report. */
 import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
-import { LONGEST_WORDS, wordsOf } from '../workflows/contracts/control.js';
+import { wordsOf } from '../workflows/contracts/control.js';
 import { FAILURES } from '../workflows/contracts/errors.js';
 import { freezeLabel, freezeOf } from '../workflows/contracts/freezes.js';
 import { upgradeWorkflowId } from '../workflows/contracts/ids.js';
@@ -13,7 +13,6 @@ import { describeRollout, statusOf } from './rollouts.js';
 import { calendarTimes } from './calendar-times.js';
 import { callsOf } from './calls.js';
 import { freezesDuring, listFreezes } from './freezes.js';
-import { cut } from './render/text.js';
 import { carriedOn, inputOf, mapAtOnce } from '../temporal/reads.js';
 import { decoded, describeRun, endOf } from './server-reads.js';
 import { begunUpgrades, type Known, knownUpgrades, readShards } from './shard-reads.js';
@@ -26,6 +25,7 @@ import {
   type ResourceRow,
   type RolloutReport,
   type RolloutView,
+  skipTitle,
   withRows,
 } from './views.js';
 
@@ -235,12 +235,12 @@ function leftOut(
 function withSkips(rows: readonly ResourceRow[], { acts }: RolloutView): readonly ResourceRow[] {
   const skips = new Map(acts.flatMap((one) => (one.act === 'skip' ? [[one.what, one] as const] : [])));
   if (skips.size === 0) return rows;
-  const titleOf = ({ resourceId }: ResourceRow) => cut(resourceId, LONGEST_WORDS);
-  const titles = tallied(rows.map(titleOf));
+  const titles = tallied(rows.map(({ resourceId }) => skipTitle(resourceId)));
   return rows.map((row) => {
-    const skip = isPending(row) ? skips.get(titleOf(row)) : undefined;
+    const title = skipTitle(row.resourceId);
+    const skip = isPending(row) ? skips.get(title) : undefined;
     // Of two services' resources with one id an act does not say which it meant.
-    if (skip === undefined || titles.get(titleOf(row)) !== 1) return row;
+    if (skip === undefined || titles.get(title) !== 1) return row;
     const { freeze: _freeze, ...bare } = row;
     return { ...bare, phase: 'Ended', outcome: 'Skipped', reason: wordsOf(skip), nextAt: null };
   });

@@ -1,6 +1,6 @@
 /** What the client tells of a rollout, in the shape that `-o json` prints. All times ISO 8601, UTC. */
 import { signedCommand } from '../workflows/contracts/commands.js';
-import type { Act, ApprovalState } from '../workflows/contracts/control.js';
+import { type Act, type ApprovalState, LONGEST_WORDS } from '../workflows/contracts/control.js';
 import type { Failing } from '../workflows/contracts/quarantine.js';
 import { type Freeze, freezeLabel } from '../workflows/contracts/freezes.js';
 import type { Counts, FailureBudget, RolloutInput, RolloutStatus, WaveStatus } from '../workflows/contracts/rollout.js';
@@ -15,6 +15,7 @@ import {
   type SentCall,
   type UpgradeResult,
 } from '../workflows/contracts/upgrade.js';
+import { cut } from './render/text.js';
 
 export interface RolloutView {
   readonly rollout: string;
@@ -214,6 +215,11 @@ export const WAVE_OVER: readonly WaveView['state'][] = ['Done', 'Stopped', 'Skip
 
 export function hasEnded(view: Pick<RolloutView, 'state'>): boolean {
   return view.state !== 'Running' && view.state !== 'Paused' && view.state !== 'Waiting' && view.state !== 'Stopping';
+}
+
+/** What an act that leaves a resource out calls it: people's words are bounded, and ids are not. */
+export function skipTitle(resourceId: string): string {
+  return cut(resourceId, LONGEST_WORDS);
 }
 
 /** Whether it has ended, and something of it did not reach its target, so that a retry finds what to try. */

@@ -107,7 +107,6 @@ async function refuseBlocked(prepared: PreparedPlan, options: ServerOptions): Pr
   if (planProblems(prepared, ['error', 'blocked']).length === 0) return;
   // Without a server nothing is in quarantine, and nothing could be started either.
   const { learned } = await learnedIfAny(options);
-  const leftOut = quarantinedNow(prepared, learned.quarantine).map(({ workflowId }) => workflowId);
-  const problems = refusals(prepared, new Set(leftOut));
+  const problems = refusals(prepared, quarantinedNow(prepared, learned.quarantine));
   if (problems.length > 0) throw new InputError(problems);
 }

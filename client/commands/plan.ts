@@ -47,8 +47,7 @@ export function addPlan(program: Command): void {
       const { learned, why } = await learnedIfAny(options);
       const forecast = forecastPlan(prepared, learned, Date.now());
       const quarantined = quarantinedNow(prepared, learned.quarantine);
-      const leftOut = new Set(quarantined.map(({ workflowId }) => workflowId));
-      const problems = [...refusals(prepared, leftOut), ...forecastProblems(prepared, forecast)];
+      const problems = [...refusals(prepared, quarantined), ...forecastProblems(prepared, forecast)];
       if (why !== null) say(`note: the forecast knows no learned durations, freezes or quarantine: ${why}`);
       if (problems.length > 0) errorLines(new InputError(problems)).forEach(say);
       const kept: KeptBack = { freezes: heldNow(prepared, learned.freezes), quarantined };

@@ -249,7 +249,7 @@ function calls(targets: readonly PreparedTarget[], paint: Paint): string[] {
 
 function ending(prepared: PreparedPlan, paint: Paint, { quarantined }: KeptBack): string {
   const { counts, plan, digest } = prepared;
-  const wrong = refusals(prepared, new Set(quarantined.map(({ workflowId }) => workflowId))).length;
+  const wrong = refusals(prepared, quarantined).length;
   if (wrong > 0) return paint.red(`${count(wrong, 'target')} cannot be upgraded as planned: nothing can be applied.`);
   return hasChanges({ counts })
     ? `Nothing was changed. \`uplift apply ${plan.file} --digest ${digest.slice(0, 12)}\` would start exactly this.`

@@ -18,7 +18,7 @@ import type { RolloutForecast } from '../forecast.js';
 import { upgradeCell } from './forecast.js';
 import { percentBar, waveBar } from './bar.js';
 import type { Paint } from './paint.js';
-import { type Column, renderTable } from './table.js';
+import { type Column, NARROWEST_ID, renderTable } from './table.js';
 import { count, cut, cutId, duration, fromTo, fromToCut, pad, widthOf, wrap } from './text.js';
 
 export interface Screen {
@@ -38,7 +38,6 @@ const NARROWEST_BAR = 4;
 const PHASE_WIDTH = 'Precheck'.length;
 /** `… → 2.4.1` */
 const NARROWEST_VERSIONS = 9;
-const NARROWEST_ID = 13;
 /** Fewer columns of a state say nothing. */
 const SHORTEST_DETAIL = 8;
 /** Lines that a list keeps when the screen is too low for all. */

@@ -20,7 +20,8 @@ export interface Column {
 
 const INDENT = '  ';
 const GAP = 2;
-const NARROWEST_ID = 13;
+/** A shorter piece of an id tells nobody which it is. */
+export const NARROWEST_ID = 13;
 const NARROW_WRAP = 24;
 const NARROWEST_WRAP = 17;
 /** A longer word is broken where it has no room. */

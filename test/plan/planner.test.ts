@@ -282,7 +282,8 @@ describe('a plan', () => {
 
   it('is refused for what is blocked, unless that is in quarantine and there is something else to do', async () => {
     const broken = { ...READY, condition: 'broken' };
-    const leftOut = (...all: PreparedTarget[]) => new Set(all.map(({ resource }) => upgradeWorkflowId(resource)));
+    const leftOut = (...all: PreparedTarget[]) =>
+      all.map(({ resource }) => ({ workflowId: upgradeWorkflowId(resource) }));
     const told = (prepared: PreparedPlan, ...out: PreparedTarget[]) =>
       refusals(prepared, leftOut(...out)).map(({ path }) => path);
     const prepared = await prepare(planFor(3), new ScriptedCloud({ 'kite-1': [broken], 'kite-2': [broken] }));
