@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { keepInventory } from '../../activities/inventory.js';
 import { rolloutWorkflowId, shardWorkflowId, waveWorkflowId } from '../../workflows/contracts/ids.js';
 import { QUEUES } from '../../workflows/contracts/queues.js';
-import { SHARD_SIZE, type RolloutInput } from '../../workflows/contracts/rollout.js';
+import { inventoriesOf, SHARD_SIZE, type RolloutInput } from '../../workflows/contracts/rollout.js';
 import type { rollout } from '../../workflows/rollout.js';
 import { endedRollout } from '../support/ended.js';
 import { type RealEnvironment, realEnvironment } from '../support/environment.js';
@@ -27,6 +27,8 @@ interface Plan {
   readonly accountLimits?: RolloutInput['accountLimits'];
   readonly shardSize: number;
   readonly prepare?: (input: RolloutInput) => Promise<void>;
+  /** After the rollout's end, while its workers still serve what it leaves behind. */
+  readonly finish?: (input: RolloutInput) => Promise<void>;
   /** Every task replays the history from its start, so that a non-deterministic workflow fails; slow with many. */
   readonly replays?: boolean;
 }
@@ -91,6 +93,7 @@ async function run(plan: Plan, script: Script = {}) {
         args: [input],
       });
       const result = await endedRollout(handle);
+      await plan.finish?.(input);
       return { id, input, result, flight, runId: handle.firstExecutionRunId };
     },
     plan.replays ?? true,
@@ -217,18 +220,20 @@ it('a list that is no longer on the server starts nothing, and says so', async (
 });
 
 it('its histories and payloads stay small, and the lists go with the rollout', async () => {
-  const { id, input, result, runId } = await run({
+  const { id, result, runId } = await run({
     accounts: repeated(SHARD_SIZE + 40, ['a', 'b']),
     concurrency: 100,
     accountLimits: { a: 60, b: 60 },
     budget: { max: 500, mode: 'strict' },
     shardSize: SHARD_SIZE,
     replays: false,
+    finish: async (input) => {
+      for (const { workflowId, runId } of inventoriesOf(input)) {
+        await env.client.workflow.getHandle(workflowId, runId).result();
+      }
+    },
   });
   expect(result.counts).toEqual({ Succeeded: SHARD_SIZE + 40 });
-  for (const { inventory } of input.waves[0]?.parts ?? []) {
-    await env.client.workflow.getHandle(inventory.workflowId, inventory.runId).result();
-  }
   const of = {
     rollout: rolloutWorkflowId(id),
     wave: waveWorkflowId(id, runId, 1),
