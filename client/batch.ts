@@ -1,9 +1,8 @@
 /** One act on many rollouts: those that run, and that a visibility query chooses. */
 import type { Client } from '@temporalio/client';
 import { isNotFound, mapAtOnce } from '../temporal/reads.js';
-import type { ControlRequest } from '../workflows/contracts/control.js';
 import { rolloutWorkflowId } from '../workflows/contracts/ids.js';
-import { CONFIRMED_WITHIN_MS, hearing, mustFollow, type RolloutRun, sendControl } from './control.js';
+import { CONFIRMED_WITHIN_MS, hearing, mustFollow, type Order, type RolloutRun, sendControl } from './control.js';
 import { grpcErrorIn, UsageError, whatWentWrong } from './errors.js';
 import { EXIT } from './exit-codes.js';
 import { NotTakenError } from './upgrades.js';
@@ -71,11 +70,7 @@ export async function chooseRollouts(client: Client, query: string, most = MOST)
  * Sends an act to each of them, as `control` to one, under a request id of its own. First to all, then it waits for the workers, so that
  * none is sent late because another one's worker is away.
  */
-export async function controlAll(
-  client: Client,
-  chosen: readonly Chosen[],
-  act: Omit<ControlRequest, 'requestId'>,
-): Promise<Acted[]> {
+export async function controlAll(client: Client, chosen: readonly Chosen[], act: Order): Promise<Acted[]> {
   const sent = await mapAtOnce(chosen, async (run): Promise<Acted> => {
     try {
       await mustFollow(client, run.rollout, act);

@@ -27,6 +27,9 @@ export interface Signed {
   readonly reason: string;
 }
 
+/** What a person says; its id and its time are given to it when it is sent. */
+export type Order = Omit<ControlRequest, 'requestId' | 'at'>;
+
 /** How long a worker may take to confirm what the server has. */
 export const CONFIRMED_WITHIN_MS = 10_000;
 const ASK_MS = 2_000;
@@ -40,7 +43,7 @@ const ASK_MS = 2_000;
 export async function control(
   client: Client,
   rollout: string,
-  act: Omit<ControlRequest, 'requestId'>,
+  act: Order,
 ): Promise<{ readonly requestId: string } & Hearing> {
   const run = await running(client, rollout);
   await mustFollow(client, rollout, act);
@@ -71,12 +74,8 @@ export interface RolloutRun {
  * @returns the id under which the rollout tells that it has heard it
  * @throws NotTakenError for one that nobody has signed, or in too many words; WorkflowNotFoundError when that run has ended
  */
-export async function sendControl(
-  client: Client,
-  { workflowId, runId }: RolloutRun,
-  act: Omit<ControlRequest, 'requestId'>,
-): Promise<string> {
-  const request: ControlRequest = { requestId: randomUUID(), ...act };
+export async function sendControl(client: Client, { workflowId, runId }: RolloutRun, act: Order): Promise<string> {
+  const request: ControlRequest = { requestId: randomUUID(), at: new Date().toISOString(), ...act };
   // The rollout would take no notice of it, or cut its words, and nobody would be told.
   const unsigned = whyUnsigned(act);
   if (unsigned !== null) throw new NotTakenError(unsigned);

@@ -7,6 +7,7 @@ import {
   endedPausesLabel,
   heardWords,
   holdLabel,
+  saidBefore,
   type ConcurrencyRequest,
   type ControlRequest,
   type DecisionRequest,
@@ -46,11 +47,11 @@ export class Control {
     const { rollout } = this;
     const request = controlRequestIn(argument);
     if (request === null) return;
-    const { requestId, act, actor, reason } = request;
+    const { requestId, act, actor, reason, at } = request;
     if (rollout.acts.some((one) => one.requestId === requestId)) return;
     const isOver = rollout.result !== null;
     const also = act === 'resume' && !isOver ? endedPausesLabel(rollout.pauses, actor) : null;
-    const told = { requestId, act, what: 'the rollout', actor, reason };
+    const told = { requestId, act, what: 'the rollout', actor, reason, ...saidBefore(at, Date.now()) };
     const done = rollout.record(also === null ? told : { ...told, also });
     if (isOver) return;
     if (act === 'stop') {

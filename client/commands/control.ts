@@ -15,7 +15,7 @@ import {
   withOutputOption,
   withServerOptions,
 } from '../context.js';
-import { control, decide, setConcurrency, skip, waive } from '../control.js';
+import { control, decide, type Order, setConcurrency, skip, waive } from '../control.js';
 import { retry, RETRIED } from '../retry.js';
 import { UsageError } from '../errors.js';
 import { EXIT } from '../exit-codes.js';
@@ -78,7 +78,7 @@ export function addControl(program: Command): void {
 async function batch(
   client: Client,
   { query = '', dryRun = false, output }: OutputOptions & BatchOptions,
-  order: Omit<ControlRequest, 'requestId'>,
+  order: Order,
   done: string,
 ): Promise<number> {
   const chosen = await chooseRollouts(client, query);

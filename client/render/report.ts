@@ -1,5 +1,6 @@
 /** The report of a rollout: Markdown that stands by itself in a ticket. */
 import { upgradeWorkflowId } from '../../workflows/contracts/ids.js';
+import { whenLabel } from '../../workflows/contracts/control.js';
 import { coverLabel, type Freeze } from '../../workflows/contracts/freezes.js';
 import { soakLabel, type SoakStatus } from '../../workflows/contracts/soak.js';
 import type { Finding, Outcome, UpgradeResult } from '../../workflows/contracts/upgrade.js';
@@ -110,7 +111,13 @@ function actSection({ acts, actsLeftOut = 0, workerAnswers }: RolloutView): stri
     ...title,
     ...table(
       ['when', 'what', 'to', 'by', 'reason'],
-      acts.map(({ at, act, what, actor, reason }) => [moment(at), act, escaped(what), escaped(actor), escaped(reason)]),
+      acts.map(({ act, what, actor, reason, ...times }) => [
+        whenLabel(times, moment),
+        act,
+        escaped(what),
+        escaped(actor),
+        escaped(reason),
+      ]),
     ),
     ...(actsLeftOut === 0 ? [] : ['', earlierActsLabel(actsLeftOut)]),
   ];

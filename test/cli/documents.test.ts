@@ -355,7 +355,7 @@ describe('a report', () => {
     });
     const acts = [
       act('approve', 'wave canary is approved', 'ben', 'looked at <it>'),
-      act('pause', 'the rollout', 'ana', 'a customer | complained'),
+      { ...act('pause', 'the rollout', 'ana', 'a customer | complained'), saidAt: '2026-11-21T02:10:00.000Z' },
     ];
     const told = {
       ...view,
@@ -377,7 +377,9 @@ describe('a report', () => {
     expect(html).toContain(`<dt>failure budget</dt><dd>${uncharged}</dd>`);
     const markdown = renderReport({ view: told, rows, results: [], calls: [], freezes: [], windows: [] }, NOW);
     expect(markdown).toContain(`| Failure budget | ${uncharged} |`);
-    expect(markdown).toContain('| 2026-11-21 05:20:30 UTC | pause | the rollout | ana | a customer \\| complained |');
+    const when = '2026-11-21 02:10:00 UTC (heard at 2026-11-21 05:20:30 UTC)';
+    expect(markdown).toContain(`| ${when} | pause | the rollout | ana | a customer \\| complained |`);
+    expect(html).toContain(`<time>${when}</time><b>ana</b>`);
   });
 
   it('has every resource, failure and call, and breaks on no text of a cloud', () => {

@@ -200,7 +200,8 @@ it('takes no notice of a signal that is no request', async () => {
       taskQueue: QUEUES.main,
       args: [input],
     });
-    await handle.signal(MESSAGES.control, { requestId: 'a', act: 'pause', actor: 'ana', reason: 'x' });
+    const saidAt = new Date(Date.now() - 3_600_000).toISOString();
+    await handle.signal(MESSAGES.control, { requestId: 'a', act: 'pause', actor: 'ana', reason: 'x', at: saidAt });
     for (const odd of [
       { act: 'Pause' },
       { requestId: 'b', act: 'resume', actor: '', reason: 'x' },
@@ -213,6 +214,7 @@ it('takes no notice of a signal that is no request', async () => {
     await handle.signal(MESSAGES.control);
     const status = await handle.query<RolloutStatus>(MESSAGES.rolloutStatus);
     expect([status.state, status.acts?.length]).toEqual(['Paused', 1]);
+    expect(status.reason).toContain(`paused by ana at ${saidAt} (heard at ${status.acts?.[0]?.at}): x`);
     await handle.terminate();
   });
 });

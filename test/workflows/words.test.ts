@@ -2,7 +2,7 @@
 import { afterEach, expect, it, vi } from 'vitest';
 import { actor } from '../../client/actor.js';
 import { reasonWords } from '../../client/words.js';
-import { controlRequestIn, whyUnsigned } from '../../workflows/contracts/control.js';
+import { controlRequestIn, saidBefore, whyUnsigned, wordsOf } from '../../workflows/contracts/control.js';
 import { freezes } from '../../workflows/contracts/freezes.js';
 import { quarantine } from '../../workflows/contracts/quarantine.js';
 
@@ -28,6 +28,23 @@ it.each(['pause', 'resume', 'stop'] as const)('a %s is made plain, and holds', (
   // Also where nothing of its words is left.
   expect(controlRequestIn({ ...request, actor: 'ana', reason: '\u0007' })).toMatchObject({ act, reason: '…' });
   expect(controlRequestIn({ ...request, reason: ' '.repeat(400) })).toMatchObject({ act, reason: '…' });
+});
+
+it('an act that is heard late is dated by when it was said, and tells both', () => {
+  const heardAt = '2026-11-21T09:10:00.000Z';
+  const words = (at?: unknown) => {
+    const request = controlRequestIn({ requestId: 'one', act: 'stop', actor: 'ana', reason: 'an outage', at });
+    if (request === null) throw new Error('no request');
+    return wordsOf({ ...request, at: heardAt, ...saidBefore(request.at, Date.parse(heardAt)) });
+  };
+  const asHeard = `stopped by ana at ${heardAt}: an outage`;
+  const asSaid = `stopped by ana at 2026-11-21T02:10:00.000Z (heard at ${heardAt}): an outage`;
+  expect(words('2026-11-21T02:10:00Z')).toBe(asSaid);
+  expect(words('2026-11-21T03:10:00+01:00')).toBe(asSaid);
+  // By a clock that is a little late, or ahead; of who says no time, or none that is one.
+  for (const at of ['2026-11-21T09:09:01Z', '2026-11-22T00:00:00Z', undefined, '', 'noon', 7, {}]) {
+    expect(words(at)).toBe(asHeard);
+  }
 });
 
 it.each([

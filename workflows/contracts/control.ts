@@ -8,6 +8,8 @@ export interface ControlRequest {
   readonly act: 'pause' | 'resume' | 'stop';
   readonly actor: string;
   readonly reason: string;
+  /** ISO 8601: when it was said, by its sender's clock. The rollout cannot tell: it may hear it hours later. */
+  readonly at?: string;
 }
 
 /** Of every update. */
@@ -137,6 +139,8 @@ export interface Act {
   readonly reason: string;
   /** ISO 8601, UTC: when the rollout heard it. */
   readonly at: string;
+  /** ISO 8601, UTC: when it was said, by its person's clock, where the rollout heard it much later. */
+  readonly saidAt?: string;
   /** What followed that its person need not have meant: `this also ends ben's pause: …`. */
   readonly also?: string;
 }
@@ -160,8 +164,13 @@ export interface SkipOrder {
 /** Key of the rollout's memo: its value is why nothing may be sent now. A submit reads it right before its send. */
 export const HOLD_MEMO = 'upliftHold';
 
-/** `paused by ana at …: a customer complained`. */
-export function wordsOf({ act, actor, reason, at }: Pick<Act, 'act' | 'actor' | 'reason' | 'at'>): string {
+/** `paused by ana at …: a customer complained`, or `paused by ana at … (heard at …): …`. */
+export function wordsOf({
+  act,
+  actor,
+  reason,
+  ...times
+}: Pick<Act, 'act' | 'actor' | 'reason' | 'at' | 'saidAt'>): string {
   const done = {
     pause: 'paused',
     resume: 'resumed',
@@ -172,7 +181,24 @@ export function wordsOf({ act, actor, reason, at }: Pick<Act, 'act' | 'actor' | 
     reject: 'rejected',
     waive: 'waived',
   }[act];
-  return `${done} by ${actor} at ${at}: ${reason}`;
+  return `${done} by ${actor} at ${whenLabel(times)}: ${reason}`;
+}
+
+/** When an act was said, and when it was heard where that is another time. */
+export function whenLabel(
+  { at, saidAt }: Pick<Act, 'at' | 'saidAt'>,
+  shown: (moment: string) => string = (moment) => moment,
+): string {
+  return saidAt === undefined ? shown(at) : `${shown(saidAt)} (heard at ${shown(at)})`;
+}
+
+/** Between a word and its hearing, no more than this is told apart: clocks differ, and a worker takes its time. */
+const HEARD_LATE_MS = 60_000;
+
+/** When it was said, in UTC, where that is much earlier than it was heard; else nothing, as of a clock that is ahead. */
+export function saidBefore(at: string | undefined, heardAt: number): Pick<Act, 'saidAt'> {
+  const said = Date.parse(at ?? '');
+  return heardAt - said > HEARD_LATE_MS ? { saidAt: new Date(said).toISOString() } : {};
 }
 
 /** Of the pauses that hold, so many are named: the text stands in the memo, and with whatever waits. */
@@ -246,10 +272,16 @@ export function whyNameless({ upgrade }: Pick<SkipRequest, 'upgrade'>): string |
  */
 export function controlRequestIn(argument: unknown): ControlRequest | null {
   if (typeof argument !== 'object' || argument === null) return null;
-  const { requestId, act, actor, reason } = argument as Readonly<Record<string, unknown>>;
+  const { requestId, act, actor, reason, at } = argument as Readonly<Record<string, unknown>>;
   if (!isWord(requestId) || !isWord(actor) || !isWord(reason)) return null;
   if (act !== 'pause' && act !== 'resume' && act !== 'stop') return null;
-  return { requestId: cut(requestId), act, actor: cut(heardWords(actor)), reason: cut(heardWords(reason)) };
+  return {
+    requestId: cut(requestId),
+    act,
+    actor: cut(heardWords(actor)),
+    reason: cut(heardWords(reason)),
+    ...(isWord(at) ? { at } : {}),
+  };
 }
 
 function isWord(word: unknown): word is string {
