@@ -10,7 +10,13 @@ import { readLedger } from '../temporal/ledger.js';
 import { inputOf } from '../temporal/reads.js';
 import { renewSchedule } from '../temporal/schedules.js';
 import { FAILURES } from '../workflows/contracts/errors.js';
-import { isOfSchedule, rolloutWorkflowId, scheduledRolloutId, scheduleId } from '../workflows/contracts/ids.js';
+import {
+  isOfSchedule,
+  keyFrom,
+  rolloutWorkflowId,
+  scheduledRolloutId,
+  scheduleId,
+} from '../workflows/contracts/ids.js';
 import { commonQueue } from '../workflows/contracts/queues.js';
 import { SHARD_SIZE, type RolloutInput } from '../workflows/contracts/rollout.js';
 import type {
@@ -105,8 +111,11 @@ async function planOccurrence(deps: StepDeps, begin: OccurrenceBegin): Promise<O
     const learned = await readLedger(client, 'durations');
     const rollout = withSchedule(toRolloutInput(prepared, { ...input, learned }), input, begin);
     // By the run's own key: another attempt replaces what this one has kept.
-    const key = ownRun().runId.slice(0, 8);
-    return { input: await keepInventory(client, rollout, SHARD_SIZE, key), reason: `${counts.upgrade} to be upgraded` };
+    const key = keyFrom(ownRun().runId);
+    return {
+      input: await keepInventory(client, { ...rollout, key }, SHARD_SIZE, key),
+      reason: `${counts.upgrade} to be upgraded`,
+    };
   } catch (error) {
     if (!(error instanceof InputError)) throw error;
     const nonRetryable = error.problems.some(({ lasts }) => lasts === true);

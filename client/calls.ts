@@ -5,7 +5,7 @@ import type { SubmitHeartbeat } from '../workflows/contracts/steps.js';
 import type { SentCall } from '../workflows/contracts/upgrade.js';
 import { isNotFound, mapAtOnce } from '../temporal/reads.js';
 import { SUBMIT, submitsOf } from '../temporal/submits.js';
-import { upgradeRuns } from './rollouts.js';
+import { upgradeRuns } from './runs.js';
 import { decoded, describeRun } from './server-reads.js';
 import type { ResourceCall, ResourceRow } from './views.js';
 

@@ -37,6 +37,19 @@ export function withAccountsOption(command: Command): Command {
   );
 }
 
+export function withRunOption(command: Command): Command {
+  return command.option(
+    '--run <id>',
+    'an earlier run of it, by its id or the end of that (`uplift status` lists the latest)',
+    parseRun,
+  );
+}
+
+function parseRun(text: string): string {
+  if (/^[\da-f-]{3,35}[\da-f]$/i.test(text)) return text.toLowerCase();
+  throw new InvalidArgumentError('A run is named by its id, or at least 4 digits that it ends with, as 1a2b3c4d.');
+}
+
 export function withOutputOption(command: Command): Command {
   return command.addOption(
     new Option('-o, --output <format>', 'output format').choices(['table', 'json']).default('table'),

@@ -16,7 +16,8 @@ import { shardWorkflowId, upgradeWorkflowId } from '../workflows/contracts/ids.j
 import { MESSAGES } from '../workflows/contracts/messages.js';
 import { SHARD_SIZE, type RolloutInput, type RolloutStatus } from '../workflows/contracts/rollout.js';
 import { partLists } from './inventory.js';
-import { describeRollout, rolloutStatus } from './rollouts.js';
+import { rolloutStatus } from './rollouts.js';
+import { describeRollout, keyOfRun } from './runs.js';
 import { startedAs } from './shard-reads.js';
 import { ask, describeRun } from './server-reads.js';
 import { NotTakenError, takenUpdate } from './upgrades.js';
@@ -125,7 +126,7 @@ export async function skip(
       : { ...signed, ...(await findUpgrade(client, input, what.resource)) };
   const { wave, upgrade } = request;
   if (upgrade === null) return takenUpdate<string>(client, run.workflowId, MESSAGES.skip, request);
-  const shard = shardWorkflowId(input.rollout, run.runId, wave, upgrade.shard);
+  const shard = shardWorkflowId(input.rollout, keyOfRun(input, run), wave, upgrade.shard);
   const before = await startedAs(client, shard, upgrade.workflowId);
   if (before !== null)
     throw new NotTakenError(`${upgrade.title} is ${before}: only what has not started can be skipped`);

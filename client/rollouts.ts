@@ -1,4 +1,5 @@
 /** The typed client of rollouts: the CLI is made of it. */
+import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import {
   type Client,
@@ -16,6 +17,7 @@ import {
   type RolloutResult,
   type RolloutStatus,
   type WaveResult,
+  SHARD_SIZE,
   type WaveStatus,
 } from '../workflows/contracts/rollout.js';
 import { ATTRIBUTES } from '../workflows/contracts/search-attributes.js';
@@ -26,7 +28,8 @@ import { upgradesOf } from './inventory.js';
 import { TaskTaken } from '../temporal/handed-back.js';
 import { holdOf } from '../temporal/hold.js';
 import { childrenOf, inputOf, mapAtOnce } from '../temporal/reads.js';
-import { ask, describeRun, endOf, findRuns, latestRuns, quoted } from './server-reads.js';
+import { describeRollout, keyOfRun, upgradeRuns } from './runs.js';
+import { ask, describeRun, endOf, latestRuns } from './server-reads.js';
 import { endedSoak, liveSoak, type LiveSoak, serversSoak, withLiveSoak } from './soaks.js';
 import { failedIn, nextChange, type RolloutView, WAVE_OVER, whyNow } from './views.js';
 
@@ -46,15 +49,6 @@ export class ConflictError extends Error {
   }
 }
 
-/** There is no rollout of this id on this server and namespace. */
-class UnknownRolloutError extends Error {
-  override readonly name = 'UnknownRolloutError';
-
-  constructor(rollout: string, namespace: string) {
-    super(`there is no rollout ${rollout} in namespace ${namespace} (check the id, --address and --namespace)`);
-  }
-}
-
 export interface StartedRollout {
   readonly rollout: string;
   readonly workflowId: string;
@@ -68,7 +62,8 @@ export interface StartedRollout {
  */
 export async function startRollout(client: Client, input: RolloutInput): Promise<StartedRollout> {
   const workflowId = rolloutWorkflowId(input.rollout);
-  const kept = await keepInventory(client, input);
+  const key = randomBytes(4).toString('hex');
+  const kept = await keepInventory(client, { ...input, key }, SHARD_SIZE, key);
   try {
     const handle = await client.workflow.start('rollout', {
       ...startOptions(kept),
@@ -87,6 +82,7 @@ export async function startRollout(client: Client, input: RolloutInput): Promise
 
 /** How a run of a rollout has ended. */
 export interface EndedRun {
+  readonly runId: string;
   /** Its outcome; `Terminated` where it has none. */
   readonly state: RolloutView['state'];
   /** ISO 8601, UTC. */
@@ -102,6 +98,7 @@ export async function latestEnd(client: Client, rollout: string): Promise<EndedR
   const end = await endOf<RolloutResult>(client, run.workflowId, run.runId, FAILURES.rollout);
   const { outcome, acts = [] } = end.kind === 'result' ? end.value : {};
   return {
+    runId: run.runId,
     state: outcome ?? 'Terminated',
     endedAt: run.closeTime.toISOString(),
     rejection: acts.find(({ act }) => act === 'reject') ?? null,
@@ -183,22 +180,6 @@ export async function waitForRollout(
   }
 }
 
-/** @throws UnknownRolloutError */
-export async function describeRollout(client: Client, rollout: string): Promise<WorkflowExecutionDescription> {
-  const run = await describeRun(client, rolloutWorkflowId(rollout));
-  if (run === null) throw new UnknownRolloutError(rollout, client.options.namespace);
-  return run;
-}
-
-/** The upgrades that were started since the rollout's run began, as visibility has them; one that came again has several runs. */
-export function upgradeRuns(client: Client, run: Pick<WorkflowExecutionDescription, 'workflowId' | 'startTime'>) {
-  const rollout = run.workflowId.slice(rolloutWorkflowId('').length);
-  return findRuns(
-    client,
-    `WorkflowType = 'upgrade' AND ${ATTRIBUTES.rollout.name} = ${quoted(rollout)} AND StartTime >= ${quoted(run.startTime.toISOString())}`,
-  );
-}
-
 /** The waves of a rollout that cannot tell of them itself, or has told so far and no end. */
 async function wavesFromServer(
   client: Client,
@@ -209,7 +190,8 @@ async function wavesFromServer(
 ): Promise<readonly WaveStatus[]> {
   const isOver = run.closeTime != null;
   const runs = latestRuns(await upgradeRuns(client, run));
-  const idOf = (at: number) => waveWorkflowId(input.rollout, run.runId, at + 1);
+  const key = keyOfRun(input, run);
+  const idOf = (at: number) => waveWorkflowId(input.rollout, key, at + 1);
   const waveRuns = await mapAtOnce(input.waves, (_, at) => describeRun(client, idOf(at)));
   const begun = waveRuns.includes(null) ? await childrenOf(client, run) : null;
   return mapAtOnce(input.waves, async (wave, at): Promise<WaveStatus> => {

@@ -9,7 +9,8 @@ import type { RolloutInput } from '../workflows/contracts/rollout.js';
 import { ATTRIBUTES } from '../workflows/contracts/search-attributes.js';
 import type { AwaitHeartbeat } from '../workflows/contracts/steps.js';
 import type { Outcome, Phase, UpgradeResult, UpgradeSpec } from '../workflows/contracts/upgrade.js';
-import { describeRollout, statusOf } from './rollouts.js';
+import { statusOf } from './rollouts.js';
+import { describeRollout } from './runs.js';
 import { calendarTimes } from './calendar-times.js';
 import { callsOf } from './calls.js';
 import { freezesDuring, listFreezes } from './freezes.js';
@@ -73,15 +74,16 @@ export interface ReadRollout extends ReadRows {
 /**
  * As `rolloutRows`, with what else was read for it.
  *
- * @param whole of a rollout that has ended, look at every upgrade whose end only visibility tells, however many they are
- * @throws UnknownRolloutError
+ * @param of `run`: the end of an earlier run's id; `whole`: of a rollout that has ended, look at every upgrade whose end
+ *   only visibility tells, however many they are
+ * @throws UnknownRolloutError; UnknownRunError
  */
 export async function readRows(
   client: Client,
   rollout: string,
-  { whole = false }: { readonly whole?: boolean } = {},
+  of: { readonly run?: string | undefined; readonly whole?: boolean } = {},
 ): Promise<ReadRollout> {
-  const run = await describeRollout(client, rollout);
+  const run = await describeRollout(client, rollout, of.run);
   const input = await inputOf<RolloutInput>(client, run.workflowId, run.runId);
   // Before its shards: what has ended by now they tell as ended.
   const view = await statusOf(client, run, input);
@@ -105,18 +107,23 @@ export async function readRows(
       });
     return withRest(ofWave, view, at);
   });
-  const looked = await withDetails(client, withSkips(found, view), whole && hasEnded(view) ? Infinity : DESCRIBED);
+  const looked = await withDetails(
+    client,
+    withSkips(found, view),
+    of.whole === true && hasEnded(view) ? Infinity : DESCRIBED,
+  );
   return { ...looked, run, input, view: withRows(view, looked.rows) };
 }
 
 /**
  * A rollout with the whole result of every upgrade: prechecks, each mutating call and the cloud's request ids.
  *
- * @throws UnknownRolloutError
+ * @param run the end of an earlier run's id; without it, of the latest
+ * @throws UnknownRolloutError; UnknownRunError
  */
-export async function rolloutReport(client: Client, rollout: string): Promise<RolloutReport> {
-  const { run, input, view, rows } = await readRows(client, rollout);
-  const freezes = await freezesDuring(client, run, input);
+export async function rolloutReport(client: Client, rollout: string, run?: string): Promise<RolloutReport> {
+  const { run: rolloutRun, input, view, rows } = await readRows(client, rollout, { run });
+  const freezes = await freezesDuring(client, rolloutRun, input);
   const read = await mapAtOnce(rows, async (row) => {
     if (row.outcome === null || row.runId === null) return { row, result: null };
     const run = await followedRun(client, row);
@@ -130,7 +137,7 @@ export async function rolloutReport(client: Client, rollout: string): Promise<Ro
   const told = new Map(
     read.flatMap(({ row, result }) => (result === null ? [] : [[row.runId, result.calls] as const])),
   );
-  const calls = await callsOf(client, run, seen, told);
+  const calls = await callsOf(client, rolloutRun, seen, told);
   const end = lastEnd({ view, rows: seen, results }, Date.now());
   return {
     view,

@@ -13,7 +13,7 @@ import {
 } from '../workflows/contracts/rollout.js';
 import type { UpgradeSpec } from '../workflows/contracts/upgrade.js';
 import { partLists } from './inventory.js';
-import { upgradeRuns } from './rollouts.js';
+import { keyOfRun, upgradeRuns } from './runs.js';
 import { ask, describeRun, endOf, latestRuns } from './server-reads.js';
 import { endedIn, type RolloutView, WAVE_OVER } from './views.js';
 
@@ -42,12 +42,14 @@ interface Shard {
 
 export async function readShards(
   client: Client,
-  { runId }: WorkflowExecutionDescription,
-  { rollout, waves }: RolloutInput,
+  run: WorkflowExecutionDescription,
+  input: RolloutInput,
 ): Promise<readonly Shard[]> {
+  const { rollout, waves } = input;
+  const key = keyOfRun(input, run);
   const lists = await mapAtOnce(waves, (wave) => partLists(client, wave, SHARD_SIZE));
   const planned = lists.flatMap((parts, wave) =>
-    parts.map((specs, at) => ({ wave, specs, workflowId: shardWorkflowId(rollout, runId, wave + 1, at + 1) })),
+    parts.map((specs, at) => ({ wave, specs, workflowId: shardWorkflowId(rollout, key, wave + 1, at + 1) })),
   );
   return mapAtOnce(planned, async (shard) => {
     const run = await describeRun(client, shard.workflowId);

@@ -85,7 +85,7 @@ export class Notices {
     if (number > MOST_OF_A_KIND || (number > most && patched('fewer-notices'))) return;
     const isLast = number === most;
     const text = isLast ? `${words}; it is notice ${number} of this kind, and no further one is sent` : words;
-    const id = noticeId(rollout, this.state.runId, kind, number);
+    const id = noticeId(rollout, this.state.key, kind, number);
     const at = new Date().toISOString();
     const notice: Notice = { id, kind, rollout, schedule: schedule?.name ?? null, at, text };
     await CancellationScope.nonCancellable(async () => {

@@ -3,7 +3,7 @@ import { CancellationScope, type ChildWorkflowHandle, workflowInfo } from '@temp
 import { Approvals } from './approvals.js';
 import { type GateState, type Shut, soonest } from './contracts/calendar.js';
 import { type Act, holdLabel, type SkipOrder, wordsOf } from './contracts/control.js';
-import { waveWorkflowId } from './contracts/ids.js';
+import { runKey, waveWorkflowId } from './contracts/ids.js';
 import { addCounts, addFailures, countOf } from './contracts/outcome.js';
 import {
   type Counts,
@@ -47,6 +47,8 @@ const MOST_ACTS = 100;
 export class RolloutState {
   readonly input: RolloutInput;
   readonly runId = workflowInfo().firstExecutionRunId;
+  /** As `runKey`. */
+  readonly key: string;
   readonly waves: readonly WaveState[];
   readonly approvals: Approvals;
   readonly acts: Act[] = [];
@@ -78,6 +80,7 @@ export class RolloutState {
 
   constructor(input: RolloutInput) {
     this.input = input;
+    this.key = runKey({ key: input.key, rolloutRun: this.runId });
     const gates = [
       { wave: null, title: 'the rollout', rule: input.approval },
       ...input.waves.map(({ name, approval }, at) => ({ wave: at + 1, title: `wave ${name}`, rule: approval })),
@@ -88,7 +91,7 @@ export class RolloutState {
     );
     this.waves = input.waves.map((plan, index) => ({
       plan,
-      workflowId: waveWorkflowId(input.rollout, this.runId, index + 1),
+      workflowId: waveWorkflowId(input.rollout, this.key, index + 1),
       state: 'Pending',
       counts: {},
       failures: 0,

@@ -8,7 +8,7 @@ import {
   workflowInfo,
   type ExternalWorkflowHandle,
 } from '@temporalio/workflow';
-import { rolloutWorkflowId, waveWorkflowId } from './contracts/ids.js';
+import { rolloutWorkflowId, runKey, waveWorkflowId } from './contracts/ids.js';
 import { OVERRUN_RISK_MS } from './contracts/notices.js';
 import type { ShardInput, ShardProgress, ShardTold, ShardWord } from './contracts/rollout.js';
 import { shardProgressSignal, shardWentOnSignal, shardWordSignal } from './messages.js';
@@ -33,7 +33,7 @@ const MOST_EDGES = 80;
 type Told = () => Omit<ShardProgress, 'wave' | 'shard' | 'number'>;
 
 export class ShardWords {
-  private readonly input: Pick<ShardInput, 'rollout' | 'rolloutRun' | 'index' | 'shard' | 'tells' | 'timing'>;
+  private readonly input: Pick<ShardInput, 'rollout' | 'rolloutRun' | 'key' | 'index' | 'shard' | 'tells' | 'timing'>;
   private readonly next: () => Omit<ShardWord, 'shard'> | null;
   private speaking = false;
   /** Words to the wave and the rollout that are under way. */
@@ -89,8 +89,8 @@ export class ShardWords {
   }
 
   private get wave(): ExternalWorkflowHandle {
-    const { rollout, rolloutRun, index } = this.input;
-    return getExternalWorkflowHandle(waveWorkflowId(rollout, rolloutRun, index));
+    const { rollout, index } = this.input;
+    return getExternalWorkflowHandle(waveWorkflowId(rollout, runKey(this.input), index));
   }
 
   /** Tells the wave what is due: one word at a time, so that they add up while one is under way. */

@@ -16,6 +16,7 @@ const TOLD = { first: 60_000, longest: 6 * 3_600_000 };
 export interface SoakedWave {
   readonly rollout: string;
   readonly rolloutRun: string;
+  readonly key?: string | undefined;
   /** 1-based. */
   readonly wave: number;
   readonly plan: WavePlan;
@@ -60,7 +61,7 @@ export class Soak {
    * @param show told of every change that people should see
    * @throws CancelledFailure when the rollout was stopped meanwhile
    */
-  async untilSoaked({ plan, counts, wave, rollout, rolloutRun, scale }: SoakedWave, show: () => void): Promise<void> {
+  async untilSoaked({ plan, counts, wave, scale, ...of }: SoakedWave, show: () => void): Promise<void> {
     if (this.status.state !== 'Pending') return;
     const total = countOf(counts);
     const isUntouched = countOf(counts, ['Skipped', 'NotStarted']) === total;
@@ -82,7 +83,7 @@ export class Soak {
       for (let look = 0, soaked = false; !soaked; look += 1) {
         const quietMs = pauseAt(scale, growing(TOLD, look));
         const before = this.status.progress;
-        const input = { rollout, rolloutRun, wave, shards, reached, soak: this.plan, scale, before, quietMs };
+        const input = { ...of, wave, shards, reached, soak: this.plan, scale, before, quietMs };
         const { soaked: isSoaked, ...progress } = await observing.run(() =>
           observeSoak(input, { queue, summary, answersCancelled }),
         );

@@ -15,7 +15,7 @@ import {
 } from '@temporalio/workflow';
 import type { SkipOrder, WaveOrder } from './contracts/control.js';
 import { FAILURES } from './contracts/errors.js';
-import { shardWorkflowId } from './contracts/ids.js';
+import { runKey, shardWorkflowId } from './contracts/ids.js';
 import { addCounts, addFailures, countOf, hasBegun, tally } from './contracts/outcome.js';
 import {
   SHARD_SIZE,
@@ -181,7 +181,7 @@ class WaveRun {
     if (part === undefined) return;
     const { total, upgrades, inventory } = part;
     const child = await startChild<typeof shard>('shard', {
-      workflowId: shardWorkflowId(input.rollout, input.rolloutRun, input.index, number),
+      workflowId: shardWorkflowId(input.rollout, runKey(input), input.index, number),
       args: [
         {
           ...input,
@@ -238,8 +238,8 @@ class WaveRun {
   }
 
   private handleOf(number: number): ExternalWorkflowHandle {
-    const { rollout, rolloutRun, index } = this.input;
-    return getExternalWorkflowHandle(shardWorkflowId(rollout, rolloutRun, index, number));
+    const { rollout, index } = this.input;
+    return getExternalWorkflowHandle(shardWorkflowId(rollout, runKey(this.input), index, number));
   }
 
   private async send<T>(number: number, signal: SignalDefinition<[T]>, word: T): Promise<void> {

@@ -23,6 +23,7 @@ import { forecastPlan, forecastProblems } from '../forecast.js';
 import { learnedIfAny, readLearned } from '../learned.js';
 import { count, oneLine } from '../render/text.js';
 import { type EndedRun, latestEnd, startRollout } from '../rollouts.js';
+import { keyFrom } from '../../workflows/contracts/ids.js';
 import { rolloutPage, uiBase } from '../ui.js';
 import { parseDigest } from '../words.js';
 import { prepareFrom, quarantinedNow } from './plan.js';
@@ -75,7 +76,8 @@ async function apply(file: string, options: ApplyOptions): Promise<number> {
     const input = toRolloutInput(prepared, { startedBy: actor(), learned: learned.durations });
     const before = await latestEnd(client, rollout);
     const started = await startRollout(client, input);
-    if (before !== null) say(`note: this plan ran before: ${endLabel(before)}`);
+    if (before !== null)
+      say(`note: this plan ran before: ${endLabel(before)} (\`${reportCommand(rollout, before)}\` tells of it)`);
     const base = await uiBase(target, process.env);
     const page = base === null ? null : rolloutPage(base, target.namespace, started);
     if (options.watch === true) {
@@ -93,6 +95,10 @@ async function apply(file: string, options: ApplyOptions): Promise<number> {
     }
     return EXIT.done;
   });
+}
+
+function reportCommand(rollout: string, { runId }: EndedRun): string {
+  return `uplift report ${rollout} --run ${keyFrom(runId)}`;
 }
 
 /** `Rejected by ben at 2026-11-23T18:00:00.000Z: too early` */

@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { type Command, Option } from 'commander';
-import { print, say, type ServerOptions, withClient, withServerOptions } from '../context.js';
+import { print, say, type ServerOptions, withClient, withRunOption, withServerOptions } from '../context.js';
 import { UsageError } from '../errors.js';
 import { EXIT } from '../exit-codes.js';
 import { renderHtmlReport } from '../render/report-html.js';
@@ -11,6 +11,7 @@ import type { RolloutReport } from '../views.js';
 interface ReportOptions extends ServerOptions {
   readonly output: 'markdown' | 'json' | 'html';
   readonly file?: string;
+  readonly run?: string;
 }
 
 export function addReport(program: Command): void {
@@ -25,12 +26,12 @@ export function addReport(program: Command): void {
     .action(async (rollout: string, options: ReportOptions) => {
       process.exitCode = await report(rollout, options);
     });
-  withServerOptions(command);
+  withRunOption(withServerOptions(command));
 }
 
 async function report(rollout: string, options: ReportOptions): Promise<number> {
   return withClient(options, async (client) => {
-    const told = await rolloutReport(client, rollout);
+    const told = await rolloutReport(client, rollout, options.run);
     const text = rendered(told, options.output).trimEnd();
     if (options.file === undefined) print(text);
     else {

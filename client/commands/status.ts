@@ -12,6 +12,7 @@ import {
   stdoutWidth,
   withClient,
   withOutputOption,
+  withRunOption,
   withServerOptions,
 } from '../context.js';
 import { UsageError } from '../errors.js';
@@ -28,6 +29,7 @@ import { hasEnded, type ResourceRow, type RolloutView } from '../views.js';
 
 interface StatusOptions extends OutputOptions, ServerOptions {
   readonly all?: true;
+  readonly run?: string;
 }
 
 export function addStatus(program: Command): void {
@@ -40,14 +42,17 @@ export function addStatus(program: Command): void {
       if (rollout === undefined && options.all === true) {
         throw new UsageError('--all shows every resource of a rollout: name the rollout');
       }
+      if (rollout === undefined && options.run !== undefined) {
+        throw new UsageError('--run chooses a run of a rollout: name the rollout');
+      }
       process.exitCode = rollout === undefined ? await list(options) : await status(rollout, options);
     });
-  withOutputOption(withServerOptions(command));
+  withOutputOption(withRunOption(withServerOptions(command)));
 }
 
 async function status(rollout: string, options: StatusOptions): Promise<number> {
   return withClient(options, async (client) => {
-    const { input, view, rows } = await readRows(client, rollout);
+    const { input, view, rows } = await readRows(client, rollout, { run: options.run });
     const forecast = hasEnded(view) ? null : await forecastNow(client, input, { view, rows });
     if (options.output === 'json') printJson({ version: 1, rollout: view, resources: rows, forecast });
     else {

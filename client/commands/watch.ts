@@ -16,7 +16,7 @@ import { errorLines } from '../errors.js';
 import { changesSince, type Seen, WATCH_VERSION, type WatchEvent } from '../events.js';
 import { exitCodeOf, EXIT } from '../exit-codes.js';
 import { renderFoot, renderRollout } from '../render/rollout.js';
-import { describeRollout } from '../rollouts.js';
+import { describeRollout } from '../runs.js';
 import { readRows } from '../rows.js';
 import { rolloutPage, uiBase } from '../ui.js';
 import { hasEnded } from '../views.js';

@@ -69,8 +69,12 @@ it('tells how the plan ended before, and who rejected it', async () => {
   expect(first.stderr).not.toContain('ran before');
   const [rollout = ''] = linesOf(first.stdout);
   const handle = () => client.workflow.getHandle(rolloutWorkflowId(rollout));
+  const { runId: terminated } = await handle().describe();
   await handle().terminate();
-  expect((await run('apply', file)).stderr).toMatch(/^note: this plan ran before: Terminated at \d{4}-\S+Z$/m);
+  const ofTerminated = `uplift report ${rollout} --run ${terminated.slice(-8)}`;
+  const second = await run('apply', file);
+  expect(second.stderr).toMatch(/^note: this plan ran before: Terminated at \d{4}-\S+Z /m);
+  expect(second.stderr).toContain(` (\`${ofTerminated}\` tells of it)`);
 
   const worker = await serve(['worker', '--accounts', place.accounts], /worker is ready/, {
     TEMPORAL_ADDRESS: server.address,
@@ -83,7 +87,20 @@ it('tells how the plan ended before, and who rejected it', async () => {
   await worker.stop();
 
   const again = await run('apply', file);
-  expect(again.stderr).toMatch(/^note: this plan ran before: Rejected by ben at \d{4}-\S+Z: too early$/m);
+  expect(again.stderr).toMatch(/^note: this plan ran before: Rejected by ben at \d{4}-\S+Z: too early /m);
   expect(again).toMatchObject({ code: 0, stdout: expect.stringContaining(rollout) as string });
+
+  // Each of the three is told by itself.
+  const words = ofTerminated.split(' ').slice(1);
+  expect((await uplift(words, env)).stdout).toContain(`\`${terminated}\``);
+  const told = await uplift(['status', rollout, '--run', terminated, '-o', 'json'], env);
+  expect(JSON.parse(told.stdout)).toMatchObject({ rollout: { runId: terminated, state: 'Terminated' } });
+  expect((await uplift(['status', rollout], env)).stdout).toContain('Running');
+  const unknown = await uplift(['report', rollout, '--run', 'ffff-ffff'], env);
+  expect(unknown).toMatchObject({ code: 1 });
+  expect(unknown.stderr).toContain(`rollout ${rollout} has no run ffff-ffff (there are `);
+  expect(unknown.stderr).toContain(`${terminated} of `);
+  expect((await uplift(['report', rollout, '--run', 'latest'], env)).stderr).toContain('A run is named by its id');
+  expect((await uplift(['status', '--run', terminated], env)).stderr).toContain('name the rollout');
   await handle().terminate();
 });

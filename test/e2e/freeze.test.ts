@@ -13,6 +13,7 @@ import { rolloutStatus, startRollout } from '../../client/rollouts.js';
 import { rolloutRows } from '../../client/rows.js';
 import { withRows } from '../../client/views.js';
 import { shardWorkflowId } from '../../workflows/contracts/ids.js';
+import { runKeyOf } from '../support/run-key.js';
 import type { RolloutResult } from '../../workflows/contracts/rollout.js';
 import { type Clouds, simulatedClouds } from '../support/clouds.js';
 import { type RealEnvironment, realEnvironment } from '../support/environment.js';
@@ -126,7 +127,7 @@ it(
 
     // Asked once before anything started, and once for this freeze, however long it lasted.
     const { events } = await env.client.workflow
-      .getHandle(shardWorkflowId('spring', started.runId, 1, 1))
+      .getHandle(shardWorkflowId('spring', await runKeyOf(env.client, started), 1, 1))
       .fetchHistory();
     const asked = (events ?? []).filter(({ activityTaskScheduledEventAttributes: scheduled }) =>
       scheduled?.activityType?.name?.toLowerCase().includes('freeze'),

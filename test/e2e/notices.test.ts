@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { parse, stringify } from 'yaml';
-import { noticeId, noticeWorkflowId } from '../../workflows/contracts/ids.js';
+import { noticeId, noticeWorkflowId, runKey } from '../../workflows/contracts/ids.js';
 import type { Notice } from '../../workflows/contracts/notices.js';
 import { QUEUES } from '../../workflows/contracts/queues.js';
 import type { notice as noticeWorkflow } from '../../workflows/notice.js';
@@ -58,7 +58,7 @@ async function work(address = env.server.address): Promise<WorkerProcess> {
 }
 
 function noticeOf(kind: Notice['kind']): Notice {
-  const id = noticeId('spring', randomUUID(), kind, 1);
+  const id = noticeId('spring', runKey({ rolloutRun: randomUUID() }), kind, 1);
   return { id, kind, rollout: 'spring', schedule: null, at: new Date().toISOString(), text: 'window is open' };
 }
 

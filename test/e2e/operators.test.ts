@@ -13,6 +13,7 @@ import { isGood, type ResourceRow } from '../../client/views.js';
 import { createWorkers } from '../../worker/workers.js';
 import {
   rolloutWorkflowId,
+  runKey,
   shardWorkflowId,
   upgradeWorkflowId,
   waveWorkflowId,
@@ -120,8 +121,8 @@ function finish({ specs }: Place): void {
 
 const WORKFLOWS = {
   rollout: ({ id }: Place) => rolloutWorkflowId(id),
-  wave: ({ id, runId }: Place) => waveWorkflowId(id, runId, 1),
-  shard: ({ id, runId }: Place) => shardWorkflowId(id, runId, 1, 2),
+  wave: ({ id, runId }: Place) => waveWorkflowId(id, runKey({ rolloutRun: runId }), 1),
+  shard: ({ id, runId }: Place) => shardWorkflowId(id, runKey({ rolloutRun: runId }), 1, 2),
   upgrade: ({ specs: [first] }: Place) => upgradeWorkflowId((first as UpgradeSpec).resource),
 } as const;
 const of = (what: keyof typeof WORKFLOWS, place: Place) => env.client.workflow.getHandle(WORKFLOWS[what](place));

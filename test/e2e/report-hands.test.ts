@@ -8,6 +8,7 @@ import { renderHtmlReport } from '../../client/render/report-html.js';
 import { readRows, rolloutReport, rolloutRows } from '../../client/rows.js';
 import {
   rolloutWorkflowId,
+  runKey,
   shardWorkflowId,
   upgradeWorkflowId,
   waveWorkflowId,
@@ -44,8 +45,8 @@ function waves(id: string, lists: readonly (readonly string[])[]): RolloutInput 
 
 const waveHistories = (id: string, run: string, wave: number, ids: readonly string[]) => [
   ...ids.map((one) => upgradeOf(one).workflowId),
-  shardWorkflowId(id, run, wave, 1),
-  waveWorkflowId(id, run, wave),
+  shardWorkflowId(id, runKey({ rolloutRun: run }), wave, 1),
+  waveWorkflowId(id, runKey({ rolloutRun: run }), wave),
 ];
 
 async function start(input: RolloutInput) {
@@ -172,8 +173,8 @@ it('what shards of a running wave had begun is told without them, and not called
 
     await deleted(
       env.client,
-      shardWorkflowId('early', early.firstExecutionRunId, 1, 2),
-      shardWorkflowId('late', late.firstExecutionRunId, 1, 2),
+      shardWorkflowId('early', runKey({ rolloutRun: early.firstExecutionRunId }), 1, 2),
+      shardWorkflowId('late', runKey({ rolloutRun: late.firstExecutionRunId }), 1, 2),
       ...['g3', 'g4'].map((one) => upgradeOf(one).workflowId),
     );
     const rows = await told('early');
@@ -193,7 +194,10 @@ it.each(['wave', 'shard'])('after its %s was terminated, a report tells both cou
     const handle = await start(waves(kind, [ids]));
     const run = handle.firstExecutionRunId;
     await held.followed;
-    const workflowId = kind === 'wave' ? waveWorkflowId(kind, run, 1) : shardWorkflowId(kind, run, 1, 1);
+    const workflowId =
+      kind === 'wave'
+        ? waveWorkflowId(kind, runKey({ rolloutRun: run }), 1)
+        : shardWorkflowId(kind, runKey({ rolloutRun: run }), 1, 1);
     await latest({ workflowId }).terminate('by hand');
     await handle.result();
     held.release();
@@ -220,7 +224,9 @@ it('a terminated rollout tells what people did, and without a worker that it can
     await handle.terminate('by hand');
     held.release();
     await latest(upgradeOf('e2')).result();
-    await latest({ workflowId: waveWorkflowId('ended', handle.firstExecutionRunId, 2) }).result();
+    await latest({
+      workflowId: waveWorkflowId('ended', runKey({ rolloutRun: handle.firstExecutionRunId }), 2),
+    }).result();
     await deleted(env.client, ...waveHistories('ended', handle.firstExecutionRunId, 1, ['e1']));
 
     const { view, rows } = await readRows(env.client, 'ended');

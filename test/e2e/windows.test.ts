@@ -8,7 +8,7 @@ import { rolloutStatus } from '../../client/rollouts.js';
 import { createWorkers } from '../../worker/workers.js';
 import { readLedger } from '../../temporal/ledger.js';
 import type { CalendarEntry } from '../../workflows/contracts/calendar.js';
-import { rolloutWorkflowId, shardWorkflowId } from '../../workflows/contracts/ids.js';
+import { rolloutWorkflowId, runKey, shardWorkflowId } from '../../workflows/contracts/ids.js';
 import { QUEUES } from '../../workflows/contracts/queues.js';
 import type { RolloutInput, RolloutResult } from '../../workflows/contracts/rollout.js';
 import type { rollout } from '../../workflows/rollout.js';
@@ -106,7 +106,9 @@ async function run(
     });
     await meanwhile(id);
     const result = await endedRollout(handle);
-    const shard = env.client.workflow.getHandle(shardWorkflowId(id, handle.firstExecutionRunId, 1, 1));
+    const shard = env.client.workflow.getHandle(
+      shardWorkflowId(id, runKey({ rolloutRun: handle.firstExecutionRunId }), 1, 1),
+    );
     const { events } = await shard.fetchHistory();
     asked = (events ?? []).filter(
       ({ activityTaskScheduledEventAttributes: scheduled }) => scheduled?.activityType?.name === 'readGates',

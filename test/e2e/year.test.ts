@@ -18,6 +18,7 @@ import { startRollout } from '../../client/rollouts.js';
 import { planOf } from '../../plan/plan.js';
 import { parseSource } from '../../plan/source.js';
 import { shardWorkflowId } from '../../workflows/contracts/ids.js';
+import { runKeyOf } from '../support/run-key.js';
 import { QUEUES } from '../../workflows/contracts/queues.js';
 import type { RolloutInput, RolloutResult } from '../../workflows/contracts/rollout.js';
 import { type Clouds, simulatedClouds } from '../support/clouds.js';
@@ -202,7 +203,7 @@ it('submits all that a year allows, on the very nights, and nothing else', { tim
   let shard: string;
   try {
     const started = await startRollout(env.client, input);
-    shard = shardWorkflowId(input.rollout, started.runId, 1, 1);
+    shard = shardWorkflowId(input.rollout, await runKeyOf(env.client, started), 1, 1);
     await clock.sleepUntil(AUDIT.from);
     const until = new Date(AUDIT.until).toISOString();
     const audit = { scope: [{ account: ['huawei'] }], except: [{ resource: leftOut }], until };

@@ -1,7 +1,7 @@
 /** A shard that is cancelled by hand stops its rollout, whatever it was about, and loses no upgrade; on a real server. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { keepInventory } from '../../activities/inventory.js';
-import { rolloutWorkflowId, shardWorkflowId, upgradeWorkflowId } from '../../workflows/contracts/ids.js';
+import { rolloutWorkflowId, runKey, shardWorkflowId, upgradeWorkflowId } from '../../workflows/contracts/ids.js';
 import { QUEUES } from '../../workflows/contracts/queues.js';
 import { ATTRIBUTES } from '../../workflows/contracts/search-attributes.js';
 import type { UpgradeSpec } from '../../workflows/contracts/upgrade.js';
@@ -33,7 +33,10 @@ async function begin(id: string, first: readonly UpgradeSpec[], later: UpgradeSp
       }),
     ],
   });
-  return { handle, shard: env.client.workflow.getHandle(shardWorkflowId(id, handle.firstExecutionRunId, 1, 1)) };
+  return {
+    handle,
+    shard: env.client.workflow.getHandle(shardWorkflowId(id, runKey({ rolloutRun: handle.firstExecutionRunId }), 1, 1)),
+  };
 }
 
 it('while all that it has is in flight', async () => {

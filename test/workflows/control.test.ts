@@ -12,7 +12,7 @@ import {
   HOLD_MEMO,
   type SkipRequest,
 } from '../../workflows/contracts/control.js';
-import { rolloutWorkflowId, shardWorkflowId, upgradeWorkflowId } from '../../workflows/contracts/ids.js';
+import { rolloutWorkflowId, runKey, shardWorkflowId, upgradeWorkflowId } from '../../workflows/contracts/ids.js';
 import { MESSAGES } from '../../workflows/contracts/messages.js';
 import { QUEUES } from '../../workflows/contracts/queues.js';
 import type { RolloutInput, RolloutStatus, WavePlan } from '../../workflows/contracts/rollout.js';
@@ -129,7 +129,7 @@ async function held(handle: Handle, shards: readonly number[]): Promise<void> {
   const { rollout: id } = await statusOf(handle);
   const { runId } = await handle.describe();
   for (const shard of shards) {
-    const running = env.client.workflow.getHandle(shardWorkflowId(id, runId, 1, shard));
+    const running = env.client.workflow.getHandle(shardWorkflowId(id, runKey({ rolloutRun: runId }), 1, shard));
     await until(async () =>
       (await eventsOf(running)).some(({ workflowExecutionSignaledEventAttributes: signal }) =>
         Buffer.from(signal?.input?.payloads?.[0]?.data ?? [])
@@ -335,7 +335,9 @@ describe('pause', () => {
       async (handle, called) => {
         await atSend.opened;
         const { runId } = await handle.describe();
-        shard = env.client.workflow.getHandle(shardWorkflowId((await statusOf(handle)).rollout, runId, 1, 1));
+        shard = env.client.workflow.getHandle(
+          shardWorkflowId((await statusOf(handle)).rollout, runKey({ rolloutRun: runId }), 1, 1),
+        );
         await control(handle, 'pause');
         // Else it is told to look again until its shard has heard of the hold.
         await held(handle, [1]);

@@ -2,7 +2,7 @@
 import type { TestWorkflowEnvironment } from '@temporalio/testing';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Freeze } from '../../workflows/contracts/freezes.js';
-import { rolloutWorkflowId, shardWorkflowId } from '../../workflows/contracts/ids.js';
+import { rolloutWorkflowId, runKey, shardWorkflowId } from '../../workflows/contracts/ids.js';
 import { MESSAGES } from '../../workflows/contracts/messages.js';
 import { QUEUES } from '../../workflows/contracts/queues.js';
 import type { RolloutResult, RolloutStatus } from '../../workflows/contracts/rollout.js';
@@ -43,7 +43,9 @@ async function run(id: string, script: Script): Promise<{ result: RolloutResult;
       args: [input],
     });
     const result = await handle.result();
-    const shard = env.client.workflow.getHandle(shardWorkflowId(id, handle.firstExecutionRunId, 1, 1));
+    const shard = env.client.workflow.getHandle(
+      shardWorkflowId(id, runKey({ rolloutRun: handle.firstExecutionRunId }), 1, 1),
+    );
     const { events } = await shard.fetchHistory();
     const asked = (events ?? []).filter(({ activityTaskScheduledEventAttributes: scheduled }) =>
       ['readFreezes', 'freezesEnded'].includes(scheduled?.activityType?.name ?? ''),

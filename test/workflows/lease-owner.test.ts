@@ -1,6 +1,6 @@
 /** Who is told to hold a lease that is waited for, on a real server. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { rolloutWorkflowId, shardWorkflowId, upgradeWorkflowId } from '../../workflows/contracts/ids.js';
+import { rolloutWorkflowId, runKey, shardWorkflowId, upgradeWorkflowId } from '../../workflows/contracts/ids.js';
 import { MESSAGES } from '../../workflows/contracts/messages.js';
 import { QUEUES } from '../../workflows/contracts/queues.js';
 import type { RolloutResult, ShardStatus } from '../../workflows/contracts/rollout.js';
@@ -51,7 +51,9 @@ it('is whoever holds it now', async () => {
         taskQueue: QUEUES.main,
         args: [{ ...input, timing: { scale: 0.1 } }],
       });
-      const shard = env.client.workflow.getHandle(shardWorkflowId('waiting', handle.firstExecutionRunId, 1, 1));
+      const shard = env.client.workflow.getHandle(
+        shardWorkflowId('waiting', runKey({ rolloutRun: handle.firstExecutionRunId }), 1, 1),
+      );
       const why = () =>
         shard.query<ShardStatus>(MESSAGES.shardStatus).then(
           ({ waits }) => waits?.[0]?.why ?? '',

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { keepInventory } from '../../activities/inventory.js';
 import { lockSteps } from '../../activities/locks.js';
 import { skip } from '../../client/control.js';
-import { rolloutWorkflowId, shardWorkflowId, upgradeWorkflowId } from '../../workflows/contracts/ids.js';
+import { rolloutWorkflowId, runKey, shardWorkflowId, upgradeWorkflowId } from '../../workflows/contracts/ids.js';
 import { MESSAGES } from '../../workflows/contracts/messages.js';
 import { QUEUES } from '../../workflows/contracts/queues.js';
 import type { RolloutInput, ShardStatus } from '../../workflows/contracts/rollout.js';
@@ -86,7 +86,9 @@ it.each([
     const more = { groups: { [onLocked]: 1 }, onLocked };
     const input = rolloutInput(`group-${onLocked}`, wave, { max: 0, mode: 'loose' }, more);
     const handle = await begin({ ...input, timing: { scale: 0.1 } });
-    const shard = env.client.workflow.getHandle(shardWorkflowId(input.rollout, handle.firstExecutionRunId, 1, 1));
+    const shard = env.client.workflow.getHandle(
+      shardWorkflowId(input.rollout, runKey({ rolloutRun: handle.firstExecutionRunId }), 1, 1),
+    );
     const waits = () =>
       shard.query<ShardStatus>(MESSAGES.shardStatus).then(
         (status) => status.waits?.find(({ workflowId }) => workflowId.endsWith(first))?.why,
@@ -105,7 +107,7 @@ it.each([
 
 /** Of wave 1's one shard. */
 async function waitsOf({ rollout: id }: RolloutInput, run: string): Promise<ShardStatus['waits']> {
-  const shard = env.client.workflow.getHandle(shardWorkflowId(id, run, 1, 1));
+  const shard = env.client.workflow.getHandle(shardWorkflowId(id, runKey({ rolloutRun: run }), 1, 1));
   return (await shard.query<ShardStatus>(MESSAGES.shardStatus)).waits;
 }
 
@@ -173,7 +175,9 @@ it.each([
     expect(await endedRollout(handle)).toMatchObject({ counts: { Skipped: 2 } });
     expect(steps.called).toEqual([]);
     // Its page does not wait any more.
-    const shard = env.client.workflow.getHandle(shardWorkflowId(id, handle.firstExecutionRunId, 1, 1));
+    const shard = env.client.workflow.getHandle(
+      shardWorkflowId(id, runKey({ rolloutRun: handle.firstExecutionRunId }), 1, 1),
+    );
     const page = await shard.query<{ readonly currentDetails: string }>('__temporal_workflow_metadata');
     expect(page.currentDetails).toMatch(/^\*\*2 of 2 ended\*\*/);
     expect(page.currentDetails).not.toContain(why);

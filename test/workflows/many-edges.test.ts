@@ -6,7 +6,7 @@ import { recurrenceOf } from '../../calendar/forms.js';
 import { Gates } from '../../calendar/gate.js';
 import { inputOf } from '../../temporal/reads.js';
 import type { RolloutWindows } from '../../workflows/contracts/calendar.js';
-import { rolloutWorkflowId, shardWorkflowId, upgradeWorkflowId } from '../../workflows/contracts/ids.js';
+import { rolloutWorkflowId, runKey, shardWorkflowId, upgradeWorkflowId } from '../../workflows/contracts/ids.js';
 import { MESSAGES } from '../../workflows/contracts/messages.js';
 import { QUEUES } from '../../workflows/contracts/queues.js';
 import { SHARD_SIZE, type RolloutInput, type ShardInput, type ShardResult } from '../../workflows/contracts/rollout.js';
@@ -93,7 +93,7 @@ async function hourly(plan: Plan, script: Script, meanwhile: (shard: () => strin
       taskQueue: QUEUES.main,
       args: [{ ...input, waves, windows }],
     });
-    const shard = shardWorkflowId(id, handle.firstExecutionRunId, 1, 1);
+    const shard = shardWorkflowId(id, runKey({ rolloutRun: handle.firstExecutionRunId }), 1, 1);
     await meanwhile(() => shard);
     const result = await endedRollout(handle);
     const { ends } = (await env.client.workflow.getHandle(shard).result()) as ShardResult;

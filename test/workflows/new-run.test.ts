@@ -7,6 +7,7 @@ import type { GateState } from '../../workflows/contracts/calendar.js';
 import type { SkipOrder } from '../../workflows/contracts/control.js';
 import {
   rolloutWorkflowId,
+  runKey,
   shardWorkflowId,
   upgradeWorkflowId,
   waveWorkflowId,
@@ -68,12 +69,12 @@ async function within<T>(script: Script, body: (shut: Shut) => Promise<T>, isFor
         taskQueue: QUEUES.main,
         args: [input],
       });
-      const shard = shardWorkflowId(id, handle.firstExecutionRunId, 1, 1);
+      const shard = shardWorkflowId(id, runKey({ rolloutRun: handle.firstExecutionRunId }), 1, 1);
       await expect.poll(() => runOf(shard), { timeout: 20_000 }).not.toBeNull();
       return body({
         id,
         shard,
-        wave: waveWorkflowId(id, handle.firstExecutionRunId, 1),
+        wave: waveWorkflowId(id, runKey({ rolloutRun: handle.firstExecutionRunId }), 1),
         handle,
         upgrades: ids.map((one) => upgradeWorkflowId(spec(one).resource)),
         called: steps.called,

@@ -7,7 +7,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import { recurrenceOf } from '../../calendar/forms.js';
 import { Gates } from '../../calendar/gate.js';
 import type { SkipRequest } from '../../workflows/contracts/control.js';
-import { noticeId, noticeWorkflowId, rolloutWorkflowId } from '../../workflows/contracts/ids.js';
+import { noticeId, noticeWorkflowId, rolloutWorkflowId, runKey } from '../../workflows/contracts/ids.js';
 import { MESSAGES } from '../../workflows/contracts/messages.js';
 import type { Notice, NoticeSteps, OpeningSteps } from '../../workflows/contracts/notices.js';
 import { QUEUES } from '../../workflows/contracts/queues.js';
@@ -273,7 +273,7 @@ it('tells nobody twice of what was told before a reset', async () => {
     text: 'told before the reset',
   };
   const { notices, status } = await run(input, {}, async ({ firstExecutionRunId }) => {
-    const id = noticeId('reset', firstExecutionRunId, 'done', 1);
+    const id = noticeId('reset', runKey({ rolloutRun: firstExecutionRunId }), 'done', 1);
     const told = await env.client.workflow.start<typeof notice>('notice', {
       workflowId: noticeWorkflowId(id),
       taskQueue: QUEUES.main,

@@ -3,7 +3,7 @@ import type { TestWorkflowEnvironment } from '@temporalio/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { quarantineSteps } from '../../activities/quarantine.js';
 import { listQuarantine, releaseFromQuarantine } from '../../client/quarantine.js';
-import { rolloutWorkflowId, shardWorkflowId, upgradeWorkflowId } from '../../workflows/contracts/ids.js';
+import { rolloutWorkflowId, runKey, shardWorkflowId, upgradeWorkflowId } from '../../workflows/contracts/ids.js';
 import { MOST_FAILING, quarantine, type Quarantine } from '../../workflows/contracts/quarantine.js';
 import { QUEUES } from '../../workflows/contracts/queues.js';
 import type { RolloutInput, RolloutResult, ShardResult } from '../../workflows/contracts/rollout.js';
@@ -48,7 +48,7 @@ async function run(
       args: [{ ...input, ...more }],
     });
     const result = await handle.result();
-    const workflowId = shardWorkflowId(id, handle.firstExecutionRunId, 1, 1);
+    const workflowId = shardWorkflowId(id, runKey({ rolloutRun: handle.firstExecutionRunId }), 1, 1);
     const shard = (await env.client.workflow.getHandle(workflowId).result()) as ShardResult;
     return { result, shard, called: steps.called };
   });

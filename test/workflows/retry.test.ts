@@ -14,6 +14,7 @@ import { writeLedger } from '../../temporal/ledger.js';
 import { inputOf } from '../../temporal/reads.js';
 import {
   rolloutWorkflowId,
+  runKey,
   shardWorkflowId,
   upgradeWorkflowId,
   waveWorkflowId,
@@ -338,7 +339,7 @@ it('a plan is applied anew where nobody knows any more what would soak', async (
     await deleted(
       env.client,
       ...['forgotten', 'undone'].map((id) => upgradeWorkflowId(spec(id).resource)),
-      shardWorkflowId('forgets', handle.firstExecutionRunId, 1, 1),
+      shardWorkflowId('forgets', runKey({ rolloutRun: handle.firstExecutionRunId }), 1, 1),
     );
     for (const which of [['skipped'], ['failed', 'skipped']] as const) {
       await expect(retry(env.client, 'forgets', which, ana)).rejects.toThrow(
@@ -402,7 +403,9 @@ it.each(['rollout', 'wave'] as const)(
       const parent = await beginWaves(id, [wave('one', ...upgrades)]);
       await followed;
       const { workflowId } =
-        what === 'rollout' ? parent : { workflowId: waveWorkflowId(id, parent.firstExecutionRunId, 1) };
+        what === 'rollout'
+          ? parent
+          : { workflowId: waveWorkflowId(id, runKey({ rolloutRun: parent.firstExecutionRunId }), 1) };
       await env.client.workflow.getHandle(workflowId).terminate('by hand');
       await ended(parent);
       const phases = async () => (await rolloutRows(env.client, id)).map(({ phase }) => phase);
@@ -523,7 +526,9 @@ it('a member that was found unhealthy keeps its place also where a terminated sh
     const refused = async () =>
       (await rolloutRows(env.client, 'untold')).filter(({ outcome }) => outcome === 'Refused').length;
     await expect.poll(refused, { timeout: 120_000 }).toBe(101);
-    await env.client.workflow.getHandle(shardWorkflowId('untold', handle.firstExecutionRunId, 1, 1)).terminate();
+    await env.client.workflow
+      .getHandle(shardWorkflowId('untold', runKey({ rolloutRun: handle.firstExecutionRunId }), 1, 1))
+      .terminate();
     release();
     await ended(handle);
     await ended(env.client.workflow.getHandle(upgradeWorkflowId(spec('flying').resource)));

@@ -1,7 +1,7 @@
 import type { TestWorkflowEnvironment } from '@temporalio/testing';
 import type { WorkflowHandle } from '@temporalio/client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { rolloutWorkflowId, shardWorkflowId, upgradeWorkflowId } from '../../workflows/contracts/ids.js';
+import { rolloutWorkflowId, runKey, shardWorkflowId, upgradeWorkflowId } from '../../workflows/contracts/ids.js';
 import { MESSAGES } from '../../workflows/contracts/messages.js';
 import { QUEUES } from '../../workflows/contracts/queues.js';
 import type {
@@ -97,7 +97,7 @@ async function run(
     await meanwhile(handle);
     const result = await endedRollout(handle);
     const status = await handle.query<RolloutStatus>(MESSAGES.rolloutStatus);
-    const shard = shardWorkflowId(id, handle.firstExecutionRunId, 1, 1);
+    const shard = shardWorkflowId(id, runKey({ rolloutRun: handle.firstExecutionRunId }), 1, 1);
     const { ends } = await env.client.workflow.getHandle(shard).query<ShardStatus>(MESSAGES.shardStatus);
     return { result, status, called: steps.called, ends, peak };
   });
@@ -487,7 +487,7 @@ describe('rollout', () => {
           async (rolloutHandle) => {
             const shard = shardWorkflowId(
               rolloutHandle.workflowId.replace('rollout/', ''),
-              (await rolloutHandle.describe()).runId,
+              runKey({ rolloutRun: (await rolloutHandle.describe()).runId }),
               1,
               1,
             );

@@ -1,7 +1,7 @@
 /** One wave in several shards, on a real server: limits and budget hold across them, and shards overlap. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { keepInventory } from '../../activities/inventory.js';
-import { rolloutWorkflowId, shardWorkflowId, waveWorkflowId } from '../../workflows/contracts/ids.js';
+import { rolloutWorkflowId, runKey, shardWorkflowId, waveWorkflowId } from '../../workflows/contracts/ids.js';
 import { QUEUES } from '../../workflows/contracts/queues.js';
 import { inventoriesOf, SHARD_SIZE, type RolloutInput } from '../../workflows/contracts/rollout.js';
 import type { rollout } from '../../workflows/rollout.js';
@@ -215,7 +215,7 @@ it('a list that is no longer on the server starts nothing, and says so', async (
     },
   });
   expect(result).toMatchObject({ outcome: 'Stopped', counts: { Succeeded: 3, NotStarted: 3 }, failures: 0 });
-  const shard = env.client.workflow.getHandle(shardWorkflowId(id, runId, 1, 2));
+  const shard = env.client.workflow.getHandle(shardWorkflowId(id, runKey({ rolloutRun: runId }), 1, 2));
   await expect(shard.result()).rejects.toMatchObject({ cause: { cause: { type: 'InventoryGone' } } });
 });
 
@@ -236,8 +236,8 @@ it('its histories and payloads stay small, and the lists go with the rollout', a
   expect(result.counts).toEqual({ Succeeded: SHARD_SIZE + 40 });
   const of = {
     rollout: rolloutWorkflowId(id),
-    wave: waveWorkflowId(id, runId, 1),
-    shard: shardWorkflowId(id, runId, 1, 1),
+    wave: waveWorkflowId(id, runKey({ rolloutRun: runId }), 1),
+    shard: shardWorkflowId(id, runKey({ rolloutRun: runId }), 1, 1),
   };
   for (const [name, workflowId] of Object.entries(of)) {
     const events = await eventsOf(workflowId);

@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { keepInventory } from '../../activities/inventory.js';
 import type { GateRule } from '../../workflows/contracts/calendar.js';
-import { rolloutWorkflowId, upgradeWorkflowId, waveWorkflowId } from '../../workflows/contracts/ids.js';
+import { rolloutWorkflowId, runKey, upgradeWorkflowId, waveWorkflowId } from '../../workflows/contracts/ids.js';
 import { MESSAGES } from '../../workflows/contracts/messages.js';
 import { QUEUES } from '../../workflows/contracts/queues.js';
 import type { GateSteps } from '../../workflows/contracts/steps.js';
@@ -102,7 +102,7 @@ async function alternating({ id, gates, gateOf = () => 0, opened }: Case) {
       taskQueue: QUEUES.main,
       args: [input],
     });
-    wave = waveWorkflowId(id, handle.firstExecutionRunId, 1);
+    wave = waveWorkflowId(id, runKey({ rolloutRun: handle.firstExecutionRunId }), 1);
     await expect.poll(() => openShards().catch(() => 0), { timeout: 60_000 }).toBe(opened);
     begin = Date.now() + FIRST_MS;
     return handle.result();

@@ -6,6 +6,7 @@ import { createActivities } from '../../activities/index.js';
 import { SUBMIT } from '../../temporal/submits.js';
 import {
   rolloutWorkflowId,
+  runKey,
   shardWorkflowId,
   upgradeWorkflowId,
   waveWorkflowId,
@@ -80,8 +81,8 @@ it.each(PARTS)('a queued submit of a cancelled %s', async (what) => {
   const run = handle.firstExecutionRunId;
   const parts = {
     upgrade: upgrades,
-    shard: [client.workflow.getHandle(shardWorkflowId(what, run, 1, 1))],
-    wave: [client.workflow.getHandle(waveWorkflowId(what, run, 1))],
+    shard: [client.workflow.getHandle(shardWorkflowId(what, runKey({ rolloutRun: run }), 1, 1))],
+    wave: [client.workflow.getHandle(waveWorkflowId(what, runKey({ rolloutRun: run }), 1))],
   }[what];
   for (const part of parts) await part.cancel();
   const before = await completed();

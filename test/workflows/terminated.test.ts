@@ -1,6 +1,6 @@
 /** What is terminated by hand, on a real server: the time-skipping one tells no parent of it. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { rolloutWorkflowId, waveWorkflowId } from '../../workflows/contracts/ids.js';
+import { rolloutWorkflowId, runKey, waveWorkflowId } from '../../workflows/contracts/ids.js';
 import { QUEUES } from '../../workflows/contracts/queues.js';
 import type { rollout } from '../../workflows/rollout.js';
 import { type RealEnvironment, realEnvironment } from '../support/environment.js';
@@ -26,7 +26,9 @@ it('a rollout whose wave is terminated counts every upgrade, and what was submit
       args: [rolloutInput('r', { ids: ['a', 'b', 'c'], concurrency: 1 }, { max: 5, mode: 'loose' })],
     });
     await followed;
-    await env.client.workflow.getHandle(waveWorkflowId('r', handle.firstExecutionRunId, 1)).terminate('by hand');
+    await env.client.workflow
+      .getHandle(waveWorkflowId('r', runKey({ rolloutRun: handle.firstExecutionRunId }), 1))
+      .terminate('by hand');
     const result = await handle.result();
     expect(result).toMatchObject({ outcome: 'Stopped', counts: { Held: 3 } });
 

@@ -6,7 +6,7 @@ import { closureFor } from '../../activities/closure.js';
 import { recurrenceOf } from '../../calendar/forms.js';
 import { Gates } from '../../calendar/gate.js';
 import type { RolloutWindows } from '../../workflows/contracts/calendar.js';
-import { rolloutWorkflowId, shardWorkflowId } from '../../workflows/contracts/ids.js';
+import { rolloutWorkflowId, runKey, shardWorkflowId } from '../../workflows/contracts/ids.js';
 import { MESSAGES } from '../../workflows/contracts/messages.js';
 import { QUEUES } from '../../workflows/contracts/queues.js';
 import type { RolloutInput, RolloutResult, ShardResult, UpgradeEnd } from '../../workflows/contracts/rollout.js';
@@ -113,7 +113,9 @@ async function run(
     const result = await endedRollout(handle);
     const ends: UpgradeEnd[] = [];
     for (const wave of ids.keys()) {
-      const shard = env.client.workflow.getHandle(shardWorkflowId(name, handle.firstExecutionRunId, wave + 1, 1));
+      const shard = env.client.workflow.getHandle(
+        shardWorkflowId(name, runKey({ rolloutRun: handle.firstExecutionRunId }), wave + 1, 1),
+      );
       ends.push(...((await shard.result()) as ShardResult).ends);
     }
     return {

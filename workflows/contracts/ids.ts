@@ -13,14 +13,36 @@ export function rolloutWorkflowId(rollout: string): string {
   return `rollout/${rollout}`;
 }
 
-/** Carries the rollout's run, so that a later run of the same plan never meets the waves of an earlier one. */
-export function waveWorkflowId(rollout: string, rolloutRun: string, index: number): string {
-  return `wave/${rollout}/${rolloutRun.slice(0, 8)}/${index}`;
+/** Digits of a run's key. */
+const KEY_DIGITS = 8;
+
+/** A run's key by a run's id: the end of it is chance, its beginning is the time, the same for a minute. */
+export function keyFrom(runId: string): string {
+  return runId.slice(-KEY_DIGITS);
+}
+
+/**
+ * What stands for a rollout's run in the ids of its waves, shards and notices, so that a later run of the same plan never
+ * meets those of an earlier one. Rollouts that older releases have started have no key, and go by the beginning of their run's id.
+ */
+export function runKey({
+  key,
+  rolloutRun,
+}: {
+  readonly key?: string | undefined;
+  readonly rolloutRun: string;
+}): string {
+  return key ?? rolloutRun.slice(0, KEY_DIGITS);
+}
+
+/** @param run its key (`runKey`) */
+export function waveWorkflowId(rollout: string, run: string, index: number): string {
+  return `wave/${rollout}/${run}/${index}`;
 }
 
 /** As the wave's, and one level deeper. */
-export function shardWorkflowId(rollout: string, rolloutRun: string, wave: number, shard: number): string {
-  return `shard/${rollout}/${rolloutRun.slice(0, 8)}/${wave}/${shard}`;
+export function shardWorkflowId(rollout: string, run: string, wave: number, shard: number): string {
+  return `shard/${rollout}/${run}/${wave}/${shard}`;
 }
 
 /** One section of what outlives rollouts. */
@@ -29,8 +51,8 @@ export function ledgerWorkflowId(section: string): string {
 }
 
 /** A notice's id: stable, so that whoever gets it twice can drop it. `number` counts those of its kind. */
-export function noticeId(rollout: string, rolloutRun: string, kind: string, number: number): string {
-  return `${rollout}/${rolloutRun.slice(0, 8)}/${kind}/${number}`;
+export function noticeId(rollout: string, run: string, kind: string, number: number): string {
+  return `${rollout}/${run}/${kind}/${number}`;
 }
 
 export function noticeWorkflowId(id: string): string {

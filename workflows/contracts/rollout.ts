@@ -75,6 +75,8 @@ export interface RetryOf {
 
 export interface RolloutInput {
   readonly rollout: string;
+  /** Of this run, in the ids of what belongs to it (`runKey`); another at every start. Older releases gave none. */
+  readonly key?: string | undefined;
   readonly planDigest: string;
   readonly startedBy: string;
   readonly waves: readonly WavePlan[];
@@ -121,6 +123,8 @@ export function inventoriesOf({ waves }: RolloutInput): readonly InventoryRef[] 
 export interface WaveInput {
   readonly rollout: string;
   readonly rolloutRun: string;
+  /** As `RolloutInput.key`. */
+  readonly key?: string | undefined;
   readonly wave: WavePlan;
   /** 1-based position of the wave in the plan. */
   readonly index: number;

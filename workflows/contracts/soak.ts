@@ -51,6 +51,8 @@ export interface SoakProgress {
 export interface SoakInput {
   readonly rollout: string;
   readonly rolloutRun: string;
+  /** As `RolloutInput.key`. */
+  readonly key?: string | undefined;
   /** 1-based. */
   readonly wave: number;
   /** How many shards the wave has. */
