@@ -1,6 +1,6 @@
 /** The report of a rollout as one HTML page that needs nothing else: outcome, timeline, failures, every mutating call. */
 import { upgradeWorkflowId } from '../../workflows/contracts/ids.js';
-import { type Act, whenLabel } from '../../workflows/contracts/control.js';
+import type { Act } from '../../workflows/contracts/control.js';
 import type { Outcome, UpgradeResult } from '../../workflows/contracts/upgrade.js';
 import {
   endedIn,
@@ -149,10 +149,10 @@ function groupSection(id: string, title: string, groups: readonly Group[], note 
 
 /** What people did to the rollout: each with who, when and why. */
 function acts({ acts: done, actsLeftOut = 0, workerAnswers }: RolloutView): Section {
-  const items = done.map(
-    ({ act, what, actor, reason, ...times }) =>
-      `<li><time>${whenLabel(times, moment)}</time><b>${text(actor)}</b><span class="act ${ACT_TONE[act] ?? ''}">${act}</span><span>${text(what)}</span><q>${text(reason)}</q></li>`,
-  );
+  const items = done.map(({ at, saidAt, act, what, actor, reason }) => {
+    const heard = saidAt === undefined ? '' : `<small>heard at ${moment(at)}</small>`;
+    return `<li><time>${moment(saidAt ?? at)}${heard}</time><b>${text(actor)}</b><span class="act ${ACT_TONE[act] ?? ''}">${act}</span><span>${text(what)}</span><q>${text(reason)}</q></li>`;
+  });
   const rest = actsLeftOut === 0 ? '' : `<p>${text(earlierActsLabel(actsLeftOut))}</p>`;
   const isUnknown = done.length === 0 && !workerAnswers;
   const told = isUnknown ? `<p>${text(ACTS_UNKNOWN)}</p>` : `<ol class="acts">${items.join('\n')}</ol>${rest}`;
@@ -218,8 +218,8 @@ h2{font-size:17px;margin:28px 0 10px}
 .told{background:var(--card);border:1px solid var(--line);border-radius:10px;margin:0;padding:8px 16px 8px 34px;overflow-wrap:anywhere}
 .told li{padding:3px 0}.ids{color:var(--soft);font:12px ui-monospace,monospace}
 .acts{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:4px 16px}
-.acts li{display:grid;grid-template-columns:175px 110px 100px minmax(140px,28%) 1fr;gap:12px;padding:6px 0;border-top:1px solid var(--line);align-items:baseline}
-.acts li:first-child{border-top:0}.acts time{color:var(--soft);font-variant-numeric:tabular-nums}.acts q{color:var(--soft)}
+.acts li{display:grid;grid-template-columns:190px 110px 100px minmax(140px,28%) 1fr;gap:12px;padding:6px 0;border-top:1px solid var(--line);align-items:baseline}
+.acts li:first-child{border-top:0}.acts time{color:var(--soft);white-space:nowrap;font-variant-numeric:tabular-nums}.acts time small{display:block;font-size:.8em}.acts q{color:var(--soft)}
 .act{--tone:var(--open);justify-self:start;padding:0 9px;border-radius:99px;background:var(--tone);color:#fff;font-size:12px;font-weight:600}
 .act.good{--tone:var(--good)}.act.bad{--tone:var(--bad)}.act.mixed{--tone:var(--mixed)}
 .scroll{overflow-x:auto}table{border-collapse:collapse;width:100%;background:var(--card);font-size:12px}
