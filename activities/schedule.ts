@@ -12,7 +12,7 @@ import { renewSchedule } from '../temporal/schedules.js';
 import { FAILURES } from '../workflows/contracts/errors.js';
 import {
   isOfSchedule,
-  keyFrom,
+  endOfId,
   rolloutWorkflowId,
   scheduledRolloutId,
   scheduleId,
@@ -111,9 +111,9 @@ async function planOccurrence(deps: StepDeps, begin: OccurrenceBegin): Promise<O
     const learned = await readLedger(client, 'durations');
     const rollout = withSchedule(toRolloutInput(prepared, { ...input, learned }), input, begin);
     // By the run's own key: another attempt replaces what this one has kept.
-    const key = keyFrom(ownRun().runId);
+    const key = endOfId(ownRun().runId);
     return {
-      input: await keepInventory(client, { ...rollout, key }, SHARD_SIZE, key),
+      input: await keepInventory(client, rollout, SHARD_SIZE, key),
       reason: `${counts.upgrade} to be upgraded`,
     };
   } catch (error) {

@@ -19,6 +19,9 @@ class UnknownRunError extends Error {
   override readonly name = 'UnknownRunError';
 }
 
+/** Characters of a run's id. */
+const RUN_ID = 36;
+
 /** What stands for a rollout's run in the ids of its waves and shards. */
 export function keyOfRun({ key }: RolloutInput, { runId }: { readonly runId: string }): string {
   return runKey({ key, rolloutRun: runId });
@@ -36,15 +39,17 @@ export async function describeRollout(
   end?: string,
 ): Promise<WorkflowExecutionDescription> {
   const workflowId = rolloutWorkflowId(rollout);
-  const runId = end === undefined ? undefined : await runIdOf(client, rollout, end);
-  const run = await describeRun(client, workflowId, runId);
-  if (run === null) throw new UnknownRolloutError(rollout, client.options.namespace);
+  const latest = await describeRun(client, workflowId);
+  if (latest === null) throw new UnknownRolloutError(rollout, client.options.namespace);
+  if (end === undefined || latest.runId.endsWith(end)) return latest;
+  // Visibility lags behind, and a whole id needs none.
+  const run = await describeRun(client, workflowId, end.length === RUN_ID ? end : await runIdOf(client, rollout, end));
+  if (run === null) throw new UnknownRunError(`rollout ${rollout} has no run ${end}`);
   return run;
 }
 
 async function runIdOf(client: Client, rollout: string, end: string): Promise<string> {
   const runs = await runsOf(client, rolloutWorkflowId(rollout));
-  if (runs.length === 0) throw new UnknownRolloutError(rollout, client.options.namespace);
   const [found, ...more] = runs.filter(({ runId }) => runId.endsWith(end));
   if (found !== undefined && more.length === 0) return found.runId;
   const all = runs.map(({ runId, startTime }) => `${runId} of ${startTime.toISOString()}`).join(', ');

@@ -11,9 +11,11 @@ import {
   upsertSearchAttributes,
   workflowInfo,
   type ChildWorkflowHandle,
+  uuid4,
 } from '@temporalio/workflow';
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import { FAILURES } from './contracts/errors.js';
+import { endOfId } from './contracts/ids.js';
 import type { RolloutInput } from './contracts/rollout.js';
 import {
   OCCURRENCE_MEMO,
@@ -80,7 +82,8 @@ class OccurrenceRun {
     try {
       const child = await startChild<typeof rollout>('rollout', {
         ...startOptions(planned),
-        args: [planned],
+        // A reset that comes here again starts another run of the rollout.
+        args: [{ ...planned, key: endOfId(uuid4()) }],
         parentClosePolicy: ParentClosePolicy.ABANDON,
         cancellationType: ChildWorkflowCancellationType.ABANDON,
       });

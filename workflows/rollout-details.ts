@@ -1,5 +1,6 @@
 /** A rollout as the UI shows it and the status query tells it. */
 import type { GateState } from './contracts/calendar.js';
+import { whenLabel } from './contracts/control.js';
 import { countOf } from './contracts/outcome.js';
 import { sizeOf, type RolloutStatus, type WaveStatus } from './contracts/rollout.js';
 import { FAILED_OUTCOMES, GOOD_OUTCOMES } from './contracts/upgrade.js';
@@ -79,7 +80,9 @@ export function detailsOf(rollout: RolloutState): string {
       },
       {
         head: ['at', 'act', 'on', 'by', 'reason'],
-        rows: rollout.acts.slice(-10).map(({ at, act, what, actor, reason: why }) => [at, act, what, actor, why]),
+        rows: rollout.acts
+          .slice(-10)
+          .map(({ act, what, actor, reason: why, ...times }) => [whenLabel(times), act, what, actor, why]),
       },
     ],
   });

@@ -1,5 +1,5 @@
 /** What a rollout knows of itself: its waves, what people did to it, and what it waits for. */
-import { CancellationScope, type ChildWorkflowHandle, workflowInfo } from '@temporalio/workflow';
+import { CancellationScope, type ChildWorkflowHandle, patched, workflowInfo } from '@temporalio/workflow';
 import { Approvals } from './approvals.js';
 import { type GateState, type Shut, soonest } from './contracts/calendar.js';
 import { type Act, holdLabel, type SkipOrder, wordsOf } from './contracts/control.js';
@@ -47,6 +47,8 @@ const MOST_ACTS = 100;
 export class RolloutState {
   readonly input: RolloutInput;
   readonly runId = workflowInfo().firstExecutionRunId;
+  /** As `RolloutInput.key`; nothing where a worker of an older release has begun it, which took no notice of it. */
+  readonly ownKey: string | undefined;
   /** As `runKey`. */
   readonly key: string;
   readonly waves: readonly WaveState[];
@@ -80,7 +82,8 @@ export class RolloutState {
 
   constructor(input: RolloutInput) {
     this.input = input;
-    this.key = runKey({ key: input.key, rolloutRun: this.runId });
+    this.ownKey = input.key !== undefined && patched('run-key') ? input.key : undefined;
+    this.key = runKey({ key: this.ownKey, rolloutRun: this.runId });
     const gates = [
       { wave: null, title: 'the rollout', rule: input.approval },
       ...input.waves.map(({ name, approval }, at) => ({ wave: at + 1, title: `wave ${name}`, rule: approval })),

@@ -184,8 +184,16 @@ class RolloutRun {
     const wave = state.waves[index];
     if (wave === undefined || wave.soak === null || state.isOver) return;
     const { plan, counts, soak } = wave;
-    const { rollout, key, timing } = state.input;
-    const of = { rollout, rolloutRun: state.runId, key, wave: index + 1, plan, counts, scale: timing.scale };
+    const { rollout, timing } = state.input;
+    const of = {
+      rollout,
+      rolloutRun: state.runId,
+      key: state.ownKey,
+      wave: index + 1,
+      plan,
+      counts,
+      scale: timing.scale,
+    };
     try {
       await state.running.run(() => soak.untilSoaked(of, () => this.show()));
     } catch (error) {
@@ -265,7 +273,7 @@ class RolloutRun {
 
   private async runWave(wave: WaveState, index: number): Promise<WaveResult> {
     const { state } = this;
-    const { rollout, key, budget, accountLimits, timing, quarantineAfter, windows } = state.input;
+    const { rollout, budget, accountLimits, timing, quarantineAfter, windows } = state.input;
     try {
       const options = {
         workflowId: wave.workflowId,
@@ -273,7 +281,7 @@ class RolloutRun {
           {
             rollout,
             rolloutRun: state.runId,
-            ...(key === undefined ? {} : { key }),
+            ...(state.ownKey === undefined ? {} : { key: state.ownKey }),
             wave: { ...wave.plan, concurrency: wave.concurrency },
             index,
             failuresLeft: Math.min(budget.max - state.failures, wave.plan.maxFailures ?? Infinity),

@@ -78,9 +78,13 @@ class WaveRun {
   /** Shards whose first runs have ended. */
   private readonly wentOn = new Set<number>();
   private trouble: string | null = null;
+  /** In its shards' ids, as `runKey`: workers of older releases took no notice of the rollout's. */
+  private readonly key: string;
 
   constructor(input: WaveInput) {
     this.input = input;
+    const { key, rolloutRun } = input;
+    this.key = key !== undefined && patched('run-key') ? key : runKey({ rolloutRun });
     this.concurrency = input.wave.concurrency;
     this.skips = [...(input.skips ?? [])];
     const limits = limitsOf({ ...input, ...input.wave });
@@ -181,7 +185,7 @@ class WaveRun {
     if (part === undefined) return;
     const { total, upgrades, inventory } = part;
     const child = await startChild<typeof shard>('shard', {
-      workflowId: shardWorkflowId(input.rollout, runKey(input), input.index, number),
+      workflowId: shardWorkflowId(input.rollout, this.key, input.index, number),
       args: [
         {
           ...input,
@@ -239,7 +243,7 @@ class WaveRun {
 
   private handleOf(number: number): ExternalWorkflowHandle {
     const { rollout, index } = this.input;
-    return getExternalWorkflowHandle(shardWorkflowId(rollout, runKey(this.input), index, number));
+    return getExternalWorkflowHandle(shardWorkflowId(rollout, this.key, index, number));
   }
 
   private async send<T>(number: number, signal: SignalDefinition<[T]>, word: T): Promise<void> {

@@ -23,7 +23,7 @@ import { forecastPlan, forecastProblems } from '../forecast.js';
 import { learnedIfAny, readLearned } from '../learned.js';
 import { count, oneLine } from '../render/text.js';
 import { type EndedRun, latestEnd, startRollout } from '../rollouts.js';
-import { keyFrom } from '../../workflows/contracts/ids.js';
+import { endOfId } from '../../workflows/contracts/ids.js';
 import { rolloutPage, uiBase } from '../ui.js';
 import { parseDigest } from '../words.js';
 import { prepareFrom, quarantinedNow } from './plan.js';
@@ -98,7 +98,7 @@ async function apply(file: string, options: ApplyOptions): Promise<number> {
 }
 
 function reportCommand(rollout: string, { runId }: EndedRun): string {
-  return `uplift report ${rollout} --run ${keyFrom(runId)}`;
+  return `uplift report ${rollout} --run ${endOfId(runId)}`;
 }
 
 /** `Rejected by ben at 2026-11-23T18:00:00.000Z: too early` */

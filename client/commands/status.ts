@@ -23,6 +23,7 @@ import { renderForecast } from '../render/forecast.js';
 import { upgradesOf } from '../inventory.js';
 import { renderRollout, renderRows } from '../render/rollout.js';
 import { renderRollouts } from '../render/rollouts.js';
+import { moment } from '../render/text.js';
 import { listRollouts } from '../rollouts.js';
 import { readRows } from '../rows.js';
 import { hasEnded, type ResourceRow, type RolloutView } from '../views.js';
@@ -57,6 +58,8 @@ async function status(rollout: string, options: StatusOptions): Promise<number> 
     if (options.output === 'json') printJson({ version: 1, rollout: view, resources: rows, forecast });
     else {
       const screen = { width: stdoutWidth(), height: Infinity, now: Date.now(), paint: stdoutPaint() };
+      if (options.run !== undefined)
+        print(`run ${view.runId}, started at ${moment(view.startedAt)} by ${view.startedBy}`);
       print(renderRollout(view, rows, screen));
       if (forecast !== null) print(['', ...renderForecast(forecast, screen.width, screen.paint)].join('\n'));
       if (options.all === true) print(`\n${renderRows(rows, screen, forecast)}`);

@@ -172,18 +172,23 @@ export function frozen({ id, scope, except, since, until, owner, reason, lifted 
   return `${scopeLabel({ scope, except })} frozen by ${owner} (${reason}) from ${moment(since)} until ${ended} (${id})`;
 }
 
+/** It holds from when the server has it, whenever a worker hears it. */
+function saidAt(act: Act): string {
+  return act.saidAt ?? act.at;
+}
+
 /** From each pause until somebody resumed; after a stop nothing is sent any more. */
 function pauses(acts: readonly Act[], end: number): Band[] {
   const bands: Band[] = [];
   let since: Act | null = null;
   const close = (to: number) => {
     if (since !== null) {
-      bands.push({ kind: 'paused', from: Date.parse(since.at), to, name: since.reason, title: wordsOf(since) });
+      bands.push({ kind: 'paused', from: Date.parse(saidAt(since)), to, name: since.reason, title: wordsOf(since) });
     }
     since = null;
   };
   for (const act of acts) {
-    if (act.act === 'resume' || act.act === 'stop') close(Date.parse(act.at));
+    if (act.act === 'resume' || act.act === 'stop') close(Date.parse(saidAt(act)));
     if (act.act === 'stop' || (act.act === 'pause' && since === null)) since = act;
   }
   close(end);

@@ -1,6 +1,6 @@
 /** The latest rollouts, as people read them. */
 import type { ListedRollout } from '../rollouts.js';
-import { keyFrom } from '../../workflows/contracts/ids.js';
+import { endOfId } from '../../workflows/contracts/ids.js';
 import type { Paint } from './paint.js';
 import { renderTable } from './table.js';
 import { momentIn } from './text.js';
@@ -20,7 +20,7 @@ export function renderRollouts(rollouts: readonly ListedRollout[], width: number
     state,
     momentIn(width, startedAt, now),
     endedAt === null ? '' : momentIn(width, endedAt, now),
-    keyFrom(runId),
+    endOfId(runId),
   ]);
   return renderTable(COLUMNS, rows, width, paint);
 }

@@ -95,6 +95,9 @@ it('tells how the plan ended before, and who rejected it', async () => {
   expect((await uplift(words, env)).stdout).toContain(`\`${terminated}\``);
   const told = await uplift(['status', rollout, '--run', terminated, '-o', 'json'], env);
   expect(JSON.parse(told.stdout)).toMatchObject({ rollout: { runId: terminated, state: 'Terminated' } });
+  const table = await uplift(['status', rollout, '--run', terminated.slice(-8)], env);
+  expect(table.stdout).toMatch(new RegExp(`^run ${terminated}, started at .* UTC by `));
+  expect(table.stdout).toContain('Terminated');
   expect((await uplift(['status', rollout], env)).stdout).toContain('Running');
   const unknown = await uplift(['report', rollout, '--run', 'ffff-ffff'], env);
   expect(unknown).toMatchObject({ code: 1 });

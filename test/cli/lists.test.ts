@@ -42,7 +42,7 @@ const FAILING = {
 };
 const ROLLOUTS = ['spring-1a2b3c4d', 'patching-databases-2026-11-14'].map((rollout) => ({
   rollout,
-  runId: 'run',
+  runId: '01a20a76-08c5-7a6d-9294-f462289298d0',
   state: 'SucceededWithFailures',
   startedAt: at(-90_000),
   endedAt: at(-600),
@@ -104,8 +104,8 @@ it('a list stays a table while its columns have room', () => {
                                                 worker"
   `);
   expect(renderRollouts([ROLLOUTS[0]!], 80, NOW, plain)).toMatchInlineSnapshot(`
-    "  rollout          state                  started            ended
-      spring-1a2b3c4d  SucceededWithFailures  2026-11-20 04:24Z  05:14:12Z"
+    "  rollout          state                  started            ended      run
+      spring-1a2b3c4d  SucceededWithFailures  2026-11-20 04:24Z  05:14:12Z  289298d0"
   `);
   expect(renderSchedules([SCHEDULE], 80, plain)).toMatchInlineSnapshot(`
     "  schedule  state   opens next                its rollout          last run

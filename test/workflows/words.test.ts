@@ -42,7 +42,17 @@ it('an act that is heard late is dated by when it was said, and tells both', () 
   expect(words('2026-11-21T02:10:00Z')).toBe(asSaid);
   expect(words('2026-11-21T03:10:00+01:00')).toBe(asSaid);
   // By a clock that is a little late, or ahead; of who says no time, or none that is one.
-  for (const at of ['2026-11-21T09:09:01Z', '2026-11-22T00:00:00Z', undefined, '', 'noon', 7, {}]) {
+  for (const at of [
+    '2026-11-21T09:09:01Z',
+    '2026-11-22T00:00:00Z',
+    '2026-11-21T02:10:00',
+    '1',
+    undefined,
+    '',
+    'noon',
+    7,
+    {},
+  ]) {
     expect(words(at)).toBe(asHeard);
   }
 });

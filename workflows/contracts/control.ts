@@ -195,9 +195,14 @@ export function whenLabel(
 /** Between a word and its hearing, no more than this is told apart: clocks differ, and a worker takes its time. */
 const HEARD_LATE_MS = 60_000;
 
-/** When it was said, in UTC, where that is much earlier than it was heard; else nothing, as of a clock that is ahead. */
+/**
+ * When it was said, in UTC, where that is much earlier than it was heard; else nothing, as of a clock that is ahead, or a
+ * moment without a zone.
+ *
+ * @param heardAt epoch milliseconds
+ */
 export function saidBefore(at: string | undefined, heardAt: number): Pick<Act, 'saidAt'> {
-  const said = Date.parse(at ?? '');
+  const said = Date.parse(at !== undefined && /T.*(Z|[+-]\d\d:\d\d)$/.test(at) ? at : '');
   return heardAt - said > HEARD_LATE_MS ? { saidAt: new Date(said).toISOString() } : {};
 }
 

@@ -16,9 +16,9 @@ export function rolloutWorkflowId(rollout: string): string {
 /** Digits of a run's key. */
 const KEY_DIGITS = 8;
 
-/** A run's key by a run's id: the end of it is chance, its beginning is the time, the same for a minute. */
-export function keyFrom(runId: string): string {
-  return runId.slice(-KEY_DIGITS);
+/** The end of an id that a server or a workflow has made: chance, while a run id's beginning is the time, the same for a minute. */
+export function endOfId(id: string): string {
+  return id.slice(-KEY_DIGITS);
 }
 
 /**
