@@ -11,8 +11,8 @@ import { inputOf } from '../temporal/reads.js';
 import { renewSchedule } from '../temporal/schedules.js';
 import { FAILURES } from '../workflows/contracts/errors.js';
 import {
-  isOfSchedule,
   endOfId,
+  isOfSchedule,
   rolloutWorkflowId,
   scheduledRolloutId,
   scheduleId,
@@ -112,10 +112,7 @@ async function planOccurrence(deps: StepDeps, begin: OccurrenceBegin): Promise<O
     const rollout = withSchedule(toRolloutInput(prepared, { ...input, learned }), input, begin);
     // By the run's own key: another attempt replaces what this one has kept.
     const key = endOfId(ownRun().runId);
-    return {
-      input: await keepInventory(client, rollout, SHARD_SIZE, key),
-      reason: `${counts.upgrade} to be upgraded`,
-    };
+    return { input: await keepInventory(client, rollout, SHARD_SIZE, key), reason: `${counts.upgrade} to be upgraded` };
   } catch (error) {
     if (!(error instanceof InputError)) throw error;
     const nonRetryable = error.problems.some(({ lasts }) => lasts === true);

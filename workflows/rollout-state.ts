@@ -1,9 +1,9 @@
 /** What a rollout knows of itself: its waves, what people did to it, and what it waits for. */
-import { CancellationScope, type ChildWorkflowHandle, patched, workflowInfo } from '@temporalio/workflow';
+import { CancellationScope, type ChildWorkflowHandle, workflowInfo } from '@temporalio/workflow';
 import { Approvals } from './approvals.js';
 import { type GateState, type Shut, soonest } from './contracts/calendar.js';
 import { type Act, holdLabel, type SkipOrder, wordsOf } from './contracts/control.js';
-import { runKey, waveWorkflowId } from './contracts/ids.js';
+import { waveWorkflowId } from './contracts/ids.js';
 import { addCounts, addFailures, countOf } from './contracts/outcome.js';
 import {
   type Counts,
@@ -16,6 +16,7 @@ import {
   type WavePlan,
   type WaveStatus,
 } from './contracts/rollout.js';
+import { heededRunKey } from './run-key.js';
 import { Soak } from './soak.js';
 import type { wave as waveWorkflow } from './wave.js';
 
@@ -47,9 +48,7 @@ const MOST_ACTS = 100;
 export class RolloutState {
   readonly input: RolloutInput;
   readonly runId = workflowInfo().firstExecutionRunId;
-  /** As `RolloutInput.key`; nothing where a worker of an older release has begun it, which took no notice of it. */
-  readonly ownKey: string | undefined;
-  /** As `runKey`. */
+  /** As `runKey`: what belongs to this run is given it. */
   readonly key: string;
   readonly waves: readonly WaveState[];
   readonly approvals: Approvals;
@@ -82,8 +81,7 @@ export class RolloutState {
 
   constructor(input: RolloutInput) {
     this.input = input;
-    this.ownKey = input.key !== undefined && patched('run-key') ? input.key : undefined;
-    this.key = runKey({ key: this.ownKey, rolloutRun: this.runId });
+    this.key = heededRunKey({ key: input.key, rolloutRun: this.runId });
     const gates = [
       { wave: null, title: 'the rollout', rule: input.approval },
       ...input.waves.map(({ name, approval }, at) => ({ wave: at + 1, title: `wave ${name}`, rule: approval })),

@@ -188,7 +188,7 @@ class RolloutRun {
     const of = {
       rollout,
       rolloutRun: state.runId,
-      key: state.ownKey,
+      key: state.key,
       wave: index + 1,
       plan,
       counts,
@@ -281,7 +281,7 @@ class RolloutRun {
           {
             rollout,
             rolloutRun: state.runId,
-            ...(state.ownKey === undefined ? {} : { key: state.ownKey }),
+            key: state.key,
             wave: { ...wave.plan, concurrency: wave.concurrency },
             index,
             failuresLeft: Math.min(budget.max - state.failures, wave.plan.maxFailures ?? Infinity),

@@ -15,7 +15,7 @@ import {
 } from '@temporalio/workflow';
 import type { SkipOrder, WaveOrder } from './contracts/control.js';
 import { FAILURES } from './contracts/errors.js';
-import { runKey, shardWorkflowId } from './contracts/ids.js';
+import { shardWorkflowId } from './contracts/ids.js';
 import { addCounts, addFailures, countOf, hasBegun, tally } from './contracts/outcome.js';
 import {
   SHARD_SIZE,
@@ -38,6 +38,7 @@ import { failureType, rootReason } from './failures.js';
 import { drawn, drawsOf, holdsOf, limitsOf, SLOTS } from './limits.js';
 import { lostIn, providesOf } from './lost-places.js';
 import { grantSignal, shardWentOnSignal, shardWordSignal, skipOrderSignal, waveOrderSignal } from './messages.js';
+import { heededRunKey } from './run-key.js';
 import type { shard } from './shard.js';
 import { WaveShares } from './wave-shares.js';
 
@@ -78,13 +79,12 @@ class WaveRun {
   /** Shards whose first runs have ended. */
   private readonly wentOn = new Set<number>();
   private trouble: string | null = null;
-  /** In its shards' ids, as `runKey`: workers of older releases took no notice of the rollout's. */
+  /** In its shards' ids. */
   private readonly key: string;
 
   constructor(input: WaveInput) {
     this.input = input;
-    const { key, rolloutRun } = input;
-    this.key = key !== undefined && patched('run-key') ? key : runKey({ rolloutRun });
+    this.key = heededRunKey(input);
     this.concurrency = input.wave.concurrency;
     this.skips = [...(input.skips ?? [])];
     const limits = limitsOf({ ...input, ...input.wave });

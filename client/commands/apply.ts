@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { InputError } from '../../plan/errors.js';
 import { actor } from '../actor.js';
+import { endOfId } from '../../workflows/contracts/ids.js';
 import { quarantineLabel } from '../../workflows/contracts/quarantine.js';
 import { sizeOf } from '../../workflows/contracts/rollout.js';
 import {
@@ -23,7 +24,6 @@ import { forecastPlan, forecastProblems } from '../forecast.js';
 import { learnedIfAny, readLearned } from '../learned.js';
 import { count, oneLine } from '../render/text.js';
 import { type EndedRun, latestEnd, startRollout } from '../rollouts.js';
-import { endOfId } from '../../workflows/contracts/ids.js';
 import { rolloutPage, uiBase } from '../ui.js';
 import { parseDigest } from '../words.js';
 import { prepareFrom, quarantinedNow } from './plan.js';

@@ -123,7 +123,7 @@ export function inventoriesOf({ waves }: RolloutInput): readonly InventoryRef[] 
 export interface WaveInput {
   readonly rollout: string;
   readonly rolloutRun: string;
-  /** As `RolloutInput.key`. */
+  /** As `runKey`; older releases gave none. */
   readonly key?: string | undefined;
   readonly wave: WavePlan;
   /** 1-based position of the wave in the plan. */

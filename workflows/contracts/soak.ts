@@ -51,7 +51,7 @@ export interface SoakProgress {
 export interface SoakInput {
   readonly rollout: string;
   readonly rolloutRun: string;
-  /** As `RolloutInput.key`. */
+  /** As `runKey`; older releases gave none. */
   readonly key?: string | undefined;
   /** 1-based. */
   readonly wave: number;
