@@ -157,6 +157,9 @@ const refusal = (promise: Promise<unknown>) =>
     (error: unknown) => (error instanceof WorkflowUpdateFailedError ? error.cause?.message : String(error)),
   );
 
+/** Without its times: the server's clock has skipped hours that its sender's has not, so it may be heard late. */
+const undated = (words: unknown) => String(words).replaceAll(/ at \S+?(?: \(heard at \S+?\))?: /g, ': ');
+
 describe('pause', () => {
   it('starts nothing until it is resumed; what was submitted goes on, and the status says who and why', async () => {
     const [first, second, third] = specs(3) as [UpgradeSpec, UpgradeSpec, UpgradeSpec];
@@ -199,11 +202,10 @@ describe('pause', () => {
       await say('pause', 'ana', 'a look');
       const { state, reason } = await statusOf(handle);
       expect(state).toBe('Paused');
-      expect(reason).toMatch(
-        /^paused by ana at \S+: a look; paused by ben at \S+: a backup runs; what was submitted goes on$/,
-      );
+      const both = 'paused by ana: a look; paused by ben: a backup runs';
+      expect(undated(reason)).toBe(`${both}; what was submitted goes on`);
       const { memo } = await handle.describe();
-      expect(memo?.[HOLD_MEMO]).toMatch(/^paused by ana at \S+: a look; paused by ben at \S+: a backup runs$/);
+      expect(undated(memo?.[HOLD_MEMO])).toBe(both);
       expect(await say('resume', 'ana', 'seen')).toMatchObject({
         heard: true,
         also: "this also ends ben's pause: a backup runs",
@@ -211,7 +213,7 @@ describe('pause', () => {
       // And no pause outlives it.
       expect((await statusOf(handle)).state).toBe('Running');
       await say('pause', 'cem', 'again');
-      expect((await statusOf(handle)).reason).toMatch(/^paused by cem at \S+: again; what was submitted goes on$/);
+      expect(undated((await statusOf(handle)).reason)).toBe('paused by cem: again; what was submitted goes on');
       expect(await say('resume', 'ben', 'it is fine')).toMatchObject({ also: "this ends cem's pause: again" });
       expect(await say('resume', 'ben', 'once more')).toMatchObject({ also: null });
       operations.release();
