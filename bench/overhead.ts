@@ -56,20 +56,19 @@ export async function overhead(seed: string, limit: TimeLimit): Promise<string> 
     const bare: Cost[] = [];
     const slice = (number: number) => planned.slice(number * PER_ROUND, (number + 1) * PER_ROUND);
     for (let round = 0; round <= ROUNDS; round += 1) {
-      const isWarm = round > 0;
       const runs = [
         async () => {
           const some = { ...installation, planned: slice(2 * round) };
           const cost = await costOf(installation, stack.pids().workers[0] ?? 0, () =>
             rolloutOn(some, { ...options, rollout: `round-${round}` }),
           );
-          if (isWarm) ours.push(cost);
+          ours.push(cost);
         },
         async () => {
           const cost = await costOf(installation, skeleton.pid, () =>
             skeleton.run(`bare-${round}`, slice(2 * round + 1), { concurrency: CONCURRENCY, within: WITHIN }),
           );
-          if (isWarm) bare.push(cost);
+          bare.push(cost);
         },
       ];
       // Who goes first changes.
@@ -79,7 +78,11 @@ export async function overhead(seed: string, limit: TimeLimit): Promise<string> 
     await skeleton.stop();
     const of = (types: readonly [string, ...string[]]) =>
       histories(installation.client, (ROUNDS + 1) * PER_ROUND, types[0], types);
-    return { ours, bare, left: { ours: await of(TYPES.ours), bare: await of(TYPES.bare) } };
+    return {
+      ours: ours.slice(1),
+      bare: bare.slice(1),
+      left: { ours: await of(TYPES.ours), bare: await of(TYPES.bare) },
+    };
   });
   limit.learn(middle(ours.map(total)) * SHARE_OF_CLOUDS);
   const ratios = ours.map((cost, at) => total(cost) / total(bare[at]));
