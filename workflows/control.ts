@@ -139,21 +139,26 @@ export class Control {
     }
     const { budget, accountLimits } = rollout.input;
     const { mode } = budget;
-    const allows = (max: number, failures: number, of: string) => ({
+    const allows = (max: number, failures: number, of: string, when: string) => ({
       max,
       of,
+      when,
       allowed: allowedInFlight(concurrency, max, failures, mode),
     });
-    const overall = allows(budget.max, rollout.failures, '');
-    const byWave = open.map(({ plan, failures }) => {
+    const overall = allows(budget.max, rollout.failures, '', 'now');
+    const byWave = open.map(({ plan, failures, state }) => {
+      const when = state === 'Running' ? 'now' : 'once it runs';
       const own =
-        plan.maxFailures === undefined ? overall : allows(plan.maxFailures, failures, ` of wave ${plan.name}`);
+        plan.maxFailures === undefined ? overall : allows(plan.maxFailures, failures, ` of wave ${plan.name}`, when);
       return { plan, ...(own.allowed < overall.allowed ? own : overall) };
     });
-    const { max, of, allowed } = byWave.reduce((least, one) => (one.allowed < least.allowed ? one : least), overall);
+    const { max, of, when, allowed } = byWave.reduce(
+      (least, one) => (one.allowed < least.allowed ? one : least),
+      overall,
+    );
     return [
       `${concurrency} at a time${where}`,
-      ...(allowed < concurrency ? [`the ${mode} budget of ${max}${of} allows ${allowed} now`] : []),
+      ...(allowed < concurrency ? [`the ${mode} budget of ${max}${of} allows ${allowed} ${when}`] : []),
       ...limitWords(tighterLimits(byWave, accountLimits)),
     ].join('; ');
   }

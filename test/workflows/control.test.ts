@@ -730,3 +730,15 @@ it('a new concurrency is answered with the limits that hold in a wave, whatever 
     operations.release();
   });
 });
+
+it('a new concurrency is answered with the budget of a wave that has not begun as what it will allow', async () => {
+  const operations = heldOperations();
+  const plan: Plan = { waves: [specs(4), specs(4)], budget: { max: 9, mode: 'strict' }, maxFailures: [9, 0] };
+  await run(plan, operations.script, async (handle) => {
+    await operations.followed;
+    expect(await concurrency(handle, 8)).toBe(
+      '8 at a time; the strict budget of 0 of wave wave 2 allows 1 once it runs',
+    );
+    operations.release();
+  });
+});
