@@ -1,6 +1,7 @@
 /** Every mutating call of a rollout, also of upgrades that have no result to tell them. */
 import type { Client } from '@temporalio/client';
 import type { Payload } from '@temporalio/common';
+import type { RolloutInput } from '../workflows/contracts/rollout.js';
 import type { SubmitHeartbeat } from '../workflows/contracts/steps.js';
 import type { SentCall } from '../workflows/contracts/upgrade.js';
 import { isNotFound, mapAtOnce } from '../temporal/reads.js';
@@ -19,11 +20,12 @@ import type { ResourceCall, ResourceRow } from './views.js';
 export async function callsOf(
   client: Client,
   rolloutRun: Parameters<typeof upgradeRuns>[1],
+  input: RolloutInput,
   rows: readonly ResourceRow[],
   told: ReadonlyMap<string | null, readonly SentCall[]>,
 ): Promise<ResourceCall[]> {
   const runs = new Map<string, string[]>();
-  for (const { workflowId, runId } of await upgradeRuns(client, rolloutRun)) {
+  for (const { workflowId, runId } of await upgradeRuns(client, rolloutRun, input)) {
     runs.set(workflowId, [...(runs.get(workflowId) ?? []), runId]);
   }
   // Visibility lags behind: what the rows know of counts as well.

@@ -189,7 +189,7 @@ async function wavesFromServer(
   told: RolloutStatus | null,
 ): Promise<readonly WaveStatus[]> {
   const isOver = run.closeTime != null;
-  const runs = latestRuns(await upgradeRuns(client, run));
+  const runs = latestRuns(await upgradeRuns(client, run, input));
   const key = keyOfRun(input, run);
   const idOf = (at: number) => waveWorkflowId(input.rollout, key, at + 1);
   const waveRuns = await mapAtOnce(input.waves, (_, at) => describeRun(client, idOf(at)));

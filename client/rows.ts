@@ -10,11 +10,11 @@ import { ATTRIBUTES } from '../workflows/contracts/search-attributes.js';
 import type { AwaitHeartbeat } from '../workflows/contracts/steps.js';
 import type { Outcome, Phase, UpgradeResult, UpgradeSpec } from '../workflows/contracts/upgrade.js';
 import { statusOf } from './rollouts.js';
-import { describeRollout } from './runs.js';
+import { describeRollout, resetTo } from './runs.js';
 import { calendarTimes } from './calendar-times.js';
 import { callsOf } from './calls.js';
 import { freezesDuring, listFreezes } from './freezes.js';
-import { carriedOn, inputOf, mapAtOnce } from '../temporal/reads.js';
+import { inputOf, mapAtOnce } from '../temporal/reads.js';
 import { decoded, describeRun, endOf } from './server-reads.js';
 import { begunUpgrades, type Known, knownUpgrades, readShards } from './shard-reads.js';
 import { pendingTimer } from './timers.js';
@@ -88,7 +88,7 @@ export async function readRows(
   // Before its shards: what has ended by now they tell as ended.
   const view = await statusOf(client, run, input);
   const shards = await readShards(client, run, input);
-  const known = await knownUpgrades(client, run, shards, view);
+  const known = await knownUpgrades(client, run, input, shards, view);
   const begun = await begunUpgrades(client, shards, view);
   const freezes = hasEnded(view) ? [] : await listFreezes(client, { all: false });
   const found = input.waves.flatMap(({ name }, at) => {
@@ -137,7 +137,7 @@ export async function rolloutReport(client: Client, rollout: string, run?: strin
   const told = new Map(
     read.flatMap(({ row, result }) => (result === null ? [] : [[row.runId, result.calls] as const])),
   );
-  const calls = await callsOf(client, rolloutRun, seen, told);
+  const calls = await callsOf(client, rolloutRun, input, seen, told);
   const end = lastEnd({ view, rows: seen, results }, Date.now());
   return {
     view,
@@ -164,7 +164,7 @@ async function followedRun(
 ): Promise<WorkflowExecutionDescription | null> {
   const run = runId === null ? null : await describeRun(client, workflowId, runId);
   // A run that had ended by itself is what the rollout counted, whatever a reset makes of it later.
-  return run?.status.name === 'TERMINATED' ? carriedOn(client, run) : run;
+  return run?.status.name === 'TERMINATED' ? resetTo(client, run) : run;
 }
 
 async function resultOf(client: Client, run: WorkflowExecutionDescription | null): Promise<UpgradeResult | null> {

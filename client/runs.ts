@@ -1,8 +1,9 @@
 /** Which run of a rollout: of one plan there is a run for each time that it was applied. */
 import type { Client, WorkflowExecutionDescription, WorkflowExecutionInfo } from '@temporalio/client';
-import { rolloutWorkflowId, runKey } from '../workflows/contracts/ids.js';
+import { isShardOf, rolloutWorkflowId, runKey } from '../workflows/contracts/ids.js';
 import type { RolloutInput } from '../workflows/contracts/rollout.js';
 import { ATTRIBUTES } from '../workflows/contracts/search-attributes.js';
+import { carriedOn, firstRunOf, mapAtOnce } from '../temporal/reads.js';
 import { describeRun, findRuns, quoted } from './server-reads.js';
 
 /** There is no rollout of this id on this server and namespace. */
@@ -64,28 +65,31 @@ async function runsOf(client: Client, workflowId: string): Promise<readonly Work
 }
 
 /**
- * The upgrades that were started since the rollout's run began, and before a later one did, as visibility has them; one that
- * came again has several runs.
+ * The runs of the upgrades that this run of a rollout has started, as visibility has them; one that came again, or was
+ * reset, has several. Its parent tells whose it is: a reset puts another start time in place of its own.
  */
 export async function upgradeRuns(
   client: Client,
-  run: Pick<WorkflowExecutionDescription, 'workflowId' | 'runId' | 'startTime' | 'closeTime'>,
+  run: Pick<WorkflowExecutionDescription, 'runId'>,
+  input: RolloutInput,
 ): Promise<WorkflowExecutionInfo[]> {
-  const rollout = run.workflowId.slice(rolloutWorkflowId('').length);
-  const next = run.closeTime == null ? undefined : await laterRun(client, run);
-  const within = [
-    `StartTime >= ${quoted(run.startTime.toISOString())}`,
-    ...(next === undefined ? [] : [`StartTime < ${quoted(next.startTime.toISOString())}`]),
-  ];
-  const of = `WorkflowType = 'upgrade' AND ${ATTRIBUTES.rollout.name} = ${quoted(rollout)}`;
-  return findRuns(client, [of, ...within].join(' AND '));
+  const { rollout } = input;
+  // A worker of an older release takes no notice of the key.
+  const keys = [keyOfRun(input, run), runKey({ rolloutRun: run.runId })];
+  const isShard = (id: string) => keys.some((key) => isShardOf(id, rollout, key));
+  const runs = await findRuns(client, `WorkflowType = 'upgrade' AND ${ATTRIBUTES.rollout.name} = ${quoted(rollout)}`);
+  return runs.filter(({ parentExecution }) => isShard(parentExecution?.workflowId ?? ''));
 }
 
-/** The first one after it. */
-async function laterRun(
+/** As `carriedOn`, also where a later upgrade of the resource has its id by now. */
+export async function resetTo(
   client: Client,
-  { workflowId, runId, startTime }: Pick<WorkflowExecutionDescription, 'workflowId' | 'runId' | 'startTime'>,
-): Promise<WorkflowExecutionInfo | undefined> {
-  const runs = await runsOf(client, workflowId);
-  return runs.findLast((one) => one.runId !== runId && one.startTime > startTime);
+  closed: WorkflowExecutionDescription,
+): Promise<WorkflowExecutionDescription> {
+  const latest = await carriedOn(client, closed);
+  if (latest !== closed) return latest;
+  const { workflowId, startTime } = closed;
+  const later = (await runsOf(client, workflowId)).filter((run) => run.startTime > startTime);
+  const runs = await mapAtOnce(later, ({ runId }) => describeRun(client, workflowId, runId));
+  return runs.find((run) => run !== null && firstRunOf(run) === firstRunOf(closed)) ?? closed;
 }

@@ -68,13 +68,14 @@ async function shardTold(client: Client, run: WorkflowExecutionDescription): Pro
 export async function knownUpgrades(
   client: Client,
   run: WorkflowExecutionDescription,
+  input: RolloutInput,
   shards: readonly Shard[],
   view: RolloutView,
 ): Promise<Map<string, Known>> {
   const known = new Map<string, Known>();
   const untold = untoldWaves(shards, view);
   if (shards.some(({ told, run: shard, wave }) => told === null && (shard !== null || untold.has(wave)))) {
-    for (const [workflowId, info] of latestRuns(await upgradeRuns(client, run))) {
+    for (const [workflowId, info] of latestRuns(await upgradeRuns(client, run, input))) {
       known.set(workflowId, { kind: 'started', runId: info.runId, info });
     }
   }

@@ -29,7 +29,8 @@ export async function carriedOn(
   return firstRunOf(latest) === firstRunOf(closed) ? latest : closed;
 }
 
-function firstRunOf({ raw, runId }: WorkflowExecutionDescription): string {
+/** The id that a run keeps through resets: its own, or that of the run which it goes on for. */
+export function firstRunOf({ raw, runId }: WorkflowExecutionDescription): string {
   return raw.workflowExecutionInfo?.firstRunId || runId;
 }
 

@@ -11,6 +11,7 @@ import type { SubmitHeartbeat, SubmitResult } from '../../workflows/contracts/st
 import type { SentCall } from '../../workflows/contracts/upgrade.js';
 import type { rollout } from '../../workflows/rollout.js';
 import { type RealEnvironment, realEnvironment } from '../support/environment.js';
+import { reset } from '../support/reset.js';
 import { rolloutInput, type Script, scriptedSteps, spec } from '../workflows/scripted-steps.js';
 import { withScriptedWorkers } from '../workflows/scripted-workers.js';
 
@@ -140,5 +141,63 @@ it(
     const { rows, results } = await rolloutReport(env.client, 'mixed');
     expect(rows.map(({ outcome }) => outcome)).toEqual(['Succeeded', 'Succeeded', 'Held']);
     expect(results).toHaveLength(2);
+  },
+);
+
+it(
+  'has what a reset did under the run that it goes on for, also when a later run of the plan upgraded the resource since',
+  { timeout: 120_000 },
+  async () => {
+    const { opened, open } = gate();
+    const script: Script = {
+      submit: (_input, call) => ({ calls: [sent(`accepted-${call}`, 'accepted')] }),
+      awaitOperation: async (_input, call) => {
+        if (call > 1) return {};
+        const beating = setInterval(() => Context.current().heartbeat(), 500);
+        await opened.finally(() => clearInterval(beating));
+        return {};
+      },
+    };
+    const upgrade = { workflowId: upgradeWorkflowId(spec('r').resource) };
+    /** Runs the plan once more, and tells that run of the rollout and its first run of the upgrade. */
+    const applied = async (key: string, meanwhile: () => Promise<unknown>) => {
+      const input = rolloutInput('again', { ids: ['r'], concurrency: 1 }, { max: 1, mode: 'loose' });
+      const handle = await env.client.workflow.start<typeof rollout>('rollout', {
+        workflowId: rolloutWorkflowId('again'),
+        taskQueue: QUEUES.main,
+        args: [{ ...input, key, timing: { scale: SCALE } }],
+      });
+      await meanwhile();
+      // What a person has terminated fails it.
+      await handle.result().catch(() => null);
+      const { runId } = await env.client.workflow.getHandle(upgrade.workflowId).describe();
+      return { rolloutRun: handle.firstExecutionRunId, upgradeRun: runId };
+    };
+    const told = async (run: string) => {
+      const { calls, rows } = await rolloutReport(env.client, 'again', run);
+      return [rows[0]?.outcome, ...reportedCalls(calls).map(({ requestId }) => requestId)];
+    };
+    await withScriptedWorkers(
+      env,
+      scriptedSteps(script),
+      async () => {
+        const first = await applied('first', async () => {
+          await reported('again', ['accepted-1']);
+          await env.client.workflow.getHandle(upgrade.workflowId).terminate('by hand');
+          open();
+        });
+        expect(await told(first.rolloutRun)).toEqual(['Held', 'accepted-1']);
+        const second = await applied('second', () => reported('again', ['accepted-2']));
+        await reset(env.client, { ...upgrade, runId: first.upgradeRun }, 1);
+        await env.client.workflow.getHandle(upgrade.workflowId).result();
+        while ((await told(first.rolloutRun)).length < 3) await delay(200);
+        expect(await told(first.rolloutRun)).toEqual(['Succeeded', 'accepted-1', 'accepted-3']);
+        expect(await told(second.rolloutRun)).toEqual(['Succeeded', 'accepted-2']);
+        const third = await applied('third', () => reported('again', ['accepted-4']));
+        expect(await told(first.rolloutRun)).toEqual(['Succeeded', 'accepted-1', 'accepted-3']);
+        expect(await told(third.rolloutRun)).toEqual(['Succeeded', 'accepted-4']);
+      },
+      false,
+    );
   },
 );

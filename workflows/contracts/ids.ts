@@ -45,6 +45,11 @@ export function shardWorkflowId(rollout: string, run: string, wave: number, shar
   return `shard/${rollout}/${run}/${wave}/${shard}`;
 }
 
+/** Whether a workflow is a shard of this run of a rollout. */
+export function isShardOf(workflowId: string, rollout: string, run: string): boolean {
+  return workflowId.startsWith(`shard/${rollout}/${run}/`);
+}
+
 /** One section of what outlives rollouts. */
 export function ledgerWorkflowId(section: string): string {
   return `ledger/${section}`;
