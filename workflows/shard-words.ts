@@ -30,11 +30,15 @@ const SELDOM_MS = 24 * 3_600_000;
 const MOST_EDGES = 80;
 
 /** What the shard has to tell at the moment of its word. */
-type Told = () => Omit<ShardProgress, 'wave' | 'shard' | 'number'>;
+interface Tells {
+  /** The word to its wave that is due, if one is; it counts as sent. */
+  word(): Omit<ShardWord, 'shard'> | null;
+  progress(): Omit<ShardProgress, 'wave' | 'shard' | 'number'>;
+}
 
 export class ShardWords {
   private readonly input: Pick<ShardInput, 'rollout' | 'rolloutRun' | 'key' | 'index' | 'shard' | 'tells' | 'timing'>;
-  private readonly next: () => Omit<ShardWord, 'shard'> | null;
+  private readonly shard: Tells;
   private speaking = false;
   /** Words to the wave and the rollout that are under way. */
   private underWay = 0;
@@ -50,10 +54,9 @@ export class ShardWords {
   private editions: number;
   private latestEditionAt: number;
 
-  /** @param next the word that is due, if one is; it counts as sent */
-  constructor(input: ShardInput, next: () => Omit<ShardWord, 'shard'> | null) {
+  constructor(input: ShardInput, shard: Tells) {
     this.input = input;
-    this.next = next;
+    this.shard = shard;
     const { told } = input.carried ?? {};
     this.words = told?.words ?? 0;
     this.edgesBefore = told?.edges ?? 0;
@@ -76,8 +79,8 @@ export class ShardWords {
   }
 
   /** Tells soon what an earlier run was yet to tell, and the wave, once, that this is not the first run any more. */
-  goOn(progress: Told): void {
-    if (this.hasMore) this.tellSoon(progress);
+  goOn(): void {
+    if (this.hasMore) this.tellSoon();
     const { continuedFromExecutionRunId, firstExecutionRunId } = workflowInfo();
     if (continuedFromExecutionRunId !== firstExecutionRunId) return;
     this.underWay += 1;
@@ -96,7 +99,7 @@ export class ShardWords {
   /** Tells the wave what is due: one word at a time, so that they add up while one is under way. */
   tellWave(): void {
     if (this.speaking) return;
-    const word = this.next();
+    const word = this.shard.word();
     if (word === null) return;
     this.speaking = true;
     this.underWay += 1;
@@ -112,13 +115,13 @@ export class ShardWords {
   }
 
   /** Tells the rollout how far the shard is, about ten times in all. */
-  tellProgress(ended: number, total: number, progress: Told): Promise<void> {
+  tellProgress(ended: number, total: number): Promise<void> {
     const isDue = ended % Math.ceil(total / PROGRESS_STEPS) === 0 || ended === total;
-    return isDue ? this.tellRollout(progress) : Promise.resolve();
+    return isDue ? this.tellRollout() : Promise.resolve();
   }
 
   /** Where people are told what happens: the rollout hears of it at once, and of what comes next less and less often. */
-  tellSoon(progress: Told): void {
+  tellSoon(): void {
     if (this.input.tells !== true) return;
     this.hasMore = true;
     if (this.isGathering) return;
@@ -126,7 +129,7 @@ export class ShardWords {
     const gather = async (): Promise<void> => {
       for (let look = 0; this.hasMore; look += 1) {
         this.hasMore = false;
-        await this.tellRollout(progress);
+        await this.tellRollout();
         await sleep(pauseAt(this.input.timing.scale, growing(GATHERED_MS, look)));
       }
       this.isGathering = false;
@@ -136,12 +139,12 @@ export class ShardWords {
   }
 
   /** The same now, at an edge of the windows, and when those that are open are about to close, and close. */
-  tellEdges(closes: readonly { readonly end: number; readonly risk: number | null }[], progress: Told): void {
+  tellEdges(closes: readonly { readonly end: number; readonly risk: number | null }[]): void {
     const { tells, timing } = this.input;
     if (tells !== true || (this.edgesBefore + this.edges.size >= MOST_EDGES && patched('fewer-words'))) return;
     const tell = async (at: number): Promise<void> => {
       if (at > Date.now()) await sleep(at - Date.now());
-      await this.tellRollout(progress);
+      await this.tellRollout();
     };
     // A worker of an older release may have answered a task that read what a newer one has learned.
     const isEarly = closes.some(({ risk }) => risk !== null) && patched('learned-risk');
@@ -158,30 +161,30 @@ export class ShardWords {
   }
 
   /** Tells the rollout of its windows when there is something new to tell; after many openings, less often. */
-  tellWindows(edition: string, progress: Told): void {
+  tellWindows(edition: string): void {
     if (edition === this.toldWindows) return;
     const mayWait = this.editions >= MOST_EDITIONS && Date.now() - this.latestEditionAt < SELDOM_MS;
     if (mayWait && patched('fewer-words')) return;
     this.toldWindows = edition;
     this.editions += 1;
     this.latestEditionAt = Date.now();
-    this.tellRolloutNow(progress);
+    this.tellRolloutNow();
   }
 
   /** Tells the rollout what people wait to see, and what comes seldom. */
-  tellRolloutNow(progress: Told): void {
+  tellRolloutNow(): void {
     // A shard that is being stopped need not say it.
-    void this.tellRollout(progress).catch(() => undefined);
+    void this.tellRollout().catch(() => undefined);
   }
 
-  private async tellRollout(progress: Told): Promise<void> {
+  private async tellRollout(): Promise<void> {
     const { rollout, rolloutRun, index: wave, shard } = this.input;
     this.underWay += 1;
     this.words += 1;
     const number = this.words;
     try {
       const handle = getExternalWorkflowHandle(rolloutWorkflowId(rollout), rolloutRun);
-      await handle.signal(shardProgressSignal, { wave, shard, number, ...progress() });
+      await handle.signal(shardProgressSignal, { wave, shard, number, ...this.shard.progress() });
     } catch (error) {
       // A rollout that is gone needs no progress; the upgrades go on.
       if (isCancellation(error)) throw error;
