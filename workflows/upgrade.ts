@@ -1,21 +1,16 @@
 /** One resource to one target: precheck → submit → await → verify. At most 31 events when nothing disturbs it. */
 import {
-  ApplicationFailure,
   CancellationScope,
   getExternalWorkflowHandle,
   isCancellation,
   patched,
-  setCurrentDetails,
   setHandler,
   setWorkflowOptions,
   type SignalDefinition,
   sleep,
-  upsertSearchAttributes,
   workflowInfo,
 } from '@temporalio/workflow';
-import { FAILURES } from './contracts/errors.js';
-import { failureClass, upgradeOutcome } from './contracts/outcome.js';
-import { ATTRIBUTES } from './contracts/search-attributes.js';
+import { upgradeOutcome } from './contracts/outcome.js';
 import type {
   AwaitResult,
   PrecheckResult,
@@ -24,19 +19,7 @@ import type {
   SubmitResult,
   VerifyResult,
 } from './contracts/steps.js';
-import {
-  AS_PLANNED,
-  FAILED_OUTCOMES,
-  type Finding,
-  type Operation,
-  type Outcome,
-  type Phase,
-  type PhaseBegin,
-  type Resolution,
-  type SentCall,
-  type UpgradeInput,
-  type UpgradeResult,
-} from './contracts/upgrade.js';
+import type { Operation, Resolution, UpgradeInput, UpgradeResult } from './contracts/upgrade.js';
 import { rootReason } from './failures.js';
 import {
   goOnSignal,
@@ -45,11 +28,11 @@ import {
   upgradeOverdueSignal,
   upgradeStuckSignal,
 } from './messages.js';
-import { measureEnd, measurePhase } from './metrics.js';
 import { growing, pauseAt, summaryOf, type Growing } from './pauses.js';
 import { stepsAt, type Steps } from './steps.js';
-import { nameOf, upgradeDetails } from './upgrade-details.js';
+import { nameOf } from './upgrade-details.js';
 import { UpgradeHold } from './upgrade-hold.js';
+import { shownPhase, UpgradeRecord } from './upgrade-record.js';
 import { UpgradeResolution } from './upgrade-resolution.js';
 
 /** So long a resource may stay busy, or a send not get out; then the upgrade is refused. Milliseconds at scale 1. */
@@ -63,9 +46,6 @@ const HELD_RETRY_MS: Growing = { first: 10 * 60_000, longest: 2 * 3_600_000 };
 /** Then a person has it, and one a day will do: each writes twenty events, and months of them have to fit a history. */
 const FREQUENT_LOOKS = 60;
 const DAILY_MS = 24 * 3_600_000;
-
-/** Kept in the result, for the report's timeline. */
-const MOST_PHASES = 40;
 
 /** Its version changes right before its send more often than this: then a person has to look. */
 const MOST_CHECKED_ANEW = 3;
@@ -105,31 +85,15 @@ setWorkflowOptions(
   upgrade,
 );
 
-/** The state of one upgrade and its named steps. */
+/** One upgrade's named steps. */
 class UpgradeRun {
   private readonly input: UpgradeInput;
   private step: StepInput;
   private readonly steps: (summary: string) => Steps;
-  private readonly startedAt = new Date().toISOString();
-  private outcome: Outcome = 'NotStarted';
-  private reason = 'stopped before anything was sent';
-  private fromVersion: string | null;
-  private toVersion: string | null = null;
-  private leftAt: string | null = null;
-  private operation: Operation | null = null;
-  private adopted = false;
-  private findings: readonly Finding[] = [];
-  private calls: SentCall[] = [];
-  private verdict: VerifyResult['verdict'] | null = null;
-  /** The last look found that it serves nobody, by nothing that was sent here. */
-  private unwell = false;
-  private polls = 0;
+  private readonly record: UpgradeRecord;
   private providerSays: AwaitResult['providerSays'] = 'running';
   /** As `AwaitResult.throughVerify`. */
   private throughVerify = false;
-  /** A person is needed, or only time: then `resolve` may end it. */
-  private phase: Phase = 'Precheck';
-  private readonly phases: PhaseBegin[] = [];
   private readonly resolution: UpgradeResolution;
   private othersFollowed = 0;
   private checkedAnew = 0;
@@ -139,12 +103,8 @@ class UpgradeRun {
   private readonly onHold: UpgradeHold;
   /** Nothing cancels what runs in it; one for all, since each costs the worker a third of a millisecond (measured). */
   private readonly shielded = new CancellationScope({ cancellable: false });
-  private again = false;
-  private freeze: UpgradeResult['freeze'];
   /** Upgrades of older releases waited on in flight; `null` before it matters. */
   private sendsBack: boolean | null = null;
-  /** For a busy resource, when it was sent back. */
-  private waitedMs: number | null = null;
 
   constructor(input: UpgradeInput) {
     this.input = input;
@@ -157,8 +117,8 @@ class UpgradeRun {
     this.steps = stepsAt(input.timing.scale, input.spec.queue);
     this.resolution = new UpgradeResolution(this.shielded);
     this.onHold = new UpgradeHold(input.timing.scale, () => this.tellShard(upgradeHeldBackSignal));
-    this.fromVersion = input.spec.plannedFrom;
-    this.show('Precheck', 'submit, if nothing speaks against it', 'checks run first');
+    this.record = new UpgradeRecord(input.spec);
+    this.record.show('Precheck', 'submit, if nothing speaks against it', 'checks run first');
   }
 
   /** The rollout's hold is over. */
@@ -168,13 +128,12 @@ class UpgradeRun {
 
   /** Reads only; cancelling here ends the upgrade, since nothing was sent. Busy is waited for. */
   async precheck(): Promise<PrecheckResult | null> {
+    const { record } = this;
     let giveUpAt = this.patienceEnds(this.input.waitedMs);
     try {
       for (let look = 0; ; look += 1) {
         const checked = await this.steps(`Precheck ${this.title}`).reads.precheck(this.step);
-        this.fromVersion = checked.version ?? this.fromVersion;
-        this.findings = checked.findings;
-        this.unwell = checked.unwell === true;
+        record.checked(checked);
         if (checked.verdict !== 'busy') return checked;
         if (checked.held !== undefined) {
           if (!(await this.untilGoOn(`${checked.held}; ${checked.reason}`))) return null;
@@ -185,32 +144,34 @@ class UpgradeRun {
         this.onHold.forget();
         if (Date.now() >= giveUpAt) return checked;
         if (checked.closure !== undefined && this.mayBeSentBack) {
-          this.waitedMs = this.waitedBy(giveUpAt);
+          record.waitedMs = this.waitedBy(giveUpAt);
           return checked;
         }
         await this.waitFor(growing(BUSY_RETRY_MS, look), checked.reason);
       }
     } catch (error) {
       if (isCancellation(error)) return null;
-      this.settle('Refused', rootReason(error));
+      record.settle('Refused', rootReason(error));
       return null;
     }
   }
 
   /** Routes on the precheck's verdict; `true` when a submit may follow. */
   mayGoOn(checked: PrecheckResult | null): checked is PrecheckResult {
+    const { record } = this;
     if (checked === null) return false;
     switch (checked.verdict) {
       case 'already-at-target':
-        this.toVersion = checked.version;
-        this.settle('AlreadyAtTarget', checked.reason);
+        record.toVersion = checked.version;
+        record.settle('AlreadyAtTarget', checked.reason);
         return false;
       case 'refused':
-        this.settle('Refused', checked.reason);
+        record.settle('Refused', checked.reason);
         return false;
       case 'busy':
-        if (checked.closure === undefined || this.waitedMs === null) this.settle('Refused', `still ${checked.reason}`);
-        else this.close(checked.closure, `${checked.closure.reason}; ${checked.reason}`);
+        if (checked.closure !== undefined && record.waitedMs !== null) {
+          record.close(checked.closure, `${checked.closure.reason}; ${checked.reason}`);
+        } else record.settle('Refused', `still ${checked.reason}`);
         return false;
       case 'clear':
       case 'upgrading':
@@ -223,6 +184,7 @@ class UpgradeRun {
    * provably was not, a cancel ends the upgrade.
    */
   async submit(checked: PrecheckResult): Promise<SubmitResult> {
+    const { record } = this;
     let giveUpAt = this.patienceEnds();
     let next: SubmitInput = {
       ...this.step,
@@ -231,44 +193,42 @@ class UpgradeRun {
       // After a reset the run before this one may have sent: what came of it is looked for, and given time to show.
       unresolvedSince: wasReset() ? new Date().toISOString() : (checked.unresolvedSince ?? null),
       knownOperations: checked.knownOperations,
-      startedAt: this.startedAt,
+      startedAt: record.startedAt,
     };
     // A reset terminates the run before it, and that one was ours.
     const isAnothers = !wasReset() && checked.unresolvedSince != null;
-    this.show('Submit', 'await, once the cloud has accepted', 'prechecks are clear');
+    record.show('Submit', 'await, once the cloud has accepted', 'prechecks are clear');
     for (let look = 0; ; look += 1) {
       const submitted = await this.submitOnce(next);
-      this.calls.push(...submitted.calls);
-      if (submitted.findings !== undefined) this.findings = withDrift(this.findings, submitted.findings);
+      record.submitted(submitted);
       this.submission = submitted.submission;
-      this.unwell = submitted.unwell === true;
       next = { ...next, submission: submitted.submission, unresolvedSince: submitted.unresolvedSince };
       if (submitted.verdict !== 'held-back') this.onHold.forget();
       switch (submitted.verdict) {
         case 'submitted':
         case 'adopted':
-          this.operation = submitted.operation;
+          record.operation = submitted.operation;
           // Evidence came after all: it counts for more than a word that was given for lack of it.
           this.resolution.withdraw();
           // What a run before this one had sent, before it was terminated, is not this one's own.
-          this.adopted = submitted.verdict === 'adopted' || (isAnothers && this.calls.length === 0);
+          record.adopted = submitted.verdict === 'adopted' || (isAnothers && record.calls.length === 0);
           return submitted;
         case 'already-at-target':
-          this.toVersion = submitted.version;
-          this.settle('AlreadyAtTarget', submitted.reason);
+          record.toVersion = submitted.version;
+          record.settle('AlreadyAtTarget', submitted.reason);
           return submitted;
         case 'refused':
         case 'drifted':
-          this.settle('Refused', submitted.reason);
+          record.settle('Refused', submitted.reason);
           return submitted;
         case 'unknown':
-          this.show('Held', 'another look at the cloud', submitted.reason);
+          record.show('Held', 'another look at the cloud', submitted.reason);
           await this.shielded.run(() => this.hold(look, submitted.reason));
           if (this.isResolved(submitted.reason)) return submitted;
           continue;
         case 'closed':
-          if (submitted.busy === true) this.waitedMs = this.input.waitedMs ?? 0;
-          this.close(submitted, submitted.reason);
+          if (submitted.busy === true) record.waitedMs = this.input.waitedMs ?? 0;
+          record.close(submitted, submitted.reason);
           return submitted;
         case 'held-back':
           if (this.isResolved(submitted.reason)) return submitted;
@@ -282,7 +242,7 @@ class UpgradeRun {
           // The word may have come while this look was under way, and nothing it saw speaks against it: so no send.
           if (this.isResolved(submitted.reason)) return submitted;
           if (Date.now() >= giveUpAt) {
-            this.settle('Refused', `nothing was sent, since it is still so: ${submitted.reason}`);
+            record.settle('Refused', `nothing was sent, since it is still so: ${submitted.reason}`);
             return submitted;
           }
           try {
@@ -305,18 +265,19 @@ class UpgradeRun {
    * a person said how it ended.
    */
   follow(operation: Operation): Promise<VerifyResult | null> {
+    const { record } = this;
     return this.shielded.run(async () => {
       for (let look = 0; ; look += 1) {
         await this.awaitEnd(operation);
-        if (this.isResolved(this.reason)) return null;
+        if (this.isResolved(record.reason)) return null;
         // Short: not worth a change of what people filter by, unless that says that it lasts too long.
         const isToldApart = !this.throughVerify || shownPhase() !== 'Await';
-        this.show('Verify', 'the outcome', `the operation ended: ${this.reason}`, isToldApart);
+        record.show('Verify', 'the outcome', `the operation ended: ${record.reason}`, isToldApart);
         const { waits } = this.steps(`Verify ${this.title}: version, status and health`);
         const verified = await waits.verify({ ...this.step, operation });
-        this.toVersion = verified.version;
+        record.toVersion = verified.version;
         if (verified.verdict !== 'unreadable' && verified.verdict !== 'still-running') return verified;
-        this.show('Held', 'another look at the cloud', verified.reason, true);
+        record.show('Held', 'another look at the cloud', verified.reason, true);
         await this.hold(look, verified.reason);
         if (this.isResolved(verified.reason)) return null;
       }
@@ -326,7 +287,7 @@ class UpgradeRun {
   /** The precheck saw somebody else's upgrade run, and the submit's look found it ended: as if it had been followed. */
   otherEndedMeanwhile({ verdict }: PrecheckResult, submitted: SubmitResult): boolean {
     if (verdict !== 'upgrading' || submitted.verdict !== 'drifted' || this.resolution.isGiven) return false;
-    if (this.isStoppedBeforeTurn) this.settle('NotStarted', `stopped before its own turn: ${submitted.reason}`);
+    if (this.isStoppedBeforeTurn) this.record.settle('NotStarted', `stopped before its own turn: ${submitted.reason}`);
     return this.mayFollowOthers(submitted.version);
   }
 
@@ -335,19 +296,21 @@ class UpgradeRun {
    * where somebody else's upgrade was seen to lead there: what follows that is `otherEndedMeanwhile`'s.
    */
   mayCheckAnew({ verdict }: PrecheckResult, { anew }: SubmitResult): boolean {
-    if (anew !== true || verdict === 'upgrading' || this.calls.length > 0 || this.resolution.isGiven) return false;
+    const { record } = this;
+    if (anew !== true || verdict === 'upgrading' || record.calls.length > 0 || this.resolution.isGiven) return false;
     if (this.checkedAnew >= MOST_CHECKED_ANEW) return false;
     this.checkedAnew += 1;
-    this.settle('NotStarted', 'stopped before anything was sent');
+    record.settle('NotStarted', 'stopped before anything was sent');
     return true;
   }
 
   /** After an upgrade of somebody else that led elsewhere, where the plan says that ours then has its turn. */
   mayBeginAnew({ verdict, version }: VerifyResult): boolean {
-    return this.adopted && verdict === 'not-at-target' && this.mayFollowOthers(version);
+    return this.record.adopted && verdict === 'not-at-target' && this.mayFollowOthers(version);
   }
 
   private mayFollowOthers(version: string | null): boolean {
+    const { record } = this;
     if (!this.waitsForOthers) return false;
     if (CancellationScope.current().consideredCancelled || this.othersFollowed >= MOST_OTHERS) return false;
     this.othersFollowed += 1;
@@ -356,8 +319,7 @@ class UpgradeRun {
     if (spec.planned !== undefined && version !== null) {
       this.step = { ...this.step, spec: { ...spec, planned: { ...spec.planned, version } } };
     }
-    this.adopted = false;
-    this.operation = null;
+    record.forgetOther();
     return true;
   }
 
@@ -373,8 +335,7 @@ class UpgradeRun {
 
   /** @throws Error saying why a person's word is not taken now */
   mayResolve(resolution: Resolution): void {
-    const { phase, operation } = this;
-    this.resolution.mustBeFitting(resolution, { phase, operation });
+    this.resolution.mustBeFitting(resolution, this.record);
   }
 
   resolve(resolution: Resolution): void {
@@ -382,57 +343,24 @@ class UpgradeRun {
   }
 
   conclude(verified: VerifyResult): UpgradeResult {
-    this.verdict = verified.verdict;
-    const { providerSays, adopted, fromVersion } = this;
+    const { record, providerSays } = this;
+    const { adopted, fromVersion } = record;
+    record.verdict = verified.verdict;
     const outcome = upgradeOutcome(verified, { providerSays }, adopted, fromVersion);
     const isWhole = outcome === 'Succeeded' || outcome === 'Adopted';
-    if (!isWhole && !adopted) this.leftAt = verified.version;
+    if (!isWhole && !adopted) record.leftAt = verified.version;
     const isLedElsewhere = adopted && verified.verdict === 'not-at-target';
     const led = isLedElsewhere ? "somebody else's upgrade led elsewhere: " : '';
-    const reason = isWhole ? verified.reason : `${led}${verified.reason}; the provider said: ${this.reason}`;
-    if (isLedElsewhere && this.isStoppedBeforeTurn) this.settle('NotStarted', `stopped before its own turn: ${reason}`);
-    else this.settle(outcome, reason);
+    const reason = isWhole ? verified.reason : `${led}${verified.reason}; the provider said: ${record.reason}`;
+    const isStopped = isLedElsewhere && this.isStoppedBeforeTurn;
+    if (isStopped) record.settle('NotStarted', `stopped before its own turn: ${reason}`);
+    else record.settle(outcome, reason);
     return this.end();
   }
 
-  /** The result; a failed upgrade fails its workflow, so that it is red in the UI and its reason stands on its page. */
+  /** @throws ApplicationFailure with the result of an upgrade that failed */
   end(): UpgradeResult {
-    const result: UpgradeResult = {
-      resource: this.input.spec.resource,
-      targetLabel: this.input.spec.targetLabel,
-      outcome: this.outcome,
-      reason: this.reason,
-      fromVersion: this.fromVersion,
-      toVersion: this.toVersion,
-      ...(this.leftAt === null ? {} : { leftAt: this.leftAt }),
-      operation: this.operation,
-      findings: this.findings,
-      calls: this.calls,
-      ...(this.again ? { again: true } : {}),
-      ...(this.freeze === undefined ? {} : { freeze: this.freeze }),
-      ...(this.again && this.waitedMs !== null ? { waitedMs: this.waitedMs } : {}),
-      ...(this.unwell ? { unwell: true } : {}),
-      polls: this.polls,
-      phases: this.phases,
-      failedIn: failureClass(this.outcome, this.calls.length > 0, this.verdict),
-      startedAt: this.startedAt,
-      endedAt: new Date().toISOString(),
-    };
-    upsertSearchAttributes([
-      { key: ATTRIBUTES.phase, value: 'Ended' satisfies Phase },
-      { key: ATTRIBUTES.outcome, value: this.outcome },
-    ]);
-    measureEnd(this.input.spec.resource.service, this.outcome, this.polls);
-    this.describe(this.outcome, 'nothing: this is the end', this.reason);
-    if (FAILED_OUTCOMES.includes(this.outcome)) {
-      throw ApplicationFailure.create({
-        type: FAILURES.upgrade,
-        message: `${this.outcome}: ${this.reason}`,
-        nonRetryable: true,
-        details: [result],
-      });
-    }
-    return result;
+    return this.record.end();
   }
 
   private submitOnce(next: SubmitInput): Promise<SubmitResult> {
@@ -451,8 +379,9 @@ class UpgradeRun {
   }
 
   private async awaitEnd(operation: Operation): Promise<void> {
+    const { record } = this;
     const name = nameOf(operation);
-    this.show('Await', `the end of ${name}`, this.adopted ? 'adopted: it was running already' : 'submitted', true);
+    record.show('Await', `the end of ${name}`, record.adopted ? 'adopted: it was running already' : 'submitted', true);
     const { waits } = this.steps(`Await ${name} of ${this.input.spec.resource.id}`);
     for (let late: 'Stuck' | 'Overdue' | null = null; ;) {
       const isOverdue = late === 'Overdue';
@@ -462,17 +391,16 @@ class UpgradeRun {
       const end = isOverdue ? await this.resolution.unlessGiven(follow) : await follow();
       if (end === null) return;
       this.throughVerify = end.throughVerify === true;
-      this.polls += end.polls;
       this.providerSays = end.providerSays;
-      this.reason = end.reason;
+      record.awaited(end);
       if (end.ended) return;
       if (end.stuck === true) {
         late = 'Stuck';
-        this.show('Stuck', `the end of ${name}, or its deadline`, `no news for long; last seen: ${end.reason}`, true);
+        record.show('Stuck', `the end of ${name}, or its deadline`, `no news for long; last seen: ${end.reason}`, true);
         if (this.input.tells === true) await this.tellShard(upgradeStuckSignal);
         continue;
       }
-      this.show('Overdue', `the end of ${name}, polled slowly`, end.reason, true);
+      record.show('Overdue', `the end of ${name}, polled slowly`, end.reason, true);
       await this.tellOverdue();
       late = 'Overdue';
     }
@@ -499,13 +427,13 @@ class UpgradeRun {
   /** A person's word stands in for evidence; `lastSeen` is what there was of it. */
   private isResolved(lastSeen: string): boolean {
     const end = this.resolution.endBy(lastSeen);
-    if (end !== null) this.settle(end.outcome, end.reason);
+    if (end !== null) this.record.settle(end.outcome, end.reason);
     return end !== null;
   }
 
   /** Nothing is sent, since the rollout is on hold; `false` when it is stopped meanwhile. */
   private untilGoOn(reason: string): Promise<boolean> {
-    this.show('Waiting', 'the end of the hold', reason);
+    this.record.show('Waiting', 'the end of the hold', reason);
     return this.onHold.end(reason);
   }
 
@@ -516,7 +444,7 @@ class UpgradeRun {
   }
 
   private async waitFor(atScaleOneMs: number, reason: string): Promise<void> {
-    this.show('Waiting', 'another try', reason);
+    this.record.show('Waiting', 'another try', reason);
     await sleep(this.atScale(atScaleOneMs), { summary: summaryOf(reason) });
   }
 
@@ -541,56 +469,10 @@ class UpgradeRun {
     return pauseAt(this.input.timing.scale, atScaleOneMs);
   }
 
-  /** Nothing was sent: its shard starts it again once it may be. */
-  private close({ over, freeze }: Pick<SubmitResult, 'over' | 'freeze'>, reason: string): void {
-    this.settle('NotStarted', reason);
-    this.again = over !== true;
-    this.freeze = freeze;
-  }
-
-  private settle(outcome: Outcome, reason: string): void {
-    this.outcome = outcome;
-    this.reason = reason;
-  }
-
-  /**
-   * Tells people where it stands. The search attribute costs an event, so it is written only for phases that last:
-   * waiting for the cloud's rate or a busy resource, the operation itself, and what needs a person.
-   */
-  private show(phase: Phase, next: string, reason: string, upsert = phase === 'Waiting' || phase === 'Held'): void {
-    if (upsert && shownPhase() !== phase) {
-      upsertSearchAttributes([{ key: ATTRIBUTES.phase, value: phase }]);
-    }
-    if (this.phases.at(-1)?.phase !== phase) {
-      // Weeks of waiting must not fill the result: the last place is reused.
-      if (this.phases.length === MOST_PHASES) this.phases.pop();
-      this.phases.push({ phase, at: new Date().toISOString() });
-      measurePhase(this.input.spec.resource.service, phase);
-    }
-    this.phase = phase;
-    this.describe(phase, next, reason);
-  }
-
-  private describe(state: string, next: string, why: string): void {
-    const { fromVersion, outcome, verdict, operation, findings, calls } = this;
-    const shown = { spec: this.input.spec, fromVersion, outcome, verdict, operation, findings, calls };
-    setCurrentDetails(upgradeDetails(shown, { state, next, why }));
-  }
-
   private get title(): string {
     const { resource, targetLabel } = this.input.spec;
     return `${resource.id} to ${targetLabel}`;
   }
-}
-
-/** What differs from the plan as it was seen last, which may be nothing any more. */
-function withDrift(checked: readonly Finding[], drift: readonly Finding[]): readonly Finding[] {
-  return [...checked.filter(({ check }) => check !== AS_PLANNED), ...drift];
-}
-
-/** What people filter by. */
-function shownPhase(): string | undefined {
-  return workflowInfo().typedSearchAttributes.get(ATTRIBUTES.phase);
 }
 
 function wasReset(): boolean {
