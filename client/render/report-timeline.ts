@@ -120,7 +120,7 @@ function legend(entries: readonly (readonly [name: string, label: string])[]): s
 
 function lanesOf({ view, freezes, windows }: RolloutReport, span: Span): Lane[] {
   const frozen = freezes.map(frozenBand);
-  const paused = pauses(view.acts, span.to);
+  const paused = pauses(view.acts, span);
   const soaks = view.waves.flatMap((wave) => soakBand(wave, span.to));
   return [
     ...windows.slice(0, CALENDARS).map(calendarLane),
@@ -172,26 +172,32 @@ export function frozen({ id, scope, except, since, until, owner, reason, lifted 
   return `${scopeLabel({ scope, except })} frozen by ${owner} (${reason}) from ${moment(since)} until ${ended} (${id})`;
 }
 
-/** It holds from when the server has it, whenever a worker hears it. */
-function saidAt(act: Act): string {
-  return act.saidAt ?? act.at;
+/**
+ * Epoch milliseconds: when it was said, since it holds from when the server has it, whenever a worker hears it; when it was
+ * heard, where a clock that is behind puts that before what it came after.
+ */
+function actedAt(act: Act, after: number): number {
+  const said = Date.parse(act.saidAt ?? act.at);
+  return said < after ? Date.parse(act.at) : said;
 }
 
 /** From each pause until somebody resumed; after a stop nothing is sent any more. */
-function pauses(acts: readonly Act[], end: number): Band[] {
+function pauses(acts: readonly Act[], { from: start, to: end }: Span): Band[] {
   const bands: Band[] = [];
   let since: Act | null = null;
-  const close = (to: number) => {
+  const close = (by: Act | null) => {
     if (since !== null) {
-      bands.push({ kind: 'paused', from: Date.parse(saidAt(since)), to, name: since.reason, title: wordsOf(since) });
+      const from = actedAt(since, bands.at(-1)?.to ?? start);
+      const to = by === null ? end : actedAt(by, from);
+      bands.push({ kind: 'paused', from, to, name: since.reason, title: wordsOf(since) });
     }
     since = null;
   };
   for (const act of acts) {
-    if (act.act === 'resume' || act.act === 'stop') close(Date.parse(saidAt(act)));
+    if (act.act === 'resume' || act.act === 'stop') close(act);
     if (act.act === 'stop' || (act.act === 'pause' && since === null)) since = act;
   }
-  close(end);
+  close(null);
   return bands;
 }
 

@@ -164,3 +164,19 @@ it('tells the same in Markdown, at most twenty times of it', () => {
   expect(markdown.match(/open: often/g)).toHaveLength(20);
   expect(markdown).toContain('And 4 more: the JSON report has all.');
 });
+
+it('shows pauses of people whose clocks are behind neither backwards nor before the rollout', () => {
+  const act = (one: Act['act'], at: string, saidAt: string): Act => ({
+    requestId: null,
+    act: one,
+    what: 'the rollout',
+    actor: 'ana',
+    reason: `to ${one}`,
+    at: `2026-11-20T${at}:00.000Z`,
+    saidAt: `2026-11-20T${saidAt}:00.000Z`,
+  });
+  const pausedBy = (...acts: readonly Act[]) => renderHtmlReport(reportOf([], { acts }), NOW);
+  // Of the four hours from 20:00.
+  expect(pausedBy(act('pause', '21:00', '20:48'), act('resume', '22:00', '20:30'))).toContain(band('paused', 20, 30));
+  expect(pausedBy(act('pause', '21:00', '19:00'), act('resume', '22:00', '21:30'))).toContain(band('paused', 25, 12.5));
+});
